@@ -1,0 +1,82 @@
+"""What every test shares: the browser, and the proof that a test leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.browser import NAMES, Chromium, Sync, find_chromium
+from tests.leaks import Snapshot, wait_for_nothing
+
+REQUIRE_BROWSER = os.environ.get("REQUIRE_BROWSER", "") not in ("", "0")
+NO_BROWSER = (
+    f"no Chromium on the PATH ({', '.join(NAMES)}); on Debian and Ubuntu: apt install chromium"
+)
+
+# A busy machine is no failure: pytest's own limit bounds a property that hangs.
+settings.register_profile("wslab", settings.default, deadline=None)
+settings.load_profile("wslab")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what needs a browser last; without one skip it, with one reason for all."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    if find_chromium() is None and not REQUIRE_BROWSER:
+        skip = pytest.mark.skip(reason=NO_BROWSER)
+        for item in items:
+            if item.get_closest_marker("browser"):
+                item.add_marker(skip)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fold the skips for want of a browser into one line of the summary."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and NO_BROWSER in report.longrepr[2]:
+        report.longrepr = (str(Path(__file__).parent), None, report.longrepr[2])
+    return report
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Fail a test that leaves a thread, socket, child process or task on the lab's loop."""
+    before = Snapshot.take()
+    yield
+    left = wait_for_nothing(before)
+    if left:
+        pytest.fail("left behind by this test:\n  " + "\n  ".join(left), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def _browser() -> Iterator[Chromium]:
+    executable = find_chromium()
+    if executable is None:
+        assert not REQUIRE_BROWSER, f"REQUIRE_BROWSER is set, but there is {NO_BROWSER}"
+        pytest.skip(NO_BROWSER)
+    browser = Chromium(executable)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def chromium(_browser: Chromium) -> Sync:
+    """Playwright's Browser: `chromium.new_page()`, `chromium.new_context()`; no `await` needed."""
+    return _browser.browser
+
+
+@pytest.fixture(scope="session")
+def expect(_browser: Chromium) -> Sync:
+    """Playwright's `expect`, for the objects of `chromium`."""
+    return _browser.expect
+
+
+@pytest.fixture
+def page(chromium: Sync) -> Iterator[Sync]:
+    """A fresh page in a context of its own."""
+    context = chromium.new_context()
+    yield context.new_page()
+    context.close()

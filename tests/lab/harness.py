@@ -1,0 +1,465 @@
+"""A real JupyterLab in a real Chromium: `Lab` is the server, `Notebook` one open notebook.
+
+Each lab has its own folders for configuration, data, runtime files, settings and work, so that it
+neither sees nor touches a user's. The course is copied: nothing is run in place. The page's own
+application object drives it (`--LabApp.expose_app_in_browser`), for the toolbar's indicators tell
+less than they seem to: "idle" shows before there is a kernel.
+Left out: asserting anything. Tests do that, with `console`, `outputs` and `status`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import nbformat
+
+from tests.browser import Sync
+from tests.kernels import environment, notebook
+
+COURSE = Path(__file__).resolve().parents[2] / "notebooks"
+LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
+VIEWPORT = {"width": 1400, "height": 900}
+
+# No question about news, no saving behind a test's back, every cell in the page.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "@jupyterlab/apputils-extension/notification": {
+        "fetchNews": "false",
+        "checkForUpdates": False,
+        "doNotDisturbMode": True,
+    },
+    "@jupyterlab/apputils-extension/themes": {"theme": LIGHT},
+    "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
+    "@jupyterlab/notebook-extension/tracker": {
+        "windowingMode": "none",
+        "recordTiming": False,
+    },
+}
+
+# What JupyterLab itself says in the console of an empty notebook: (part of the text, why).
+HARMLESS: tuple[tuple[str, str], ...] = ()
+
+READY = """async timeout_ms => {
+  const late = new Promise((_, no) => setTimeout(() => no(new Error("too late")), timeout_ms));
+  const until = async condition => {
+    while (!condition()) await new Promise(go => setTimeout(go, 20));
+  };
+  const ready = async () => {
+    await until(() => window.jupyterapp);
+    const app = window.jupyterapp;
+    await app.started;
+    await app.restored;
+    await until(() => app.shell.currentWidget?.context?.isReady);
+    const context = app.shell.currentWidget.context.sessionContext;
+    await until(() => {
+      const kernel = context.session?.kernel;
+      return kernel && kernel.connectionStatus === "connected" && kernel.status === "idle";
+    });
+    await until(() => !document.getElementById("jupyterlab-splash"));
+  };
+  await Promise.race([ready(), late]);
+}"""
+
+COMMAND = """async ([command, args, timeout_ms]) => {
+  const late = new Promise(go => setTimeout(() => go("too late"), timeout_ms));
+  const run = window.jupyterapp.commands.execute(command, args).then(() => "done");
+  return await Promise.race([run, late]);
+}"""
+
+IDLE = """async timeout_ms => {
+  const panel = window.jupyterapp.shell.currentWidget;
+  const end = Date.now() + timeout_ms;
+  const busy = () => {
+    const kernel = panel.context.sessionContext.session?.kernel;
+    if (!kernel || kernel.connectionStatus !== "connected" || kernel.status !== "idle") return true;
+    return panel.content.widgets.some(cell => cell.model.executionState === "running");
+  };
+  let calm = 0;  // twice in a row: between two cells the kernel is idle for a moment
+  while (calm < 2) {
+    calm = busy() ? 0 : calm + 1;
+    if (Date.now() > end) return false;
+    await new Promise(go => setTimeout(go, 50));
+  }
+  return true;
+}"""
+
+
+class Lab:
+    """A JupyterLab server of this interpreter on a free port of 127.0.0.1, ready when made.
+
+    Args:
+        browser: the fixture `chromium`.
+        base_url: the path that everything is served under, as a JupyterHub gives.
+        env: variables on top of this process's, for the server and its kernels.
+        arguments: more of the command line.
+        python: another interpreter that has JupyterLab.
+        root: the folder to serve; None is a fresh one with a copy of the course in notebooks/.
+    """
+
+    def __init__(
+        self,
+        browser: Sync,
+        *,
+        base_url: str = "/",
+        env: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
+        python: str = sys.executable,
+        root: Path | None = None,
+    ) -> None:
+        start = time.monotonic()
+        self._browser = browser
+        self._temporary = tempfile.TemporaryDirectory(prefix="wslab-lab-")
+        self._folder = Path(self._temporary.name)
+        self.base_url = base_url
+        self.token = secrets.token_hex(16)
+        self.root = root or self._lay_out_course()
+        self._opened = 0
+        self._contexts: list[Sync] = []
+        self._write_settings()
+        self._log = self._folder / "server.log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    python,
+                    "-m",
+                    "jupyterlab",
+                    "--no-browser",
+                    "--allow-root",
+                    "--LabApp.expose_app_in_browser=True",
+                    "--ServerApp.ip=127.0.0.1",
+                    f"--ServerApp.port={_free_port()}",
+                    f"--ServerApp.base_url={base_url}",
+                    f"--ServerApp.root_dir={self.root}",
+                    f"--IdentityProvider.token={self.token}",
+                    *arguments,
+                ],
+                env=self._environment(env or {}),
+                cwd=self.root,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            self.port = self._wait_until_it_answers(60.0)
+        except BaseException:
+            self.close()
+            raise
+        self.start_s = time.monotonic() - start
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _lay_out_course(self) -> Path:
+        root = self._folder / "work"
+        if COURSE.is_dir():
+            ignore = shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__")
+            shutil.copytree(COURSE, root / "notebooks", ignore=ignore)
+        root.mkdir(exist_ok=True)
+        return root
+
+    def _write_settings(self) -> None:
+        for plugin, values in SETTINGS.items():
+            path = self._folder / "settings" / f"{plugin}.jupyterlab-settings"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(values))
+
+    def _environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        folders = {
+            "JUPYTER_CONFIG_DIR": "config",
+            "JUPYTER_DATA_DIR": "data",
+            "JUPYTER_RUNTIME_DIR": "runtime",
+            "JUPYTERLAB_SETTINGS_DIR": "settings",
+            "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+            "IPYTHONDIR": "ipython",
+        }
+        own = {name: str(self._folder / folder) for name, folder in folders.items()}
+        return environment(**own) | dict(env)
+
+    def _wait_until_it_answers(self, timeout: float) -> int:
+        deadline = time.monotonic() + timeout
+        file = self._folder / "runtime" / f"jpserver-{self._process.pid}.json"
+        while time.monotonic() < deadline and self._process.poll() is None:
+            if file.exists():
+                try:
+                    port = int(json.loads(file.read_text())["port"])
+                    url = f"http://127.0.0.1:{port}{self.base_url}api/status?token={self.token}"
+                    with urllib.request.urlopen(url, timeout=5):
+                        return port
+                except (OSError, ValueError):
+                    pass  # not written or not listening yet
+            time.sleep(0.05)
+        raise RuntimeError(
+            f"expected JupyterLab to answer within {timeout:g} s; its exit code is "
+            f"{self._process.poll()} and it wrote:\n{self.log}"
+        )
+
+    @property
+    def url(self) -> str:
+        """Where it is, with the base URL, ending in a slash."""
+        return f"http://127.0.0.1:{self.port}{self.base_url}"
+
+    @property
+    def log(self) -> str:
+        """What the server wrote to its terminal."""
+        return self._log.read_text(errors="replace")
+
+    def write(self, name: str, document: nbformat.NotebookNode | Sequence[str]) -> str:
+        """Put a notebook (or the sources of its code cells) under the root; return its path."""
+        if not isinstance(document, nbformat.NotebookNode):
+            document = notebook(document)
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(document, path)
+        return name
+
+    def open(
+        self, path: str, *, timeout: float = 60.0, viewport: Mapping[str, int] | None = None
+    ) -> Notebook:
+        """Open a notebook by its path under the root, in a browser context of its own.
+
+        Returns when its kernel is connected and idle.
+        """
+        self._opened += 1
+        context = self._browser.new_context(viewport=dict(viewport or VIEWPORT))
+        self._contexts.append(context)
+        opened = Notebook(self, context, path)
+        # A workspace each: two pages on one workspace fight over it.
+        where = f"lab/workspaces/test-{self._opened}/tree/{path}?reset&token={self.token}"
+        opened.page.goto(self.url + where)
+        opened.wait_ready(timeout)
+        return opened
+
+    def close(self) -> None:
+        """Close the pages, end the server and with it its kernels, remove its folders."""
+        for context in self._contexts:
+            context.close()
+        self._contexts.clear()
+        if self._process.poll() is None:
+            self._process.terminate()  # jupyter_server shuts its kernels down before it ends
+            try:
+                self._process.wait(15)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(5)
+        self._temporary.cleanup()
+
+    def forget(self, context: Sync) -> None:
+        """Close one page's context."""
+        if context in self._contexts:
+            self._contexts.remove(context)
+            context.close()
+
+
+class Notebook:
+    """One notebook open in one page. `page` is Playwright's page for everything not here."""
+
+    def __init__(self, lab: Lab, context: Sync, path: str) -> None:
+        self.lab = lab
+        self.path = path
+        self._context = context
+        self._console: list[str] = []
+        self.page = context.new_page()
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", self._hear_exception)
+        self.page.on("crash", lambda _: self._console.append("the page crashed"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the kernel, then close the page without saving."""
+        if not self.page.is_closed():
+            self.page.evaluate(
+                "() => window.jupyterapp.shell.currentWidget?.context.sessionContext.shutdown()"
+            )
+        self.lab.forget(self._context)
+
+    # --- what it says ----------------------------------------------------------------------
+
+    def _hear(self, message: Any) -> None:
+        if message.type not in ("error", "warning"):
+            return
+        url = message.location.get("url", "")
+        self._console.append(f"{message.type}: {message.text} [{url}]")
+
+    def _hear_exception(self, error: Any) -> None:
+        self._console.append(f"page error: {error.message}\n{error.stack}")
+
+    @property
+    def console_all(self) -> list[str]:
+        """Every warning, error and uncaught exception of the page so far."""
+        return list(self._console)
+
+    @property
+    def console(self) -> list[str]:
+        """The same without what JupyterLab itself is known to say (HARMLESS)."""
+        return [line for line in self._console if not any(part in line for part, _ in HARMLESS)]
+
+    def cells(self) -> list[dict[str, Any]]:
+        """Return every cell as nbformat has it, with its outputs as they are in the page now."""
+        return list(
+            self.page.evaluate(
+                """() => {
+                  const cells = window.jupyterapp.shell.currentWidget.content.model.cells;
+                  return Array.from({ length: cells.length }, (_, i) => cells.get(i).toJSON());
+                }"""
+            )
+        )
+
+    def outputs(self, index: int) -> list[dict[str, Any]]:
+        """Return the outputs of one cell."""
+        return list(self.cells()[index].get("outputs", []))
+
+    def text(self, index: int) -> str:
+        """Return a cell's streams and plain-text results, joined."""
+        pieces = []
+        for output in self.outputs(index):
+            text = output.get("text", output.get("data", {}).get("text/plain", ""))
+            pieces.append("".join(text) if isinstance(text, list) else text)
+        return "".join(pieces)
+
+    def errors(self) -> list[str]:
+        """Return "cell 3: Name: words" for each cell that shows an exception."""
+        return [
+            f"cell {index}: {output['ename']}: {output['evalue']}"
+            for index, cell in enumerate(self.cells())
+            for output in cell.get("outputs", [])
+            if output["output_type"] == "error"
+        ]
+
+    def not_run(self) -> list[int]:
+        """Return the indices of the code cells with a source that have no execution count."""
+        return [
+            index
+            for index, cell in enumerate(self.cells())
+            if cell["cell_type"] == "code"
+            and "".join(cell["source"]).strip()
+            and cell["execution_count"] is None
+        ]
+
+    # --- what it does ----------------------------------------------------------------------
+
+    def wait_ready(self, timeout: float = 60.0) -> None:
+        """Wait until the lab has started and this notebook's kernel is connected and idle."""
+        try:
+            self.page.evaluate(READY, timeout * 1000)
+        except Exception as error:
+            raise TimeoutError(
+                f"expected {self.path} with an idle kernel within {timeout:g} s; the console "
+                f"says {self.console_all}, the server:\n{self.lab.log}"
+            ) from error
+
+    def wait_idle(self, timeout: float = 60.0) -> None:
+        """Wait until the kernel is idle and no cell is queued or running."""
+        if not self.page.evaluate(IDLE, timeout * 1000):
+            raise TimeoutError(
+                f"expected {self.path} to be idle within {timeout:g} s; without a number are "
+                f"cells {self.not_run()}"
+            )
+
+    def command(self, name: str, args: Any = None, *, timeout: float = 60.0) -> None:
+        """Execute a command of JupyterLab and wait for its end."""
+        if self.page.evaluate(COMMAND, [name, args or {}, timeout * 1000]) != "done":
+            raise TimeoutError(
+                f"expected {name} to end within {timeout:g} s; without a number are cells "
+                f"{self.not_run()}"
+            )
+
+    def run_all(self, *, timeout: float = 90.0) -> None:
+        """Run All: queue every cell at once, and wait until all have run."""
+        self.command("notebook:run-all-cells", timeout=timeout)
+        self.wait_idle(timeout)
+
+    def run_cell(self, index: int, *, timeout: float = 60.0) -> None:
+        """Run one cell and wait for it."""
+        self.select(index)
+        self.command("notebook:run-cell", timeout=timeout)
+        self.wait_idle(timeout)
+
+    def select(self, index: int) -> None:
+        """Make a cell the active one."""
+        self.page.evaluate(
+            "i => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = i; }", index
+        )
+
+    def cell(self, index: int) -> Sync:
+        """Return the locator of a cell's element in the page, outputs included."""
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(index)
+
+    def restart_kernel(self, *, timeout: float = 60.0) -> None:
+        """Restart the kernel without a question and wait until the new one is idle."""
+        heard = len(self._console)
+        self.page.evaluate(
+            "() => window.jupyterapp.shell.currentWidget.context.sessionContext.restartKernel()"
+        )
+        self.wait_ready(timeout)
+        # True and harmless here; at any other time it would be news.
+        self._console[heard:] = [
+            line for line in self._console[heard:] if "Connection lost, reconnecting" not in line
+        ]
+
+    def set_theme(self, theme: str) -> None:
+        """Change JupyterLab's theme (LIGHT, DARK) and wait until the page shows it."""
+        self.command("apputils:change-theme", {"theme": theme})
+        # The splash has to go first: JupyterLab takes it away twice, and fails the second time,
+        # when two changes of theme follow each other within its 200 ms of fading out.
+        self.page.wait_for_function(
+            """name => document.body.dataset.jpThemeName === name
+                 && !document.getElementById("jupyterlab-splash")""",
+            arg=theme,
+        )
+
+    def screenshot(self, path: Path | str, *, index: int | None = None) -> None:
+        """Save a PNG of the page, or of one cell."""
+        target = self.page if index is None else self.cell(index)
+        target.screenshot(path=str(path))
+
+
+def _free_port() -> int:
+    # Another process may take it before JupyterLab does; that then tries the next ones and
+    # writes down which it got.
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def course() -> list[Path]:
+    """Return the lessons, in order."""
+    return sorted(COURSE.glob("[0-9][0-9]_*.ipynb"))
+
+
+def keep_screenshots() -> Path | None:
+    """Return the folder that WSLAB_SCREENSHOTS names, made, or None."""
+    folder = os.environ.get("WSLAB_SCREENSHOTS")
+    if not folder:
+        return None
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return Path(folder)

@@ -1,0 +1,30 @@
+"""Every lesson in a real JupyterLab, at the root and under a JupyterHub's base URL: Run All ends,
+no cell fails, no cell is lost, and the page's console stays clean.
+
+WSLAB_SCREENSHOTS=folder keeps a picture of each, in both themes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.lab.harness import DARK, LIGHT, Lab, course, keep_screenshots
+
+pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.timeout(300)]
+
+
+@pytest.mark.parametrize("lesson", course(), ids=lambda path: path.stem)
+def test_run_all_in_jupyterlab(any_lab: Lab, lesson: Path):
+    with any_lab.open(f"notebooks/{lesson.name}") as notebook:
+        notebook.run_all(timeout=180)
+        assert notebook.errors() == []
+        assert notebook.not_run() == []
+        if folder := keep_screenshots():
+            place = any_lab.base_url.strip("/").replace("/", "-") or "root"
+            for theme in (LIGHT, DARK):
+                notebook.set_theme(theme)
+                name = f"{lesson.stem}-{place}-{theme.split()[-1].lower()}.png"
+                notebook.screenshot(folder / name)
+        assert notebook.console == []
