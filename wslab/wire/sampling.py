@@ -1,0 +1,303 @@
+"""SamplingReader: reads a tape for a view that cannot draw everything.
+
+Its rule: what is not decoded is still counted, exactly: frames and bytes, for each side and each
+opcode. Heads, control frames and reserved opcodes are decoded whatever the load, for they are few
+and decide what the rest means. Left out: faults in data frames that were passed over.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+from .events import Event, FrameEvent, Sender
+from .frames import FrameDecoder
+from .story import Story
+from .tape import (
+    _ENDED,
+    _OPENED,
+    _SENDERS,
+    Tape,
+    TapeReader,
+    Track,
+    _chunks,
+    _copy_of,
+    _opened,
+    _Segment,
+)
+
+__all__ = ["SamplingReader", "Tally"]
+
+_BULK_CHUNKS = 20_000  # of one poll; what is older is passed over without a closer look
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one side has sent: frames (also by opcode) and the bytes of those frames."""
+
+    frames: int = 0
+    size_bytes: int = 0
+    opcodes: list[int] = field(default_factory=lambda: [0] * 16)
+
+    def add(self, decoder: FrameDecoder) -> None:
+        """Add what a decoder has seen."""
+        self.frames += decoder.frames_seen
+        self.size_bytes += decoder.bytes_seen
+        for opcode, count in decoder.counts.items():
+            self.opcodes[opcode] += count
+
+    def merge(self, other: Tally) -> None:
+        """Add another tally."""
+        self.frames += other.frames
+        self.size_bytes += other.size_bytes
+        self.opcodes = [a + b for a, b in zip(self.opcodes, other.opcodes, strict=True)]
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A chunk that waits to be decoded, and how many frames it completes.
+
+    ``events`` are there already where the chunk was part of the handshake; ``is_special``: it must
+    be decoded whatever the load.
+    """
+
+    at_s: float
+    track: Track
+    what: int
+    data: bytes
+    frames: int = 0
+    is_special: bool = True
+    events: list[Event] | None = None
+
+
+class SamplingReader(TapeReader):
+    """A TapeReader that decodes as many frames as it is asked for, and counts the others.
+
+    Attributes:
+        passed_over: frames that were counted and not decoded, so far.
+    """
+
+    def __init__(self, tape: Tape, *, reveal: bool = False) -> None:
+        super().__init__(tape, reveal=reveal)
+        self.passed_over = 0
+        self._ended = {sender: Tally() for sender in _SENDERS}
+        self._scouts: dict[int, tuple[FrameDecoder, ...]] = {}  # ahead of the stories: they count
+        self._queue: deque[_Waiting] = deque()
+        self._frames_waiting = 0
+
+    @property
+    def waiting(self) -> int:
+        """Frames that have been fetched and will come with the next samples."""
+        return self._frames_waiting
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits, here or on the tape."""
+        return not self._queue and self._tape._writes == self._writes_seen
+
+    def tally(self) -> dict[Sender, Tally]:
+        """Return what each side has sent so far, on all connections, those waiting included.
+
+        Of a connection that the tape had forgotten before it was read, nothing is known here.
+        """
+        total = {sender: Tally() for sender in _SENDERS}
+        for sender, ended in self._ended.items():
+            total[sender].merge(ended)
+        for number, story in self._stories.items():
+            scouts = self._scouts.get(number)
+            for nth, sender in enumerate(_SENDERS):
+                decoder = scouts[nth] if scouts else story._halves[sender].decoder
+                if decoder is not None:
+                    total[sender].add(decoder)
+        return total
+
+    def sample(self, limit: int, keep: int) -> list[Event]:
+        """Return the events of about ``limit`` frames, oldest first.
+
+        Args:
+            limit: frames to decode now.
+            keep: frames that may wait for the next call. Of what is more, the oldest are passed
+                over: counted, but no events (heads and control frames excepted).
+        """
+        events: list[Event] = []
+        self._fetch(events)
+        self._pass_over(events, self._frames_waiting - max(keep, limit))
+        room = limit
+        while self._queue and room > 0:
+            chunk = self._queue.popleft()
+            if not chunk.is_special and chunk.frames > room:
+                chunk = self._cut(chunk, room)
+            room -= max(1, chunk.frames)
+            self._frames_waiting -= chunk.frames
+            events += self._decode(chunk)
+        return events
+
+    def catch_up(self, keep: int) -> list[Event]:
+        """Count all that is there but the last ``keep`` frames; may take a second on a big tape."""
+        events: list[Event] = []
+        self._fetch(events)
+        self._pass_over(events, self._frames_waiting - keep)
+        return events
+
+    def _fetch(self, events: list[Event]) -> None:
+        """Take what is new from the tape, and count its frames."""
+        tape = self._tape
+        if tape._writes == self._writes_seen:
+            return
+        if self._serial < tape._first_serial:
+            self._pass_over(events, self._frames_waiting, all_of_it=True)
+        with tape._lock:
+            self._writes_seen = tape._writes
+            tracks = dict(tape._tracks)
+            if self._serial < tape._first_serial:
+                self._scouts.clear()
+                for number, story in self._stories.items():
+                    if number not in tracks:
+                        self._file_away(story)
+                self._take_up(tracks, events)
+            nth = self._serial - tape._first_serial
+            segments = [
+                _copy_of(tape._segments[i], self._chunk if i == nth else 0)
+                for i in range(nth, len(tape._segments))
+            ]
+            self._serial = tape._first_serial + len(tape._segments) - 1
+            self._chunk = len(tape._last.times)
+        far = sum(len(segment.times) for segment in segments) - _BULK_CHUNKS
+        for segment in segments:
+            far -= len(segment.times)
+            if far > 0:
+                self._pass_over(events, self._frames_waiting, all_of_it=True)
+                self._scouts.clear()
+                self._skip_segment(events, segment, tracks)
+            else:
+                for at_s, number, what, data in _chunks(segment):
+                    if number in tracks:
+                        self._scout(at_s, tracks[number], what, data)
+
+    def _story(self, track: Track) -> Story:
+        story = self._stories.get(track._number)
+        if story is None:
+            story = Story(track.connection_id, reveal=self._reveal)
+            self._stories[track._number] = story
+        return story
+
+    def _scout(self, at_s: float, track: Track, what: int, data: bytes) -> None:
+        """Queue a chunk, with the number of frames in it."""
+        chunk = _Waiting(at_s, track, what, data)
+        self._queue.append(chunk)
+        if what in (_OPENED, _ENDED):
+            return
+        number = track._number
+        scouts = self._scouts.get(number)
+        if scouts is None:
+            story = self._story(track)
+            if not story.is_upgraded:
+                # The handshake decides how to go on, so it is read at once.
+                chunk.events = story.feed(at_s, _SENDERS[what], data)
+                chunk.frames = sum(isinstance(event, FrameEvent) for event in chunk.events)
+                self._frames_waiting += chunk.frames
+                return
+            scouts = self._scouts[number] = tuple(_scout_of(story, who) for who in _SENDERS)
+        scout = scouts[what]
+        special = sum(scout._counts[3:])
+        chunk.frames = scout.skip(data)
+        chunk.is_special = sum(scout._counts[3:]) != special
+        self._frames_waiting += chunk.frames
+
+    def _decode(self, chunk: _Waiting) -> list[Event]:
+        if chunk.events is not None:
+            return chunk.events
+        track = chunk.track
+        if chunk.what == _OPENED:
+            return [_opened(track, chunk.at_s)]
+        if chunk.what == _ENDED:
+            story = self._story(track)
+            events = story.end(chunk.at_s, track.side)
+            self._file_away(self._stories.pop(track._number))
+            self._scouts.pop(track._number, None)
+            return events
+        return self._story(track).feed(chunk.at_s, _SENDERS[chunk.what], chunk.data)
+
+    def _cut(self, chunk: _Waiting, frames: int) -> _Waiting:
+        """Cut off about the first ``frames`` frames; the rest goes back to the queue's head."""
+        where = max(1, len(chunk.data) * frames // chunk.frames)
+        first = replace(chunk, data=chunk.data[:where])
+        decoder = _scout_of(self._story(chunk.track), _SENDERS[chunk.what])
+        first.frames = decoder.skip(first.data)
+        rest = replace(chunk, data=chunk.data[where:], frames=chunk.frames - first.frames)
+        if rest.data:
+            self._queue.appendleft(rest)
+        return first
+
+    def _pass_over(self, events: list[Event], excess: int, *, all_of_it: bool = False) -> None:
+        """Count the oldest ``excess`` frames; decode only what is special among them."""
+        bulk: dict[tuple[int, int], list[bytes]] = {}
+        while self._queue and (excess > 0 or all_of_it):
+            chunk = self._queue.popleft()
+            number = chunk.track._number
+            if chunk.is_special:
+                for what in (0, 1):
+                    self._skip(number, what, bulk.pop((number, what), []))
+                events += self._decode(chunk)
+            else:
+                if chunk.frames > excess > 0 and not all_of_it:
+                    for what in (0, 1):  # _cut counts from where the story is
+                        self._skip(number, what, bulk.pop((number, what), []))
+                    chunk = self._cut(chunk, excess)
+                bulk.setdefault((number, chunk.what), []).append(chunk.data)
+                self.passed_over += chunk.frames
+            excess -= chunk.frames
+            self._frames_waiting -= chunk.frames
+        for (number, what), parts in bulk.items():
+            self._skip(number, what, parts)
+
+    def _skip_segment(
+        self, events: list[Event], segment: _Segment, tracks: dict[int, Track]
+    ) -> None:
+        """Pass over a stretch that is too old to be drawn, as fast as it goes."""
+        bulk: dict[tuple[int, int], list[bytes]] = {}
+        for at_s, number, what, data in _chunks(segment):
+            track = tracks.get(number)
+            if track is None or what == _OPENED:
+                continue
+            story = self._story(track)
+            if what == _ENDED or not story.is_upgraded:
+                for each in (0, 1):
+                    self._skip(number, each, bulk.pop((number, each), []), is_counted=True)
+                self._decode(_Waiting(at_s, track, what, data))
+            else:
+                bulk.setdefault((number, what), []).append(data)
+        for (number, what), parts in bulk.items():
+            self._skip(number, what, parts, is_counted=True)
+
+    def _skip(
+        self, number: int, what: int, parts: list[bytes], *, is_counted: bool = False
+    ) -> None:
+        if not parts:
+            return
+        story, sender = self._stories[number], _SENDERS[what]
+        half = story._halves[sender]
+        pings = dict(half.pings)  # skip() forgets them, but here no ping or pong is passed over
+        frames = half.frames
+        story.skip(0.0, sender, b"".join(parts))
+        if is_counted:
+            self.passed_over += half.frames - frames
+        else:
+            half.pings.update(pings)
+
+    def _file_away(self, story: Story) -> None:
+        for sender in _SENDERS:
+            decoder = story._halves[sender].decoder
+            if decoder is not None:
+                self._ended[sender].add(decoder)
+
+
+def _scout_of(story: Story, sender: Sender) -> FrameDecoder:
+    """Return a decoder that goes on where a story is, and only counts."""
+    decoder = story._halves[sender].decoder
+    assert decoder is not None
+    inflater, decoder._inflater = decoder._inflater, None  # copying it is dear
+    try:
+        return decoder.copy()
+    finally:
+        decoder._inflater = inflater

@@ -1,0 +1,452 @@
+"""Tape: a bounded record of the bytes of connections, with time and direction.
+
+Its rules: recording costs a copy of the bytes and sixteen bytes more; it never grows beyond its
+bound, drops the oldest first, says what it dropped, and what is left stays readable. The bytes are
+decoded when somebody looks, or when they are dropped; never while they are recorded. It may be
+written and read from any thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from array import array
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .events import DroppedEvent, Event, FrameEvent, MessageEvent, OpenedEvent, Sender
+from .story import Story
+
+if TYPE_CHECKING:
+    import os
+
+__all__ = ["Chunk", "Dropped", "Tape", "TapeReader", "Track"]
+
+DEFAULT_MAX_BYTES = 16 * 2**20
+_CHUNK_BYTES = 16  # what a chunk costs beyond its data
+_SEGMENT_BYTES = 16 * 2**10
+_SENDERS: tuple[Sender, Sender] = ("client", "server")
+_OPENED, _ENDED = 2, 3  # beside 0 and 1, which index _SENDERS
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes that crossed a transport at once. ``what``: "client", "server", "opened", "ended"."""
+
+    at_s: float
+    track: Track
+    what: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What a tape had to drop; false where that is nothing."""
+
+    size_bytes: int = 0
+    frames: int = 0
+    connections: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.size_bytes or self.frames or self.connections)
+
+    def __str__(self) -> str:
+        if not self:
+            return "nothing dropped"
+        return f"dropped: {self.frames:,} frames, {self.size_bytes:,} bytes, the oldest first"
+
+
+class Track:
+    """One connection on a tape, and the way to record onto it; made by :meth:`Tape.open`."""
+
+    __slots__ = (
+        "_last_segment",
+        "_number",
+        "_story",
+        "_tape",
+        "client_address",
+        "connection_id",
+        "ended_s",
+        "label",
+        "opened_s",
+        "server_address",
+        "side",
+    )
+
+    def __init__(
+        self,
+        tape: Tape,
+        number: int,
+        connection_id: str,
+        side: Sender,
+        label: str | None,
+        client_address: str,
+        server_address: str,
+    ) -> None:
+        self._tape = tape
+        self._number = number
+        self._story = Story(connection_id)  # where the oldest bytes that are kept begin
+        self._last_segment = 0
+        self.connection_id = connection_id
+        self.side = side
+        self.label = label
+        self.client_address = client_address
+        self.server_address = server_address
+        self.opened_s = 0.0
+        self.ended_s: float | None = None
+
+    def client(self, data: bytes) -> None:
+        """Record bytes that the client sent."""
+        self._tape._record(self, 0, data)
+
+    def server(self, data: bytes) -> None:
+        """Record bytes that the server sent."""
+        self._tape._record(self, 1, data)
+
+    def end(self) -> None:
+        """Record the end of TCP; idempotent."""
+        if self.ended_s is None:
+            self.ended_s = self._tape._record(self, _ENDED, b"")
+
+    def __repr__(self) -> str:
+        label = f" {self.label!r}" if self.label else ""
+        return f"<Track {self.connection_id}{label}, {self.side} side>"
+
+
+class _Segment:
+    """A stretch of the tape: the data of its chunks end to end, and three numbers a chunk."""
+
+    __slots__ = ("data", "ends", "lines", "times")
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.times = array("d")
+        self.lines = array("I")  # the track's number, times four, plus what it is
+        self.ends = array("I")
+
+    @property
+    def size(self) -> int:
+        return len(self.data) + _CHUNK_BYTES * len(self.times)
+
+
+class Tape:
+    """A bounded record of what crossed the transports of one or more connections.
+
+    Args:
+        max_bytes: how much it keeps, its own bookkeeping included. Beyond it the oldest bytes are
+            dropped, and counted in ``dropped``.
+        name: how views call it.
+    """
+
+    def __init__(self, *, max_bytes: int = DEFAULT_MAX_BYTES, name: str | None = None) -> None:
+        if max_bytes < 4 * _SEGMENT_BYTES:
+            raise ValueError(
+                f"expected max_bytes of at least {4 * _SEGMENT_BYTES:,}, got {max_bytes:,}: a tape "
+                "drops whole stretches of 16 KiB at a time"
+            )
+        self.max_bytes = max_bytes
+        self.name = name
+        self.began_at = time.time()  # the epoch's seconds at at_s == 0
+        self._began_s = time.monotonic()
+        self._lock = threading.Lock()
+        self._segments: deque[_Segment] = deque([_Segment()])
+        self._last = self._segments[0]
+        self._first_serial = 0  # of _segments[0]; they are numbered in order for ever
+        self._size = 0
+        self._tracks: dict[int, Track] = {}
+        self._next_track = 0
+        self._gone = [0, 0, 0]  # bytes, frames and connections dropped
+        self._writes = 0
+
+    # Recording.
+
+    def open(
+        self,
+        connection_id: str,
+        *,
+        side: Sender = "server",
+        label: str | None = None,
+        client_address: str = "",
+        server_address: str = "",
+    ) -> Track:
+        """Begin a connection, and return the track to record it on.
+
+        Args:
+            connection_id: short, unique on this tape.
+            side: whose transport this is.
+            label: what views call the client; its id where there is none.
+            client_address, server_address: "host:port" of the ends of TCP.
+        """
+        with self._lock:
+            number = self._next_track
+            self._next_track += 1
+            track = Track(self, number, connection_id, side, label, client_address, server_address)
+            self._tracks[number] = track
+        track.opened_s = self._record(track, _OPENED, b"")
+        return track
+
+    def _record(self, track: Track, what: int, data: bytes, at_s: float | None = None) -> float:
+        # Every message pays for this: no object but the three numbers.
+        if at_s is None:
+            at_s = time.monotonic() - self._began_s
+        with self._lock:
+            segment = self._last
+            segment.data += data
+            segment.times.append(at_s)
+            segment.lines.append(track._number << 2 | what)
+            segment.ends.append(len(segment.data))
+            self._size += len(data) + _CHUNK_BYTES
+            self._writes += 1
+            track._last_segment = self._first_serial + len(self._segments) - 1
+            if len(segment.data) + _CHUNK_BYTES * len(segment.times) >= _SEGMENT_BYTES:
+                self._last = _Segment()
+                self._segments.append(self._last)
+                while self._size > self.max_bytes:
+                    self._drop_oldest()
+        return at_s
+
+    def _drop_oldest(self) -> None:
+        segment = self._segments.popleft()
+        serial = self._first_serial
+        self._first_serial += 1
+        self._size -= segment.size
+        ended: list[Track] = []
+        # Frames of one side are skipped at once: nobody will ask for their times any more. Heads
+        # are read in order, since the answer decides what follows.
+        bulk: dict[tuple[int, int], list[bytes]] = {}
+        for at_s, number, what, data in _chunks(segment):
+            track = self._tracks.get(number)
+            if track is None or what == _OPENED:
+                continue
+            if what == _ENDED:
+                ended.append(track)
+            elif track._story.is_upgraded:
+                bulk.setdefault((number, what), []).append(data)
+            else:
+                self._skip(track, at_s, what, data)
+        for (number, what), parts in bulk.items():
+            self._skip(self._tracks[number], 0.0, what, b"".join(parts))
+        for track in ended:
+            if track._last_segment <= serial:
+                del self._tracks[track._number]
+                self._gone[2] += 1
+
+    def _skip(self, track: Track, at_s: float, what: int, data: bytes) -> None:
+        sender = _SENDERS[what]
+        size_bytes, frames = track._story.seen(sender)
+        track._story.skip(at_s, sender, data)
+        now_bytes, now_frames = track._story.seen(sender)
+        self._gone[0] += now_bytes - size_bytes
+        self._gone[1] += now_frames - frames
+
+    # Reading.
+
+    @property
+    def connections(self) -> tuple[Track, ...]:
+        """The connections that it still knows, oldest first."""
+        with self._lock:
+            return tuple(self._tracks.values())
+
+    @property
+    def size_bytes(self) -> int:
+        """What it holds now, its own bookkeeping included."""
+        return self._size
+
+    @property
+    def dropped(self) -> Dropped:
+        """What it had to drop."""
+        with self._lock:
+            return Dropped(*self._gone)
+
+    def read(self, *, reveal: bool = False) -> list[Event]:
+        """Decode all that is kept and return it as events, in the order in which it happened.
+
+        Args:
+            reveal: leave cookies, credentials and tokens in the heads; else they are redacted.
+        """
+        return self.reader(reveal=reveal).poll()
+
+    def reader(self, *, reveal: bool = False) -> TapeReader:
+        """Return a reader that gives, with each poll, what has come since the last."""
+        return TapeReader(self, reveal=reveal)
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """All that is kept, decoded anew; see :meth:`read`."""
+        return tuple(self.read())
+
+    @property
+    def frames(self) -> tuple[FrameEvent, ...]:
+        """The frames that are kept (RFC 6455 §5.2)."""
+        return tuple(event for event in self.read() if isinstance(event, FrameEvent))
+
+    @property
+    def messages(self) -> tuple[MessageEvent, ...]:
+        """The whole messages that are kept (RFC 6455 §5.4)."""
+        return tuple(event for event in self.read() if isinstance(event, MessageEvent))
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Give the recorded bytes as they crossed the transport, heads unredacted."""
+        with self._lock:
+            tracks = dict(self._tracks)
+            stretches = [_copy_of(segment, 0) for segment in self._segments]
+        names = (*_SENDERS, "opened", "ended")
+        for segment in stretches:
+            for at_s, number, what, data in _chunks(segment):
+                if number in tracks:
+                    yield Chunk(at_s, tracks[number], names[what], data)
+
+    # Saving; see wire.export.
+
+    def to_rows(self, *, reveal: bool = False) -> list[dict[str, Any]]:
+        """Return one dict an event, for ``pandas.DataFrame(tape.to_rows())``."""
+        from . import export
+
+        return export.to_rows(self, reveal=reveal)
+
+    def to_har(self, path: str | os.PathLike[str], *, reveal: bool = False) -> None:
+        """Write an HTTP Archive, as Chrome's network panel imports it."""
+        from . import export
+
+        export.to_har(self, path, reveal=reveal)
+
+    def to_pcapng(self, path: str | os.PathLike[str], *, reveal: bool = False) -> None:
+        """Write a capture that Wireshark reads as TCP, HTTP and WebSocket."""
+        from . import export
+
+        export.to_pcapng(self, path, reveal=reveal)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Tape:
+        """Read a tape that to_har or to_pcapng has written."""
+        from . import export
+
+        return export.load(path)
+
+    def __repr__(self) -> str:
+        name = f" {self.name!r}" if self.name else ""
+        size = f"{self._size:,} of {self.max_bytes:,} bytes"
+        dropped = f", {self.dropped}" if self.dropped else ""
+        return f"<Tape{name}, {len(self._tracks)} connections, {size}{dropped}>"
+
+
+class TapeReader:
+    """Reads a tape from its oldest byte on, and goes on with each :meth:`poll`.
+
+    Where the tape drops bytes before they were read, the reader takes up after them and says so
+    with a DroppedEvent for each side of each connection.
+    """
+
+    def __init__(self, tape: Tape, *, reveal: bool = False) -> None:
+        self._tape = tape
+        self._reveal = reveal
+        self._stories: dict[int, Story] = {}
+        self._serial = 0
+        self._chunk = 0
+        self._writes_seen = -1
+
+    def poll(self) -> list[Event]:
+        """Return what has happened since the last call, oldest first."""
+        tape = self._tape
+        if tape._writes == self._writes_seen:
+            return []
+        events: list[Event] = []
+        with tape._lock:
+            self._writes_seen = tape._writes
+            tracks = dict(tape._tracks)
+            if self._serial < tape._first_serial:
+                self._take_up(tracks, events)
+            nth = self._serial - tape._first_serial
+            segments = [
+                _copy_of(tape._segments[i], self._chunk if i == nth else 0)
+                for i in range(nth, len(tape._segments))
+            ]
+            self._serial = tape._first_serial + len(tape._segments) - 1
+            self._chunk = len(tape._last.times)
+        for segment in segments:
+            for at_s, number, what, data in _chunks(segment):
+                track = tracks.get(number)
+                if track is None:
+                    continue
+                if what == _OPENED:
+                    events.append(_opened(track, at_s))
+                    continue
+                story = self._stories.get(number)
+                if story is None:
+                    story = Story(track.connection_id, reveal=self._reveal)
+                    self._stories[number] = story
+                if what == _ENDED:
+                    events += story.end(at_s, track.side)
+                    self._stories.pop(number)
+                else:
+                    events += story.feed(at_s, _SENDERS[what], data)
+        return events
+
+    def _take_up(self, tracks: dict[int, Track], events: list[Event]) -> None:
+        """Go on where the tape's oldest bytes begin; called with the tape's lock held."""
+        tape = self._tape
+        self._serial, self._chunk = tape._first_serial, 0
+        oldest = tape._segments[0].times
+        at_s = oldest[0] if len(oldest) else time.monotonic() - tape._began_s
+        stories: dict[int, Story] = {}
+        for number, track in tracks.items():
+            story = track._story.copy(reveal=self._reveal)
+            mine = self._stories.get(number)
+            is_new = mine is None and track.opened_s < at_s
+            if is_new:
+                events.append(_opened(track, track.opened_s))
+            for sender in _SENDERS:
+                size_bytes, frames = story.seen(sender)
+                if mine is not None:
+                    mine_bytes, mine_frames = mine.seen(sender)
+                    size_bytes, frames = size_bytes - mine_bytes, frames - mine_frames
+                if size_bytes:
+                    events.append(
+                        DroppedEvent(
+                            at_s=at_s,
+                            connection_id=track.connection_id,
+                            sender=sender,
+                            size_bytes=size_bytes,
+                            frames=frames,
+                        )
+                    )
+            stories[number] = story
+        self._stories = stories
+
+
+def _opened(track: Track, at_s: float) -> OpenedEvent:
+    return OpenedEvent(
+        at_s=at_s,
+        connection_id=track.connection_id,
+        sender="client",
+        label=track.label,
+        side=track.side,
+        client_address=track.client_address,
+        server_address=track.server_address,
+    )
+
+
+def _copy_of(segment: _Segment, first: int) -> _Segment:
+    """Return a segment's chunks from the ``first`` on; called with the tape's lock held."""
+    twin = _Segment()
+    start = segment.ends[first - 1] if first else 0
+    twin.data = segment.data[start:]
+    twin.times = segment.times[first:]
+    twin.lines = segment.lines[first:]
+    twin.ends = (
+        array("I", (end - start for end in segment.ends[first:]))
+        if start
+        else (segment.ends[first:])
+    )
+    return twin
+
+
+def _chunks(segment: _Segment) -> Iterator[tuple[float, int, int, bytes]]:
+    """Give each chunk's time, track number, kind and data."""
+    data = bytes(segment.data)
+    start = 0
+    for at_s, line, end in zip(segment.times, segment.lines, segment.ends, strict=True):
+        yield at_s, line >> 2, line & 3, data[start:end]
+        start = end
