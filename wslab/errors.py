@@ -1,0 +1,99 @@
+"""The exceptions of wslab. Each says what was expected, what came, and what to do next.
+
+::
+
+    WslabError
+    ├── ConnectFailed            also a ConnectionError
+    │   ├── NobodyListening      also a ConnectionRefusedError
+    │   ├── HandshakeRefused     .status, .headers, .body: it answered, but not with 101
+    │   └── HandshakeTimeout     also a TimeoutError
+    ├── BadURL                   also a ValueError
+    ├── PortInUse                also an OSError
+    ├── LoopBlocked              also a TimeoutError: something holds the event loop
+    ├── WrongThread              also a RuntimeError: waiting here would wait for itself
+    ├── PortalClosed             also a RuntimeError
+    └── NestingRefused           also a RuntimeError: see allow_nested_loops()
+
+A connection that ends raises what ``websockets`` raises (``ConnectionClosed`` and its two
+children), so that code written for ``websockets`` catches it unchanged.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadURL",
+    "ConnectFailed",
+    "HandshakeRefused",
+    "HandshakeTimeout",
+    "LoopBlocked",
+    "NestingRefused",
+    "NobodyListening",
+    "PortInUse",
+    "PortalClosed",
+    "WrongThread",
+    "WslabError",
+]
+
+
+class WslabError(Exception):
+    """Base of every exception that wslab itself raises."""
+
+
+class ConnectFailed(WslabError, ConnectionError):
+    """The connection did not open."""
+
+
+class NobodyListening(ConnectFailed, ConnectionRefusedError):
+    """Nothing listens at that address: TCP was refused before any byte of HTTP."""
+
+
+class HandshakeRefused(ConnectFailed):
+    """An HTTP server answered, but not with 101 Switching Protocols (RFC 6455 §4.1).
+
+    Args:
+        message: the whole sentence for the reader.
+        status: the HTTP status code that came, or 0 where the answer was no HTTP at all.
+        headers: name and value of each header of the answer, in order.
+        body: the answer's body, as far as it was read.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        headers: tuple[tuple[str, str], ...] = (),
+        body: bytes = b"",
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+class HandshakeTimeout(ConnectFailed, TimeoutError):
+    """TCP opened, but no answer to the handshake came in time."""
+
+
+class BadURL(WslabError, ValueError):
+    """This is not a ``ws://`` or ``wss://`` URL (RFC 6455 §3)."""
+
+
+class PortInUse(WslabError, OSError):
+    """Another server listens on that port already."""
+
+
+class LoopBlocked(WslabError, TimeoutError):
+    """Something holds the event loop, so that nothing else on it can run."""
+
+
+class WrongThread(WslabError, RuntimeError):
+    """A call that waits was made on the very thread that it would wait for."""
+
+
+class PortalClosed(WslabError, RuntimeError):
+    """The event loop that this belongs to has been closed."""
+
+
+class NestingRefused(WslabError, RuntimeError):
+    """Event loops cannot be nested here."""

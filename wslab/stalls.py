@@ -1,0 +1,146 @@
+"""Who held an event loop, when, and for how long.
+
+A loop that is held answers nobody: no message, no ping, no other client. Its rule: it costs
+nothing while nobody watches, and two clock readings a step of a handler otherwise. A handler's own
+steps are timed, so that it can be named; a pulse four times a second notices everything else. It
+owns neither loops nor threads: `portal` hands them in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import linecache
+import os
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, TypeVar, cast
+
+__all__ = ["Stall", "StallWatch", "describe_frame", "timed"]
+
+T = TypeVar("T")
+
+PULSE_S = 0.25  # how often a watched loop shows that it is alive
+STALL_S = 0.25  # a loop held for longer than this is remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """A stretch of time in which one step held the event loop and nothing else on it ran.
+
+    ``began_s`` is on the clock of ``time.monotonic()``. ``culprit`` names who held the loop, as
+    far as it is known.
+    """
+
+    began_s: float
+    duration_s: float
+    culprit: str
+
+
+class StallWatch:
+    """The record of one loop's stalls, and the pulse that notices them."""
+
+    label = "the event loop"
+
+    def __init__(self) -> None:
+        self.stalls: collections.deque[Stall] = collections.deque(maxlen=50)
+        self._watchers = 0
+        self._pulse: asyncio.TimerHandle | None = None
+        self._beat_s = 0.0
+
+    def report_stall(self, began_s: float, duration_s: float, culprit: str) -> None:
+        """Remember that ``culprit`` held the loop; called on the loop itself."""
+        self.stalls.append(Stall(began_s, duration_s, culprit))
+
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Count one more thing that wants stalls noticed; called on the loop."""
+        self._watchers += 1
+        if self._pulse is None:
+            self._beat_s = time.monotonic()
+            self._pulse = loop.call_later(PULSE_S, self._beat, loop)
+
+    def unwatch(self) -> None:
+        """Count one less; the pulse stops with the last. Called on the loop."""
+        self._watchers -= 1
+        if self._watchers <= 0 and self._pulse is not None:
+            self._pulse.cancel()
+            self._pulse = None
+            self._watchers = 0
+
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = time.monotonic()
+        began = self._beat_s
+        unnamed_s = now - began - PULSE_S
+        if unnamed_s > STALL_S:
+            # A timed handler has reported its own stall with its name; don't say it twice.
+            for stall in self.stalls:
+                unnamed_s -= max(0.0, stall.began_s + stall.duration_s - max(stall.began_s, began))
+        if unnamed_s > STALL_S:
+            self.report_stall(now - unnamed_s, unnamed_s, self._unnamed_culprit())
+        self._beat_s = now
+        self._pulse = loop.call_later(PULSE_S, self._beat, loop)
+
+    def _unnamed_culprit(self) -> str:
+        return f"something on {self.label}"
+
+
+class timed(Awaitable[T]):
+    """Await ``coroutine``, reporting each of its steps that holds the loop for too long.
+
+    Args:
+        coroutine: not yet started.
+        report: called on the loop with when the step began (monotonic, seconds) and how long it
+            took (seconds).
+    """
+
+    __slots__ = ("_coroutine", "_report")
+
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, T], report: Callable[[float, float], None]
+    ) -> None:
+        self._coroutine = coroutine
+        self._report = report
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        coroutine, clock = self._coroutine, time.monotonic
+        value: Any = None
+        failure: BaseException | None = None
+        while True:
+            began = clock()
+            try:
+                step = coroutine.send(value) if failure is None else coroutine.throw(failure)
+            except StopIteration as stop:
+                return cast("T", stop.value)
+            finally:
+                # Emptied here: an exception on its way out holds this frame in its traceback.
+                value = failure = None
+                took = clock() - began
+                if took > STALL_S:
+                    self._report(began, took)
+            try:
+                value = yield step
+            except GeneratorExit:
+                coroutine.close()
+                raise
+            except BaseException as exc:
+                failure = exc
+
+
+def describe_frame(frame: FrameType | None) -> str | None:
+    """``name (file:line: source)`` of the innermost frame that is not Python's own machinery."""
+    here = os.path.dirname(__file__)
+    inner = frame
+    while inner is not None:
+        file = inner.f_code.co_filename
+        library = os.path.dirname(asyncio.__file__)
+        if not file.startswith((library, os.path.dirname(library), "<frozen")):
+            break
+        inner = inner.f_back
+    inner = inner or frame
+    if inner is None or os.path.dirname(inner.f_code.co_filename) == here:
+        return None
+    source = linecache.getline(inner.f_code.co_filename, inner.f_lineno).strip()
+    place = f"{os.path.basename(inner.f_code.co_filename)}:{inner.f_lineno}"
+    return f"{inner.f_code.co_name}() at {place}" + (f" `{source}`" if source else "")
