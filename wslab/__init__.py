@@ -1,0 +1,40 @@
+"""wslab: learn and use WebSockets where you already work, in a notebook.
+
+The public names and nothing else. Importing it starts no thread and loads no widget.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .client import Client, connect
+from .display import register as _register
+from .doctor import doctor
+from .portal import allow_nested_loops, run, shutdown
+from .server import Server, serve
+
+__all__ = [
+    "Client",
+    "Server",
+    "allow_nested_loops",
+    "connect",
+    "doctor",
+    "run",
+    "serve",
+    "shutdown",
+]
+
+_register()  # how they show themselves, where IPython already runs; loads no widget
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("wslab")
+    raise AttributeError(f"module 'wslab' has no attribute {name!r}")
+
+
+def load_ipython_extension(ipython: object) -> None:
+    """Do the same for ``%load_ext wslab``."""
+    _register(ipython)

@@ -1,0 +1,102 @@
+"""What a handler must be, and what is wrong with one that is not.
+
+A handler is ``async def handler(websocket)``, or anything callable that returns an awaitable, as
+websockets takes it. Its rule: refuse only what is surely wrong, at once, in words that mend it.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection
+
+__all__ = ["Handler", "awaited", "check_handler", "handler_name"]
+
+Handler = Callable[[ServerConnection], Awaitable[None]]
+
+
+def check_handler(handler: Any) -> None:
+    """Refuse at once what could never handle a connection.
+
+    Raises:
+        TypeError: what was expected and what came. A plain ``def`` that returns something may be
+            a decorator's wrapper: `awaited` judges it by what it returns.
+    """
+    if inspect.iscoroutine(handler):
+        handler.close()
+        raise TypeError(
+            "expected a handler function, got a coroutine: pass the function itself, "
+            "serve(handler), without calling it"
+        )
+    if not callable(handler):
+        raise TypeError(
+            f"expected `async def handler(websocket)`, got {type(handler).__name__} {handler!r:.60}"
+        )
+    function = handler
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not inspect.isroutine(function):
+        function = type(function).__call__
+    function = getattr(function, "__func__", function)
+    wrong = None
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        wrong = "a function that yields: send instead, `await websocket.send(...)`"
+    elif inspect.isfunction(function) and _returns_nothing(function):
+        wrong = "a plain `def`: a handler awaits messages, so it is an `async def`"
+    if wrong is not None:
+        raise TypeError(f"expected `async def {handler_name(handler)}(websocket)`, got {wrong}")
+    try:
+        inspect.signature(handler).bind(object())
+    except ValueError:
+        return  # a builtin without a signature
+    except TypeError:
+        raise TypeError(
+            f"expected a handler of one argument, got {handler_name(handler)}"
+            f"{inspect.signature(handler)}; the path, once the second argument, is "
+            "`websocket.request.path`"
+        ) from None
+
+
+def _returns_nothing(function: types.FunctionType) -> bool:
+    # A plain def may hand on to an async one (a decorator's wrapper does), so only one whose
+    # every return is None is surely wrong.
+    import dis
+
+    if inspect.iscoroutinefunction(function):
+        return False
+    before = None
+    for step in dis.get_instructions(function):
+        if step.opname == "RETURN_CONST" and step.argval is not None:
+            return False
+        if step.opname == "RETURN_VALUE" and not (
+            before is not None and before.opname == "LOAD_CONST" and before.argval is None
+        ):
+            return False
+        before = step
+    return True
+
+
+async def awaited(awaitable: Any, handler: Any) -> None:
+    """Await what a handler that is no ``async def`` returned.
+
+    Raises:
+        TypeError: it cannot be awaited.
+    """
+    if not inspect.isawaitable(awaitable):
+        raise TypeError(
+            f"expected {handler_name(handler)}() to be an `async def`, but it returned "
+            f"{type(awaitable).__name__}"
+        )
+    await awaitable
+
+
+def handler_name(handler: Any) -> str:
+    """Return a name for views: the function's, or its class's."""
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    name = getattr(handler, "__name__", None) or type(handler).__name__
+    return "handler" if name == "<lambda>" else str(name)
