@@ -27,6 +27,7 @@ import wslab
 from tests import peers
 from tests.peers import until
 from wslab import boxes, portal
+from wslab import client as client_module
 from wslab.errors import LoopBlocked, WrongThread
 
 
@@ -408,14 +409,17 @@ def test_sending_waits_where_the_other_side_does_not_read():
 
     with peers.raw_server(script) as port, wslab.connect(f"ws://127.0.0.1:{port}/") as client:
         sent = 0
-        with pytest.raises(TimeoutError, match="the other side does not read"):
+        with pytest.raises(TimeoutError, match="the other side does not read") as late:
             while sent < 50_000:
                 client.send(b"%05d" % sent + b"x" * 1000, timeout=0.2)
                 sent += 1
         assert 10 < sent < 40_000
+        if "taken back" not in str(late.value):
+            assert "on its way" in str(late.value)
+            sent += 1
         assert client._outbox._waiting_bytes <= 2 * boxes.MAX_UNSENT_BYTES
         reading.set()
-        client.send(b"%05d" % sent + b"x" * 1000)  # the one that timed out was taken back
+        client.send(b"%05d" % sent + b"x" * 1000)
         client.close()
         assert client.close_code == 1000
     assert count == sent + 1
@@ -564,8 +568,10 @@ def test_interrupts_at_a_thousand_random_moments_lose_no_message():
     class Interrupted(BaseException):
         pass
 
-    def interrupt(*_):
-        raise Interrupted
+    def interrupt(_number, frame):
+        # Not in a finalizer that happens to run: what is raised there is only reported.
+        if frame.f_code.co_filename in (__file__, client_module.__file__, boxes.__file__):
+            raise Interrupted
 
     rng = random.Random(3)
     interrupts = expected = 0
@@ -576,7 +582,7 @@ def test_interrupts_at_a_thousand_random_moments_lose_no_message():
             recv = client.recv
             while interrupts < 1000:
                 try:
-                    signal.setitimer(signal.ITIMER_REAL, rng.random() * 0.001 + 0.0001)
+                    signal.setitimer(signal.ITIMER_REAL, rng.random() * 0.001 + 0.0001, 0.1)
                     while True:
                         message = recv(5)
                         if message is not None:
@@ -635,15 +641,15 @@ class Flood:
 
 
 def test_messages_are_kept_up_to_a_count_and_then_the_sender_waits():
-    flood = Flood(20_000, "x" * 2000)
+    flood = Flood(8_000, "x" * 5000)
     with wslab.serve(flood) as server, wslab.connect(server, max_waiting=100) as client:
         until(lambda: client.waiting >= 100)
         until(flood.stands_still)
-        assert flood.sent < 18_000  # what fits into the sockets' buffers is the system's choice
+        assert flood.sent < 7_000  # what fits into the sockets' buffers is the system's choice
         assert 100 <= client.waiting <= 102
-        for number in range(20_000):
+        for number in range(8_000):
             assert client.recv(timeout=5) == f"{number}:{flood.body}"
-        assert flood.sent == 20_000
+        assert flood.sent == 8_000
         assert list(client) == []
         assert client.close_code == 1000
 
@@ -925,7 +931,7 @@ def test_close_while_the_loop_is_held(server):
     client = wslab.connect(server)
     with held():
         with pytest.raises(LoopBlocked, match=r"hold\(\) at test_client.py"):
-            client.close(timeout=-0.9)
+            client.close(timeout=-0.9)  # it waits a second longer than that
     client.close()
     assert client.state is State.CLOSED
 
@@ -941,7 +947,7 @@ def test_another_close_that_waits_longer_is_no_blocked_loop():
         thread.start()
         until(lambda: client.state is State.CLOSING)
         with pytest.raises(TimeoutError, match="still waits") as late:
-            client.close(timeout=-0.9)
+            client.close(timeout=-0.9)  # it waits a second longer than that
         assert not isinstance(late.value, LoopBlocked)
         thread.join()
         assert client.state is State.CLOSED

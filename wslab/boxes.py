@@ -28,6 +28,9 @@ Message = str | bytes
 
 MAX_WAITING_BYTES = 16 * 2**20  # of messages that came and that nobody has taken
 MAX_UNSENT_BYTES = 64 * 2**10  # as much may be handed over without waiting for the loop
+# An interrupt that comes while a thread goes to sleep on a lock does not wake it (and on Windows
+# none ever does), so nobody sleeps for longer than this without looking.
+WAIT_SLICE_S = 0.2
 UNSENT_OVERHEAD_BYTES = 16  # what each counts beside its payload: an empty one is not free
 
 
@@ -70,6 +73,11 @@ class Inbox:
     def is_full(self) -> bool:
         """Whether the pump waits for room, so that nothing more is read from the socket."""
         return self._room is not None
+
+    @property
+    def is_at_limit(self) -> bool:
+        """Whether there is no room for another message."""
+        return self._is_over(self.limit, MAX_WAITING_BYTES)
 
     def _is_over(self, count: int, size_bytes: int) -> bool:
         return len(self._messages) >= count or self._size_bytes >= size_bytes
@@ -125,11 +133,12 @@ class Inbox:
                 if self._room is not None:
                     self._wake_pump()
                 if is_waiting:
-                    left_s = None if deadline_s is None else deadline_s - time.monotonic()
+                    left_s = WAIT_SLICE_S if deadline_s is None else deadline_s - time.monotonic()
                     # The bell only says that it is worth looking again.
-                    self._bell.get(timeout=None if left_s is None else max(left_s, 0.0))
+                    self._bell.get(timeout=min(max(left_s, 0.0), WAIT_SLICE_S))
             except queue.Empty:
-                if not self._messages and not self.ended:
+                is_over = deadline_s is not None and time.monotonic() >= deadline_s
+                if is_over and not self._messages and not self.ended:
                     raise  # and nothing came in the last instant either
             except BaseException:
                 if is_taken:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import concurrent.futures
+import functools
 import itertools
 import logging
 import queue
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
 from websockets.asyncio import client as ws_client
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, ConnectionClosedOK
+from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
 from . import cells, portal, why
@@ -81,12 +83,14 @@ class Client:
         self._portal = runner
         self._target = target  # this process's own server, if that is where it goes
         self._websocket: Any = None
+        self._tried: Any = None  # the connection in its handshake
         self._wire: Wire | None = None
         self._inbox: Inbox | None = None
         self._outbox: Outbox | None = None
         self._received: collections.deque[Message] = collections.deque()
         self._received_bytes = 0
         self._pump_task: asyncio.Task[None] | None = None
+        self._on_long_way = 0  # messages that websockets puts together and the pump takes
         self._closing: concurrent.futures.Future[None] | None = None
         self._lock = threading.Lock()
         self._began_s = time.monotonic()
@@ -167,21 +171,55 @@ class Client:
     async def _open(self, kwargs: dict[str, Any], max_waiting: int) -> None:
         loop = asyncio.get_running_loop()
         self._inbox = Inbox(max_waiting, loop)
-        base = kwargs.pop("create_connection", None) or ws_client.ClientConnection
+        base: Any = kwargs.pop("create_connection", None) or ws_client.ClientConnection
+        if isinstance(base, type) and base.recv is ws_client.ClientConnection.recv:
+            base = _short_cut_kind(base)
         kwargs["create_connection"] = recorded(
             base, self._made, self._lost, side="client", tape=self.tape
         )
         kwargs.setdefault("logger", logger)
-        self._websocket = await ws_client.connect(self.url, **kwargs)
+        try:
+            self._websocket = await ws_client.connect(self.url, **kwargs)
+        except AssertionError:
+            # What a server that speaks first (SSH, SMTP) does to websockets; it knows the reason.
+            failure = self._tried and self._tried.protocol.handshake_exc
+            if failure is None:
+                raise
+            raise failure from failure.__cause__
+        finally:
+            self._tried = None
         if self._websocket.state is State.CLOSED:  # already, before this end was ready
             self._lost(self._websocket)
         self._outbox = Outbox(self._websocket, loop)
         self._portal.watch(loop)
         self._pump_task = loop.create_task(self._pump())
 
+    def _came(self, frame: Frame) -> bool:
+        """Take a message on the short way, past websockets' queue and the pump; on the loop.
+
+        Only where nothing is on the long way, so that the order is kept, and where there is room.
+        """
+        inbox = self._inbox
+        assert inbox is not None
+        if frame.opcode == Opcode.CONT:
+            return False
+        if self._on_long_way or not frame.fin or inbox.is_at_limit or not inbox.open:
+            self._on_long_way += 1
+            return False
+        try:
+            message = str(frame.data, "utf-8") if frame.opcode == Opcode.TEXT else bytes(frame.data)
+        except UnicodeDecodeError:
+            self._on_long_way += 1
+            return False  # websockets closes with 1007
+        self._keep(message)
+        inbox.put(message)
+        return True
+
     def _made(self, websocket: Any, transport: Any) -> None:
         # A redirect makes several of them, one after the other; the last one counts.
+        self._tried = websocket
         self._wire = wire = websocket.wire
+        websocket._came = self._came
         wire.label = self.name
         wire.fileno = portal.inherit(transport)
 
@@ -207,6 +245,7 @@ class Client:
         try:
             while True:
                 message = await websocket.recv()
+                self._on_long_way -= 1
                 self._keep(message)
                 if self._is_closing_down and self.waiting >= 2 * inbox.limit:
                     self.discarded += 1  # read on to the close frame, but keep no more
@@ -614,6 +653,28 @@ def connect(
 
 
 _numbers = itertools.count(1)
+
+
+@functools.lru_cache(maxsize=32)
+def _short_cut_kind(kind: Any) -> type:
+    # A message that is one frame needs no queue between the loop and the inbox: it goes there as
+    # it is read, which saves two turns of the loop.
+    class ShortCut(kind):  # type: ignore[misc]
+        _came: Any = None
+
+        def process_event(self, event: Any) -> None:
+            opcode = getattr(event, "opcode", 8)
+            if opcode < 8 and self._came is not None and self._came(event):
+                return
+            super().process_event(event)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._came = None  # it leads back here: a cycle
+            super().connection_lost(exc)
+
+    ShortCut.__name__, ShortCut.__qualname__ = kind.__name__, kind.__qualname__
+    ShortCut.__module__ = kind.__module__
+    return ShortCut
 
 
 def _check_iterable(message: Any) -> None:

@@ -406,13 +406,6 @@ class Server:
 
     def _finish(self, stopping: concurrent.futures.Future[None], timeout: float) -> None:
         runner = self.runner
-        if (
-            isinstance(runner, portal.KernelPortal)
-            and threading.get_ident() == runner.thread_id
-            and not stopping.done()
-        ):
-            runner.call(asyncio.wrap_future, stopping, timeout=timeout)
-            return
         try:
             stopping.result(timeout)
         except (concurrent.futures.CancelledError, PortalClosed):

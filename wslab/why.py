@@ -155,13 +155,21 @@ def not_opened(exc: Exception, url: str, local: Any = None) -> WslabError | None
         return _refused(exc, url)
     if isinstance(exc, InvalidURI):
         return BadURL(f"expected a URL such as ws://127.0.0.1:8765/, got {url!r}: {exc.msg}")
-    if isinstance(exc, ProxyError | InvalidProxy):
+    if isinstance(exc, ProxyError | InvalidProxy | ImportError):  # SOCKS needs python-socks
         return ConnectFailed(
             f"the proxy on the way to {url} failed: {_innermost(exc)}. It comes from the "
             "environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) or from proxy=...; proxy=None goes "
             "there directly"
         )
     if isinstance(exc, InvalidMessage):
+        old = re.search(r"HTTP/1\.0 (\d{3}).*", _innermost(exc))
+        if old is not None:
+            status = int(old[1])
+            return HandshakeRefused(
+                f"expected 101 Switching Protocols from {url}, got {old[0]}: it speaks HTTP 1.0, "
+                f"which has no WebSocket; {_meaning(status)}.",
+                status=status,
+            )
         guess = (
             "is it a server that speaks TLS? Then the URL starts with wss://"
             if parts.scheme == "ws"
@@ -190,6 +198,7 @@ def not_opened(exc: Exception, url: str, local: Any = None) -> WslabError | None
         return HandshakeTimeout(
             f"TCP or the handshake with {url} did not finish in time"
             + (f": {held}" if held else ". open_timeout=... gives it longer (seconds)")
+            + (f". {_NO_TLS}" if parts.scheme == "wss" and not held else "")
         )
     if isinstance(exc, OSError) and _is_refusal(exc):
         hint = "Is the server running, and is the port right?"
@@ -213,13 +222,16 @@ def _is_refusal(exc: OSError) -> bool:
     return bool(numbers) and all(int(n) in (errno.ECONNREFUSED, 10061) for n in numbers)
 
 
+def _meaning(status: int) -> str:
+    other = "a redirect that was not followed" if 300 <= status < 400 else "see its body"
+    return _STATUS.get(status, other)
+
+
 def _refused(exc: InvalidStatus, url: str) -> HandshakeRefused:
     response = exc.response
     status = response.status_code
     body = bytes(response.body or b"")
-    meaning = _STATUS.get(status)
-    if meaning is None:
-        meaning = "a redirect that was not followed" if 300 <= status < 400 else "see its body"
+    meaning = _meaning(status)
     text = body.decode(errors="replace").strip()
     said = f" It said: {text[:300]}" if text and not text.lstrip().startswith("<") else ""
     return HandshakeRefused(
