@@ -1,0 +1,252 @@
+"""Lesson 02's check: its solution, other right ways, the stub, and plausible wrong ones."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+import wslab
+from wslab.learn import NotYet, check
+from wslab.wire.frames import FrameDecoder
+
+COURSE = Path(__file__).resolve().parents[2] / "notebooks"
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    wslab.shutdown()
+
+
+def solution(name: str):
+    spec = importlib.util.spec_from_file_location("solution", COURSE / "solutions" / name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+Parser = solution("02_frames.py").Parser
+
+
+def test_the_solution_passes_every_time():
+    for _ in range(5):
+        verdict = check("02 parser", Parser)
+        assert verdict, str(verdict)
+    assert "random messages in 26" in verdict.seen
+
+
+def machine():
+    """Parse with a generator that is sent one byte at a time: no buffer, no class."""
+
+    def frames():
+        opcode, parts, out = 0, bytearray(), []
+        while True:
+            one = yield out
+            out = []
+            two = yield out
+            length = two & 127
+            if length > 125:
+                length = 0
+                for _ in range(2 if two & 127 == 126 else 8):
+                    length = length << 8 | (yield out)
+            key = []
+            if two & 128:
+                for _ in range(4):
+                    key.append((yield out))
+            payload = bytearray()
+            for i in range(length):
+                byte = yield out
+                payload.append(byte ^ key[i % 4] if key else byte)
+            if one & 8:
+                out = [(one & 15, payload)]
+                continue
+            if one & 15:
+                opcode, parts = one & 15, bytearray()
+            parts += payload
+            if one & 128:
+                out = [(opcode, parts)]
+
+    running = frames()
+    next(running)
+
+    def feed(data):
+        for byte in data:
+            yield from running.send(byte)
+
+    return feed
+
+
+class ByLibrary:
+    """Hand the bytes to wslab's own decoder, of either side; return text as str."""
+
+    def __init__(self):
+        self.decoder = FrameDecoder("client")
+        self.parts = []
+
+    def feed(self, data):
+        for frame in self.decoder.feed(data):
+            if frame.opcode >= 8:
+                yield frame.opcode, frame.payload
+                continue
+            if frame.opcode:
+                self.opcode, self.parts = frame.opcode, []
+            self.parts.append(frame.payload)
+            if frame.fin:
+                whole = b"".join(self.parts)
+                yield self.opcode, whole.decode() if self.opcode == 1 else whole
+
+
+class Quiet(Parser):
+    """Return None instead of an empty list."""
+
+    def feed(self, data):
+        return super().feed(data) or None
+
+
+@pytest.mark.parametrize("right", [machine, ByLibrary, Quiet])
+def test_other_right_ways_pass(right):
+    verdict = check("02 parser", right)
+    assert verdict, str(verdict)
+
+
+def test_the_stub_in_the_notebook_is_not_yet():
+    cells = json.loads((COURSE / "02_frames.ipynb").read_text())["cells"]
+    stub = next("".join(c["source"]) for c in cells if c["id"] == "exercise-parser")
+    namespace = {"NotYet": NotYet}
+    exec(stub, namespace)
+    assert check("02 parser", namespace["Parser"]).passed is None
+
+
+class ChunkIsAMessage:
+    def feed(self, data):
+        return [(data[0] & 15, data[2:])]
+
+
+class NoLongLength(Parser):
+    def take(self):
+        if len(self.buffer) < 2:
+            return None
+        start = 2 + 4 * (self.buffer[1] >> 7)
+        end = start + (self.buffer[1] & 127)
+        if len(self.buffer) < end:
+            return None
+        frame, self.buffer = self.buffer[:end], self.buffer[end:]
+        body = frame[start:]
+        if start == 6:
+            body = bytes(byte ^ frame[2 + i % 4] for i, byte in enumerate(body))
+        return frame[0] >> 7, frame[0] & 15, body
+
+
+def little_endian():
+    class Int(int):
+        @staticmethod
+        def from_bytes(data, order):
+            return int.from_bytes(data, "little")
+
+    module = solution("02_frames.py")
+    module.int = Int
+    return module.Parser()
+
+
+def always_masked():
+    class Wrong(Parser):
+        def take(self):
+            if len(self.buffer) >= 2:
+                self.buffer = bytes((self.buffer[0], self.buffer[1] | 128)) + self.buffer[2:]
+            return super().take()
+
+    return Wrong()
+
+
+def no_unmasking():
+    module = solution("02_frames.py")
+    module.unmask = lambda body, key: body
+    return module.Parser()
+
+
+class PingEndsTheMessage(Parser):
+    def feed(self, data):
+        messages = []
+        self.buffer += data
+        while (frame := self.take()) is not None:
+            fin, opcode, payload = frame
+            if opcode != 0:
+                self.opcode, self.parts = opcode, []
+            self.parts.append(payload)
+            if fin:
+                messages.append((self.opcode, b"".join(self.parts)))
+        return messages
+
+
+class FramesAreMessages(Parser):
+    def feed(self, data):
+        self.buffer += data
+        return [(frame[1], frame[2]) for frame in iter(self.take, None)]
+
+
+class SaysItTwice(Parser):
+    def feed(self, data):
+        return super().feed(data) * 2
+
+
+class TooEarly(Parser):
+    def feed(self, data):
+        self.buffer += data
+        if len(self.buffer) >= 6:
+            return [(self.buffer[0] & 15, b"")]
+        return []
+
+
+class TextOnly(Parser):
+    def feed(self, data):
+        return [payload for _, payload in super().feed(data)]
+
+
+class NeverEnds(Parser):
+    def take(self):
+        while len(self.buffer) < 2:
+            pass
+        return super().take()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected", "seen"),
+    [
+        (ChunkIsAMessage, "out of a frame of 5 bytes, masked", "after byte 1 of 11"),
+        (NoLongLength, "out of a frame of 126 bytes, masked", "after byte 132 of 134"),
+        (little_endian, "out of a frame of 126 bytes", "nothing after byte"),
+        (always_masked, "not masked", "nothing after byte"),
+        (no_unmasking, "out of a frame of 5 bytes, masked", "after byte 11 of 11"),
+        (PingEndsTheMessage, "in three fragments, with a ping inside", "[ping, "),
+        (FramesAreMessages, "in three fragments", "after byte"),
+        (TooEarly, "out of a frame of 5 bytes, masked", "after byte 6 of 11"),
+        (TextOnly, "a list of (opcode, payload)", "in it"),
+        (SaysItTwice, "nothing more out of a frame of 5 bytes", "after byte 11 of 11"),
+    ],
+)
+def test_plausible_wrong_ones_are_refused(wrong, expected, seen):
+    verdict = check("02 parser", wrong)
+    assert verdict.passed is False
+    assert expected in verdict.expected, verdict
+    assert seen in verdict.seen, verdict
+    assert verdict.hint or wrong is TextOnly
+
+
+def test_an_endless_loop_is_ended(monkeypatch):
+    monkeypatch.setattr("wslab.learn.lesson_02.TIMEOUT_S", 0.3)
+    verdict = check("02 parser", NeverEnds)
+    assert verdict.passed is False
+    assert "still running: take() at test_lesson_02.py:" in verdict.seen
+
+
+def test_a_parser_that_raises_shows_the_learners_lines():
+    class Raises(Parser):
+        def take(self):
+            return self.buffer[1], 0, b""
+
+    verdict = check("02 parser", Raises)
+    assert verdict.seen.startswith("IndexError: ")
+    assert "in take" in verdict.details

@@ -1,0 +1,373 @@
+"""The bench that a check puts the learner's code on: a server with a tape, clients, and a bound.
+
+Its rule: the learner's code runs on an event loop of its own, so that one that blocks holds
+neither the lab nor the check; nothing waits without a bound, and all is closed in the end. What
+was seen is read from the server's tape: which frame, from whom, when. Judging is for the lessons'
+checks: here a Miss is only worded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import re
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Self
+
+from websockets.exceptions import ConnectionClosed
+
+from .. import cells
+from ..client import Client, connect
+from ..errors import ConnectFailed, LoopBlocked
+from ..handlers import check_handler, handler_name
+from ..portal import Portal, lab
+from ..server import Server
+from ..stalls import describe_frame
+from ..wire.closecodes import close_code_meaning
+from ..wire.events import CloseEvent, Event, FrameEvent
+from ..wire.tape import Tape
+from .exercises import Miss
+
+__all__ = ["Peer", "Probe", "bounded", "describe", "nonce"]
+
+WAIT_S = 3.0  # for one message
+CHECK_S = 20.0  # for all that one Probe does
+_SHOWN = 4  # frames in a Miss
+_SHOWN_CHARACTERS = 40
+
+
+def nonce(size: int = 4) -> str:
+    """Return random text that no learner's code can know before: ``2 * size`` hex digits."""
+    return secrets.token_hex(size)
+
+
+def bounded(
+    func: Callable[..., Any], *args: Any, timeout_s: float = 5.0, expected: str = "an answer"
+) -> Any:
+    """Call the learner's function (or coroutine function) and return what it returns, in time.
+
+    Args:
+        func: runs on a thread and an event loop of its own.
+        args: what to call it with.
+        timeout_s: seconds; then it is stopped, even in an endless loop.
+        expected: for the Miss, such as "a list of frames".
+
+    Raises:
+        Miss: it did not end in time, or ended the program. What it raises itself comes through.
+    """
+    runner = Portal("check")
+    name = getattr(func, "__name__", "your code")
+    try:
+        return runner.call(func, *args, timeout=timeout_s)
+    except LoopBlocked:
+        raise Miss(
+            f"{expected} within {timeout_s:g} s",
+            f"still running: {_position(runner)}",
+            "look for a loop whose condition never changes",
+        ) from None
+    except SystemExit as exc:
+        raise Miss(expected, f"{name}() ended the program with SystemExit") from exc
+    finally:
+        _end(runner)
+
+
+class Probe:
+    """A server of the learner's handler, with a tape and clients, for a ``with`` block.
+
+    Where the block ends with a Miss and the handler raised something, the Miss says so; where the
+    handler raised NotYet, that is raised instead.
+
+    Args:
+        handler: what the learner wrote.
+        wait_s: how long to wait for one message, in seconds.
+        kwargs: keywords of ``websockets.serve``.
+
+    Raises:
+        Miss: this cannot be a handler; it says why.
+    """
+
+    def __init__(self, handler: Any, *, wait_s: float = WAIT_S, **kwargs: Any) -> None:
+        try:
+            check_handler(handler)
+        except TypeError as exc:
+            raise Miss("`async def handler(websocket)`", str(exc)) from None
+        self.wait_s = wait_s
+        self.peers: list[Peer] = []
+        self._deadline = time.monotonic() + CHECK_S
+        self._runner = Portal("check")
+        self.tape = Tape()  # what crosses the server's transports
+        self.server = Server(
+            handler,
+            name=handler_name(handler),
+            tape=self.tape,
+            host="127.0.0.1",
+            port=None,
+            page=None,
+            runner=self._runner,
+            claim=cells.claim("check", keep=True),
+            kwargs={"compression": None, **kwargs},
+        )
+
+    @property
+    def errors(self) -> tuple[BaseException, ...]:
+        """What the handler raised so far."""
+        return tuple(error.exception for error in tuple(self.server.errors))
+
+    def connect(self, path: str = "/", *, name: str | None = None, **kwargs: Any) -> Peer:
+        """Connect a client to the learner's server.
+
+        Args:
+            path: what to ask for, such as "/ada?x=1".
+            name: what to call it; a random one by default.
+            kwargs: keywords of ``websockets.connect``.
+
+        Raises:
+            Miss: the handshake did not succeed.
+        """
+        url = self.server.url + path.removeprefix("/")
+        kwargs.setdefault("open_timeout", self.left_s())
+        try:
+            client = connect(url, name=name or f"peer {nonce(2)}", keep=True, **kwargs)
+        except ConnectFailed as exc:
+            raise Miss(f"a handshake that opens {path}", f"{exc}{self.held()}") from None
+        peer = Peer(self, client)
+        self.peers.append(peer)
+        return peer
+
+    def left_s(self, wait_s: float | None = None) -> float:
+        """Return how long one more wait may take: no longer than all together may."""
+        wanted = self.wait_s if wait_s is None else wait_s
+        return max(0.05, min(wanted, self._deadline - time.monotonic()))
+
+    def held(self) -> str:
+        """Say what holds the learner's loop now, as the end of a sentence; "" where it answers."""
+        if self._runner.answers():
+            return ""
+        return f"; the handler holds its event loop: {_position(self._runner)}"
+
+    def until(
+        self, is_true: Callable[[], bool], expected: str, seen: Callable[[], str], hint: str = ""
+    ) -> None:
+        """Wait until something is so.
+
+        Raises:
+            Miss: it was not so in time.
+        """
+        deadline = time.monotonic() + self.left_s()
+        while not is_true():
+            if time.monotonic() > deadline:
+                raise Miss(expected, f"{seen()}{self.held()}", hint)
+            time.sleep(0.005)
+
+    def close(self) -> None:
+        """Close the clients and the server, within a bound, whatever the handler does."""
+        closing = [peer.client.begin_close() for peer in self.peers]
+        _wait_for(closing, 2.0)
+        _end(self._runner, self.server)
+
+    def __enter__(self) -> Self:
+        try:
+            self.server._start()
+        except BaseException:
+            _end(self._runner)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        raised = self.errors  # before the end, which may add some of its own
+        self.close()
+        if not isinstance(exc, Miss) or not raised:
+            return
+        for error in raised:
+            if isinstance(error, NotImplementedError):
+                raise error from None
+        if exc.__cause__ is None:
+            exc.__cause__ = raised[0]
+            exc.seen += f". Your handler raised {type(raised[0]).__name__}: {raised[0]}"
+            exc.hint = "mend what your handler raised first"
+
+
+class Peer:
+    """A client of a Probe, and what its connection's wire carried; made by :meth:`Probe.connect`.
+
+    ``client`` is the wslab Client itself.
+    """
+
+    def __init__(self, probe: Probe, client: Client) -> None:
+        self.probe = probe
+        self.client = client
+        host, port = client.websocket.local_address[:2]
+        self._address = f"{host}:{port}"
+
+    def send(
+        self,
+        message: Any,
+        expected: str = "an open connection that takes a message",
+        hint: str = "",
+    ) -> None:
+        """Send a message.
+
+        Args:
+            message: see ``Client.send``.
+            expected: for the Miss.
+            hint: for the Miss.
+
+        Raises:
+            Miss: the connection has closed, or the server does not read.
+        """
+        try:
+            self.client.send(message, timeout=self.probe.left_s())
+        except (ConnectionClosed, TimeoutError):
+            raise self.miss(expected, hint=hint) from None
+
+    def send_raw(self, data: bytes) -> None:
+        """Send bytes as they are, below all framing.
+
+        Args:
+            data: goes to the transport in one piece.
+        """
+        lab().loop.call_soon_threadsafe(self.client.websocket.transport.write, data)
+
+    def recv(self, expected: str, hint: str = "", *, wait_s: float | None = None) -> str | bytes:
+        """Take the next message.
+
+        Args:
+            expected: what it should be, for the Miss.
+            hint: for the Miss.
+            wait_s: seconds; the Probe's own by default.
+
+        Raises:
+            Miss: none came in time, or the connection closed.
+        """
+        wait_s = self.probe.left_s(wait_s)
+        try:
+            return self.client.recv(timeout=wait_s)
+        except TimeoutError:
+            raise self.miss(
+                expected, f"no message within {wait_s:g} s{self.probe.held()}", hint
+            ) from None
+        except ConnectionClosed:
+            raise self.miss(expected, hint=hint) from None
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the connection, cutting it off where the server does not answer within 1 s."""
+        self.client.close(code, reason, timeout=1.0)
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What happened on this connection, as the server's end saw it."""
+        return tuple(self._events())
+
+    @property
+    def frames(self) -> tuple[FrameEvent, ...]:
+        """The frames of this connection, as the server's end saw them, in order."""
+        return tuple(event for event in self._events() if isinstance(event, FrameEvent))
+
+    def _events(self) -> list[Event]:
+        ids = {
+            track.connection_id
+            for track in self.probe.tape.connections
+            if track.client_address == self._address
+        }
+        return [event for event in self.probe.tape.events if event.connection_id in ids]
+
+    def seen(self, frames: Iterable[FrameEvent] | None = None) -> str:
+        """Say what the wire carried: the last few frames, or those given, and how it ended."""
+        events = self.events
+        began_s = events[0].at_s if events else 0.0
+        chosen = list(self.frames if frames is None else frames)
+        said = [describe(frame, began_s) for frame in chosen[-_SHOWN:]]
+        if len(chosen) > _SHOWN:
+            said.insert(0, f"{len(chosen) - _SHOWN} frames, then")
+        if not said:
+            said = ["no frame at all"]
+        closes = [event for event in events if isinstance(event, CloseEvent)]
+        if frames is None and not closes and self.client.close_code is not None:
+            said.append(f"then TCP ended without a close frame ({self.client.close_code})")
+        return "; ".join(said).replace("then;", "then")
+
+    def miss(self, expected: str, seen: str = "", hint: str = "") -> Miss:
+        """Word a Miss: what was expected, and what this connection's wire carried instead."""
+        wire = f"on the wire: {self.seen()}"
+        return Miss(expected, f"{seen}; {wire}" if seen else wire, hint)
+
+
+def describe(frame: FrameEvent, began_s: float = 0.0) -> str:
+    """Say a frame in words: kind, payload, sender, time.
+
+    Args:
+        frame: from a tape.
+        began_s: the tape's time that counts as 0, such as the connection's beginning.
+    """
+    payload: Any = frame.payload
+    if frame.opcode == 8:
+        code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else None
+        what = (
+            "close"
+            if code is None
+            else f"close {code} ({close_code_meaning(code).partition(':')[0]})"
+        )
+    elif frame.text is not None:
+        what = f"{frame.label} {_cut(repr(frame.text))}"
+    else:
+        what = f"{frame.label} {_cut(payload.hex(' '))}" if payload else f"{frame.label}, empty"
+    part = "" if frame.fin else ", FIN 0"
+    return f"{what}{part} from the {frame.sender} at {(frame.at_s - began_s) * 1000:.1f} ms"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "\u2026"
+
+
+class _Stopped(BaseException):
+    """Thrown into the learner's code to end it."""
+
+
+def _position(runner: Portal) -> str:
+    where = describe_frame(sys._current_frames().get(runner.thread_id or 0))
+    # ipykernel gives each cell a file of its own, with a number for a name.
+    return re.sub(r"at \d+\.py:(\d+)", r"at line \1 of its cell", where or "it does not answer")
+
+
+def _end(runner: Portal, server: Server | None = None) -> None:
+    """End a loop of ours, the server on it, and the learner's code that holds it."""
+    if not runner.is_running:
+        return
+    # An endless loop would keep a core busy until the kernel restarts. Python can throw an
+    # exception into another thread; it arrives with the next line of Python that runs there.
+    for _ in range(5):
+        if runner.answers(0.1):
+            break
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(runner.thread_id or 0), ctypes.py_object(_Stopped)
+        )
+    else:  # a call of C, such as time.sleep(): all ends when that does
+        runner.submit(_end_from_within, runner, server)
+        return
+    if server is not None:
+        _wait_for([server.begin_close()], 6.0)
+    with contextlib.suppress(LoopBlocked):
+        runner.close()
+
+
+async def _end_from_within(runner: Portal, server: Server | None) -> None:
+    if server is not None:
+        await asyncio.wrap_future(server.begin_close())
+    await asyncio.to_thread(runner.close)  # a loop's own thread cannot wait for its end
+
+
+def _wait_for(futures: Iterable[Any], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    for future in futures:
+        with contextlib.suppress(Exception, asyncio.CancelledError):
+            future.result(max(0.0, deadline - time.monotonic()))
