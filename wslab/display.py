@@ -1,0 +1,79 @@
+"""How a Server or Client shows itself where it is the last line of a cell.
+
+Registered with IPython by the types' names, so that `import wslab` loads no widget: that happens
+when something is shown first. Its rule: text in a terminal; in a kernel a live panel, and the same
+as HTML for where the panel does not reach (GitHub, nbconvert, a notebook opened later). Nothing is
+printed, and a panel that cannot be made is said instead of shown.
+"""
+
+from __future__ import annotations
+
+import html
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .client import Client
+    from .server import Server
+
+__all__ = ["mimebundle", "register"]
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def register(shell: Any = None) -> bool:
+    """Tell IPython how to show a Server and a Client; idempotent, and loads no widget.
+
+    Args:
+        shell: IPython's shell; by default the running one, if IPython is imported at all.
+
+    Returns:
+        Whether there was a shell to tell.
+    """
+    shell = shell if shell is not None else _shell()
+    formatter = getattr(getattr(shell, "display_formatter", None), "mimebundle_formatter", None)
+    if formatter is None:
+        return False
+    formatter.for_type_by_name("wslab.server", "Server", mimebundle)
+    formatter.for_type_by_name("wslab.client", "Client", mimebundle)
+    return True
+
+
+def mimebundle(thing: Server | Client, **_kwargs: Any) -> dict[str, Any]:
+    """Return all forms of a Server or Client that the front end here could show.
+
+    Args:
+        thing: what to show.
+    """
+    from .server import Server
+    from .widgets import plain, views
+
+    if isinstance(thing, Server):
+        view, rows = views.server_view(thing), []
+        trouble = views.server_trouble(thing)
+    else:
+        view, rows = views.client_view(thing), views.client_log(thing)["rows"]
+        trouble = views.client_trouble(thing)
+    data: dict[str, Any] = {"text/plain": plain.to_text(view, trouble, rows)}
+    if getattr(_shell(), "kernel", None) is None:
+        return data  # no comm, and nobody who could draw HTML
+    data["text/html"] = plain.to_html(view, trouble, rows)
+    try:
+        from .widgets.panels import panel_of
+
+        panel = panel_of(thing)
+        panel.show()
+        data[WIDGET] = {"version_major": 2, "version_minor": 0, "model_id": panel.model_id}
+    except Exception as exc:
+        why = f"No live panel: {type(exc).__name__}: {exc}"
+        data["text/html"] += f"<p>{html.escape(why)}</p>"
+        data["text/plain"] += f"\n  {why}"
+    return data
+
+
+def _shell() -> Any:
+    if "IPython" not in sys.modules:
+        return None
+    from IPython import get_ipython
+
+    return get_ipython()  # type: ignore[no-untyped-call, unused-ignore]
