@@ -20,7 +20,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "wslab"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("boxes", "cells", "errors", "handlers", "page", "place", "stalls", "why", "wire"),
     ("hub", "portal", "recording", "tunnel"),
-    ("client", "server"),
+    ("client", "raw", "server"),
     ("__init__", "cli", "display", "doctor", "examples", "learn", "widgets"),
 )
 FOR_EVERYBODY = {"errors", "wire"}
@@ -56,6 +56,7 @@ MAY_OPEN_SOCKETS = {
     "client",
     "tunnel",  # lives in Jupyter's server, where it carries bytes to a server of ours
     "examples",  # plain websockets programs to copy; wslab's own code is not involved
+    "raw",  # bytes below WebSocket, for handshakes made by hand
     "doctor",  # looks whether Jupyter's proxy reaches us, over HTTP
 }
 

@@ -32,6 +32,7 @@ from wslab.errors import (
     NobodyListening,
     WslabError,
 )
+from wslab.server import HandlerError
 from wslab.stalls import Stall
 
 
@@ -455,6 +456,16 @@ def test_a_handlers_error_is_told_to_its_own_client_only(tmp_path):
         good.close()
         assert "LookupError" not in good.why_closed
         assert "1011" in bad.why_closed
+
+
+def test_an_error_of_an_earlier_client_on_the_same_port_is_not_this_ones():
+    with wslab.serve(echo) as server:
+        client = wslab.connect(server)
+        for at in (client._began_at - 1, client._began_at + 1):
+            error = HandlerError(at, "abc123", client._wire.address, "echo", KeyError(at), "")
+            server.errors.append(error)
+            client.close()
+            assert ("handler raised KeyError" in client.why_closed) is (at > client._began_at)
 
 
 def test_its_cell_ran_again():

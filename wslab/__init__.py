@@ -5,7 +5,7 @@ The public names and nothing else. Importing it starts no thread and loads no wi
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .client import Client, connect
 from .display import register as _register
@@ -13,8 +13,12 @@ from .doctor import doctor
 from .portal import allow_nested_loops, run, shutdown
 from .server import Server, serve
 
+if TYPE_CHECKING:
+    from .widgets.inspector import Inspector
+
 __all__ = [
     "Client",
+    "Inspector",
     "Server",
     "allow_nested_loops",
     "connect",
@@ -28,6 +32,10 @@ _register()  # how they show themselves, where IPython already runs; loads no wi
 
 
 def __getattr__(name: str) -> Any:
+    if name == "Inspector":  # a widget: loaded by whoever asks for it
+        from .widgets.inspector import Inspector
+
+        return Inspector
     if name == "__version__":
         from importlib.metadata import version
 

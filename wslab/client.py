@@ -172,7 +172,7 @@ class Client:
         loop = asyncio.get_running_loop()
         self._inbox = Inbox(max_waiting, loop)
         base: Any = kwargs.pop("create_connection", None) or ws_client.ClientConnection
-        if isinstance(base, type) and base.recv is ws_client.ClientConnection.recv:
+        if getattr(base, "recv", None) is ws_client.ClientConnection.recv:
             base = _short_cut_kind(base)
         kwargs["create_connection"] = recorded(
             base, self._made, self._lost, side="client", tape=self.tape
@@ -649,6 +649,8 @@ def connect(
             raise
         raise told from exc
     claim.adopt(client)
+    if client._gone.is_set():  # closed by the server at once, before it was entered
+        cells.forget(client)
     return client
 
 

@@ -12,12 +12,15 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from websockets.asyncio.connection import Connection
 from websockets.protocol import State
 
-from .wire.tape import Sender, Tape, Track
+from .wire.tape import Tape, Track
+
+if TYPE_CHECKING:
+    from .wire.headers import Sender
 
 __all__ = ["Stillborn", "Wire", "new_tape", "recorded"]
 

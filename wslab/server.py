@@ -427,8 +427,15 @@ class Server:
     async def _close(self, code: int) -> None:
         server = self._server
         assert server is not None
-        portal.inherited.difference_update(sock.fileno() for sock in server.sockets)
+        listening = [sock.fileno() for sock in server.sockets]
+        portal.inherited.difference_update(listening)
         try:
+            # asyncio drops, unclosed, a connection that it has accepted and not yet given to the
+            # server that closes now: so no more of them first, and a turn for those.
+            with contextlib.suppress(NotImplementedError):  # Windows: there it is not so
+                for number in listening:
+                    asyncio.get_running_loop().remove_reader(number)
+            await asyncio.sleep(0)
             server.close(code=code)
             waiting = {asyncio.ensure_future(server.wait_closed())}
             await asyncio.wait(waiting, timeout=0)  # lets the close frames go out

@@ -121,11 +121,12 @@ class timed(Awaitable[T]):
                     self._report(began, took)
             try:
                 value = yield step
+                step = None  # a future that has failed holds a traceback, and that this frame
             except GeneratorExit:
                 coroutine.close()
                 raise
             except BaseException as exc:
-                failure = exc
+                failure, step = exc, None
 
 
 def describe_frame(frame: FrameType | None) -> str | None:

@@ -128,8 +128,9 @@ def pipelined(url: str, count: int) -> float:
 
 def sync_clients(url: str, count: int, rounds: int) -> dict[str, float]:
     """Return the sync round trip of websockets.sync and of wslab, in microseconds."""
-    import wslab
     from websockets.sync.client import connect
+
+    import wslab
 
     with connect(url, compression=None, proxy=None) as peer, wslab.connect(url) as ours:
 
@@ -149,8 +150,9 @@ def sync_clients(url: str, count: int, rounds: int) -> dict[str, float]:
 
 def already_here(rounds: int) -> dict[str, float]:
     """Return what recv() of a message that is here already costs, in microseconds."""
-    import wslab
     from websockets.sync.client import connect
+
+    import wslab
 
     async def burst(websocket: object) -> None:
         async for _ in websocket:  # type: ignore[attr-defined]
@@ -285,7 +287,12 @@ def main() -> None:
             "us",
             bigger_is_better=False,
         )
-    show("recv() of a message that is here already", already_here(rounds), "us", bigger_is_better=False)
+    show(
+        "recv() of a message that is here already",
+        already_here(rounds),
+        "us",
+        bigger_is_better=False,
+    )
     print("\nworst echo while the main thread is busy for 2 s")
     for name, busy in (("time.sleep(2)", lambda: time.sleep(2)), ("a loop in pure Python", spin)):
         print(f"  {name:<44} {worst_echo(busy):>12,.1f} ms")

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from tests.browser import Chromium, Sync, find_chromium
@@ -27,17 +29,19 @@ from wslab.widgets.inspector import Inspector
 async def echo(websocket):
     async for message in websocket:
         await websocket.send(message)
-server = wslab.serve(echo, name="echo")
+server = wslab.serve(echo, name="echo", ping_interval=None)  # the load answers no pings
 print(server.port)
 """,
     "inspector = Inspector(server)\ninspector",
 ]
+BARE = [CELLS[0], "1"]
 COUNTED = """
 import json
 print(json.dumps([
     inspector._feed.numbers(), inspector._feed.drawn, len(inspector._feed.rows), inspector.failure
 ]))
 """
+IDLE = "print(str(all(reader.is_idle for reader in inspector._feed._readers)).lower())"
 WATCH = """() => {
   window.tasks = [];
   new PerformanceObserver(list => {
@@ -52,7 +56,9 @@ ASK = """async code => {
   const began = performance.now();
   let text = "";
   const future = kernel.requestExecute({ code, store_history: false });
-  future.onIOPub = message => { if (message.header.msg_type === "stream") text += message.content.text; };
+  future.onIOPub = ({ header, content }) => {
+    if (header.msg_type === "stream") text += content.text;
+  };
   await future.done;
   return [performance.now() - began, text];
 }"""
@@ -70,11 +76,14 @@ async def _load(port: int, rate: float, seconds: float) -> None:
     writer.write(HEADS)
     await reader.readuntil(b"\r\n\r\n")
     began, sent, received = time.perf_counter(), 0, 0
+    is_over, all_came = False, asyncio.Event()
 
     async def read() -> None:
         nonlocal received
         while data := await reader.read(2**16):
             received += len(data)
+            if is_over and received >= sent * ANSWER_BYTES:
+                all_came.set()
 
     reading = asyncio.create_task(read())
     while (now := time.perf_counter() - began) < seconds:
@@ -85,11 +94,22 @@ async def _load(port: int, rate: float, seconds: float) -> None:
         await writer.drain()
         await asyncio.sleep(0.002)
     took = time.perf_counter() - began
-    while received < sent * ANSWER_BYTES:
-        await asyncio.sleep(0.01)
+    is_over = True
+    writer.write(FRAME)  # one more, so that an answer comes after this
+    sent += 1
+    await all_came.wait()
     print(json.dumps([sent, took]), flush=True)
     reading.cancel()
     writer.close()
+
+
+@contextlib.contextmanager
+def _loading(port: int, seconds: float, frames: float) -> Iterator[subprocess.Popen[str]]:
+    """Start the client in a process of its own."""
+    given = ["--load", str(port), "--frames", str(frames), "--seconds", str(seconds)]
+    command = [sys.executable, "-m", "tests.benchmarks.bench_inspector", *given]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process
 
 
 def run(notebook: Notebook, seconds: float, frames: float) -> dict[str, Any]:
@@ -100,27 +120,28 @@ def run(notebook: Notebook, seconds: float, frames: float) -> dict[str, Any]:
     page.locator(".wi-empty").wait_for()
     cdp = notebook._context.new_cdp_session(page)
     cdp.send("Performance.enable")
+    # Collecting garbage from outside holds the page: only before and after.
+    cdp.send("HeapProfiler.collectGarbage")
+    live = [_heap(cdp)]
     page.evaluate(WATCH)
-    load = subprocess.Popen(
-        [sys.executable, "-m", "tests.benchmarks.bench_inspector", "--load", str(port),
-         "--frames", str(frames), "--seconds", str(seconds)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
     answers, heap, nodes = [], [], []
     began = time.monotonic()
-    while load.poll() is None:
-        answers.append(page.evaluate(ASK, "1")[0])
-        if time.monotonic() - began > len(heap) * seconds / 10:
-            heap.append(_heap(cdp))
-            nodes.append(page.evaluate("document.querySelectorAll('.wi *').length"))
-        time.sleep(0.25)
-    assert load.stdout is not None
-    sent, took = json.loads(load.stdout.read())
-    load.stdout.close()
-    time.sleep(1.0)
+    with _loading(port, seconds, frames) as load:
+        while load.poll() is None:
+            answers.append(page.evaluate(ASK, "1")[0])
+            if time.monotonic() - began > len(heap) * seconds / 20:
+                heap.append(_heap(cdp))
+                nodes.append(page.evaluate("document.querySelectorAll('.wi *').length"))
+            time.sleep(0.25)
+        assert load.stdout is not None
+        sent, took = json.loads(load.stdout.read())
+    deadline = time.monotonic() + 10
+    while "false" in page.evaluate(ASK, IDLE)[1] and time.monotonic() < deadline:
+        time.sleep(0.1)
+    tasks = page.evaluate("window.tasks")
+    cdp.send("HeapProfiler.collectGarbage")
+    live.append(_heap(cdp))
     counted, drawn, rows, failure = json.loads(page.evaluate(ASK, COUNTED)[1])
-    # Garbage collection that is asked for from outside blocks the page: it is not the page's.
     return {
         "rate": 2 * sent / took,
         "sent": sent,
@@ -129,7 +150,8 @@ def run(notebook: Notebook, seconds: float, frames: float) -> dict[str, Any]:
         "rows": rows,
         "failure": failure,
         "foot": page.locator(".wi-foot").inner_text(),
-        "tasks": page.evaluate("window.tasks"),
+        "tasks": tasks,
+        "live": live,
         "fps": page.evaluate("window.frames_drawn") / (time.monotonic() - began),
         "heap": heap,
         "nodes": nodes,
@@ -139,10 +161,23 @@ def run(notebook: Notebook, seconds: float, frames: float) -> dict[str, Any]:
 
 
 def _heap(cdp: Sync) -> float:
-    """Return the page's live memory in MB, garbage taken out."""
-    cdp.send("HeapProfiler.collectGarbage")
-    metrics = {each["name"]: each["value"] for each in cdp.send("Performance.getMetrics")["metrics"]}
+    """Return the page's memory in MB, with what garbage there is."""
+    metrics = {
+        each["name"]: each["value"] for each in cdp.send("Performance.getMetrics")["metrics"]
+    }
     return float(metrics["JSHeapUsedSize"]) / 1e6
+
+
+def run_bare(notebook: Notebook, seconds: float, frames: float) -> tuple[list[float], list[Any]]:
+    """Return the kernel's answers and the page's long tasks with nothing to look at."""
+    notebook.run_all()
+    notebook.page.evaluate(WATCH)
+    with _loading(int(notebook.text(0)), seconds, frames) as load:
+        answers = []
+        while load.poll() is None:
+            answers.append(notebook.page.evaluate(ASK, "1")[0])
+            time.sleep(0.25)
+    return sorted(answers), notebook.page.evaluate("window.tasks")
 
 
 def report(result: dict[str, Any]) -> None:
@@ -157,14 +192,18 @@ def report(result: dict[str, Any]) -> None:
         f"  main-thread tasks   longest {max(tasks, default=0):.0f} ms; "
         f"{len(tasks)} over 50 ms (aim: none over 100 ms); {result['fps']:.0f} pictures a second"
     )
-    print(f"  page memory         {' '.join(f'{mb:.1f}' for mb in result['heap'])} MB (aim: flat)")
-    print(f"  elements in it      {min(result['nodes'])} to {max(result['nodes'])}")
+    print(f"  page memory         {' '.join(f'{mb:.0f}' for mb in result['heap'])} MB, and garbage")
     print(
-        f"  kernel's answer     median {statistics.median(answers):.0f} ms, 95 % "
-        f"{answers[int(len(answers) * 0.95)]:.0f} ms, longest {answers[-1]:.0f} ms "
-        f"(aim: under 200 ms; {len(answers)} cells)"
+        "                      taken out before and after: {:.1f}, {:.1f}".format(*result["live"])
     )
+    print(f"  elements in it      {min(result['nodes'])} to {max(result['nodes'])}")
+    print(f"  kernel's answer     {_spread(answers)} (aim: under 200 ms)")
     print(f"  console             {result['console'] or 'clean'}; failure {result['failure']!r}")
+
+
+def _spread(answers: list[float]) -> str:
+    middle, late = statistics.median(answers), answers[int(len(answers) * 0.95)]
+    return f"median {middle:.0f} ms, 95 % {late:.0f} ms, longest {answers[-1]:.0f} ms"
 
 
 def main() -> None:
@@ -182,8 +221,16 @@ def main() -> None:
         raise SystemExit("no Chromium on the PATH")
     browser = Chromium(executable)
     try:
-        with Lab(browser.browser) as lab, lab.open(lab.write("load.ipynb", CELLS)) as notebook:
-            report(run(notebook, given.seconds, given.frames))
+        with Lab(browser.browser) as lab:
+            with lab.open(lab.write("bare.ipynb", BARE)) as notebook:
+                bare, tasks = run_bare(notebook, min(15.0, given.seconds), given.frames)
+            with lab.open(lab.write("load.ipynb", CELLS)) as notebook:
+                report(run(notebook, given.seconds, given.frames))
+            longest = max((duration for _, duration in tasks), default=0)
+            print(
+                f"  without Inspector   {_spread(bare)}; longest task {longest:.0f} ms, "
+                f"{len(tasks)} over 50 ms in {min(15.0, given.seconds):.0f} s"
+            )
     finally:
         browser.close()
 

@@ -14,10 +14,13 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from websockets.exceptions import ConnectionClosedError
+
 
 async def echo(websocket: Any) -> None:
-    async for message in websocket:
-        await websocket.send(message)
+    with contextlib.suppress(ConnectionClosedError):  # a client that hangs up is none of this
+        async for message in websocket:
+            await websocket.send(message)
 
 
 async def plain() -> None:

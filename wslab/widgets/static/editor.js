@@ -1,0 +1,373 @@
+// The handshake editor: the request line by line on one side, what came back on the other, and the
+// tries so far below. The request lives in this page until Send; the kernel sends it as it stands.
+// To the kernel go custom messages only: trait changes from here jam while an `await` cell runs.
+
+const WAITS_MS = 300;
+const STATES = { opened: "open", doubtful: "connecting", refused: "broken" };
+const WORDS = {
+  opened: "the handshake succeeded",
+  doubtful: "switched, but a rule was broken",
+  refused: "no WebSocket",
+};
+let editors = 0;
+
+function h(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else element.setAttribute(key, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// One text field that knows what it was given and whether somebody has changed it.
+function field(label, kind, onChange) {
+  const input = h("input", {
+    type: "text", "aria-label": label, class: `ws-mono ${kind}`, autocomplete: "off",
+    autocapitalize: "off", spellcheck: "false",
+  });
+  let given = "";
+  input.addEventListener("input", () => {
+    mark();
+    onChange();
+  });
+  const mark = () => input.classList.toggle("ws-changed", input.value !== given);
+  return {
+    input,
+    isChanged: () => input.value !== given,
+    give(value) {  // what somebody typed stays
+      const keeps = input.value !== given;
+      given = value;
+      if (!keeps) input.value = value;
+      mark();
+    },
+    restore() {
+      input.value = given;
+      mark();
+    },
+  };
+}
+
+// The left side: the request's lines.
+function request(model, onSend) {
+  const me = ++editors;
+  const list = h("div", { class: "ws-lines" });
+  const note = h("p", { class: "ws-note ws-soft", "aria-hidden": "true" });
+  const parts = {};
+  let rows = [];
+
+  function explain(text, rfc) {
+    write(note, rfc ? `${text} (${rfc})` : text);
+  }
+
+  const idle = () => explain("Take a line out, or change what it says, then send. Point at a line to read what it is for.");
+
+  function explainer(element, text, rfc, id) {
+    element.addEventListener("mouseenter", () => explain(text, rfc));
+    element.addEventListener("focusin", () => explain(text, rfc));
+    element.append(h("span", { class: "ws-only-read", id }, `${text} (${rfc})`));
+  }
+
+  function startLine(good) {
+    const line = h("div", { class: "ws-start" });
+    for (const [part, label] of [["method", "Method"], ["target", "Target"], ["version", "HTTP version"]]) {
+      parts[part] = field(label, `ws-${part}`, drawBack);
+      parts[part].give(good[part]);
+      parts[part].input.setAttribute("aria-describedby", `ws-editor-${me}-start`);
+      line.append(parts[part].input);
+    }
+    explainer(line, good.note, good.rfc, `ws-editor-${me}-start`);
+    return line;
+  }
+
+  function headerLine(row, i) {
+    const id = `ws-editor-${me}-${i}`;
+    const box = h("input", { type: "checkbox", id, "aria-describedby": `${id}-note` });
+    box.checked = row.on;
+    const label = h("label", { for: id, class: "ws-mono" }, `${row.name}:`);
+    const value = field(`Value of ${row.name}`, "", () => {
+      box.checked = true;  // who writes a value wants it sent
+      drawRow();
+    });
+    value.give(row.value);
+    const line = h("div", { class: "ws-line" }, box, label, value.input);
+    const drawRow = () => {
+      line.classList.toggle("ws-out", !box.checked);
+      drawBack();
+    };
+    box.addEventListener("change", drawRow);
+    explainer(line, row.note, row.rfc, `${id}-note`);
+    line.classList.toggle("ws-out", !box.checked);
+    return {
+      element: line, value,
+      isChanged: () => box.checked !== row.on || value.isChanged(),
+      pair: () => (box.checked ? [[row.name, value.input.value]] : []),
+      restore() {
+        box.checked = row.on;
+        value.restore();
+        line.classList.toggle("ws-out", !box.checked);
+      },
+    };
+  }
+
+  // One more header, of any name.
+  function ownLine() {
+    const name = field("Name of another header", "ws-own", drawBack);
+    const value = field("Value of that header", "", drawBack);
+    name.input.placeholder = "Another-Header";
+    name.give("");
+    value.give("");
+    const line = h("div", { class: "ws-line" }, h("span"), name.input, value.input);
+    explainer(line, "Any other header you want to try, such as Cookie or Sec-WebSocket-Protocol.", "RFC 9110 §5.1", `ws-editor-${me}-own`);
+    return {
+      element: line,
+      isChanged: () => name.isChanged() || value.isChanged(),
+      pair: () => (name.input.value.trim() ? [[name.input.value.trim(), value.input.value]] : []),
+      restore() {
+        name.restore();
+        value.restore();
+      },
+    };
+  }
+
+  const send = h("button", { type: "button", class: "ws-send", "aria-disabled": "false" }, "Send");
+  const back = h("button", { type: "button", "aria-disabled": "true" }, "Put it all back");
+  const said = h("span", { class: "ws-said ws-soft", role: "status" });
+  send.addEventListener("click", onSend);
+  back.addEventListener("click", () => {
+    for (const each of [...Object.values(parts), ...rows]) each.restore();
+    drawBack();
+  });
+
+  function drawBack() {
+    const isChanged = [...Object.values(parts), ...rows].some((each) => each.isChanged());
+    back.setAttribute("aria-disabled", String(!isChanged));
+  }
+
+  function build() {
+    const good = model.get("good");
+    list.append(startLine(good));
+    rows = [...good.lines.map(headerLine), ownLine()];
+    list.append(...rows.map((row) => row.element));
+    drawBack();
+  }
+
+  build();
+  idle();
+  list.addEventListener("mouseleave", idle);
+  const element = h(
+    "div", { class: "ws-request", role: "group", "aria-label": "Your request" },
+    h("h4", {}, "Your request"), list, note, h("div", { class: "ws-send-row" }, send, back, said),
+  );
+  element.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.matches('input[type="text"]') && !event.isComposing) {
+      event.preventDefault();
+      onSend();
+    }
+  });
+
+  return {
+    element, send, said,
+    // A try used up the key: the kernel gives the next one, for whoever has not written their own.
+    renew() {
+      const { lines } = model.get("good");
+      lines.forEach((line, i) => rows[i].value.give(line.value));
+      drawBack();
+    },
+    plan() {
+      const start = Object.fromEntries(Object.entries(parts).map(([part, { input }]) => [part, input.value]));
+      return { ...start, lines: rows.flatMap((row) => row.pair()) };
+    },
+  };
+}
+
+function headLines(lines) {
+  const list = h("div", { class: "ws-head-lines" });
+  for (const { name, value, purpose, section, fault } of lines) {
+    const text = name ? [h("span", { class: "ws-soft" }, `${name}: `), value] : [value];
+    const line = h("div", { class: "ws-answered" }, h("code", { class: "ws-mono" }, ...text));
+    if (fault) line.append(h("div", { class: "ws-fault" }, `wrong: ${fault}`));
+    if (purpose) line.append(h("div", { class: "ws-purpose ws-soft" }, `${purpose} (${section})`));
+    list.append(line);
+  }
+  return list;
+}
+
+function derivation({ key, guid, sha1, accept, sent, fits }) {
+  const steps = [
+    ["key", key],
+    ["+ GUID", guid],
+    ["SHA-1", sha1.replace(/(..)(?=.)/g, "$1 ")],
+    ["base64", accept],
+    ["the server sent", sent || "no Sec-WebSocket-Accept"],
+  ];
+  const list = h("dl", { class: "ws-steps" });
+  for (const [name, value] of steps) {
+    list.append(h("dt", { class: "ws-soft" }, name), h("dd", { class: "ws-mono" }, value));
+  }
+  const verdict = fits
+    ? "The last two are the same: who answered has read this request and knows WebSocket."
+    : "The last two differ: a client must not open this connection.";
+  return h("div", { class: "ws-derivation" }, h("h5", {}, "From key to Accept"), list,
+    h("p", { class: fits ? "" : "ws-fault" }, verdict));
+}
+
+// The right side: the answer to the try that is looked at.
+function answer() {
+  const body = h("div", { class: "ws-answer-body" });
+  const element = h("div", { class: "ws-answer", role: "group", "aria-label": "The answer" }, h("h4", {}, "The answer"), body);
+
+  function draw(one) {
+    if (!one) {
+      body.replaceChildren(h("p", { class: "ws-soft" }, "Nothing was sent yet."));
+      return;
+    }
+    const because = one.suspect ? [": because of ", h("code", { class: "ws-mono" }, one.suspect)] : [];
+    const verdict = h(
+      "p", { class: "ws-verdict", "data-state": STATES[one.state], role: "status" },
+      h("i", { class: "ws-mark", "aria-hidden": "true" }), h("b", {}, one.outcome),
+      h("span", {}, WORDS[one.state], ...because, h("span", { class: "ws-soft" }, `, ${one.took}`)),
+    );
+    const parts = [h("p", { class: "ws-soft" }, one.label), verdict];
+    parts.push(h("div", { class: "ws-why" }, ...one.why.map((text) => h("p", {}, text))));
+    if (one.accept) parts.push(derivation(one.accept));
+    if (one.response.length) {
+      const text = one.body ? [h("pre", { class: "ws-mono", tabindex: "0" }, one.body)] : [];
+      const what = `Its head, ${one.response.length - 1} headers${one.body ? ", and its body" : ""}`;
+      parts.push(h("details", { open: "" }, h("summary", {}, what), headLines(one.response), ...text));
+    }
+    parts.push(h("details", {}, h("summary", {}, "What was sent"), headLines(one.request)));
+    body.replaceChildren(...parts);
+  }
+
+  return { element, draw };
+}
+
+function history(onPick) {
+  const list = h("ol", {});
+  const element = h("div", { class: "ws-tries", role: "group", "aria-label": "Your tries" }, h("h4", {}, "Your tries"), list);
+  return {
+    element,
+    draw(tries, picked) {
+      element.hidden = tries.length === 0;
+      // Buttons stay where their try stays, so that focus does.
+      const kept = new Map([...list.children].map((row) => [row.dataset.number, row]));
+      const rows = tries.map((one) => {
+        const number = String(one.number);
+        let row = kept.get(number);
+        if (!row) {
+          const button = h("button", { type: "button", class: "ws-plain", onclick: () => onPick(one.number) },
+            h("i", { class: "ws-mark", "aria-hidden": "true" }), h("span", { class: "ws-soft" }, number),
+            h("span", { class: "ws-cut", title: one.label }, one.label), h("b", {}, one.outcome));
+          button.dataset.state = STATES[one.state];
+          row = h("li", { "data-number": number }, button);
+        }
+        if (one.number === picked) row.firstChild.setAttribute("aria-current", "true");
+        else row.firstChild.removeAttribute("aria-current");
+        return row;
+      });
+      const stay = new Set(rows);
+      for (const row of [...list.children]) if (!stay.has(row)) row.remove();
+      rows.forEach((row, i) => {
+        if (list.children[i] !== row) list.insertBefore(row, list.children[i] ?? null);
+      });
+      // Not scrollIntoView: that would scroll the notebook, and JupyterLab itself, too.
+      const current = list.querySelector("[aria-current]")?.parentElement;
+      if (!current) return;
+      const top = current.offsetTop - list.offsetTop;
+      if (top < list.scrollTop) list.scrollTop = top;
+      const bottom = top + current.offsetHeight - list.clientHeight;
+      if (bottom > list.scrollTop) list.scrollTop = bottom;
+    },
+  };
+}
+
+function render({ model, el }) {
+  const me = Math.random().toString(36).slice(2, 10);
+  const pending = new Map();
+  let clicks = 0;
+  let picked = null;
+
+  const left = request(model, press);
+  const right = answer();
+  const below = history((number) => {
+    picked = number;
+    drawTries();
+  });
+  const title = h("b", {}, "Handshake editor");
+  const root = h(
+    "section", { class: "wslab ws-editor", "aria-label": `Handshake editor for ${model.get("title")}`, "data-lm-suppress-shortcuts": "true" },
+    h("p", { class: "ws-title" }, title, h("span", { class: "ws-soft" }, ` for ${model.get("title")}`)),
+    h("div", { class: "ws-sides" }, left.element, right.element), below.element,
+  );
+
+  function say(text, isGood) {
+    write(left.said, text);
+    left.said.dataset.good = String(isGood);
+  }
+
+  function press() {
+    if (left.send.getAttribute("aria-disabled") === "true") return;
+    left.send.setAttribute("aria-disabled", "true");
+    const id = `${me}.${++clicks}`;
+    const timer = setTimeout(() => say("waits for the kernel: a running cell goes first", true), WAITS_MS);
+    pending.set(id, timer);
+    try {
+      model.send({ type: "send", id, plan: left.plan(), key: model.get("good").key });
+    } catch {
+      lose();
+    }
+  }
+
+  function free() {
+    for (const timer of pending.values()) clearTimeout(timer);
+    pending.clear();
+    left.send.setAttribute("aria-disabled", "false");
+  }
+
+  function lose() {
+    free();
+    say("the kernel has ended; run the cells again", false);
+  }
+
+  function settle() {
+    const done = model.get("done").filter((id) => pending.has(id));
+    if (!done.length) return;
+    free();
+    const text = model.get("said");
+    say(text, !text);
+  }
+
+  function drawTries() {
+    const tries = model.get("shown");
+    if (!tries.some((one) => one.number === picked)) picked = tries.at(-1)?.number ?? null;
+    right.draw(tries.find((one) => one.number === picked));
+    below.draw(tries, picked);
+  }
+
+  function newTries() {
+    picked = null;  // the latest
+    drawTries();
+  }
+
+  model.on("change:shown", newTries);
+  model.on("change:good", left.renew);
+  model.on("change:done", settle);
+  model.on("comm_live_update", lose);
+  drawTries();
+  el.append(root);
+  return () => {
+    free();
+    model.off("change:shown", newTries);
+    model.off("change:good", left.renew);
+    model.off("change:done", settle);
+    model.off("comm_live_update", lose);
+  };
+}
+
+export default { render };
