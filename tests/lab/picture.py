@@ -35,11 +35,13 @@ wslab.Inspector(server)""",
 def readme(lab: Lab) -> None:
     """Picture a server's panel and the timeline of two clients."""
     lab.write("websockets.ipynb", CELLS)
-    with lab.open("websockets.ipynb", viewport={"width": 1280, "height": 1010}) as notebook:
+    with lab.open("websockets.ipynb", viewport={"width": 1280, "height": 1130}) as notebook:
         notebook.command("application:toggle-left-area")
         notebook.run_all()
         notebook.page.wait_for_timeout(2500)  # views are brought up to date ten times a second
+        notebook.page.get_by_text("“good morning”").first.click()
         notebook.page.mouse.move(0, 0)
+        notebook.page.wait_for_timeout(300)
         notebook.screenshot(COURSE / "figures" / "lab.png")
 
 

@@ -26,7 +26,7 @@ REQUEST = (
 )
 RESPONSE = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Accept: s3pPLBMiTxaQ9kYGzzhZRbK+xOo=\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
 )
 
 
@@ -134,6 +134,37 @@ def test_bytes_that_the_tape_dropped_are_told_and_counted():
     assert [event.sender for event in dropped] == ["client"]
     assert reader.tally()["client"].frames == 20_000
     assert dropped[0].frames + reader.passed_over + len(frames_of(events)) == 20_000
+
+
+def test_what_was_read_to_its_end_is_neither_counted_again_nor_said_to_be_dropped():
+    tape = Tape(max_bytes=64 * 1024)
+    reader = SamplingReader(tape)
+    first, other = opened(tape, "c1"), opened(tape, "c2")
+    for number in range(10):
+        first.client(text(number))
+    first.end()
+    everything(reader, 100, 100)
+    for number in range(20_000):
+        other.client(text(number))
+    events = everything(reader, 10, 10)
+    assert {e.connection_id for e in events if isinstance(e, DroppedEvent)} == {"c2"}
+    assert reader.tally()["client"].frames == 20_010
+
+
+def test_a_call_takes_a_bounded_share_of_the_tape():
+    tape = Tape()
+    track = opened(tape)
+    for number in range(5_000):
+        track.client(text(number))
+    reader = SamplingReader(tape)
+    reader.sample(10, 10, max_chunks=1_000)
+    assert 900 <= reader.tally()["client"].frames <= 2_000
+    assert not reader.is_idle
+    frames = []
+    while not reader.is_idle:
+        frames += frames_of(reader.sample(10, 10, max_chunks=1_000))
+    assert frames[-1].text == "message 4999"
+    assert reader.tally()["client"].frames == 5_000
 
 
 def test_a_big_tape_is_caught_up_with():

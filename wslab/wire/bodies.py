@@ -1,18 +1,17 @@
-"""HTTP bodies: where they end, what they carry, and the secrets that they repeat.
+"""HTTP bodies: where they end, and what they carry.
 
-Its rule: a body is passed on as it travelled. What is hidden in it is overwritten with as many
-bytes, so that a Content-Length stays true. Left out: heads, which say how long a body is.
+Its rule: what breaks the form of a body makes it one without an end, never an exception.
+Left out: heads, which say how long a body is.
 """
 
 from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable
 
-from .headers import _IN_BODY, MARKER, Head, Request, Response, parse_token_list
+from .headers import Head, Request, Response, parse_token_list
 
-__all__ = ["ChunkedReader", "body_length", "content_of", "hide_in_body", "is_chunked"]
+__all__ = ["ChunkedReader", "body_length", "content_of", "is_chunked"]
 
 MAX_CONTENT_BYTES = 16 * 2**20
 _MAX_LINE_BYTES = 4 * 2**10
@@ -104,25 +103,6 @@ def body_length(head: Request | Response, request: Request | None = None) -> int
     if value.isascii() and value.isdigit():
         return int(value)
     return 0 if isinstance(head, Request) else None
-
-
-def hide_in_body(data: bytes, secrets: Iterable[str]) -> bytes:
-    """Overwrite secrets in a piece of a body; its length stays.
-
-    Args:
-        data: bytes of a body.
-        secrets: texts to hide, beside what is named like a secret.
-    """
-    text = data.decode("latin-1")
-    for secret in sorted(secrets, key=len, reverse=True):
-        # The longest first, or a piece of it would leave the rest standing.
-        text = text.replace(secret, _marker(len(secret)))
-    text = _IN_BODY.sub(lambda match: match[1] + _marker(len(match[2])), text)
-    return text.encode("latin-1")
-
-
-def _marker(size: int) -> str:
-    return MARKER[:size].ljust(size, "*")
 
 
 def content_of(head: Head, body: bytes) -> bytes:

@@ -7,27 +7,28 @@ and decide what the rest means. Left out: faults in data frames that were passed
 
 from __future__ import annotations
 
+import operator
 from collections import deque
 from dataclasses import dataclass, field, replace
 
 from .events import Event, FrameEvent, Sender
 from .frames import FrameDecoder
+from .reading import TapeReader, _opened
 from .story import Story
 from .tape import (
     _ENDED,
     _OPENED,
     _SENDERS,
     Tape,
-    TapeReader,
     Track,
     _chunks,
     _copy_of,
-    _opened,
     _Segment,
 )
 
 __all__ = ["SamplingReader", "Tally"]
 
+_STRETCH_CHUNKS = 64
 _BULK_CHUNKS = 20_000  # of one poll; what is older is passed over without a closer look
 
 
@@ -43,18 +44,17 @@ class Tally:
         """Add what a decoder has seen."""
         self.frames += decoder.frames_seen
         self.size_bytes += decoder.bytes_seen
-        for opcode, count in decoder.counts.items():
-            self.opcodes[opcode] += count
+        self.opcodes = list(map(operator.add, self.opcodes, decoder._counts))
 
     def merge(self, other: Tally) -> None:
         """Add another tally."""
         self.frames += other.frames
         self.size_bytes += other.size_bytes
-        self.opcodes = [a + b for a, b in zip(self.opcodes, other.opcodes, strict=True)]
+        self.opcodes = list(map(operator.add, self.opcodes, other.opcodes))
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _Chunk:
     """A chunk that waits to be decoded, and how many frames it completes.
 
     ``events`` are there already where the chunk was part of the handshake; ``is_special``: it must
@@ -70,6 +70,20 @@ class _Waiting:
     events: list[Event] | None = None
 
 
+@dataclass(slots=True)
+class _Stretch:
+    """Chunks in a row with nothing but frames in them; what each side sent in them, end to end.
+
+    A chunk is its time, its line (the track's number, times four, plus the side) and its data.
+    """
+
+    chunks: list[tuple[float, int, bytes]]
+    tracks: dict[int, Track]
+    sent: dict[tuple[int, int], bytes]
+    frames: int
+    is_special: bool
+
+
 class SamplingReader(TapeReader):
     """A TapeReader that decodes as many frames as it is asked for, and counts the others.
 
@@ -82,8 +96,9 @@ class SamplingReader(TapeReader):
         self.passed_over = 0
         self._ended = {sender: Tally() for sender in _SENDERS}
         self._scouts: dict[int, tuple[FrameDecoder, ...]] = {}  # ahead of the stories: they count
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[_Chunk | _Stretch] = deque()
         self._frames_waiting = 0
+        self._finished: set[int] = set()  # tracks that were read to their end
 
     @property
     def waiting(self) -> int:
@@ -111,20 +126,21 @@ class SamplingReader(TapeReader):
                     total[sender].add(decoder)
         return total
 
-    def sample(self, limit: int, keep: int) -> list[Event]:
+    def sample(self, limit: int, keep: int, *, max_chunks: int | None = None) -> list[Event]:
         """Return the events of about ``limit`` frames, oldest first.
 
         Args:
             limit: frames to decode now.
             keep: frames that may wait for the next call. Of what is more, the oldest are passed
                 over: counted, but no events (heads and control frames excepted).
+            max_chunks: to take from the tape now, about; it bounds the time that this takes.
         """
         events: list[Event] = []
-        self._fetch(events)
+        self._fetch(events, max_chunks)
         self._pass_over(events, self._frames_waiting - max(keep, limit))
         room = limit
         while self._queue and room > 0:
-            chunk = self._queue.popleft()
+            chunk = self._next_chunk()
             if not chunk.is_special and chunk.frames > room:
                 chunk = self._cut(chunk, room)
             room -= max(1, chunk.frames)
@@ -139,30 +155,29 @@ class SamplingReader(TapeReader):
         self._pass_over(events, self._frames_waiting - keep)
         return events
 
-    def _fetch(self, events: list[Event]) -> None:
-        """Take what is new from the tape, and count its frames."""
+    def _fetch(self, events: list[Event], max_chunks: int | None = None) -> None:
+        """Take what is new from the tape, at most about ``max_chunks``, and count its frames."""
         tape = self._tape
         if tape._writes == self._writes_seen:
             return
-        if self._serial < tape._first_serial:
-            self._pass_over(events, self._frames_waiting, all_of_it=True)
+        segments: list[_Segment] = []
+        chunks = 0
         with tape._lock:
-            self._writes_seen = tape._writes
             tracks = dict(tape._tracks)
             if self._serial < tape._first_serial:
-                self._scouts.clear()
-                for number, story in self._stories.items():
-                    if number not in tracks:
-                        self._file_away(story)
-                self._take_up(tracks, events)
-            nth = self._serial - tape._first_serial
-            segments = [
-                _copy_of(tape._segments[i], self._chunk if i == nth else 0)
-                for i in range(nth, len(tape._segments))
-            ]
-            self._serial = tape._first_serial + len(tape._segments) - 1
-            self._chunk = len(tape._last.times)
-        far = sum(len(segment.times) for segment in segments) - _BULK_CHUNKS
+                self._pass_over(events, self._frames_waiting, all_of_it=True)
+                self._jump(tracks, events)
+            last = tape._first_serial + len(tape._segments) - 1
+            while self._serial <= last and (max_chunks is None or chunks < max_chunks):
+                segment = _copy_of(tape._segments[self._serial - tape._first_serial], self._chunk)
+                segments.append(segment)
+                chunks += len(segment.times)
+                if self._serial == last:
+                    self._chunk += len(segment.times)
+                    self._writes_seen = tape._writes
+                    break
+                self._serial, self._chunk = self._serial + 1, 0
+        far = chunks - _BULK_CHUNKS
         for segment in segments:
             far -= len(segment.times)
             if far > 0:
@@ -170,9 +185,22 @@ class SamplingReader(TapeReader):
                 self._scouts.clear()
                 self._skip_segment(events, segment, tracks)
             else:
-                for at_s, number, what, data in _chunks(segment):
-                    if number in tracks:
-                        self._scout(at_s, tracks[number], what, data)
+                self._scout(segment, tracks)
+
+    def _jump(self, tracks: dict[int, Track], events: list[Event]) -> None:
+        """Take up where the tape's oldest bytes are; called with the tape's lock held."""
+        self._scouts.clear()
+        for number, story in self._stories.items():
+            if number not in tracks:
+                self._file_away(story)
+        told: list[Event] = []
+        self._take_up(tracks, told)
+        # What ended before has been read to its end, and counted.
+        self._finished &= tracks.keys()
+        for number in self._finished:
+            self._stories.pop(number, None)
+        over = {tracks[number].connection_id for number in self._finished}
+        events += [event for event in told if event.connection_id not in over]
 
     def _story(self, track: Track) -> Story:
         story = self._stories.get(track._number)
@@ -181,30 +209,93 @@ class SamplingReader(TapeReader):
             self._stories[track._number] = story
         return story
 
-    def _scout(self, at_s: float, track: Track, what: int, data: bytes) -> None:
-        """Queue a chunk, with the number of frames in it."""
-        chunk = _Waiting(at_s, track, what, data)
+    def _scout(self, segment: _Segment, tracks: dict[int, Track]) -> None:
+        """Queue a segment's chunks, with the number of frames in them."""
+        data = bytes(segment.data)
+        ready: set[int] = set()  # lines of connections where frames are all that is to come
+        stretch: list[tuple[float, int, bytes]] = []
+        start = 0
+        for at_s, line, end in zip(segment.times, segment.lines, segment.ends, strict=True):
+            if line in ready:  # nearly all: only this is paid for each chunk
+                stretch.append((at_s, line, data[start:end]))
+                if len(stretch) == _STRETCH_CHUNKS:
+                    self._queue_stretch(stretch, tracks)
+                    stretch = []
+            else:
+                number, what = line >> 2, line & 3
+                if what < _OPENED and self._has_scouts(number, tracks):
+                    ready.add(line)
+                    stretch.append((at_s, line, data[start:end]))
+                elif number in tracks:
+                    self._queue_stretch(stretch, tracks)
+                    stretch = []
+                    self._queue_chunk(_Chunk(at_s, tracks[number], what, data[start:end]))
+            start = end
+        self._queue_stretch(stretch, tracks)
+
+    def _queue_stretch(
+        self, chunks: list[tuple[float, int, bytes]], tracks: dict[int, Track]
+    ) -> None:
+        # At once for each side, and not for each chunk.
+        parts: dict[int, list[bytes]] = {}
+        for _, line, data in chunks:
+            if line in parts:
+                parts[line].append(data)
+            else:
+                parts[line] = [data]
+        sent = {(line >> 2, line & 3): b"".join(data) for line, data in parts.items()}
+        frames, is_special = 0, False
+        for (number, what), whole in sent.items():
+            scout = self._scouts[number][what]
+            special = sum(scout._counts[3:])
+            frames += scout.skip(whole)
+            is_special = is_special or sum(scout._counts[3:]) != special
+        if chunks:
+            self._queue.append(_Stretch(chunks, tracks, sent, frames, is_special))
+            self._frames_waiting += frames
+
+    def _queue_chunk(self, chunk: _Chunk) -> None:
         self._queue.append(chunk)
-        if what in (_OPENED, _ENDED):
+        if chunk.what in (_OPENED, _ENDED):
             return
-        number = track._number
-        scouts = self._scouts.get(number)
-        if scouts is None:
-            story = self._story(track)
-            if not story.is_upgraded:
-                # The handshake decides how to go on, so it is read at once.
-                chunk.events = story.feed(at_s, _SENDERS[what], data)
-                chunk.frames = sum(isinstance(event, FrameEvent) for event in chunk.events)
-                self._frames_waiting += chunk.frames
-                return
-            scouts = self._scouts[number] = tuple(_scout_of(story, who) for who in _SENDERS)
-        scout = scouts[what]
-        special = sum(scout._counts[3:])
-        chunk.frames = scout.skip(data)
-        chunk.is_special = sum(scout._counts[3:]) != special
+        # The handshake decides how to go on, so it is read at once.
+        story = self._story(chunk.track)
+        chunk.events = story.feed(chunk.at_s, _SENDERS[chunk.what], chunk.data)
+        chunk.frames = sum(isinstance(event, FrameEvent) for event in chunk.events)
         self._frames_waiting += chunk.frames
 
-    def _decode(self, chunk: _Waiting) -> list[Event]:
+    def _has_scouts(self, number: int, tracks: dict[int, Track]) -> bool:
+        """Whether frames are all that is to come; the stories are in step when this is new."""
+        if number not in self._scouts and number in tracks:
+            story = self._story(tracks[number])
+            if story.is_upgraded:
+                self._scouts[number] = self._scouts_of(story)
+        return number in self._scouts
+
+    def _scouts_of(self, story: Story) -> tuple[FrameDecoder, ...]:
+        return tuple(_scout_of(story, sender) for sender in _SENDERS)
+
+    def _next_chunk(self) -> _Chunk:
+        """Take the oldest chunk off the queue."""
+        item = self._queue.popleft()
+        if isinstance(item, _Chunk):
+            return item
+        scouts: dict[int, tuple[FrameDecoder, ...]] = {}
+        chunks: list[_Chunk] = []
+        for at_s, line, data in item.chunks:
+            number, what = line >> 2, line & 3
+            track = item.tracks[number]
+            if number not in scouts:
+                scouts[number] = self._scouts_of(self._story(track))
+            scout = scouts[number][what]
+            special = sum(scout._counts[3:])
+            frames = scout.skip(data)
+            is_special = sum(scout._counts[3:]) != special
+            chunks.append(_Chunk(at_s, track, what, data, frames, is_special))
+        self._queue.extendleft(reversed(chunks[1:]))
+        return chunks[0]
+
+    def _decode(self, chunk: _Chunk) -> list[Event]:
         if chunk.events is not None:
             return chunk.events
         track = chunk.track
@@ -215,10 +306,11 @@ class SamplingReader(TapeReader):
             events = story.end(chunk.at_s, track.side)
             self._file_away(self._stories.pop(track._number))
             self._scouts.pop(track._number, None)
+            self._finished.add(track._number)
             return events
         return self._story(track).feed(chunk.at_s, _SENDERS[chunk.what], chunk.data)
 
-    def _cut(self, chunk: _Waiting, frames: int) -> _Waiting:
+    def _cut(self, chunk: _Chunk, frames: int) -> _Chunk:
         """Cut off about the first ``frames`` frames; the rest goes back to the queue's head."""
         where = max(1, len(chunk.data) * frames // chunk.frames)
         first = replace(chunk, data=chunk.data[:where])
@@ -233,7 +325,24 @@ class SamplingReader(TapeReader):
         """Count the oldest ``excess`` frames; decode only what is special among them."""
         bulk: dict[tuple[int, int], list[bytes]] = {}
         while self._queue and (excess > 0 or all_of_it):
-            chunk = self._queue.popleft()
+            item = self._queue[0]
+            if (
+                isinstance(item, _Stretch)
+                and not item.is_special
+                and (item.frames <= excess or all_of_it)
+            ):
+                self._queue.popleft()
+                for key, data in item.sent.items():
+                    bulk.setdefault(key, []).append(data)
+                self.passed_over += item.frames
+                self._frames_waiting -= item.frames
+                excess -= item.frames
+                continue
+            if not isinstance(item, _Chunk):
+                for key, parts in bulk.items():  # what follows is counted from where the story is
+                    self._skip(*key, parts)
+                bulk.clear()
+            chunk = self._next_chunk()
             number = chunk.track._number
             if chunk.is_special:
                 for what in (0, 1):
@@ -264,7 +373,7 @@ class SamplingReader(TapeReader):
             if what == _ENDED or not story.is_upgraded:
                 for each in (0, 1):
                     self._skip(number, each, bulk.pop((number, each), []), is_counted=True)
-                self._decode(_Waiting(at_s, track, what, data))
+                self._decode(_Chunk(at_s, track, what, data))
             else:
                 bulk.setdefault((number, what), []).append(data)
         for (number, what), parts in bulk.items():
@@ -277,13 +386,13 @@ class SamplingReader(TapeReader):
             return
         story, sender = self._stories[number], _SENDERS[what]
         half = story._halves[sender]
-        pings = dict(half.pings)  # skip() forgets them, but here no ping or pong is passed over
+        pings = half.pings.copy()  # skip() forgets them, but here no ping or pong is passed over
         frames = half.frames
         story.skip(0.0, sender, b"".join(parts))
         if is_counted:
             self.passed_over += half.frames - frames
         else:
-            half.pings.update(pings)
+            half.pings = pings
 
     def _file_away(self, story: Story) -> None:
         for sender in _SENDERS:

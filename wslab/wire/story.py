@@ -7,11 +7,11 @@ reads as if they had been read. Where the bytes are kept is for `tape` to know.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .bodies import ChunkedReader, body_length, hide_in_body, is_chunked
+from .bodies import ChunkedReader, body_length, is_chunked
+from .conceal import conceal, conceal_head, hide_in_body
 from .events import (
     BodyEvent,
     CloseEvent,
@@ -32,6 +32,7 @@ __all__ = ["Handover", "Story"]
 
 _MAX_PINGS = 64  # unanswered ones that are remembered, for each side
 _MAX_EARLY_BYTES = 2**20
+_TAIL_BYTES = 2**10
 _NO_SECRETS: frozenset[str] = frozenset()
 
 
@@ -60,6 +61,7 @@ class _Half:
         "message",
         "pings",
         "secrets",
+        "tail",
     )
 
     def __init__(self, sender: Sender) -> None:
@@ -69,6 +71,7 @@ class _Half:
         self.body_left: int | None = 0  # of an HTTP body; None: until TCP ends, or its chunks do
         self.chunked: ChunkedReader | None = None
         self.secrets = _NO_SECRETS  # that a body may repeat
+        self.tail = b""  # of the body so far, where a secret may begin
         self.message: list[tuple[float, Frame]] | None = None  # the open one's frames so far
         self.pings: list[tuple[bytes, float]] = []  # the unanswered ones, oldest first
         self.bytes = 0
@@ -88,7 +91,7 @@ class _Half:
 
     def body(self, length: int | None, chunked: bool) -> None:
         """Expect a body of so many bytes; None for one whose end must be looked for."""
-        self.body_left = length
+        self.body_left, self.tail = length, b""
         self.chunked = ChunkedReader() if chunked and length is None else None
 
     def take_body(self, data: bytes) -> tuple[bytes, bytes]:
@@ -152,12 +155,20 @@ class Story:
         return twin
 
     def seen(self, sender: Sender) -> tuple[int, int]:
-        """Return how many bytes and frames of ``sender`` have been read or skipped.
-
-        The two heads of the handover are not among the bytes: they are kept for ever.
-        """
+        """Return how many bytes and frames of ``sender`` have been read or skipped."""
         half = self._halves[sender]
         return half.bytes, half.frames
+
+    def retell(self, told: Story | None) -> list[Event]:
+        """Return the events of the handover that ``told``, which is behind, has not come to."""
+        events: list[Event] = []
+        if self.handover is not None and (told is None or told.handover is None):
+            twin = Story(self.connection_id, reveal=self.reveal)
+            events += twin.feed(self.handover.request_s, "client", self.handover.request)
+            if told is not None and told._request is not None:
+                events.clear()
+            events += twin.feed(self.handover.response_s, "server", self.handover.response)
+        return events
 
     @property
     def is_upgraded(self) -> bool:
@@ -210,7 +221,7 @@ class Story:
         """Return what may be saved of bytes that still wait for more."""
         kept: dict[Sender, bytes] = {}
         for sender, half in self._halves.items():
-            kept[sender] = half.head if self.reveal else _conceal_head(half.head)
+            kept[sender] = half.head if self.reveal else conceal_head(half.head)
         kept["client"] += self._early if self.reveal else conceal(self._early)
         return kept
 
@@ -249,6 +260,12 @@ class Story:
     ) -> None:
         events.append(kind(at_s=at_s, connection_id=self.connection_id, sender=sender, **values))
 
+    def _hide(self, half: _Half, body: bytes) -> bytes:
+        if self.reveal:
+            return body
+        before, half.tail = half.tail, (half.tail + body)[-_TAIL_BYTES:]
+        return hide_in_body(body, half.secrets, before)
+
     # Heads and bodies.
 
     def _heads(
@@ -260,7 +277,7 @@ class Story:
                 return
             if half.body_left != 0:
                 body, data = half.take_body(data)
-                body = body if self.reveal else hide_in_body(body, half.secrets)
+                body = self._hide(half, body)
                 self._keep(sender, body)
                 self._add(events, BodyEvent, at_s, sender, data=body)
                 continue
@@ -282,7 +299,7 @@ class Story:
                 data = self._answer(events, at_s, half, head, data)
             elif isinstance(head, Problem):
                 half.heads = None
-                self._keep(sender, read if self.reveal else _conceal_head(read))
+                self._keep(sender, read if self.reveal else conceal_head(read))
                 self._add(events, FaultEvent, at_s, sender, fault=head)
 
     def _ask(self, events: list[Event], at_s: float, half: _Half, head: Request) -> None:
@@ -308,7 +325,7 @@ class Story:
         if not upgraded:
             half.body(body_length(head, request), is_chunked(head))
             body, data = half.take_body(data)
-            body = body if self.reveal else hide_in_body(body, half.secrets)
+            body = self._hide(half, body)
             self._keep("server", body)
             shown = replace(shown, body=body)
         asked = self._redact(request, _NO_SECRETS) if request is not None else None
@@ -337,8 +354,6 @@ class Story:
             each.secrets = _NO_SECRETS
         if request is not None:
             self.handover = Handover(self._request_s, request.raw, at_s, response.raw)
-            self._halves["client"].bytes -= len(request.raw)
-            self._halves["server"].bytes -= len(response.raw)
 
     # Frames.
 
@@ -433,37 +448,3 @@ _TOO_EARLY = Problem(
     "more came. A client waits for the 101 before it sends frames. Look why nobody answers.",
     _MAX_EARLY_BYTES,
 )
-
-# In bytes that are no whole head, secrets cannot be told from the rest: all that could be one goes,
-# and what breaks the rules stays, so that the same Problem is found again.
-_VISIBLE = re.compile(rb"[^\x00-\x20\x7f]")
-_VISIBLE_IN_TARGET = re.compile(rb"[^\x00-\x20\x7f/]")
-_ALPHANUMERIC = re.compile(rb"[0-9A-Za-z]")
-_PUBLIC = re.compile(rb"[A-Z]{1,16}|HTTP/[0-9]\.[0-9]\r?|[0-9]{3}")
-_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,40}[ \t]*")
-
-
-def conceal(data: bytes) -> bytes:
-    """Replace what could be a secret in bytes that are no part of a head."""
-    return _VISIBLE.sub(b"x", data)
-
-
-def _conceal_head(data: bytes) -> bytes:
-    """Replace what could be a secret in the beginning of a head; names and shape stay."""
-    first, *others = data.split(b"\n")
-    words = first.split(b" ")
-    for nth, word in enumerate(words):
-        if nth in (0, 1, len(words) - 1) and _PUBLIC.fullmatch(word):
-            continue
-        if nth:
-            words[nth] = _VISIBLE_IN_TARGET.sub(b"x", word)
-        else:  # the first byte alone tells HTTP from other protocols
-            words[nth] = word[:1] + _ALPHANUMERIC.sub(b"x", word[1:])
-    lines = [b" ".join(words)]
-    for line in others:
-        name, colon, value = line.partition(b":")
-        if colon and _NAME.fullmatch(name):
-            lines.append(name + colon + conceal(value))
-        else:
-            lines.append(_ALPHANUMERIC.sub(b"x", line))
-    return b"\n".join(lines)

@@ -16,14 +16,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .events import DroppedEvent, Event, FrameEvent, MessageEvent, OpenedEvent, Sender
-from .story import Story
-
+# What bytes mean is loaded when somebody first asks: recording does without.
 if TYPE_CHECKING:
     import os
 
-__all__ = ["Chunk", "Dropped", "Tape", "TapeReader", "Track"]
+    from .events import Event, FrameEvent, MessageEvent
+    from .headers import Sender
+    from .reading import TapeReader
+    from .story import Story
 
+__all__ = ["Chunk", "Dropped", "Tape", "Track"]
+
+_clock = time.monotonic
 DEFAULT_MAX_BYTES = 16 * 2**20
 _CHUNK_BYTES = 16  # what a chunk costs beyond its data
 _SEGMENT_BYTES = 16 * 2**10
@@ -62,9 +66,10 @@ class Track:
     """One connection on a tape, and the way to record onto it; made by :meth:`Tape.open`."""
 
     __slots__ = (
-        "_last_segment",
+        "_begun",
+        "_line",
         "_number",
-        "_story",
+        "_opened_at",
         "_tape",
         "client_address",
         "connection_id",
@@ -87,8 +92,9 @@ class Track:
     ) -> None:
         self._tape = tape
         self._number = number
-        self._story = Story(connection_id)  # where the oldest bytes that are kept begin
-        self._last_segment = 0
+        self._begun: Story | None = None
+        self._line = number << 2  # how its chunks are marked
+        self._opened_at = (0, 0)  # segment and chunk in it
         self.connection_id = connection_id
         self.side = side
         self.label = label
@@ -97,13 +103,28 @@ class Track:
         self.opened_s = 0.0
         self.ended_s: float | None = None
 
+    @property
+    def _story(self) -> Story:
+        """The connection read up to where the oldest bytes that are kept begin."""
+        if self._begun is None:
+            from .story import Story
+
+            self._begun = Story(self.connection_id)
+        return self._begun
+
+    @_story.setter
+    def _story(self, story: Story) -> None:
+        self._begun = story
+
     def client(self, data: bytes) -> None:
-        """Record bytes that the client sent."""
-        self._tape._record(self, 0, data)
+        """Record bytes that the client sent; what comes after the end of TCP is left out."""
+        if self.ended_s is None:
+            self._tape._record(self, 0, data)
 
     def server(self, data: bytes) -> None:
-        """Record bytes that the server sent."""
-        self._tape._record(self, 1, data)
+        """Record bytes that the server sent; what comes after the end of TCP is left out."""
+        if self.ended_s is None:
+            self._tape._record(self, 1, data)
 
     def end(self) -> None:
         """Record the end of TCP; idempotent."""
@@ -118,9 +139,10 @@ class Track:
 class _Segment:
     """A stretch of the tape: the data of its chunks end to end, and three numbers a chunk."""
 
-    __slots__ = ("data", "ends", "lines", "times")
+    __slots__ = ("data", "ends", "lines", "room", "times")
 
     def __init__(self) -> None:
+        self.room = _SEGMENT_BYTES  # for data: what the chunks' numbers take is taken off
         self.data = bytearray()
         self.times = array("d")
         self.lines = array("I")  # the track's number, times four, plus what it is
@@ -154,11 +176,12 @@ class Tape:
         self._segments: deque[_Segment] = deque([_Segment()])
         self._last = self._segments[0]
         self._first_serial = 0  # of _segments[0]; they are numbered in order for ever
-        self._size = 0
+        self._size = 0  # of all segments but the last
+        self._turned = 0  # chunks in all segments but the last, those dropped included
         self._tracks: dict[int, Track] = {}
         self._next_track = 0
         self._gone = [0, 0, 0]  # bytes, frames and connections dropped
-        self._writes = 0
+        self._kept_from_s = 0.0  # what happened before may have been dropped
 
     # Recording.
 
@@ -188,28 +211,45 @@ class Tape:
         return track
 
     def _record(self, track: Track, what: int, data: bytes, at_s: float | None = None) -> float:
-        # Every message pays for this: no object but the three numbers.
-        if at_s is None:
-            at_s = time.monotonic() - self._began_s
+        # Every message pays for this: no object but the three numbers, and all that can be known
+        # later is left for later.
         with self._lock:
+            if at_s is None:  # with the lock held, so that times never run backwards
+                at_s = _clock() - self._began_s
             segment = self._last
-            segment.data += data
+            held = segment.data
+            if what == _OPENED:
+                track._opened_at = (
+                    self._first_serial + len(self._segments) - 1,
+                    len(segment.times),
+                )
+            held += data
+            end = len(held)
             segment.times.append(at_s)
-            segment.lines.append(track._number << 2 | what)
-            segment.ends.append(len(segment.data))
-            self._size += len(data) + _CHUNK_BYTES
-            self._writes += 1
-            track._last_segment = self._first_serial + len(self._segments) - 1
-            if len(segment.data) + _CHUNK_BYTES * len(segment.times) >= _SEGMENT_BYTES:
-                self._last = _Segment()
-                self._segments.append(self._last)
-                while self._size > self.max_bytes:
-                    self._drop_oldest()
+            segment.lines.append(track._line | what)
+            segment.ends.append(end)
+            segment.room -= _CHUNK_BYTES
+            if end >= segment.room:
+                self._turn()
         return at_s
+
+    def _turn(self) -> None:
+        """Begin another segment, and drop the oldest where there is no room for it."""
+        self._size += self._last.size
+        self._turned += len(self._last.times)
+        self._last = _Segment()
+        self._segments.append(self._last)
+        # Room for the segment that is filled next: the bound holds at any time.
+        while self._size > self.max_bytes - _SEGMENT_BYTES:
+            self._drop_oldest()
+
+    @property
+    def _writes(self) -> int:
+        """How many chunks were ever recorded."""
+        return self._turned + len(self._last.times)
 
     def _drop_oldest(self) -> None:
         segment = self._segments.popleft()
-        serial = self._first_serial
         self._first_serial += 1
         self._size -= segment.size
         ended: list[Track] = []
@@ -228,10 +268,11 @@ class Tape:
                 self._skip(track, at_s, what, data)
         for (number, what), parts in bulk.items():
             self._skip(self._tracks[number], 0.0, what, b"".join(parts))
-        for track in ended:
-            if track._last_segment <= serial:
-                del self._tracks[track._number]
+        for track in ended:  # its end is the last thing on a track
+            if self._tracks.pop(track._number, None) is not None:
                 self._gone[2] += 1
+        following = self._segments[0].times
+        self._kept_from_s = following[0] if following else max(segment.times)
 
     def _skip(self, track: Track, at_s: float, what: int, data: bytes) -> None:
         sender = _SENDERS[what]
@@ -252,7 +293,8 @@ class Tape:
     @property
     def size_bytes(self) -> int:
         """What it holds now, its own bookkeeping included."""
-        return self._size
+        with self._lock:
+            return self._size + self._last.size
 
     @property
     def dropped(self) -> Dropped:
@@ -270,6 +312,8 @@ class Tape:
 
     def reader(self, *, reveal: bool = False) -> TapeReader:
         """Return a reader that gives, with each poll, what has come since the last."""
+        from .reading import TapeReader
+
         return TapeReader(self, reveal=reveal)
 
     @property
@@ -280,23 +324,19 @@ class Tape:
     @property
     def frames(self) -> tuple[FrameEvent, ...]:
         """The frames that are kept (RFC 6455 §5.2)."""
-        return tuple(event for event in self.read() if isinstance(event, FrameEvent))
+        return tuple(event for event in self.read() if event.kind == "frame")  # type: ignore[misc]
 
     @property
     def messages(self) -> tuple[MessageEvent, ...]:
         """The whole messages that are kept (RFC 6455 §5.4)."""
-        return tuple(event for event in self.read() if isinstance(event, MessageEvent))
+        return tuple(event for event in self.read() if event.kind == "message")  # type: ignore[misc]
 
     def chunks(self) -> Iterator[Chunk]:
         """Give the recorded bytes as they crossed the transport, heads unredacted."""
         with self._lock:
             tracks = dict(self._tracks)
-            stretches = [_copy_of(segment, 0) for segment in self._segments]
-        names = (*_SENDERS, "opened", "ended")
-        for segment in stretches:
-            for at_s, number, what, data in _chunks(segment):
-                if number in tracks:
-                    yield Chunk(at_s, tracks[number], names[what], data)
+            segments = [_copy_of(segment, 0) for segment in self._segments]
+        return _named_chunks(segments, tracks)
 
     # Saving; see wire.export.
 
@@ -327,105 +367,17 @@ class Tape:
 
     def __repr__(self) -> str:
         name = f" {self.name!r}" if self.name else ""
-        size = f"{self._size:,} of {self.max_bytes:,} bytes"
+        size = f"{self.size_bytes:,} of {self.max_bytes:,} bytes"
         dropped = f", {self.dropped}" if self.dropped else ""
         return f"<Tape{name}, {len(self._tracks)} connections, {size}{dropped}>"
 
 
-class TapeReader:
-    """Reads a tape from its oldest byte on, and goes on with each :meth:`poll`.
-
-    Where the tape drops bytes before they were read, the reader takes up after them and says so
-    with a DroppedEvent for each side of each connection.
-    """
-
-    def __init__(self, tape: Tape, *, reveal: bool = False) -> None:
-        self._tape = tape
-        self._reveal = reveal
-        self._stories: dict[int, Story] = {}
-        self._serial = 0
-        self._chunk = 0
-        self._writes_seen = -1
-
-    def poll(self) -> list[Event]:
-        """Return what has happened since the last call, oldest first."""
-        tape = self._tape
-        if tape._writes == self._writes_seen:
-            return []
-        events: list[Event] = []
-        with tape._lock:
-            self._writes_seen = tape._writes
-            tracks = dict(tape._tracks)
-            if self._serial < tape._first_serial:
-                self._take_up(tracks, events)
-            nth = self._serial - tape._first_serial
-            segments = [
-                _copy_of(tape._segments[i], self._chunk if i == nth else 0)
-                for i in range(nth, len(tape._segments))
-            ]
-            self._serial = tape._first_serial + len(tape._segments) - 1
-            self._chunk = len(tape._last.times)
-        for segment in segments:
-            for at_s, number, what, data in _chunks(segment):
-                track = tracks.get(number)
-                if track is None:
-                    continue
-                if what == _OPENED:
-                    events.append(_opened(track, at_s))
-                    continue
-                story = self._stories.get(number)
-                if story is None:
-                    story = Story(track.connection_id, reveal=self._reveal)
-                    self._stories[number] = story
-                if what == _ENDED:
-                    events += story.end(at_s, track.side)
-                    self._stories.pop(number)
-                else:
-                    events += story.feed(at_s, _SENDERS[what], data)
-        return events
-
-    def _take_up(self, tracks: dict[int, Track], events: list[Event]) -> None:
-        """Go on where the tape's oldest bytes begin; called with the tape's lock held."""
-        tape = self._tape
-        self._serial, self._chunk = tape._first_serial, 0
-        oldest = tape._segments[0].times
-        at_s = oldest[0] if len(oldest) else time.monotonic() - tape._began_s
-        stories: dict[int, Story] = {}
-        for number, track in tracks.items():
-            story = track._story.copy(reveal=self._reveal)
-            mine = self._stories.get(number)
-            is_new = mine is None and track.opened_s < at_s
-            if is_new:
-                events.append(_opened(track, track.opened_s))
-            for sender in _SENDERS:
-                size_bytes, frames = story.seen(sender)
-                if mine is not None:
-                    mine_bytes, mine_frames = mine.seen(sender)
-                    size_bytes, frames = size_bytes - mine_bytes, frames - mine_frames
-                if size_bytes:
-                    events.append(
-                        DroppedEvent(
-                            at_s=at_s,
-                            connection_id=track.connection_id,
-                            sender=sender,
-                            size_bytes=size_bytes,
-                            frames=frames,
-                        )
-                    )
-            stories[number] = story
-        self._stories = stories
-
-
-def _opened(track: Track, at_s: float) -> OpenedEvent:
-    return OpenedEvent(
-        at_s=at_s,
-        connection_id=track.connection_id,
-        sender="client",
-        label=track.label,
-        side=track.side,
-        client_address=track.client_address,
-        server_address=track.server_address,
-    )
+def _named_chunks(segments: list[_Segment], tracks: dict[int, Track]) -> Iterator[Chunk]:
+    names = (*_SENDERS, "opened", "ended")
+    for segment in segments:
+        for at_s, number, what, data in _chunks(segment):
+            if number in tracks:
+                yield Chunk(at_s, tracks[number], names[what], data)
 
 
 def _copy_of(segment: _Segment, first: int) -> _Segment:

@@ -1,0 +1,178 @@
+"""The Inspector in a real JupyterLab: rows come, frames open, keys work, reloading restores it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.harness import DARK, LIGHT, Lab, Notebook, keep_screenshots
+
+pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.slow]
+
+SETUP = """
+import wslab
+from wslab.widgets.inspector import Inspector
+
+async def echo(websocket):
+    async for message in websocket:
+        await websocket.send(message)
+
+server = wslab.serve(echo, name="echo")
+"""
+SHOW = "inspector = Inspector(server)\ninspector"
+TALK = """
+alice = wslab.connect(server, name="alice")
+bob = wslab.connect(server, name="bob")
+alice.send("Hello")
+alice.recv(timeout=10)
+bob.send(b"\\x01\\x02\\x03")
+bob.recv(timeout=10)
+alice.ping()
+"""
+BYE = 'alice.close(1000, "bye")'
+BUSY = """
+import time
+for number in range(40):
+    bob.send(f"while busy {number}")
+    time.sleep(0.1)
+"""
+FLOOD = """
+for number in range(3_000):
+    bob.send(f"flood {number}")
+for number in range(3_000):
+    bob.recv(timeout=10)
+"""
+
+
+@pytest.fixture
+def notebook(lab: Lab):
+    cells = [SETUP, SHOW, TALK, BYE, BUSY, FLOOD]
+    with lab.open(lab.write("inspector.ipynb", cells)) as opened:
+        for index in range(3):
+            opened.run_cell(index)
+        assert opened.errors() == []
+        yield opened
+
+
+def row(notebook: Notebook, words: str):
+    return notebook.page.locator(f'.wi-row[aria-label*="{words}"]').first
+
+
+def test_the_timeline_the_microscope_and_the_handshake(notebook: Notebook, expect):
+    page = notebook.page
+    row(notebook, "text, “Hello”").wait_for()
+    notebook.run_cell(3)
+    row(notebook, "alice: closed by alice: 1000 normal closure").wait_for()
+    names = page.locator(".wi-lane b").all_inner_texts()
+    assert sorted(names) == ["alice", "bob", "echo"]
+
+    row(notebook, "alice to echo, text, “Hello”").click()
+    expect(page.locator(".wi-detail h3")).to_contain_text("alice to echo")
+    assert "text, final, masked. 11 bytes on the wire" in page.locator(".wi-detail").inner_text()
+    bits = page.locator(".wi-digits").first.locator("xpath=../..").inner_text()
+    assert "FIN" in bits or "opcode: text" in bits
+    sums = page.locator(".wi-sum td").all_inner_texts()
+    assert sums == ["48", "65", "6c", "6c", "6f"]
+
+    row(notebook, "101 Switching Protocols").click()
+    detail = page.locator(".wi-detail").inner_text()
+    assert "Accepted: from the next byte on" in detail
+    assert "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" in detail
+    assert "the same: it read this request and knows WebSocket" in detail
+
+    folder = keep_screenshots()
+    for theme in (DARK, LIGHT):
+        notebook.set_theme(theme)
+        if folder:
+            notebook.screenshot(folder / f"inspector-{theme.split()[-1].lower()}.png", index=1)
+    foot = page.locator(".wi-foot").inner_text()
+    assert "nothing dropped" in foot
+    assert notebook.console == []
+
+
+def test_it_is_worked_with_the_keyboard(notebook: Notebook, expect):
+    page = notebook.page
+    row(notebook, "alice to echo, text, “Hello”").click()
+    title = page.locator(".wi-detail h3")
+    first = title.inner_text()
+    page.keyboard.press("ArrowDown")
+    expect(title).not_to_have_text(first)
+    page.keyboard.press("ArrowUp")
+    expect(title).to_have_text(first)
+    # Another cell would have become the active one, had JupyterLab taken the arrows.
+    assert page.evaluate("document.activeElement.className") == "wi-list"
+    active = page.locator(".wi-list").get_attribute("aria-activedescendant")
+    assert page.locator(f'[id="{active}"]').get_attribute("aria-selected") == "true"
+
+    page.keyboard.press("Enter")
+    note = page.locator(".wi-note b").first
+    expect(note).to_have_text("opcode")
+    page.keyboard.press("ArrowRight")
+    expect(note).to_have_text("MASK")
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.className") == "wi-list"
+    assert notebook.console == []
+
+
+def test_filter_search_pause_and_clear(notebook: Notebook, expect):
+    page = notebook.page
+    row(notebook, "“Hello”").wait_for()
+    hello, binary = row(notebook, "“Hello”"), row(notebook, "binary, 01 02 03")
+    page.locator('.wi-chip[data-kind="binary"]').click()
+    expect(binary).to_have_count(0)
+    expect(hello).to_be_visible()
+    page.locator('.wi-chip[data-kind="binary"]').click()
+    expect(binary).to_be_visible()
+
+    page.get_by_placeholder("Search text").fill("hell")
+    expect(binary).to_have_count(0)
+    expect(hello).to_be_visible()
+    page.get_by_placeholder("Search text").fill("no such words")
+    page.get_by_role("button", name="Show all").click()
+    expect(binary).to_be_visible()
+
+    page.get_by_role("button", name="Pause").click()
+    notebook.run_cell(3)
+    expect(page.locator(".wi-state")).to_contain_text("new")
+    expect(row(notebook, "closed by alice")).to_have_count(0)
+    page.get_by_role("button", name="Resume").click()
+    expect(row(notebook, "closed by alice")).to_be_visible()
+
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator(".wi-empty")).to_contain_text("Nothing has happened yet")
+    expect(page.locator(".wi-foot")).to_contain_text("to the server 0 frames")
+    assert notebook.console == []
+
+
+def test_it_lives_while_a_cell_runs_and_explains_without_the_kernel(notebook: Notebook, expect):
+    page = notebook.page
+    notebook.select(4)
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-cell'); }")
+    notebook.cell(1).scroll_into_view_if_needed()  # out of sight nothing is drawn
+    row(notebook, "while busy").wait_for()
+    status = "window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel.status"
+    row(notebook, "bob to echo, text, “while busy").click()
+    expect(page.locator(".wi-detail h3")).to_contain_text("bob to echo")
+    assert page.evaluate(status) == "busy"
+    notebook.wait_idle()
+    assert notebook.console == []
+
+
+def test_a_flood_is_counted_and_the_page_stays_small(notebook: Notebook, expect):
+    notebook.run_cell(5)
+    foot = notebook.page.locator(".wi-foot")
+    expect(foot).to_contain_text("to the server 3,00", timeout=15_000)
+    expect(foot).to_contain_text("all are counted")
+    assert notebook.page.locator(".wi-row").count() < 60
+    assert notebook.console == []
+
+
+def test_a_reload_brings_it_back(notebook: Notebook, expect):
+    page = notebook.page
+    row(notebook, "“Hello”").wait_for()
+    notebook.command("docmanager:save")
+    page.reload()
+    notebook.wait_ready()
+    row(notebook, "“Hello”").wait_for(timeout=20_000)
+    notebook.run_cell(3)
+    row(notebook, "closed by alice").wait_for()
+    assert notebook.console == []

@@ -1,0 +1,110 @@
+"""TapeReader: a tape's bytes read as events, and read on as more are recorded.
+
+Its rule: it holds the tape's lock only while it copies, and decodes afterwards, so that recording
+never waits for reading. Where bytes were dropped unread it says so and takes up behind them.
+"""
+
+from __future__ import annotations
+
+from .events import DroppedEvent, Event, OpenedEvent
+from .story import Story
+from .tape import _ENDED, _OPENED, _SENDERS, Tape, Track, _chunks, _copy_of
+
+__all__ = ["TapeReader"]
+
+
+class TapeReader:
+    """Reads a tape from its oldest byte on, and goes on with each :meth:`poll`.
+
+    Where the tape drops bytes before they were read, the reader takes up after them and says so
+    with a DroppedEvent for each side of each connection.
+    """
+
+    def __init__(self, tape: Tape, *, reveal: bool = False) -> None:
+        self._tape = tape
+        self._reveal = reveal
+        self._stories: dict[int, Story] = {}
+        self._serial = 0
+        self._chunk = 0
+        self._writes_seen = -1
+
+    def poll(self) -> list[Event]:
+        """Return what has happened since the last call, oldest first."""
+        tape = self._tape
+        if tape._writes == self._writes_seen:
+            return []
+        events: list[Event] = []
+        with tape._lock:
+            self._writes_seen = tape._writes
+            tracks = dict(tape._tracks)
+            if self._serial < tape._first_serial:
+                self._take_up(tracks, events)
+            nth = self._serial - tape._first_serial
+            segments = [
+                _copy_of(tape._segments[i], self._chunk if i == nth else 0)
+                for i in range(nth, len(tape._segments))
+            ]
+            self._serial = tape._first_serial + len(tape._segments) - 1
+            self._chunk = len(tape._last.times)
+        for segment in segments:
+            for at_s, number, what, data in _chunks(segment):
+                track = tracks.get(number)
+                if track is None:
+                    continue
+                if what == _OPENED:
+                    events.append(_opened(track, at_s))
+                    continue
+                story = self._stories.get(number)
+                if story is None:
+                    story = Story(track.connection_id, reveal=self._reveal)
+                    self._stories[number] = story
+                if what == _ENDED:
+                    events += story.end(at_s, track.side)
+                    self._stories.pop(number)
+                else:
+                    events += story.feed(at_s, _SENDERS[what], data)
+        return events
+
+    def _take_up(self, tracks: dict[int, Track], events: list[Event]) -> None:
+        """Go on where the tape's oldest bytes begin; called with the tape's lock held."""
+        tape = self._tape
+        at_s = tape._kept_from_s
+        read_to = (self._serial, self._chunk)
+        self._serial, self._chunk = tape._first_serial, 0
+        stories: dict[int, Story] = {}
+        for number, track in tracks.items():
+            story = track._story.copy(reveal=self._reveal)
+            mine = self._stories.get(number)
+            if read_to <= track._opened_at < (tape._first_serial, 0):
+                events.append(_opened(track, track.opened_s))
+            # The handshake's heads outlive their bytes: all that follows is read by them.
+            events += story.retell(mine)
+            for sender in _SENDERS:
+                size_bytes, frames = story.seen(sender)
+                if mine is not None:
+                    mine_bytes, mine_frames = mine.seen(sender)
+                    size_bytes, frames = size_bytes - mine_bytes, frames - mine_frames
+                if size_bytes:
+                    events.append(
+                        DroppedEvent(
+                            at_s=at_s,
+                            connection_id=track.connection_id,
+                            sender=sender,
+                            size_bytes=size_bytes,
+                            frames=frames,
+                        )
+                    )
+            stories[number] = story
+        self._stories = stories
+
+
+def _opened(track: Track, at_s: float) -> OpenedEvent:
+    return OpenedEvent(
+        at_s=at_s,
+        connection_id=track.connection_id,
+        sender="client",
+        label=track.label,
+        side=track.side,
+        client_address=track.client_address,
+        server_address=track.server_address,
+    )
