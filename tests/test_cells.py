@@ -761,7 +761,7 @@ def test_a_kernel_that_ends_says_goodbye_and_leaves_nothing(loop: str, how: str)
 
 
 @pytest.mark.kernel
-def test_a_kernel_whose_handler_blocks_ends_within_two_seconds() -> None:
+def test_a_kernel_whose_handler_blocks_ends_soon() -> None:
     with Kernel() as kernel:
         kernel.check(SETUP)
         kernel.check("""
@@ -774,7 +774,7 @@ alice = wslab.connect(wslab.serve(blocking))
 alice.send("block")
 assert held.wait(5)
 """)
-        assert kernel.shutdown() < 2.0
+        assert kernel.shutdown() < 5.0  # a bit over one second; its handler has nearly 60 to go
 
 
 @pytest.mark.kernel
@@ -788,29 +788,36 @@ def test_a_kernel_that_is_killed_leaves_no_port() -> None:
             with pytest.raises(ConnectionClosed):
                 client.recv(timeout=5)
             assert client.close_code == 1006
+        kernel.collect([kernel.send("pass")], timeout=10)  # until it is dead
+        assert not kernel.is_alive
         assert port_is_free(port)
 
 
 @pytest.mark.kernel
-def test_a_wait_in_a_cell_can_be_interrupted_and_the_kernel_goes_on() -> None:
+@pytest.mark.parametrize("waits", ["wslab.run(endless)", "alice.recv()"])
+def test_a_wait_in_a_cell_can_be_interrupted_and_the_kernel_goes_on(waits: str) -> None:
+    """Also at once, before the main thread has gone to sleep: a signal then wakes nobody."""
     with Kernel() as kernel:
         kernel.check(SETUP)
-        kernel.check("server = wslab.serve(echo); alice = wslab.connect(server)")
-        source = """
-cleaned = threading.Event()
+        kernel.check("""
+server = wslab.serve(echo); alice = wslab.connect(server)
 async def endless():
     print("on", flush=True)
     try:
         await asyncio.sleep(60)
     finally:
         cleaned.set()
-wslab.run(endless)
-"""
-        cell = kernel.send(source)
-        kernel.collect([cell], timeout=10, until=lambda: "on" in cell.text)
-        kernel.interrupt()
-        kernel.collect([cell], timeout=10)
-        assert cell.error is not None
-        assert cell.error.startswith("KeyboardInterrupt")
-        check = "alice.send('x'); assert alice.recv(timeout=5) == 'x'; print(cleaned.is_set())"
-        assert kernel.check(check) == "True\n"
+async def tell():
+    print("on", flush=True)
+    cleaned.set()
+""")
+        for _ in range(8):
+            source = "cleaned = threading.Event()\n"
+            source += waits if "run" in waits else f"alice._portal.submit(tell); {waits}"
+            cell = kernel.send(source)
+            kernel.collect([cell], timeout=10, until=lambda cell=cell: "on" in cell.text)
+            kernel.interrupt()
+            kernel.collect([cell], timeout=5)
+            assert (cell.error or "not interrupted").startswith("KeyboardInterrupt")
+            assert kernel.check("print(cleaned.is_set())") == "True\n"
+        assert kernel.check("alice.send('x'); print(alice.recv(timeout=5))") == "x\n"

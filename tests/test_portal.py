@@ -835,6 +835,16 @@ def script(
     return done, ended - marks[-1] if marks else float("inf")
 
 
+def ends_within(bound_s: float, source: str, *options: str, uvloop: bool) -> None:
+    """Run a script that must say nothing and end in time; a busy machine may spoil two of three."""
+    took_s = []
+    while len(took_s) < 3 and not any(seconds < bound_s for seconds in took_s):
+        done, seconds = script(source, *options, uvloop=uvloop)
+        was_quiet(done)
+        took_s.append(seconds)
+    assert min(took_s) < bound_s
+
+
 def was_quiet(done: subprocess.CompletedProcess[str]) -> None:
     assert not done.stderr, done.stderr
     assert done.returncode == 0
@@ -868,9 +878,7 @@ ENDLESS = """
 def test_an_exit_closes_all_within_a_second_and_prints_nothing(
     options: tuple[str, ...], uvloop: bool
 ) -> None:
-    done, seconds = script(ENDLESS, *options, uvloop=uvloop)
-    was_quiet(done)
-    assert seconds < 1.0
+    ends_within(1.0, ENDLESS, *options, uvloop=uvloop)
 
 
 @options
@@ -890,9 +898,9 @@ def test_an_exit_does_not_wait_for_a_handler_that_blocks(
         client.send("block")
         assert held.wait(5)
     """
-    done, seconds = script(source, *options, uvloop=uvloop)
-    was_quiet(done)
-    assert seconds < 1.5  # 0.8 s of grace, and the interpreter's own end
+    ends_within(
+        1.5, source, *options, uvloop=uvloop
+    )  # 0.7 s of grace, and the interpreter's own end
 
 
 @loops
@@ -909,24 +917,35 @@ def test_an_exit_does_not_wait_for_a_thread_that_a_handler_waits_for(uvloop: boo
         client = wslab.connect(server)
         assert begun.wait(5)
     """
-    done, seconds = script(source, uvloop=uvloop)
-    was_quiet(done)
-    assert seconds < 1.5
+    ends_within(1.5, source, uvloop=uvloop)
 
 
 @loops
 def test_an_exit_with_handlers_that_swallow_cancellation_is_bounded(uvloop: bool) -> None:
-    done, seconds = script(
-        ENDLESS + "\n    third = wslab.connect(wslab.serve(swallowing))", uvloop=uvloop
-    )
-    was_quiet(done)
-    assert seconds < 1.5
+    source = ENDLESS + "\n    third = wslab.connect(wslab.serve(swallowing))"
+    ends_within(1.5, source, uvloop=uvloop)
 
 
 @loops
 def test_an_exit_by_an_exception_closes_too(uvloop: bool) -> None:
     done, _ = script(ENDLESS + "\n    raise SystemExit(7)", uvloop=uvloop)
     assert (done.returncode, done.stderr) == (7, "")
+
+
+@loops
+def test_a_loop_that_cannot_be_ended_is_parked_until_the_exit(uvloop: bool) -> None:
+    """One that runs on while the interpreter takes its modules apart crashes now and then."""
+    source = """
+        from wslab.portal import Portal
+        portal = Portal()
+        portal.park()  # not started: nothing to do
+        portal.call(len, "")
+        portal.park()
+        assert not portal.answers()
+        assert "sleep(" in portal.held_by() or "does not answer" in portal.held_by()
+    """
+    done, _ = script(source, uvloop=uvloop)
+    was_quiet(done)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -977,9 +996,7 @@ def test_a_fork_gets_a_fresh_portal_and_the_parents_goes_on(
         os.close(go_w)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     """
-    done, seconds = script(source, *options, uvloop=uvloop)
-    was_quiet(done)
-    assert seconds < 1.0
+    ends_within(1.0, source, *options, uvloop=uvloop)
 
 
 def test_importing_starts_no_thread_and_loads_neither_uvloop_nor_nesting() -> None:

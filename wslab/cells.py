@@ -163,16 +163,17 @@ def things() -> tuple[Closeable, ...]:
         return tuple(_things.values())
 
 
-def close_all(timeout: float) -> None:
+def close_all(timeout: float, *, explain: bool = True) -> None:
     """Close everything at once. Places stay: a cell that runs again gets its port back.
 
     Args:
         timeout: seconds for all together.
+        explain: find out what holds those that are late, which takes a moment.
 
     Raises:
         TimeoutError: what had not closed by then, and what holds it.
     """
-    _close(list(things()), timeout, replaced=False)
+    _close(list(things()), timeout, replaced=False, explain=explain)
 
 
 def close_cell(key: tuple[str, str], timeout: float = REPLACE_TIMEOUT_S) -> None:
@@ -191,7 +192,9 @@ def close_cell(key: tuple[str, str], timeout: float = REPLACE_TIMEOUT_S) -> None
     _close(left, timeout, replaced=False)
 
 
-def _close(closing: list[Closeable], timeout: float, *, replaced: bool) -> None:
+def _close(
+    closing: list[Closeable], timeout: float, *, replaced: bool, explain: bool = True
+) -> None:
     deadline = time.monotonic() + timeout
     futures: list[tuple[Closeable, concurrent.futures.Future[Any]]] = []
     # In reverse order: a client says goodbye before the server that it talks to does.
@@ -212,7 +215,8 @@ def _close(closing: list[Closeable], timeout: float, *, replaced: bool) -> None:
                 late.append(thing)
     if late:
         names = ", ".join(map(repr, late[:3])) + (f" and {len(late) - 3} more" * (len(late) > 3))
-        held = next(filter(None, (getattr(thing, "held", str)() for thing in late)), "")
+        asked = late if explain else ()
+        held = next(filter(None, (getattr(thing, "held", str)() for thing in asked)), "")
         raise TimeoutError(
             f"expected {names} to close within {timeout:g} s"
             + (f", but {held}" if held else ", but it takes longer")

@@ -45,6 +45,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 _ANSWER_S = 0.25  # how long a loop that is free may take to say so
 _SLICE_S = 0.2  # how late an interrupt may come where it arrived just before the wait began
+_EXIT_S = 0.7  # for everything to close when the interpreter ends
 _SETTLE_S = 1.0  # how long cancelled work may take to clean up before we stop waiting for it
 _NEST_FLOOR = (1, 7, 4)  # older ones lose the cells queued behind one that nests (ipykernel 7)
 
@@ -203,6 +204,24 @@ class Portal(StallWatch):
         if thread.is_alive():
             raise LoopBlocked(f"{self.label} did not end within {timeout:g} s: {self.held_by()}")
 
+    def park(self) -> None:
+        """Hold the loop for good, where the interpreter is about to end and the thread still runs.
+
+        A loop that went on while its modules are taken apart would crash (uvloop does, now and
+        then); one that sleeps in C does not.
+        """
+        if self._loop is None or self._thread_id is None or self._pid != os.getpid():
+            return
+        parked = threading.Event()
+
+        def sleep() -> None:
+            parked.set()
+            time.sleep(3600)
+
+        with contextlib.suppress(RuntimeError):  # it ends by itself just now
+            self._loop.call_soon_threadsafe(sleep)
+            parked.wait(0.1)  # what holds it already may as well go on holding it
+
     # Crossing over.
 
     def submit(self, func: Callable[..., Any], *args: Any) -> _Crossing:
@@ -218,16 +237,21 @@ class Portal(StallWatch):
         Raises:
             PortalClosed: see :attr:`loop`.
         """
-        loop = self.loop
-        future = _Crossing(loop, self._ended)
+        future = self._crossing()
+        self._send(future, func, args)
+        return future
+
+    def _crossing(self) -> _Crossing:
+        return _Crossing(self.loop, self._ended)
+
+    def _send(self, future: _Crossing, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
         try:
-            loop.call_soon_threadsafe(future.start, func, args)
+            self.loop.call_soon_threadsafe(future.start, func, args)
         except RuntimeError:
             future.cancel()
             raise self._closed_error() from None
-        return future
 
     def _ended(self) -> PortalClosed | None:
         return self._closed_error() if self._closed else None
@@ -249,7 +273,7 @@ class Portal(StallWatch):
             concurrent.futures.CancelledError: the work cancelled itself.
         """
         self._refuse_own_thread(f"a call of {_name(func)} that waits")
-        return _wait(self, self.submit(func, *args), func, timeout)
+        return _call(self, func, args, timeout)
 
     @contextlib.contextmanager
     def enter(self, factory: Callable[[], _AsyncContext[T]]) -> Iterator[T]:
@@ -299,18 +323,16 @@ class Portal(StallWatch):
                 left.set_result(exc)
 
         def leave(exc: BaseException | None) -> bool:
-            with contextlib.suppress(RuntimeError):  # the loop has ended; the task says so
-                loop.call_soon_threadsafe(set_left, exc)
-            return bool(_wait(self, task, factory, None))
+            with _cancelled_by_interrupt(task):
+                with contextlib.suppress(RuntimeError):  # the loop has ended; the task says so
+                    loop.call_soon_threadsafe(set_left, exc)
+                return bool(_result(task, None))
 
-        task = self.submit(hold)
+        task = self._crossing()
         task.add_done_callback(not_entered)
-        try:
+        with _cancelled_by_interrupt(task):
+            self._send(task, hold, ())
             value = _result(entered, None)
-        except BaseException:
-            if task.cancel():
-                task.wait_gone(_SETTLE_S)
-            raise
         try:
             yield value
         except BaseException as exc:
@@ -336,14 +358,8 @@ class Portal(StallWatch):
     def held_by(self) -> str:
         """Say in words what the loop's thread is executing at this moment."""
         where = describe_frame(sys._current_frames().get(self.thread_id or 0))
-        if not self.is_running:
-            return (
-                f"{self.label} is closed or not started"
-                if where is None
-                else (f"{self.label} is held by {where}")
-            )
         if where is None:
-            return f"{self.label} does not answer"
+            return f"{self.label} " + ("does not answer" if self.is_running else "is not running")
         return (
             f"{self.label} is held by {where}; it goes on when that lets go. In a handler use "
             "`await asyncio.sleep(...)` or `await asyncio.to_thread(...)` instead of a call that "
@@ -455,20 +471,42 @@ def _result(future: concurrent.futures.Future[T], timeout: float | None) -> T:
     if threading.current_thread() is not threading.main_thread():
         return future.result(timeout)
     deadline = float("inf") if timeout is None else time.monotonic() + timeout
-    while True:
-        left_s = deadline - time.monotonic()
-        try:
-            return future.result(min(left_s, _SLICE_S))
-        except TimeoutError:
-            if future.done() or left_s <= _SLICE_S:
-                raise
-
-
-def _wait(
-    runner: Portal | KernelPortal, future: _Crossing, func: Any, timeout: float | None
-) -> Any:
-    """Wait for ``future``; where the time is up or an interrupt comes, cancel its work."""
     try:
+        while True:
+            left_s = deadline - time.monotonic()
+            try:
+                return future.result(min(left_s, _SLICE_S))
+            except TimeoutError:
+                if future.done() or left_s <= _SLICE_S:
+                    raise
+    finally:
+        del future  # its exception's traceback holds this frame: no cycle, so no garbage
+
+
+@contextlib.contextmanager
+def _cancelled_by_interrupt(future: _Crossing) -> Iterator[None]:
+    """Cancel the work, and wait for its cleanup, when the block is left by an exception."""
+    try:
+        yield
+    except BaseException:
+        if future.cancel():
+            future.wait_gone(_SETTLE_S)
+        raise
+    finally:
+        del future
+
+
+def _call(
+    runner: Portal | KernelPortal,
+    func: Callable[..., Any],
+    args: tuple[Any, ...],
+    timeout: float | None,
+) -> Any:
+    """Have ``func(*args)`` run and wait; where the time is up or an interrupt comes, cancel it."""
+    future = runner._crossing()
+    try:
+        # Sent in here: an interrupt strikes between any two lines, and work begins with the first.
+        runner._send(future, func, args)
         return _result(future, timeout)
     except TimeoutError:
         # Its own TimeoutError is passed on, and so is what it did in the last instant.
@@ -540,17 +578,23 @@ class KernelPortal(StallWatch):
 
     def submit(self, func: Callable[..., Any], *args: Any) -> _Crossing:
         """See :meth:`Portal.submit`; the future's ``result()`` nests on the loop's own thread."""
-        future = _NestedCrossing(self)
+        future = self._crossing()
+        self._send(future, func, args)
+        return future
+
+    def _crossing(self) -> _Crossing:
+        return _NestedCrossing(self)
+
+    def _send(self, future: _Crossing, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
         try:
             self.loop.call_soon_threadsafe(future.start, func, args)
         except RuntimeError:
             future.cancel()
             raise PortalClosed("the kernel's loop has ended") from None
-        return future
 
     def call(self, func: Callable[..., Any], *args: Any, timeout: float | None = None) -> Any:
         """See :meth:`Portal.call`; on the loop's own thread it nests instead of refusing."""
-        return _wait(self, self.submit(func, *args), func, timeout)
+        return _call(self, func, args, timeout)
 
     def run_nested(self, wait: Coroutine[Any, Any, T]) -> T:
         """Run the loop until ``wait`` ends, on its own thread inside whatever runs there."""
@@ -724,14 +768,20 @@ def shutdown(timeout: float = 5.0) -> None:
             soon as it lets go; call this again then.
         WrongThread: called on the lab's own loop.
     """
-    global _lab
-    deadline = time.monotonic() + timeout
     if _lab is not None:
         _lab._refuse_own_thread("shutdown()")
     try:
-        cells.close_all(timeout)
+        _shutdown(timeout, explain=True)
+    except LoopBlocked:
+        raise
     except TimeoutError as exc:
         raise LoopBlocked(str(exc)) from None
+
+
+def _shutdown(timeout: float, *, explain: bool) -> None:
+    global _lab
+    deadline = time.monotonic() + timeout
+    cells.close_all(timeout, explain=explain)
     with _guard:
         portal, _lab = _lab, None
     if portal is not None and portal.is_running:
@@ -741,8 +791,11 @@ def shutdown(timeout: float = 5.0) -> None:
 def _at_exit() -> None:
     # Peers get their close frames while the daemon thread still lives; a loop that is held must
     # not hold up the exit, and there is nobody left to tell.
+    portal = _lab
     with contextlib.suppress(Exception):
-        shutdown(timeout=0.8)
+        _shutdown(_EXIT_S, explain=False)
+    if portal is not None:
+        portal.park()
 
 
 # File numbers of sockets that a forked child must not keep open: its copies would keep a port busy,

@@ -7,14 +7,16 @@ which the peers take turns, so that a noisy machine is noisy to all of them; rea
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import importlib.util
+import socket
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+
+from wslab.wire.handshake import build_request
 
 from .servers import echo, running
 
@@ -79,51 +81,49 @@ print((time.perf_counter() - t) * 1e3)
 """
 
 
+FRAME = b"\x81\x85\x00\x00\x00\x00hello"  # text, masked with zeros
+ANSWER_BYTES = 7
+
+
+def upgraded(url: str) -> socket.socket:
+    """Return a bare, blocking socket behind a WebSocket handshake.
+
+    A client that costs next to nothing, so that what is measured is the server.
+    """
+    host, port = url.removeprefix("ws://").rstrip("/").split(":")
+    sock = socket.create_connection((host, int(port)), timeout=30)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.sendall(build_request("/", f"{host}:{port}", "dGhlIHNhbXBsZSBub25jZQ=="))
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += sock.recv(1)
+    return sock
+
+
 def round_trips(url: str, count: int) -> float:
-    """Return the median round trip of one client, in microseconds."""
-    from websockets.asyncio.client import connect
-
-    async def run() -> float:
-        async with connect(url, compression=None, proxy=None) as client:
-            times = []
-            for _ in range(count):
-                began = time.perf_counter()
-                await client.send("hello")
-                await client.recv()
-                times.append(time.perf_counter() - began)
-            return statistics.median(times) * 1e6
-
-    return asyncio.run(run())
+    """Return the median round trip of one message, in microseconds."""
+    times = []
+    with upgraded(url) as sock:
+        for _ in range(count):
+            began = time.perf_counter()
+            sock.sendall(FRAME)
+            left = ANSWER_BYTES
+            while left:
+                left -= len(sock.recv(left))
+            times.append(time.perf_counter() - began)
+    return statistics.median(times) * 1e6
 
 
 def pipelined(url: str, count: int) -> float:
-    """Return messages a second where one client keeps 100 messages on the way.
-
-    The client speaks through a bare TCP stream with a frame made beforehand, so that what is
-    measured is the server.
-    """
-    frame = b"\x81\x85\x00\x00\x00\x00hello"
-    answer_bytes = 7
-
-    async def run() -> float:
-        host, port = url.removeprefix("ws://").rstrip("/").split(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(
-            f"GET / HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-        )
-        await reader.readuntil(b"\r\n\r\n")
+    """Return messages a second where one client keeps 100 messages on the way."""
+    with upgraded(url) as sock:
         began = time.perf_counter()
         for _ in range(count // 100):
-            writer.write(frame * 100)
-            await reader.readexactly(answer_bytes * 100)
-        rate = count / (time.perf_counter() - began)
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-        return rate
-
-    return asyncio.run(run())
+            sock.sendall(FRAME * 100)
+            left = ANSWER_BYTES * 100
+            while left:
+                left -= len(sock.recv(left))
+        return count / (time.perf_counter() - began)
 
 
 def sync_clients(url: str, count: int, rounds: int) -> dict[str, float]:
