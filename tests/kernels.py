@@ -74,6 +74,16 @@ class Cell:
                 return f"{output['ename']}: {output['evalue']}"
         return None
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether it ended by an interrupt.
+
+        Where that hits an instruction without a line (Python 3.12), IPython cannot format the
+        traceback and prints its own failure instead: an error without an error output.
+        """
+        error = self.error or "KeyboardInterrupt"
+        return self.status == "error" and error.startswith("KeyboardInterrupt")
+
 
 class Kernel:
     """A kernel of this interpreter; as a context manager it is gone, by its pid, at the end.

@@ -818,6 +818,6 @@ async def tell():
             kernel.collect([cell], timeout=10, until=lambda cell=cell: "on" in cell.text)
             kernel.interrupt()
             kernel.collect([cell], timeout=5)
-            assert (cell.error or "not interrupted").startswith("KeyboardInterrupt")
+            assert cell.interrupted, cell
             assert kernel.check("print(cleaned.is_set())") == "True\n"
         assert kernel.check("alice.send('x'); print(alice.recv(timeout=5))") == "x\n"

@@ -121,7 +121,7 @@ def test_an_interrupt_gets_out_of_a_nested_run_and_the_kernel_goes_on() -> None:
         time.sleep(0.2)  # into the loop's sleep, where an interrupt is heard
         kernel.interrupt()
         kernel.collect([cell], timeout=10)
-        assert (cell.error or "").startswith("KeyboardInterrupt")
+        assert cell.interrupted, cell
         cells = kernel.run_all([PASTED, *BEHIND])
         assert statuses(cells) == ["ok"] * len(cells)
 
