@@ -8,7 +8,6 @@ printed, and a panel that cannot be made is said instead of shown.
 
 from __future__ import annotations
 
-import html
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +65,8 @@ def mimebundle(thing: Server | Client, **_kwargs: Any) -> dict[str, Any]:
         data[WIDGET] = {"version_major": 2, "version_minor": 0, "model_id": panel.model_id}
     except Exception as exc:
         why = f"No live panel: {type(exc).__name__}: {exc}"
+        import html
+
         data["text/html"] += f"<p>{html.escape(why)}</p>"
         data["text/plain"] += f"\n  {why}"
     return data
