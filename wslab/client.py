@@ -219,7 +219,8 @@ class Client:
         # A redirect makes several of them, one after the other; the last one counts.
         self._tried = websocket
         self._wire = wire = websocket.wire
-        websocket._came = self._came
+        if hasattr(websocket, "_came"):  # else it leads back here, and nobody would ask it
+            websocket._came = self._came
         wire.label = self.name
         wire.fileno = portal.inherit(transport)
 

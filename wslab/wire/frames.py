@@ -110,7 +110,7 @@ class FrameDecoder:
 
     __slots__ = (
         "_buffer", "_carry", "_close_seen", "_compressed", "_counts", "_inflater", "_is_opaque",
-        "_limit", "_max_payload", "_message", "_need", "_rules", "_stop_is_told", "_tables",
+        "_limit", "_message", "_need", "_rules", "_stop_is_told", "_tables",
         "bytes_seen", "deflate", "frames_seen", "sender", "stopped", "undecodable_bytes",
     )  # fmt: skip
 
@@ -132,7 +132,6 @@ class FrameDecoder:
         self.stopped: Fault | None = None
         self._stop_is_told = False
         self._counts = [0] * 16
-        self._max_payload = max_payload
         self._limit = MAX_LENGTH if max_payload is None else min(max_payload, MAX_LENGTH)
         self._rules = header_rules(sender, deflate is not None)
         self._tables = _without_effect(deflate is not None)
