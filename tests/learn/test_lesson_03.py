@@ -1,0 +1,424 @@
+"""Lesson 03's checks: the solutions, other right ways, the stubs, and plausible wrong ones."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import importlib.util
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+import wslab
+from wslab.learn import NotYet, check, left_open
+
+COURSE = Path(__file__).resolve().parents[2] / "notebooks"
+# exercise -> the notebook's cell that holds its stub, the handler's name
+EXERCISES = {
+    "03 capitals": ("exercise-capitals", "capitals"),
+    "03 ticks": ("exercise-ticks", "ticking"),
+    "03 pause": ("exercise-pause", "pausing"),
+    "03 count": ("exercise-count", "counting"),
+}
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    wslab.shutdown()
+
+
+def solution(name: str):
+    spec = importlib.util.spec_from_file_location("solution", COURSE / "solutions" / name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def from_the_notebook(exercise: str, *, started: bool):
+    """Return an exercise's handler as it is in the notebook, or with its first line taken out."""
+    cell, name = EXERCISES[exercise]
+    cells = json.loads((COURSE / "03_conversation.ipynb").read_text())["cells"]
+    lines = next(c["source"] for c in cells if c["id"] == cell)
+    if started:
+        kept = [line for line in lines if "raise NotYet" not in line]
+        assert len(kept) == len(lines) - 1
+        lines = kept
+    namespace = {"NotYet": NotYet, "asyncio": asyncio, "time": time}
+    exec("".join(lines), namespace)
+    return namespace[name]
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_the_solution_passes_again_and_again(exercise):
+    handler = getattr(solution("03_conversation.py"), EXERCISES[exercise][1])
+    for _ in range(2):
+        verdict = check(exercise, handler)
+        assert verdict, str(verdict)
+        assert "2 clients with 50 random messages each" in verdict.seen
+    left = left_open()
+    assert (left.connections, left.servers) == (0, 0)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_the_stub_in_the_notebook_is_not_yet(exercise):
+    assert check(exercise, from_the_notebook(exercise, started=False)).passed is None
+
+
+@pytest.mark.parametrize(
+    ("exercise", "expected", "seen", "hint"),
+    [
+        ("03 capitals", "message 2 of the ", "close 1000", "what ended it"),
+        ("03 ticks", "'tick' for the first client", "no frame at all", "no request"),
+        ("03 pause", "both answers about 30 ms after", "frame 100 on ", "who holds it up"),
+        ("03 count", "'1 ", "'2 ", "count from 1"),
+    ],
+)
+def test_as_it_stands_in_the_notebook_each_fails_in_its_own_way(exercise, expected, seen, hint):
+    verdict = check(exercise, from_the_notebook(exercise, started=True))
+    assert verdict.passed is False
+    assert expected in verdict.expected, verdict
+    assert seen in verdict.seen, verdict
+    assert hint in verdict.hint, verdict
+
+
+# --- other right ways ---------------------------------------------------------------------------
+
+
+class Capitals:
+    async def __call__(self, websocket):
+        async for message in websocket:
+            await websocket.send([message[:3].upper(), message[3:].upper()])  # in fragments
+
+
+async def ticks_in_a_group(websocket):
+    async def push():
+        while True:
+            await websocket.send("tick")
+            await asyncio.sleep(0.02)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(push())
+        async for message in websocket:
+            await websocket.send(message)
+
+
+async def ticks_by_deadline(websocket):
+    """One loop for both, with a clock that no message sets back."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    while True:
+        try:
+            async with asyncio.timeout_at(due):
+                await websocket.send(await websocket.recv())
+        except TimeoutError:
+            await websocket.send("tick")
+            due += 0.02
+
+
+async def pause_in_a_thread(websocket):
+    async for message in websocket:
+        await asyncio.to_thread(time.sleep, 0.03)
+        await websocket.send(message)
+
+
+async def pause_beside(websocket):
+    async def later(message):
+        await asyncio.sleep(0.03)
+        await websocket.send(message)
+
+    async with asyncio.TaskGroup() as group:
+        async for message in websocket:
+            group.create_task(later(message))
+
+
+async def count_with(start, websocket):
+    number = start
+    with contextlib.suppress(Exception):
+        while message := await websocket.recv():
+            await websocket.send(f"{number} {message}")
+            number += 1
+
+
+counts: dict[object, int] = {}
+
+
+async def count_by_connection(websocket):
+    async for message in websocket:
+        counts[websocket] = counts.get(websocket, 0) + 1
+        await websocket.send(f"{counts[websocket]} {message}")
+    del counts[websocket]
+
+
+@pytest.mark.parametrize(
+    ("exercise", "right"),
+    [
+        ("03 capitals", Capitals()),
+        ("03 ticks", ticks_in_a_group),
+        ("03 ticks", ticks_by_deadline),
+        ("03 pause", pause_in_a_thread),
+        ("03 pause", pause_beside),
+        ("03 count", functools.partial(count_with, 1)),
+        ("03 count", count_by_connection),
+    ],
+)
+def test_other_right_ways_pass(exercise, right):
+    verdict = check(exercise, right)
+    assert verdict, str(verdict)
+
+
+# --- plausible wrong ones -----------------------------------------------------------------------
+
+
+async def fifty_and_no_more(websocket):
+    for _ in range(50):
+        await websocket.send((await websocket.recv()).upper())
+
+
+async def not_in_capitals(websocket):
+    async for message in websocket:
+        await websocket.send(f"<{message}>")
+
+
+async def in_bytes(websocket):
+    async for message in websocket:
+        await websocket.send(message.upper().encode())
+
+
+async def answers_twice(websocket):
+    async for message in websocket:
+        await websocket.send(message.upper())
+        await websocket.send(message.upper())
+
+
+async def forgot_await(websocket):
+    async for message in websocket:
+        websocket.send(message.upper()).close()
+
+
+def never_lets_the_first_one_go():
+    handlers = []
+
+    async def handler(websocket):
+        handlers.append(websocket)
+        while True:
+            try:
+                await websocket.send((await websocket.recv()).upper())
+            except Exception:
+                if websocket is not handlers[0]:
+                    return
+
+    return handler
+
+
+def one_at_a_time():
+    serving: list[asyncio.Event] = []
+
+    async def handler(websocket):
+        before, over = serving[-1:], asyncio.Event()
+        serving.append(over)
+        for event in before:
+            await event.wait()
+        async for message in websocket:
+            await websocket.send(message.upper())
+        over.set()
+
+    return handler
+
+
+def to_whoever_came_last():
+    latest = {}
+
+    async def handler(websocket):
+        latest["one"] = websocket
+        async for message in websocket:
+            await latest["one"].send(message.upper())
+
+    return handler
+
+
+async def pushes_first(websocket):
+    while True:
+        await websocket.send("tick")
+        await asyncio.sleep(0.02)
+
+
+async def ticks_only_in_silence(websocket):
+    while True:
+        try:
+            await websocket.send(await asyncio.wait_for(websocket.recv(), 0.02))
+        except TimeoutError:
+            await websocket.send("tick")
+
+
+async def leaves_at_once(websocket):
+    async def push():
+        while True:
+            await websocket.send("tick")
+            await asyncio.sleep(0.02)
+
+    leaves_at_once.task = asyncio.create_task(push())
+    await asyncio.sleep(0.1)
+
+
+async def three_ticks(websocket):
+    async def push():
+        for _ in range(3):
+            await websocket.send("tick")
+            await asyncio.sleep(0.02)
+
+    task = asyncio.create_task(push())
+    async for message in websocket:
+        await websocket.send(message)
+    await task
+
+
+async def ticks_too_fast(websocket):
+    async def push():
+        while True:
+            await websocket.send("tick")
+            await asyncio.sleep(0.001)
+
+    task = asyncio.create_task(push())
+    async for message in websocket:
+        await websocket.send(message)
+    task.cancel()
+
+
+async def ticks_with_numbers(websocket):
+    for number in range(100):
+        await websocket.send(f"tick {number}")
+        await asyncio.sleep(0.02)
+
+
+def stops_everybodys():
+    tasks = []
+
+    async def handler(websocket):
+        async def push():
+            while True:
+                await websocket.send("tick")
+                await asyncio.sleep(0.02)
+
+        tasks.append(asyncio.create_task(push()))
+        try:
+            async for message in websocket:
+                await websocket.send(message)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    return handler
+
+
+async def still_sleeps(websocket):
+    async for message in websocket:
+        time.sleep(0.03)  # noqa: ASYNC251
+        await websocket.send(message)
+
+
+async def no_pause(websocket):
+    async for message in websocket:
+        asyncio.sleep(0.03).close()  # forgot to await
+        await websocket.send(message)
+
+
+async def blocks_for_long(websocket):
+    async for message in websocket:
+        time.sleep(2)  # noqa: ASYNC251
+        await websocket.send(message)
+
+
+def begins_anew():
+    count = 0
+
+    async def handler(websocket):
+        nonlocal count
+        count = 0
+        async for message in websocket:
+            count += 1
+            await websocket.send(f"{count} {message}")
+
+    return handler
+
+
+async def counts_in_the_loop(websocket):
+    async for message in websocket:
+        number = 0
+        number += 1
+        await websocket.send(f"{number} {message}")
+
+
+def counts_by_address():
+    counts: dict[str, int] = {}
+
+    async def handler(websocket):
+        who = websocket.remote_address[0]
+        async for message in websocket:
+            counts[who] = counts.get(who, 0) + 1
+            await websocket.send(f"{counts[who]} {message}")
+
+    return handler
+
+
+async def counts_from_zero(websocket):
+    for number in range(1000):
+        await websocket.send(f"{number} {await websocket.recv()}")
+
+
+def not_async(websocket):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("exercise", "wrong", "expected", "seen", "hint"),
+    [
+        ("03 capitals", fifty_and_no_more, "message 51 of the second", "close 1000", "ended it"),
+        ("03 capitals", not_in_capitals, "message 1 of the ", "'<", "each message"),
+        ("03 capitals", in_bytes, "message 1 of the ", "b'", "send a str"),
+        ("03 capitals", answers_twice, "message 2 of the ", "from the server at", "each message"),
+        ("03 capitals", forgot_await, "message 1 of the ", "no message within", "each message"),
+        ("03 capitals", one_at_a_time(), "1 of the second client", "no message within", ""),
+        ("03 capitals", to_whoever_came_last(), "1 of the first client", "no message within", ""),
+        ("03 capitals", not_async, "async def handler", "a plain `def`", ""),
+        ("03 ticks", pushes_first, "message 1 of the ", "times 'tick' and no answer", "two jobs"),
+        ("03 ticks", ticks_only_in_silence, "one tick every 20 ms", "on the wire", "by the clock"),
+        ("03 ticks", leaves_at_once, "the first client", "close 1000", ""),
+        ("03 ticks", three_ticks, "one tick every 20 ms", "0; on the wire", "by the clock"),
+        ("03 ticks", ticks_too_fast, "one tick every 20 ms", "on the wire", "by the clock"),
+        ("03 ticks", ticks_with_numbers, "'tick' for the first", "'tick 0'", "letter by letter"),
+        ("03 ticks", stops_everybodys(), "after the first one has left", "0 of them", "of its own"),
+        ("03 pause", still_sleeps, "both answers about 30 ms", "ms apart", "who holds it up"),
+        ("03 pause", no_pause, "an answer 30 ms after", "usually", "belongs to the job"),
+        ("03 pause", blocks_for_long, "message 1", "holds its event loop: blocks_for_long()", ""),
+        ("03 count", begins_anew(), "message 1 of the ", "'2 ", "count from 1"),
+        ("03 count", counts_in_the_loop, "message 2 of the ", "'1 ", "count from 1"),
+        ("03 count", counts_by_address(), "message 1 of the ", "'2 ", "count from 1"),
+        ("03 count", counts_from_zero, "message 1 of the ", "'0 ", "count from 1"),
+    ],
+)
+def test_plausible_wrong_ones_are_refused(exercise, wrong, expected, seen, hint):
+    verdict = check(exercise, wrong)
+    assert verdict.passed is False
+    assert expected in verdict.expected, verdict
+    assert seen in verdict.seen, verdict
+    assert hint in verdict.hint, verdict
+    assert verdict.took_s < 12
+
+
+def test_a_handler_that_spins_when_its_client_leaves_is_noticed():
+    verdict = check("03 capitals", never_lets_the_first_one_go())
+    assert verdict.passed is False
+    assert re.search("message 5[123] of the second client", verdict.expected)
+    assert "the handler holds its event loop: " in verdict.seen
+    assert "another client has just left" in verdict.hint
+
+
+def test_a_miss_names_frame_sender_and_time():
+    verdict = check("03 capitals", from_the_notebook("03 capitals", started=True))
+    assert "close 1000 (normal closure) from the server at " in verdict.seen
+    assert verdict.seen.endswith(" ms")
