@@ -1,0 +1,343 @@
+"""Lesson 04's check: its solution, other right ways, the stub, and plausible wrong ones; and the
+lesson run twice in one kernel, the second time with nested loops from the beginning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import functools
+import importlib.util
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import wslab
+from tests.kernels import Kernel, lost
+from wslab.learn import NotYet, check
+
+COURSE = Path(__file__).resolve().parents[2] / "notebooks"
+LESSON = COURSE / "04_event_loops.ipynb"
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    wslab.shutdown()
+
+
+def solution(name: str):
+    spec = importlib.util.spec_from_file_location("solution", COURSE / "solutions" / name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def cells() -> dict[str, str]:
+    """Return the sources of the lesson's code cells by their ids."""
+    document = json.loads(LESSON.read_text())
+    return {c["id"]: "".join(c["source"]) for c in document["cells"] if c["cell_type"] == "code"}
+
+
+at_once = solution("04_event_loops.py").at_once
+
+
+def test_the_solution_passes_every_time():
+    for _ in range(3):
+        verdict = check("04 at once", at_once)
+        assert verdict, str(verdict)
+        assert verdict.took_s < 15
+    assert "times as long as the work itself" in verdict.seen
+
+
+# Right ways.
+
+
+async def by_executor(websocket, work):
+    loop = asyncio.get_running_loop()
+    while True:
+        await websocket.send(await loop.run_in_executor(None, work, await websocket.recv()))
+
+
+async def by_pool_of_its_own(websocket, work):
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        async for message in websocket:
+            future = pool.submit(work, message)
+            while not future.done():  # noqa: ASYNC110 - one may wait like this, too
+                await asyncio.sleep(0.005)
+            await websocket.send(future.result())
+
+
+class ByThread:
+    """Start a plain thread for each message and have it call back."""
+
+    async def __call__(self, websocket, work):
+        loop = asyncio.get_running_loop()
+        async for message in websocket:
+            answer = loop.create_future()
+
+            def call(message=message, answer=answer):
+                loop.call_soon_threadsafe(answer.set_result, work(message))
+
+            threading.Thread(target=call).start()
+            await websocket.send(await answer)
+
+
+async def all_at_once_in_order(websocket, work):
+    """Work on all messages of one client at once too, and send in order."""
+    answers: asyncio.Queue = asyncio.Queue()
+
+    async def send():
+        while True:
+            await websocket.send(await (await answers.get()))
+
+    sender = asyncio.create_task(send())
+    async for message in websocket:
+        answers.put_nowait(asyncio.create_task(asyncio.to_thread(work, message)))
+    sender.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await sender
+
+
+async def with_more(how, websocket, work):
+    async for message in websocket:
+        await websocket.send(await how(work, message))
+
+
+RIGHT = [
+    by_executor,
+    by_pool_of_its_own,
+    ByThread(),
+    all_at_once_in_order,
+    functools.partial(with_more, asyncio.to_thread),
+]
+
+
+@pytest.mark.parametrize("right", RIGHT)
+def test_other_right_ways_pass(right):
+    verdict = check("04 at once", right)
+    assert verdict, str(verdict)
+
+
+def test_the_stub_in_the_notebook_is_not_yet():
+    namespace = {"NotYet": NotYet, "asyncio": asyncio}
+    exec(cells()["exercise-at-once"], namespace)
+    verdict = check("04 at once", namespace["at_once"])
+    assert verdict.passed is None
+    assert verdict.took_s < 5
+
+
+# Plausible wrong ones.
+
+
+async def blocks(websocket, work):
+    async for message in websocket:
+        await websocket.send(work(message))
+
+
+async def one_worker(websocket, work):
+    async for message in websocket:
+        loop = asyncio.get_running_loop()
+        if not hasattr(loop_pool, "pool"):
+            loop_pool.pool = concurrent.futures.ThreadPoolExecutor(1)
+        await websocket.send(await loop.run_in_executor(loop_pool.pool, work, message))
+
+
+loop_pool = threading.local()
+
+
+async def waits_for_the_thread(websocket, work):
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        async for message in websocket:
+            await websocket.send(pool.submit(work, message).result())
+
+
+def with_a_lock():
+    lock = asyncio.Lock()
+
+    async def locked(websocket, work):
+        async for message in websocket:
+            async with lock:
+                answer = await asyncio.to_thread(work, message)
+            await websocket.send(answer)
+
+    return locked
+
+
+def after_both():
+    """Answer nobody while somebody's work goes on."""
+    busy: set = set()
+    free = asyncio.Event()
+
+    async def handler(websocket, work):
+        async for message in websocket:
+            busy.add(message)
+            free.clear()
+            answer = await asyncio.to_thread(work, message)
+            busy.discard(message)
+            if not busy:
+                free.set()
+            await free.wait()
+            await websocket.send(answer)
+
+    return handler
+
+
+def when_both_have_asked():
+    barrier = asyncio.Barrier(2)
+
+    async def handler(websocket, work):
+        async for message in websocket:
+            await barrier.wait()
+            await websocket.send(await asyncio.to_thread(work, message))
+
+    return handler
+
+
+async def skips_the_work(websocket, work):
+    async for message in websocket:
+        await websocket.send(message)
+
+
+async def sleeps_instead(websocket, work):
+    async for message in websocket:
+        await asyncio.sleep(0.2)
+        await websocket.send(f"done: {message}")
+
+
+async def works_on_something_else(websocket, work):
+    async for message in websocket:
+        await websocket.send(await asyncio.to_thread(work, f"{message}!"))
+
+
+async def out_of_order(websocket, work):
+    async def answer(message):
+        await websocket.send(await asyncio.to_thread(work, message))
+
+    async with asyncio.TaskGroup() as group:
+        async for message in websocket:
+            group.create_task(answer(message))
+
+
+def mixes_clients_up():
+    """Keep the answer in one place for all."""
+    shared: dict = {}
+
+    async def handler(websocket, work):
+        async for message in websocket:
+            shared["message"] = message
+            await asyncio.sleep(0.05)
+            await websocket.send(await asyncio.to_thread(work, shared["message"]))
+
+    return handler
+
+
+async def ends_after_one(websocket, work):
+    await websocket.send(await asyncio.to_thread(work, await websocket.recv()))
+
+
+async def forgot_await(websocket, work):
+    async for message in websocket:
+        answer = asyncio.to_thread(work, message)
+        answer.close()
+        await websocket.send(answer)
+
+
+async def called_it(websocket, work):
+    async for message in websocket:
+        await websocket.send(await asyncio.to_thread(work(message)))
+
+
+async def answers_twice(websocket, work):
+    async for message in websocket:
+        answer = await asyncio.to_thread(work, message)
+        await websocket.send(answer)
+        await websocket.send(answer)
+
+
+async def without_work(websocket):
+    await websocket.wait_closed()
+
+
+def not_async(websocket, work):
+    pass
+
+
+ONE_THEN_THE_OTHER = "began when "
+WRONG = [
+    (blocks, "it ran on the event loop's own thread and held the loop", "on other threads"),
+    (waits_for_the_thread, ONE_THEN_THE_OTHER, "on other threads"),
+    (one_worker, ONE_THEN_THE_OTHER, "on other threads"),
+    (with_a_lock, ONE_THEN_THE_OTHER, "on other threads"),
+    (after_both, "when ben's work had ended; her own had taken", "as soon as its own work"),
+    (when_both_have_asked, "work() was not called with ben's message", "whoever else has asked"),
+    (skips_the_work, "the message itself: its work was not done", "what work(message) returned"),
+    (sleeps_instead, "which is not what work returned", "work() was never called"),
+    (works_on_something_else, "which is not what work returned", "work() was never called"),
+    (out_of_order, "answer 3 came before answer 1", "finish a message before"),
+    (mixes_clients_up, ", the answer to a message of ben", "to the client that asked"),
+    (ends_after_one, "close 1000", "keep the loop"),
+    (forgot_await, "Your handler raised TypeError", "mend what your handler raised"),
+    (called_it, "Your handler raised TypeError", "mend what your handler raised"),
+    (answers_twice, "the answer to another message of ", "once for each message"),
+    (without_work, "without_work(websocket)", "and with work"),
+    (not_async, "Your handler raised TypeError", "mend what your handler raised"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "seen", "hint"), WRONG, ids=[w[0].__name__ for w in WRONG])
+def test_plausible_wrong_ones_are_refused(wrong, seen, hint):
+    made = wrong() if wrong.__code__.co_argcount == 0 else wrong
+    verdict = check("04 at once", made)
+    assert verdict.passed is False
+    assert seen in verdict.seen, verdict
+    assert hint in verdict.hint, verdict
+    assert verdict.took_s < 15
+    if pool := loop_pool.__dict__.pop("pool", None):
+        pool.shutdown()
+
+
+def test_a_coroutine_and_a_number_are_refused():
+    for thing in (blocks(None, None), 42):
+        verdict = check("04 at once", thing)
+        assert verdict.passed is False
+        assert verdict.expected == "`async def at_once(websocket, work)`"
+
+
+def test_the_bound_is_told_in_units_of_the_work():
+    verdict = check("04 at once", blocks)
+    assert "the work takes " in verdict.expected
+    assert " each, and both have their answers before " in verdict.expected
+    assert verdict.took_s < 3  # a held loop needs no second look
+
+
+def test_a_handler_that_never_answers_ends_in_time():
+    async def sleepy(websocket, work):
+        async for _ in websocket:
+            time.sleep(4)  # noqa: ASYNC251
+
+    verdict = check("04 at once", sleepy)
+    assert verdict.passed is False
+    assert "the handler holds its event loop: sleepy() at test_lesson_04.py:" in verdict.seen
+    assert verdict.took_s < 10
+
+
+# The lesson in one kernel, twice.
+
+
+@pytest.mark.kernel
+def test_it_runs_again_in_a_kernel_whose_loops_are_nested_already():
+    sources = cells()
+    with Kernel(cwd=COURSE) as kernel:
+        for _ in range(2):
+            ran = kernel.run_all(list(sources.values()), cell_ids=list(sources), timeout=120)
+            assert lost(ran) == []
+            assert [cell.error for cell in ran if cell.error] == []
+            by_id = dict(zip(sources, ran, strict=True))
+            assert "0 of them during time.sleep(2)" in by_id["freeze"].text
+            assert by_id["the-end"].text == "open connections: 0, servers: 0, tasks: 0"
+        assert kernel.shutdown() < 5
