@@ -12,7 +12,11 @@
     ├── LoopBlocked              also a TimeoutError: something holds the event loop
     ├── WrongThread              also a RuntimeError: waiting here would wait for itself
     ├── PortalClosed             also a RuntimeError
-    └── NestingRefused           also a RuntimeError: see allow_nested_loops()
+    ├── NestingRefused           also a RuntimeError: see allow_nested_loops()
+    ├── BadPacket                also a ValueError: no packet of a hub
+    ├── Refused                  raise it in a Hub's handler; its text is for the client
+    ├── CallFailed               .code: the other side answered a call() with an error
+    └── ClientGone               also a ConnectionError: it left before it answered
 
 A connection that ends raises what ``websockets`` raises (``ConnectionClosed`` and its two
 children), so that code written for ``websockets`` catches it unchanged.
@@ -21,7 +25,10 @@ children), so that code written for ``websockets`` catches it unchanged.
 from __future__ import annotations
 
 __all__ = [
+    "BadPacket",
     "BadURL",
+    "CallFailed",
+    "ClientGone",
     "ConnectFailed",
     "HandshakeRefused",
     "HandshakeTimeout",
@@ -30,6 +37,7 @@ __all__ = [
     "NobodyListening",
     "PortInUse",
     "PortalClosed",
+    "Refused",
     "WrongThread",
     "WslabError",
 ]
@@ -97,3 +105,36 @@ class PortalClosed(WslabError, RuntimeError):
 
 class NestingRefused(WslabError, RuntimeError):
     """Event loops cannot be nested here."""
+
+
+class BadPacket(WslabError, ValueError):
+    """A text frame that is no packet of a hub; ``is_raw``: nor was it meant to be one."""
+
+    def __init__(self, message: str, *, is_raw: bool = False) -> None:
+        super().__init__(message)
+        self.is_raw = is_raw
+
+
+class Refused(WslabError):
+    """Raise it in a Hub's handler to say no; the text goes to the client as it is.
+
+    In a ``connect`` handler the client is closed with 1008 (policy violation, RFC 6455 §7.4.1) and
+    the text as the reason; in any other the sender gets it as an error.
+    """
+
+
+class CallFailed(WslabError):
+    """The other side answered a ``call()`` with an error.
+
+    Args:
+        message: what it said.
+        code: the word by which a program knows it: ``failed``, ``refused``, ``unknown-event``, ...
+    """
+
+    def __init__(self, message: str, *, code: str = "failed") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ClientGone(WslabError, ConnectionError):
+    """A client of a hub left before it answered."""

@@ -1,0 +1,266 @@
+"""One client's way out: straight to TCP while that takes it, else a bounded backlog.
+
+Its rule: `put` never waits, whatever the client does, and keeps the order. Frames are whole
+messages, written only where websockets itself would allow it: the connection is open, no fragmented
+message is under way, and TCP has room. What does not fit waits here; what does not fit here is
+dropped by a policy, and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+from websockets.frames import Opcode
+from websockets.protocol import State
+
+from .delivery import CLOSING, DELIVERED, DROPPED, QUEUED, Delivery
+from .shared import PLAIN, RSV1, UNKNOWN, Shared, begin_afresh, window_bits
+
+__all__ = ["POLICIES", "Backlog", "Policy"]
+
+Policy = Literal["drop-oldest", "keep-latest", "disconnect"]
+POLICIES: Final = ("drop-oldest", "keep-latest", "disconnect")
+_OPEN: Final = State.OPEN
+
+
+class _Entry:
+    __slots__ = ("delivery", "is_essential", "key", "message")
+
+    def __init__(
+        self, message: Shared, delivery: Delivery | None, key: str | None, is_essential: bool
+    ) -> None:
+        self.message = message
+        self.delivery = delivery
+        self.key = key
+        self.is_essential = is_essential
+
+
+class Backlog:
+    """What waits for one client; used on the hub's loop only.
+
+    Args:
+        websocket: its connection.
+        client_id: the client's id, for the record.
+        policy: what to do when it is full.
+        limit: how many messages may wait.
+        limit_bytes: how many bytes of them.
+        overflow: called, with the reason, where the policy is to disconnect.
+        tell_dropped: called with a number when the client has caught up and had lost some.
+    """
+
+    __slots__ = (
+        "_client_id",
+        "_deflate",
+        "_entries",
+        "_essential",
+        "_limit",
+        "_limit_bytes",
+        "_overflow",
+        "_policy",
+        "_protocol",
+        "_room",
+        "_task",
+        "_tell_dropped",
+        "_untold",
+        "_websocket",
+        "bits",
+        "dropped",
+        "sent",
+        "size_bytes",
+    )
+
+    def __init__(
+        self,
+        websocket: Any,
+        client_id: str,
+        *,
+        policy: Policy,
+        limit: int,
+        limit_bytes: int,
+        overflow: Callable[[str], None],
+        tell_dropped: Callable[[int], None],
+    ) -> None:
+        self._websocket = websocket
+        self._protocol = websocket.protocol
+        self._client_id = client_id
+        self._policy = policy
+        self._limit = limit
+        self._limit_bytes = limit_bytes
+        self._overflow = overflow
+        self._tell_dropped = tell_dropped
+        self._entries: collections.deque[_Entry] | None = None  # most clients never need one
+        self._essential = 0
+        self._room: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._untold = 0
+        self.bits = window_bits(websocket)
+        self._deflate = websocket.protocol.extensions[0] if self.bits > PLAIN else None
+        self.dropped = 0
+        self.sent = 0
+        self.size_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries) if self._entries else 0
+
+    @property
+    def is_full_of_answers(self) -> bool:
+        """Whether what must not be dropped has filled it: then nothing more may be asked for."""
+        return self._essential >= self._limit
+
+    def put(
+        self,
+        message: Shared,
+        delivery: Delivery | None = None,
+        *,
+        key: str | None = None,
+        is_essential: bool = False,
+    ) -> str:
+        """Send a message, or let it wait, or drop something; return the outcome.
+
+        Args:
+            message: what to send.
+            delivery: the emit that it is part of.
+            key: under "keep-latest", what waits under the same key is replaced.
+            is_essential: it is never dropped (an answer; the welcome).
+        """
+        websocket = self._websocket
+        if self._protocol.state is not _OPEN or websocket.transport.is_closing():
+            return CLOSING
+        if not self._entries and not websocket.paused and websocket.send_in_progress is None:
+            self._write(message)
+            return DELIVERED
+        return self._wait(_Entry(message, delivery, key, is_essential))
+
+    def _write(self, message: Shared) -> None:
+        bits = self.bits
+        self.sent += 1
+        if bits == PLAIN:
+            for frame in message.plain:
+                self._websocket.transport.write(frame)
+        elif bits == UNKNOWN:
+            for opcode, payload in message.parts:
+                if opcode is Opcode.TEXT:
+                    self._protocol.send_text(payload)
+                else:
+                    self._protocol.send_binary(payload)
+                self._websocket.send_data()
+        else:
+            for frame in message.deflated(bits):
+                self._websocket.transport.write(frame)
+                if frame[0] & RSV1:
+                    begin_afresh(self._deflate)
+
+    def _wait(self, entry: _Entry) -> str:
+        entries = self._entries
+        if entries is None:
+            entries = self._entries = collections.deque()
+        if self._policy == "keep-latest" and entry.key is not None:
+            old = next((each for each in entries if each.key == entry.key), None)
+            if old is not None:
+                entries.remove(old)
+                self._forget(old)
+        entries.append(entry)
+        self._essential += entry.is_essential
+        self.size_bytes += entry.message.size_bytes
+        if self._is_over:
+            if self._policy == "disconnect":
+                self._overflow(
+                    f"too slow: {len(entries)} messages ({self.size_bytes:,} bytes) waited"
+                )
+                return DROPPED
+            self._drop_oldest(entry)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._drain())
+        return QUEUED if entries and entries[-1] is entry else DROPPED
+
+    @property
+    def _is_over(self) -> bool:
+        count = len(self) - self._essential
+        return count > self._limit or (count > 1 and self.size_bytes > self._limit_bytes)
+
+    def _drop_oldest(self, newest: _Entry) -> None:
+        entries = self._entries
+        assert entries is not None
+        while self._is_over:
+            oldest = next((each for each in entries if not each.is_essential), None)
+            if oldest is None:
+                return  # only what must not be lost; see is_full_of_answers
+            entries.remove(oldest)
+            self._forget(oldest, is_queued=oldest is not newest)
+
+    def _forget(self, entry: _Entry, *, is_queued: bool = True) -> None:
+        self._essential -= entry.is_essential
+        self.size_bytes -= entry.message.size_bytes
+        self.dropped += 1
+        self._untold += 1
+        if entry.delivery is not None and is_queued:
+            entry.delivery.queued -= 1
+            entry.delivery.dropped += 1
+            entry.delivery.note(self._client_id, DROPPED)
+
+    async def _drain(self) -> None:
+        websocket = self._websocket
+        try:
+            while self._entries:
+                if websocket.send_in_progress is not None:
+                    await asyncio.shield(websocket.send_in_progress)
+                try:
+                    await websocket.drain()
+                except OSError:
+                    break
+                if self._protocol.state is not _OPEN or websocket.transport.is_closing():
+                    break
+                self._write_some()
+                if not self._entries and self._untold:
+                    told, self._untold = self._untold, 0
+                    self._tell_dropped(told)
+        finally:
+            self._task = None
+            if self._protocol.state is not _OPEN:
+                self.clear()
+
+    def _write_some(self) -> None:
+        websocket, entries = self._websocket, self._entries
+        assert entries is not None
+        while entries and not websocket.paused and websocket.send_in_progress is None:
+            entry = entries.popleft()
+            self._essential -= entry.is_essential
+            self.size_bytes -= entry.message.size_bytes
+            self._write(entry.message)
+            if entry.delivery is not None:
+                entry.delivery.queued -= 1
+                entry.delivery.delivered += 1
+                entry.delivery.note(self._client_id, DELIVERED)
+            if websocket.transport.is_closing():
+                break
+        if self._room is not None and not self.is_full_of_answers and not self._room.done():
+            self._room.set_result(None)
+
+    async def room(self) -> None:
+        """Wait until there is room for another answer, or until the connection has ended."""
+        while self.is_full_of_answers and self._protocol.state is _OPEN:
+            self._room = asyncio.get_running_loop().create_future()
+            try:
+                await self._room
+            finally:
+                self._room = None
+
+    def clear(self) -> None:
+        """Drop all that waits: the connection is over, or as good as."""
+        for entry in tuple(self._entries or ()):
+            self._forget(entry)
+        self._entries = None
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        if self._task is not None and self._task is not _current_task():
+            self._task.cancel()
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None

@@ -1,0 +1,740 @@
+"""One client of a hub: who it is, what it says, what is said to it.
+
+Its rule: one task a client, the one that websockets runs the handler in; it takes the client's
+messages in order, one at a time. A second one exists only while somebody waits for the client's
+answer and that first one is busy in a handler. A client is admitted (listed, told "welcome") when
+its ``connect`` handler has returned, or at the first join, emit or call in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import json
+import re
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
+
+from ..errors import BadPacket, CallFailed, ClientGone, Refused
+from . import codec
+from .backlog import Backlog
+from .delivery import Delivery
+from .history import Session
+from .members import check_room
+from .shared import Shared
+
+if TYPE_CHECKING:
+    from .hub import Hub
+
+__all__ = ["HubClient"]
+
+RECEIPT_S = 0.1  # after a numbered packet, until the client is told that it came
+CLOSE_GRACE_S = 5.0  # for a client to answer the close frame before it is cut off
+MAX_AHEAD = 4096  # messages read ahead of the handlers, while an answer is waited for
+TAKEN_OVER = 4409  # close code: the session goes on in another connection
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,64}")
+
+Item = codec.Packet | BadPacket | str | bytes
+
+
+class HubClient:
+    """One connection, as the hub's handlers see it; made by the hub.
+
+    Attributes:
+        websocket: the websockets connection itself, for the hub's loop only. What is sent on it
+            directly may overtake what waits in the backlog.
+        data: a dict of your own; it outlives the connection where the hub keeps sessions.
+        since: when it connected, in seconds since the epoch.
+        received: messages that came.
+        is_resumed: whether it continues an earlier connection's session.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_ahead",
+        "_backlog",
+        "_began_s",
+        "_calls",
+        "_closing",
+        "_gap",
+        "_hub",
+        "_is_admitted",
+        "_is_gone",
+        "_is_reading",
+        "_is_retired",
+        "_leaving",
+        "_name",
+        "_next_call",
+        "_offset_asked",
+        "_partial",
+        "_pump",
+        "_receipt",
+        "_rooms",
+        "_rooms_at_end",
+        "_session",
+        "_task",
+        "_token_asked",
+        "_tokens",
+        "_tokens_s",
+        "_too_fast_s",
+        "_waiter",
+        "data",
+        "id",
+        "is_resumed",
+        "received",
+        "since",
+        "websocket",
+    )
+
+    def __init__(self, hub: Hub, websocket: Any) -> None:
+        self.websocket = websocket
+        self.id = hub._members.id_for(websocket.id.hex)
+        self.data: dict[Any, Any] = {}
+        self.since = time.time()
+        self.received = 0
+        self.is_resumed = False
+        self._hub = hub
+        self._began_s = time.monotonic()
+        self._name: str | None = None
+        self._rooms: set[str] = set()  # kept by Members, under its lock
+        self._rooms_at_end: frozenset[str] | None = None
+        self._is_admitted = self._is_gone = self._is_retired = False
+        self._leaving: str | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._session: Session | None = None
+        self._gap: str | None = None
+        self._token_asked, self._offset_asked = _asked(websocket)
+        self._backlog = Backlog(
+            websocket,
+            self.id,
+            policy=hub.slow,
+            limit=hub.backlog,
+            limit_bytes=hub.backlog_bytes,
+            overflow=self._overflowed,
+            tell_dropped=self._tell_dropped,
+        )
+        self._partial: codec.Packet | None = None  # its binary frames are still to come
+        self._ahead: collections.deque[Item] | None = None
+        self._calls: dict[int, asyncio.Future[Any]] | None = None
+        self._next_call = 1
+        self._is_reading = False
+        self._pump: asyncio.Task[None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._receipt: asyncio.TimerHandle | None = None
+        self._tokens = 0.0 if hub.rate is None else max(hub.rate, 1.0)
+        self._tokens_s = self._began_s
+        self._too_fast_s = 0.0
+
+    # Who it is.
+
+    @property
+    def full_id(self) -> str:
+        """The connection's id in full (a random UUID); ``id`` is its beginning."""
+        return str(self.websocket.id)
+
+    @property
+    def name(self) -> str | None:
+        """What your handlers call it; None until one sets it."""
+        return self._name
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        self._name = name
+        if self._session is not None:
+            self._session.name = name
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The rooms that it is in; once it is gone, those that it was in at the end."""
+        if self._rooms_at_end is not None:
+            return self._rooms_at_end
+        return self._hub._members.rooms_of(self)
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port of the other end of the TCP connection."""
+        address = self.websocket.remote_address
+        return (address[0], address[1]) if isinstance(address, tuple) else None
+
+    @property
+    def path(self) -> str:
+        """The path that was asked for, with its query but without the session's token."""
+        request = self.websocket.request
+        path = request.path if request is not None else "/"
+        return re.sub(r"(?<=[?&])session=[^&]*", "session=...", path)
+
+    @property
+    def session(self) -> str:
+        """The token by which it can come back; "" where the hub keeps no history."""
+        return self._session.token if self._session is not None else ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its connection is open and the hub has not parted with it."""
+        return not self._is_gone and self.websocket.state is State.OPEN
+
+    @property
+    def open_s(self) -> float:
+        """How long it has been connected, in seconds."""
+        return time.monotonic() - self._began_s
+
+    @property
+    def sent(self) -> int:
+        """Messages that were handed to TCP for it."""
+        return self._backlog.sent
+
+    @property
+    def queued(self) -> int:
+        """Messages that wait in its backlog."""
+        return len(self._backlog)
+
+    @property
+    def dropped(self) -> int:
+        """Messages that its full backlog has lost."""
+        return self._backlog.dropped
+
+    def __repr__(self) -> str:
+        name = f" {self._name!r}" if self._name is not None else ""
+        rooms = ", ".join(sorted(self.rooms)) or "no room"
+        slow = f", {self.queued} queued" if self.queued else ""
+        slow += f", {self.dropped} dropped" if self.dropped else ""
+        gone = ", gone" if self._is_gone else ""
+        return f"<HubClient {self.id}{name}, in {rooms}{slow}{gone}>"
+
+    def __str__(self) -> str:
+        return self._name if self._name is not None else self.id
+
+    # What handlers do with it.
+
+    def join(self, room: str) -> bool:
+        """Put it into a room; return whether that is new.
+
+        Raises:
+            TypeError, ValueError: not a room's name.
+        """
+        return bool(self._hub._on_loop(self._join, check_room(room)))
+
+    def _join(self, room: str) -> bool:
+        self._admit()
+        here = self._current()
+        history = self._hub._history
+        is_new = here.is_open and self._hub._members.join(here, room)
+        if history is not None and here._session is not None:
+            is_new = is_new or room not in here._session.rooms
+            here._session.join(room, history.offset)
+        return is_new
+
+    def leave(self, room: str) -> bool:
+        """Take it out of a room; return whether it was there."""
+        return bool(self._hub._on_loop(self._leave, check_room(room)))
+
+    def _leave(self, room: str) -> bool:
+        here = self._current()
+        history = self._hub._history
+        was_in = self._hub._members.leave(here, room)
+        if history is not None and here._session is not None:
+            was_in = was_in or room in here._session.rooms
+            here._session.leave(room, history.offset)
+        return was_in
+
+    def emit(self, event: str, data: Any = None, *, key: str | None = None) -> Delivery:
+        """Send it an event; see :meth:`Hub.emit`."""
+        return self._hub.emit(event, data, to=self, key=key)
+
+    async def call(self, event: str, data: Any = None, timeout: float = 5.0) -> Any:
+        """Send it an event and return its answer; to be awaited on the hub's loop.
+
+        Args:
+            event: the event's name.
+            data: what it carries.
+            timeout: seconds to wait for the answer.
+
+        Raises:
+            CallFailed: the client answered with an error.
+            ClientGone: it left before it answered.
+            TimeoutError: no answer came in time.
+        """
+        self._hub._check_loop("client.call()")
+        self._admit()
+        if not self.is_open:
+            raise ClientGone(f"{self} cannot be asked: it has left ({self._reason()})")
+        if self._calls is None:
+            self._calls = {}
+        number, self._next_call = self._next_call, self._next_call + 1
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._calls[number] = answer
+        try:
+            self._send(Shared(*codec.encode_event(event, data, id=number)))
+            self._read_for_answers()
+            async with asyncio.timeout(timeout):
+                return await answer
+        except TimeoutError:
+            ahead = len(self._ahead or ())
+            why = f"; {ahead} other messages of it came before, and wait" if ahead else ""
+            raise TimeoutError(
+                f"{self} did not answer {event!r} within {timeout:g} s{why}. On the other side, a "
+                "handler of that event returns the answer"
+            ) from None
+        finally:
+            del self._calls[number]
+            if not self._calls and self._pump is not None:
+                self._pump.cancel()
+
+    def disconnect(self, code: int = 1000, reason: str = "") -> None:
+        """Send it away: it leaves all rooms now, and gets a close frame (RFC 6455 §7.1.2).
+
+        Its session ends, too. A client that does not answer the close frame is cut off.
+
+        Args:
+            code: 1000 (normal), or one of your own between 4000 and 4999.
+            reason: at most 123 bytes of UTF-8.
+
+        Raises:
+            ValueError: too long a reason.
+        """
+        if len(reason.encode()) > 123:
+            raise ValueError(
+                f"expected a reason of at most 123 bytes, got {len(reason.encode())}: a close "
+                "frame holds 125, and the code takes two (RFC 6455 §5.5)"
+            )
+        self._hub._on_loop(self._part, code, reason, True)
+
+    # Coming and going; on the loop.
+
+    async def _live(self) -> None:
+        self._task = asyncio.current_task()
+        self.websocket.connection_lost_waiter.add_done_callback(self._lost)
+        try:
+            is_welcome = await self._hub._connected(self)
+            if is_welcome:
+                self._admit()
+                while not self._is_retired:
+                    await self._take(await self._next())
+        except ConnectionClosed:
+            is_welcome = True
+        finally:
+            self._task = None
+            if not self._is_gone and self.websocket.state is State.OPEN:
+                self._leaving = self._leaving or "its handler was ended"
+            self._go()
+        if self._closing is not None:  # else websockets would close with 1000 before it
+            await asyncio.wait([self._closing])
+        if is_welcome:
+            await self._hub._disconnected(self, self._reason())
+
+    def _admit(self) -> None:
+        if self._is_admitted or self._is_gone:
+            return
+        self._is_admitted = True
+        hub, history, token = self._hub, self._hub._history, self._token_asked
+        missed: list[Any] = []
+        offset = None
+        if history is not None:
+            session = history.continued(token) if token else None
+            if session is None:
+                if self._offset_asked is not None:
+                    self._gap = "session unknown"
+                session = history.open(token or secrets.token_urlsafe(24))
+                session.data, session.name = self.data, self._name
+                offset = history.offset
+            else:
+                self._take_over(session)
+                offset = self._offset_asked
+                if offset is None:
+                    offset = session.began_offset  # it never got its first welcome
+                found = history.missed(session, offset) if offset <= history.offset else None
+                if found is None:
+                    self._gap, offset = "too old", history.offset
+                missed = found or []
+            session.client, self._session = self, session
+        hub._members.add(self)
+        welcome = {
+            "id": self.id,
+            "session": self.session or None,
+            "offset": offset,
+            "received": self._session.n if self._session else None,
+            "resumed": self.is_resumed,
+            "gap": self._gap,
+        }
+        self._send(Shared(*codec.encode_event("welcome", welcome)))
+        for past in missed:
+            self._send(past.message)
+        if self._session is not None:
+            for room in self._session.rooms:
+                hub._members.join(self, room)
+
+    def _take_over(self, session: Session) -> None:
+        old = session.client
+        self.is_resumed = True
+        if self._name is None:
+            self._name = session.name
+        session.name = self._name
+        if self.data is not session.data:  # the connect handler may have filled it already
+            session.data.update(self.data)
+            self.data = session.data
+        if old is not None and not old._is_gone:
+            old._is_retired = True
+            old._part(TAKEN_OVER, "session continued elsewhere", False)
+        elif old is not None:
+            old._is_retired = True  # what it has not taken up yet comes again
+
+    def _current(self) -> HubClient:
+        """Return the connection that continues this one's session, or this one."""
+        session = self._session
+        return session.client if session is not None and session.client is not None else self
+
+    def _part(self, code: int, reason: str, ends_session: bool) -> None:
+        if self._is_gone:
+            return
+        self._leaving = f"sent away with {code}" + (f" ({reason})" if reason else "")
+        if ends_session and self._session is not None and self._hub._history is not None:
+            self._hub._history.end(self._session)
+        self._closing = self._hub._start(self._close(code, reason))
+        self._go()
+
+    async def _close(self, code: int, reason: str) -> None:
+        with contextlib.suppress(TimeoutError, ConnectionClosed):
+            async with asyncio.timeout(CLOSE_GRACE_S):
+                await self.websocket.close(code, reason)
+                return
+        self.websocket.transport.abort()
+
+    def _lost(self, _waiter: Any) -> None:
+        self._go()
+
+    def _go(self) -> None:
+        """Take it out of everything; idempotent."""
+        if self._is_gone:
+            return
+        self._is_gone = True
+        self._rooms_at_end = self._hub._members.remove(self)
+        self._backlog.clear()
+        if self._receipt is not None:
+            self._receipt.cancel()
+        for answer in tuple((self._calls or {}).values()):
+            if not answer.done():
+                answer.set_exception(
+                    ClientGone(f"{self} left before it answered ({self._reason()})")
+                )
+        session, history = self._session, self._hub._history
+        if session is not None and history is not None and session.client is self:
+            received = self.websocket.protocol.close_rcvd
+            if received is not None and received.code == 1000:
+                history.end(session)  # it said goodbye
+            elif history.sessions.get(session.token) is session:
+                history.away(session)
+
+    def _reason(self) -> str:
+        if self._leaving is not None:
+            return self._leaving
+        protocol = self.websocket.protocol
+        close, who = protocol.close_rcvd, "the client"
+        if close is None or protocol.close_rcvd_then_sent is False:
+            close, who = protocol.close_sent, "this side"
+        if close is None:
+            return "the connection broke off (1006)"
+        return f"closed by {who} with {close.code}" + (f" ({close.reason})" if close.reason else "")
+
+    def _overflowed(self, reason: str) -> None:
+        self._part(1013, reason, False)
+
+    # What comes from it; on the loop.
+
+    async def _next(self) -> Item:
+        while True:
+            if self._ahead:
+                return self._ahead.popleft()
+            if self._pump is None:
+                self._is_reading = True
+                try:
+                    message = await self.websocket.recv()
+                finally:
+                    self._is_reading = False
+                item = self._assembled(message)
+                if item is not None:
+                    return item
+                continue
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+
+    def _read_for_answers(self) -> None:
+        # The client's own task reads, but while it is in a handler nobody does.
+        if (
+            self._calls
+            and not self._is_reading
+            and self._pump is None
+            and len(self._ahead or ()) < MAX_AHEAD
+            and not self._is_gone
+        ):
+            self._pump = asyncio.get_running_loop().create_task(self._read_ahead())
+
+    async def _read_ahead(self) -> None:
+        if self._ahead is None:
+            self._ahead = collections.deque()
+        try:
+            while self._calls and len(self._ahead) < MAX_AHEAD:
+                item = self._assembled(await self.websocket.recv())
+                if item is not None:
+                    self._ahead.append(item)
+                    self._wake()
+        except ConnectionClosed:
+            pass  # the client's own task gets it, too
+        finally:
+            self._pump = None
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _assembled(self, message: str | bytes) -> Item | None:
+        """Return what came, once it is whole; answers go straight to whoever waits for them."""
+        self.received += 1
+        partial = self._partial
+        if type(message) is bytes:
+            if partial is None:
+                return message
+            size = len(message) + sum(map(len, partial.attachments))
+            partial.attachments.append(message if size <= self._hub.max_size else b"")
+            if not partial.is_whole:
+                return None
+            self._partial = None
+            if size > self._hub.max_size:
+                return BadPacket(_too_large(size, self._hub.max_size))
+            return self._answered(partial)
+        if partial is not None:
+            self._partial = None
+            self._complain(
+                "bad-packet",
+                f"expected {partial.binary} binary frames after {partial.event!r}, got a text "
+                f"frame after {len(partial.attachments)}",
+                partial,
+            )
+        if len(message) > self._hub.max_size:
+            return BadPacket(_too_large(len(message), self._hub.max_size))
+        try:
+            packet = codec.decode(message)  # type: ignore[arg-type]
+        except BadPacket as exc:
+            return message if exc.is_raw and "message" in self._hub._handlers else exc
+        if not packet.is_whole:
+            self._partial = packet
+            return None
+        return self._answered(packet)
+
+    def _answered(self, packet: codec.Packet) -> Item | None:
+        if packet.answer is None:
+            return packet
+        answer = (self._calls or {}).get(packet.answer)
+        if answer is None or answer.done():
+            return None  # it came too late
+        if packet.error is not None:
+            message = str(packet.error.get("message", "the client answered with an error"))
+            code = str(packet.error.get("code", "failed"))
+            answer.set_exception(CallFailed(message, code=code))
+            return None
+        try:
+            answer.set_result(codec.take_binary(packet))
+        except BadPacket as exc:
+            answer.set_exception(CallFailed(str(exc), code="bad-packet"))
+        return None
+
+    async def _take(self, item: Item) -> None:
+        if type(item) is codec.Packet:
+            if item.n is not None and self._session is not None:
+                await self._take_once(item, item.n, self._session)
+            elif item.event is not None and self._may_take(item):
+                await self._handle(item)
+        elif isinstance(item, BadPacket):
+            code = "too-large" if str(item).startswith("too large") else "bad-packet"
+            if self._may_take(None):
+                self._complain(code, str(item))
+        elif self._may_take(None):
+            await self._handle_raw(item)  # type: ignore[arg-type]
+        if self._backlog.is_full_of_answers:
+            await self._backlog.room()
+
+    async def _take_once(self, packet: codec.Packet, n: int, session: Session) -> None:
+        # In order and once, although after a reconnection two connections may bring the same.
+        async with session.turn:
+            if self._is_retired:
+                return  # its successor brings it again
+            if n <= session.n:
+                if packet.id is not None:
+                    self._answer_again(packet, n, session)
+                return
+            if n != session.n + 1:
+                self._complain(
+                    "bad-packet",
+                    f'expected "n" to be {session.n + 1}, the next of this session, got {n}',
+                    packet,
+                )
+                return
+            session.n = n
+            self._receipt_soon()
+            if packet.event is not None and self._may_take(packet):
+                await self._handle(packet)
+
+    def _answer_again(self, packet: codec.Packet, n: int, session: Session) -> None:
+        answer = session.answers.get(n)
+        if answer is not None:
+            self._send(answer)
+        else:
+            self._complain(
+                "failed", "it was answered before, and the answer is no longer kept", packet
+            )
+
+    def _receipt_soon(self) -> None:
+        if self._receipt is None:
+            loop = asyncio.get_running_loop()
+            self._receipt = loop.call_later(RECEIPT_S, self._send_receipt)
+
+    def _send_receipt(self) -> None:
+        self._receipt = None
+        if self._session is not None and not self._is_gone:
+            self._backlog.put(Shared(codec.encode_received(self._session.n)), is_essential=True)
+
+    def _may_take(self, packet: codec.Packet | None) -> bool:
+        """Take a token out of the bucket; tell a client that is too fast, once a second."""
+        rate = self._hub.rate
+        if rate is None:
+            return True
+        now_s = time.monotonic()
+        self._tokens = min(max(rate, 1.0), self._tokens + (now_s - self._tokens_s) * rate)
+        self._tokens_s = now_s
+        if self._tokens >= 1.0:
+            self._tokens -= 1.0
+            return True
+        if now_s - self._too_fast_s >= 1.0 or (packet is not None and packet.id is not None):
+            self._too_fast_s = now_s
+            self._complain(
+                "too-fast",
+                f"expected at most {rate:g} messages a second, got more; this one was not taken",
+                packet,
+            )
+        return False
+
+    async def _handle(self, packet: codec.Packet) -> None:
+        event = packet.event
+        assert event is not None
+        handler = self._hub._handlers.get(event)
+        if handler is None or event in codec.RESERVED:
+            known = sorted(self._hub._handlers.keys() - codec.RESERVED)
+            self._complain(
+                "unknown-event",
+                f"nobody handles {event!r:.60} here"
+                + (f"; there are {', '.join(map(repr, known[:8]))}" if known else ""),
+                packet,
+            )
+            return
+        try:
+            data = codec.take_binary(packet)
+        except BadPacket as exc:
+            self._complain("bad-packet", str(exc), packet)
+            return
+        self._read_for_answers()
+        try:
+            result = await self._hub._run(handler, self, data)
+            if packet.id is not None:
+                self._answer(packet, Shared(*codec.encode_answer(packet.id, result)))
+        except Refused as exc:
+            self._complain("refused", str(exc), packet)
+        except ConnectionClosed as exc:
+            if self.websocket.state is State.OPEN:  # another's
+                self._failed(exc, handler.name, packet)
+        except asyncio.CancelledError as exc:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            self._failed(exc, handler.name, packet)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:  # SystemExit in one handler must not end the loop
+            self._failed(exc, handler.name, packet)
+
+    async def _handle_raw(self, message: str | bytes) -> None:
+        handler = self._hub._handlers.get("message")
+        if handler is None:
+            self._complain(
+                "bad-packet",
+                f"nobody handles raw messages here, and this {type(message).__name__} of "
+                f"{len(message)} is no packet",
+            )
+            return
+        await self._handle_with(handler, message)
+
+    async def _handle_with(self, handler: Any, *args: Any) -> None:
+        self._read_for_answers()
+        try:
+            await self._hub._run(handler, self, *args)
+        except Refused as exc:
+            self._complain("refused", str(exc))
+        except asyncio.CancelledError as exc:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            self._failed(exc, handler.name)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:
+            if not isinstance(exc, ConnectionClosed) or self.websocket.state is State.OPEN:
+                self._failed(exc, handler.name)
+
+    # What goes to it; on the loop.
+
+    def _send(self, message: Shared) -> None:
+        """Send what must not be dropped: welcome, answers, what it missed."""
+        self._backlog.put(message, is_essential=True)
+
+    def _answer(self, packet: codec.Packet, answer: Shared) -> None:
+        session = self._session
+        if session is not None and packet.n is not None:
+            session.keep_answer(packet.n, answer)
+            here = self._current()
+            if here.is_open:
+                here._send(answer)
+        elif self.is_open:
+            self._send(answer)
+
+    def _failed(self, exc: BaseException, where: str, packet: codec.Packet | None = None) -> None:
+        self._hub._record(exc, self, where)
+        text = f"{type(exc).__name__}: {exc}" if self._hub.show_errors else "the handler failed"
+        self._complain("failed", text, packet)
+
+    def _complain(self, code: str, message: str, packet: codec.Packet | None = None) -> None:
+        """Tell the client what was wrong: as the answer where it waits for one, else an event."""
+        self._hub.complaints[code] += 1
+        if packet is not None and packet.id is not None:
+            self._answer(packet, Shared(codec.encode_error(code, message, answer=packet.id)))
+        elif self.is_open:
+            event = packet.event if packet is not None else None
+            self._backlog.put(Shared(codec.encode_error(code, message, event=event)))
+
+    def _tell_dropped(self, count: int) -> None:
+        self._backlog.put(Shared(json.dumps({"event": "dropped", "data": {"count": count}})))
+
+
+def _asked(websocket: Any) -> tuple[str, int | None]:
+    """Return the session's token and the offset that a client comes back with, from its URL."""
+    request = websocket.request
+    if request is None or "session=" not in request.path:
+        return "", None
+    query = parse_qs(urlsplit(request.path).query)
+    token = query.get("session", [""])[0]
+    offset = query.get("offset", [""])[0]
+    if not _TOKEN.fullmatch(token):
+        return "", None
+    return token, int(offset) if re.fullmatch(r"[0-9]{1,15}", offset) else None
+
+
+def _too_large(size: int, limit: int) -> str:
+    return f"too large: expected at most {limit:,} bytes in one message, got {size:,}"

@@ -1,0 +1,303 @@
+"""What a hub and its clients say to each other: packets, as JSON that a person can read.
+
+A packet is one text frame, and as many binary frames right after it as its ``binary`` says; ten
+lines of browser JavaScript can speak it::
+
+    who     text frame                              meaning
+    both    {"event": "chat", "data": "hi"}         an event; data may be any JSON, or left out
+    both    ... "id": 7                             the sender waits for the answer to its number 7
+    both    {"answer": 7, "data": ...}              that answer
+    both    {"answer": 7, "error": {"code": ...,    it could not be given, and why
+             "message": ...}}
+    both    ... "binary": 2                         two binary frames follow; in data,
+                                                    {"$binary": 0} stands for the first of them
+    hub     ... "offset": 42                        the event's place in the hub's history
+    client  ... "n": 3                              the third packet of this session: should it come
+                                                    twice, it is handled once
+    hub     {"received": 3}                         every packet up to n = 3 has come
+
+Three events are the hub's own: ``welcome`` (first of all: id, session, offset, received, resumed,
+gap), ``error`` (code and message, and the event that it is about) and ``dropped`` (count: what a
+slow client did not get). Everything else is a raw message, which the hub hands to its ``message``
+handler. Its rule: what cannot be read raises BadPacket with the reason, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import BadPacket
+
+__all__ = [
+    "FROM_HUB",
+    "RESERVED",
+    "Packet",
+    "decode",
+    "dumps",
+    "encode_answer",
+    "encode_error",
+    "encode_event",
+    "encode_received",
+    "put_binary",
+    "take_binary",
+]
+
+FROM_HUB = frozenset({"welcome", "error", "dropped"})
+# What a client may not emit, since a handler of that name means something else.
+RESERVED = FROM_HUB | {"connect", "disconnect", "message"}
+MAX_BINARY = 64  # binary frames of one packet
+MAX_NAME = 128  # characters of an event's name
+NOTHING: Any = object()
+
+
+@dataclass(slots=True)
+class Packet:
+    """One packet as it came; what it does not have is None."""
+
+    event: str | None = None
+    data: Any = None
+    id: int | None = None
+    n: int | None = None
+    offset: int | None = None
+    answer: int | None = None
+    error: dict[str, Any] | None = None
+    received: int | None = None
+    binary: int = 0
+    attachments: list[bytes] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all binary frames that belong to it have come."""
+        return len(self.attachments) >= self.binary
+
+
+class _HasBinary(Exception):
+    pass
+
+
+def _refuse(value: Any) -> Any:
+    if isinstance(value, bytes | bytearray | memoryview):
+        raise _HasBinary
+    raise TypeError(
+        f"expected data that JSON can hold (text, numbers, lists, dicts, None) or bytes, got "
+        f"{type(value).__name__} {value!r:.60}"
+    )
+
+
+_json = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_refuse
+).encode
+_decoder = json.JSONDecoder(parse_constant=lambda name: _not_json(name)).decode
+
+
+def _not_json(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def dumps(data: Any) -> tuple[str, list[bytes]]:
+    """Return data as JSON text, and the binary frames that must follow it.
+
+    Raises:
+        TypeError, ValueError: JSON cannot hold it, and it is not bytes.
+    """
+    try:
+        return _json(data), []
+    except _HasBinary:
+        pass
+    except RecursionError:
+        raise ValueError("expected data of finite depth, got some that holds itself") from None
+    except ValueError as exc:
+        if "Circular" in str(exc):
+            raise ValueError("expected data of finite depth, got some that holds itself") from None
+        raise ValueError(f"expected data that JSON can hold, got {data!r:.60}: {exc}") from None
+    attachments: list[bytes] = []
+
+    def put(value: Any) -> Any:
+        if not isinstance(value, bytes | bytearray | memoryview):
+            return _refuse(value)
+        attachments.append(bytes(value))
+        return {"$binary": len(attachments) - 1}
+
+    if _has_placeholder(data):
+        raise ValueError(
+            'expected no key "$binary" in data that carries bytes: there it stands for them'
+        )
+    text = json.JSONEncoder(
+        ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=put
+    ).encode(data)
+    if len(attachments) > MAX_BINARY:
+        raise ValueError(
+            f"expected at most {MAX_BINARY} values of bytes in one event, got {len(attachments)}"
+        )
+    return text, attachments
+
+
+def encode_event(
+    event: str,
+    data: Any = NOTHING,
+    *,
+    id: int | None = None,
+    n: int | None = None,
+    offset: int | None = None,
+    encoded: tuple[str, Sequence[bytes]] | None = None,
+) -> tuple[str, list[bytes]]:
+    """Return an event as the text of its first frame, and the binary frames that follow.
+
+    Args:
+        event: its name.
+        data: what it carries; left out, the packet has none.
+        id: its sender waits for the answer to this number.
+        n: its number in the client's session.
+        offset: its place in the hub's history.
+        encoded: the data as :func:`dumps` returned it, where that has been done.
+
+    Raises:
+        TypeError, ValueError: JSON cannot hold it.
+    """
+    check_name(event)
+    text, attachments = ("", []) if data is NOTHING and encoded is None else encoded or dumps(data)
+    parts = ['{"event":', _json(event)]
+    if text:
+        parts += (',"data":', text)
+    return _closed(parts, attachments, id=id, n=n, offset=offset), list(attachments)
+
+
+def encode_answer(answer: int, data: Any = None) -> tuple[str, list[bytes]]:
+    """Return the answer to the packet of that id, as :func:`encode_event` does."""
+    text, attachments = dumps(data)
+    return _closed([f'{{"answer":{answer},"data":', text], attachments), attachments
+
+
+def encode_error(
+    code: str, message: str, *, answer: int | None = None, event: str | None = None
+) -> str:
+    """Return an error: as an answer where one was asked for, else as an ``error`` event."""
+    error: dict[str, Any] = {"code": code, "message": message}
+    if answer is not None:
+        return _json({"answer": answer, "error": error})
+    if event is not None:
+        error["event"] = event
+    return _json({"event": "error", "data": error})
+
+
+def encode_received(n: int) -> str:
+    """Return the packet that says that all up to n have come."""
+    return f'{{"received":{n}}}'
+
+
+def _closed(parts: list[str], attachments: Sequence[bytes], **numbers: int | None) -> str:
+    for name, number in numbers.items():
+        if number is not None:
+            parts.append(f',"{name}":{number}')
+    if attachments:
+        parts.append(f',"binary":{len(attachments)}')
+    parts.append("}")
+    return "".join(parts)
+
+
+def check_name(event: Any) -> None:
+    """Refuse what cannot be an event's name.
+
+    Raises:
+        TypeError, ValueError: it is no text, or empty, or too long.
+    """
+    if not isinstance(event, str):
+        raise TypeError(
+            f"expected an event's name, such as 'chat', got {type(event).__name__} {event!r:.60}"
+        )
+    if not 0 < len(event) <= MAX_NAME:
+        raise ValueError(
+            f"expected an event's name of 1 to {MAX_NAME} characters, got {len(event)}"
+        )
+
+
+def decode(text: str) -> Packet:
+    """Read a packet; its attachments are yet to come (see :attr:`Packet.is_whole`).
+
+    Raises:
+        BadPacket: this is no packet; ``is_raw`` says that it does not look like one either.
+    """
+    if not text.startswith("{"):
+        raise BadPacket(
+            f'expected a packet such as {{"event": "chat", "data": "hi"}}, got {text!r:.60}',
+            is_raw=True,
+        )
+    try:
+        fields = _decoder(text)
+    except (ValueError, RecursionError) as exc:
+        raise BadPacket(
+            f'expected a packet such as {{"event": "chat", "data": "hi"}}, got text that is no '
+            f"JSON: {exc}",
+            is_raw=True,
+        ) from None
+    get = fields.get
+    packet = Packet(
+        get("event"),
+        get("data"),
+        get("id"),
+        get("n"),
+        get("offset"),
+        get("answer"),
+        get("error"),
+        get("received"),
+        get("binary", 0),
+    )
+    event = packet.event
+    if event is None and packet.answer is None and packet.received is None:
+        raise BadPacket(
+            'expected a packet with "event" or "answer", got one with '
+            + (", ".join(f'"{name}"' for name in list(fields)[:5]) or "nothing"),
+            is_raw=True,
+        )
+    if event is not None and (type(event) is not str or not 0 < len(event) <= MAX_NAME):
+        raise BadPacket(
+            f'expected "event" to be a name of 1 to {MAX_NAME} characters, got {event!r:.60}'
+        )
+    for name in ("id", "n", "offset", "answer", "received", "binary"):
+        number = getattr(packet, name)
+        if number is not None and (type(number) is not int or not 0 <= number < 2**53):
+            raise BadPacket(f'expected "{name}" to be a whole number, got {number!r:.60}')
+    if packet.error is not None and type(packet.error) is not dict:
+        raise BadPacket(f'expected "error" to be an object, got {packet.error!r:.60}')
+    if packet.binary > MAX_BINARY:
+        raise BadPacket(f'expected "binary" to be at most {MAX_BINARY} frames, got {packet.binary}')
+    return packet
+
+
+def take_binary(packet: Packet) -> Any:
+    """Return the packet's data with its binary frames put where they belong.
+
+    Raises:
+        BadPacket: a placeholder names a frame that there is not.
+    """
+    if not packet.binary:
+        return packet.data
+    try:
+        return put_binary(packet.data, packet.attachments)
+    except RecursionError:
+        raise BadPacket("expected data of a sensible depth, got some nested too deep") from None
+
+
+def put_binary(data: Any, attachments: Sequence[bytes]) -> Any:
+    """Put bytes where ``{"$binary": i}`` stands for them."""
+    if isinstance(data, list):
+        return [put_binary(value, attachments) for value in data]
+    if not isinstance(data, dict):
+        return data
+    if data.keys() != {"$binary"}:
+        return {name: put_binary(value, attachments) for name, value in data.items()}
+    nth = data["$binary"]
+    if type(nth) is not int or not 0 <= nth < len(attachments):
+        raise BadPacket(
+            f'expected "$binary" to be one of {len(attachments)} frames, got {nth!r:.60}'
+        )
+    return attachments[nth]
+
+
+def _has_placeholder(data: Any) -> bool:
+    if isinstance(data, dict):
+        return "$binary" in data or any(map(_has_placeholder, data.values()))
+    return isinstance(data, list | tuple) and any(map(_has_placeholder, data))

@@ -1,0 +1,85 @@
+"""What became of one emit: how many got it, for how many it waits, who was left out and why.
+
+Its rule: numbers are counted for every emit; the outcome for each client is kept only while
+somebody looks (`Trace`), since it costs a line a client.
+"""
+
+from __future__ import annotations
+
+import collections
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+__all__ = ["CLOSING", "DELIVERED", "DROPPED", "QUEUED", "SKIPPED", "Delivery", "Trace"]
+
+# "Delivered" is what a server can know: handed to TCP. That it was read, only an answer tells.
+DELIVERED: Final = "delivered"
+QUEUED: Final = "queued"  # behind others, in the client's backlog
+DROPPED: Final = "dropped"  # from a full backlog
+SKIPPED: Final = "skipped"  # left out by skip=
+CLOSING: Final = "closing"  # the connection is on its way out
+
+
+@dataclass(slots=True)
+class Delivery:
+    """What became of one emit, so far; awaiting it returns it at once.
+
+    Attributes:
+        event: its name; None for a raw broadcast.
+        to: the rooms' names and clients' ids that it was meant for; empty means everybody.
+        sender: id of the client whose handler emitted it, or None.
+        at_s: when, on the clock of ``time.monotonic()``.
+        delivered: clients for whom it was handed to TCP.
+        queued: clients in whose backlog it waits, or waited.
+        dropped: clients for whom it was dropped.
+        skipped: clients left out by ``skip``.
+        offset: its place in the hub's history, where that is kept.
+        preview: the beginning of what was sent.
+        outcomes: while the hub is traced: by client id, the latest outcome.
+    """
+
+    event: str | None
+    to: tuple[str, ...]
+    sender: str | None
+    at_s: float = field(default_factory=time.monotonic)
+    delivered: int = 0
+    queued: int = 0
+    dropped: int = 0
+    skipped: int = 0
+    offset: int | None = None
+    preview: str = ""
+    outcomes: dict[str, str] | None = None
+
+    @property
+    def reached(self) -> int:
+        """Clients that got it or will."""
+        return self.delivered + self.queued
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        yield from ()  # to await it takes no turn of the loop
+        return self
+
+    def note(self, client_id: str, outcome: str) -> None:
+        """Keep the outcome for one client, where anybody looks."""
+        if self.outcomes is not None:
+            self.outcomes[client_id] = outcome
+
+
+class Trace:
+    """The latest deliveries with the outcome for each client; bounded.
+
+    Args:
+        limit: how many deliveries are kept.
+    """
+
+    def __init__(self, limit: int = 200) -> None:
+        self.deliveries: collections.deque[Delivery] = collections.deque(maxlen=limit)
+        self.seen = 0
+
+    def begin(self, delivery: Delivery) -> None:
+        """Keep a delivery from now on."""
+        delivery.outcomes = {}
+        self.deliveries.append(delivery)
+        self.seen += 1

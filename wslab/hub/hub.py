@@ -1,0 +1,576 @@
+"""Hub: a WebSocket handler that knows its clients, their rooms, and what they say to each other.
+
+``websockets.serve(hub, ...)`` and ``wslab.serve(hub)`` run it unchanged. Its rules: emitting never
+waits for anybody; a handler's failure is the sender's to hear and nobody else's to feel; one loop
+does everything, so that nothing is seen half done. What is not here: authentication, many
+processes, storage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import concurrent.futures
+import contextlib
+import contextvars
+import inspect
+import threading
+import time
+import traceback
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any, cast, overload
+
+from ..errors import LoopBlocked, Refused, WrongThread
+from . import codec
+from .backlog import POLICIES, Policy
+from .client import HubClient
+from .delivery import CLOSING, DELIVERED, DROPPED, QUEUED, SKIPPED, Delivery, Trace
+from .history import History, Past, Session
+from .members import Clients, Members, Rooms, check_room
+from .shared import Shared
+
+__all__ = ["Hub", "HubFailure"]
+
+OFF_LOOP_TIMEOUT_S = 5.0  # for the loop to take up what another thread asks of it
+_sender: contextvars.ContextVar[HubClient | None] = contextvars.ContextVar("sender", default=None)
+
+Target = str | HubClient | Iterable[str | HubClient] | None
+
+
+@dataclass(frozen=True, slots=True)
+class HubFailure:
+    """An exception that a handler let through. ``at``: epoch seconds; ``where``: which handler."""
+
+    at: float
+    client_id: str
+    where: str
+    exception: BaseException
+    traceback: str
+
+    def __str__(self) -> str:
+        return f"{type(self.exception).__name__}: {self.exception} (in {self.where})"
+
+
+class _Handler:
+    __slots__ = ("function", "is_async", "name")
+
+    def __init__(self, function: Callable[..., Any], arguments: int, example: str) -> None:
+        self.name = getattr(function, "__qualname__", None) or type(function).__name__
+        self.function = function
+        called = function if inspect.isroutine(function) else getattr(function, "__call__", None)  # noqa: B004
+        self.is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
+        if not callable(function):
+            raise TypeError(
+                f"expected a function such as `{example}`, got {type(function).__name__} "
+                f"{function!r:.60}"
+            )
+        if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
+            raise TypeError(f"expected `{example}`, got a function that yields: return the answer")
+        with contextlib.suppress(ValueError):  # a builtin without a signature
+            signature = inspect.signature(function)
+            try:
+                signature.bind(*range(arguments))
+            except TypeError:
+                raise TypeError(f"expected `{example}`, got {self.name}{signature}") from None
+
+
+class Hub:
+    """Clients, rooms, events and answers on top of WebSockets; itself a handler.
+
+    ::
+
+        hub = wslab.Hub()
+
+        @hub.on("chat")
+        async def chat(client, text):
+            await hub.emit("chat", text, to="lobby", skip=client)
+
+        server = wslab.serve(hub)
+
+    Args:
+        name: how views call it.
+        history: how many events of each room are kept for clients that come back; 0 keeps none,
+            and then there are no sessions either.
+        session_s: seconds that a session outlives its connection.
+        backlog: messages that may wait for a client that reads too slowly.
+        backlog_bytes: bytes of them.
+        slow: what to do beyond that: ``"drop-oldest"``; ``"keep-latest"`` (of those emitted with
+            the same ``key``, by default the event's name, only the last waits);
+            ``"disconnect"`` with 1013 (try again later).
+        rate: messages a second that a client may send; None for any number.
+        max_size: bytes of one message from a client; larger ones are refused with an error.
+            (websockets closes the connection beyond its own ``max_size``, 1 MiB by default.)
+        max_handlers: how many handlers may run at once; further messages wait for their turn.
+        show_errors: tell the sender the text of an exception that a handler let through; switch it
+            off where clients are strangers.
+    """
+
+    def __init__(
+        self,
+        name: str = "hub",
+        *,
+        history: int = 0,
+        session_s: float = 120.0,
+        backlog: int = 256,
+        backlog_bytes: int = 2**20,
+        slow: Policy = "drop-oldest",
+        rate: float | None = None,
+        max_size: int = 256 * 1024,
+        max_handlers: int = 1000,
+        show_errors: bool = True,
+    ) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"expected a name for the hub, got {type(name).__name__} {name!r:.60}")
+        if slow not in POLICIES:
+            raise ValueError(f"expected slow= to be one of {', '.join(POLICIES)}, got {slow!r}")
+        for word, number, least in (
+            ("history", history, 0),
+            ("session_s", session_s, 0),
+            ("backlog", backlog, 1),
+            ("backlog_bytes", backlog_bytes, 1),
+            ("max_size", max_size, 1),
+            ("max_handlers", max_handlers, 1),
+        ):
+            if not number >= least:
+                raise ValueError(f"expected {word} of at least {least}, got {number!r}")
+        if rate is not None and not rate > 0:
+            raise ValueError(f"expected a rate above 0 messages a second, or None, got {rate!r}")
+        self.name = self.__name__ = name
+        self.slow: Policy = slow
+        self.backlog = backlog
+        self.backlog_bytes = backlog_bytes
+        self.rate = rate
+        self.max_size = max_size
+        self.max_handlers = max_handlers
+        self.show_errors = show_errors
+        self.errors: collections.deque[HubFailure] = collections.deque(maxlen=50)
+        self.errors_seen = 0
+        self.complaints: collections.Counter[str] = collections.Counter()  # told to senders
+        self.emitted = 0
+        self.trace: Trace | None = None
+        self._members = Members()
+        self.clients = Clients(self._members)
+        self.rooms = Rooms(self._members)
+        self._handlers: dict[str, _Handler] = {}
+        self._history = History(history, session_s) if history else None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread_id: int | None = None
+        self._alive = 0  # connections whose task runs
+        self._running = 0  # handlers
+        self._queue: collections.deque[asyncio.Future[None]] = collections.deque()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._lock = threading.RLock()  # while no loop is ours, any thread may emit
+
+    # Handlers.
+
+    @overload
+    def on(self, event: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+    @overload
+    def on(self, event: str, function: Callable[..., Any]) -> Callable[..., Any]: ...
+    def on(self, event: str, function: Callable[..., Any] | None = None) -> Any:
+        """Register the handler of an event, in place of the one it had; nobody is disconnected.
+
+        ``async def handler(client, data)`` runs on the hub's loop; what it returns is the answer
+        to a ``call``. A plain ``def`` runs on a thread, since on the loop it could hold up
+        everybody; from there, ``emit``, ``join`` and the like work as usual.
+
+        Args:
+            event: an event's name, or one of: ``"connect"``, called with the client, which may
+                raise `Refused`, or return False, to turn it away; ``"disconnect"``, called with
+                the client and the reason in words; ``"message"``, called with the client and the
+                text or bytes of whatever is no packet.
+            function: the handler; left out, a decorator is returned.
+
+        Raises:
+            TypeError: not a function of those arguments.
+            ValueError: not an event's name, or one that is the hub's own.
+        """
+        codec.check_name(event)
+        if event in codec.FROM_HUB:
+            raise ValueError(
+                f"expected an event that clients emit, got {event!r}, which only the hub does"
+            )
+        if function is None:
+            return lambda function: self.on(event, function)
+        names = {"connect": ("client",), "disconnect": ("client", "reason")}
+        arguments = names.get(event, ("client", "message" if event == "message" else "data"))
+        example = (
+            f"async def {event if event.isidentifier() else 'handler'}({', '.join(arguments)})"
+        )
+        self._handlers[event] = _Handler(function, len(arguments), example)
+        return function
+
+    def off(self, event: str) -> None:
+        """Take an event's handler away; there need not be one."""
+        self._handlers.pop(event, None)
+
+    async def _run(self, handler: _Handler, *args: Any) -> Any:
+        if self._running >= self.max_handlers:
+            turn = asyncio.get_running_loop().create_future()
+            self._queue.append(turn)
+            try:
+                await turn
+            except BaseException:
+                with contextlib.suppress(ValueError):
+                    self._queue.remove(turn)
+                if turn.done() and not turn.cancelled():
+                    self._next_turn()
+                raise
+        else:
+            self._running += 1
+        try:
+            if handler.is_async:
+                return await handler.function(*args)
+            result = await asyncio.to_thread(handler.function, *args)
+            return await result if inspect.isawaitable(result) else result
+        finally:
+            self._next_turn()
+
+    def _next_turn(self) -> None:
+        while self._queue:
+            turn = self._queue.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._running -= 1
+
+    # Connections; on the loop.
+
+    async def __call__(self, websocket: Any) -> None:
+        """Serve one connection until it ends; what ``serve`` calls."""
+        self._bind()
+        client = HubClient(self, websocket)
+        _sender.set(client)
+        self._alive += 1
+        try:
+            await client._live()
+        finally:
+            self._alive -= 1
+
+    def _bind(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is loop:
+            return
+        with self._lock:
+            if self._alive and self._loop is not None and not self._loop.is_closed():
+                raise RuntimeError(
+                    f"hub {self.name!r} serves clients on one event loop, and a client came on "
+                    "another: give each loop a Hub of its own"
+                )
+            self._alive = self._running = 0
+            self._queue.clear()
+            for client in self._members.of(None):  # of a loop that was closed under them
+                client._go()
+            self._loop, self._thread_id = loop, threading.get_ident()
+
+    async def _connected(self, client: HubClient) -> bool:
+        handler = self._handlers.get("connect")
+        if self._history is not None and client._token_asked:
+            session = self._history.sessions.get(client._token_asked)
+            if session is not None:  # so that the handler sees whom it has before it
+                client._name, client.data, client.is_resumed = session.name, session.data, True
+        if handler is None:
+            return True
+        try:
+            if await self._run(handler, client) is not False:
+                return True
+            reason = "refused"
+        except Refused as exc:
+            reason = str(exc) or "refused"
+        except asyncio.CancelledError:
+            raise
+        except Exception as exc:
+            self._record(exc, client, handler.name)
+            reason = ""
+        if not client._is_gone:
+            code, word = (1008, "refused") if reason else (1011, "failed")
+            text = reason or "the connect handler failed"
+            self.complaints[word] += 1
+            client._send(Shared(codec.encode_error(word, text)))
+            client._part(code, _cut(text), True)
+        return False
+
+    async def _disconnected(self, client: HubClient, reason: str) -> None:
+        handler = self._handlers.get("disconnect")
+        if handler is not None:
+            await client._handle_with(handler, reason)
+
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _record(self, exc: BaseException, client: HubClient, where: str) -> None:
+        text = "".join(traceback.format_exception(exc))
+        self.errors.append(HubFailure(time.time(), client.id, where, exc, text))
+        self.errors_seen += 1
+
+    # Any thread may ask; the loop does it.
+
+    def _on_loop(self, function: Callable[..., Any], *args: Any) -> Any:
+        if self._thread_id == threading.get_ident():
+            return function(*args)
+        with self._lock:
+            loop = self._loop
+            if loop is None or loop.is_closed():  # nobody is connected
+                return function(*args)
+        done: concurrent.futures.Future[Any] = concurrent.futures.Future()
+
+        def run() -> None:
+            if done.set_running_or_notify_cancel():
+                try:
+                    done.set_result(function(*args))
+                except BaseException as exc:
+                    done.set_exception(exc)
+
+        try:
+            loop.call_soon_threadsafe(run)
+        except RuntimeError:  # it was closed at this moment
+            return self._on_loop(function, *args)
+        try:
+            return done.result(OFF_LOOP_TIMEOUT_S)
+        except TimeoutError:
+            if not done.cancel():
+                return done.result()
+            raise LoopBlocked(
+                f"hub {self.name!r} could not do it within {OFF_LOOP_TIMEOUT_S:g} s: something "
+                "holds its event loop. It has been taken back"
+            ) from None
+
+    def _check_loop(self, what: str) -> None:
+        if self._thread_id != threading.get_ident():
+            raise WrongThread(
+                f"{what} is awaited on the hub's own loop: in an async handler, or from a cell by "
+                "`wslab.run(client.call, event, data)`"
+            )
+
+    # Sending.
+
+    def emit(
+        self,
+        event: str,
+        data: Any = None,
+        to: Target = None,
+        skip: HubClient | Iterable[HubClient] | None = None,
+        *,
+        key: str | None = None,
+    ) -> Delivery:
+        """Send an event to everybody, a room, a client, or several of these; never waits.
+
+        It works from any thread, and may be awaited. That it returned says that it was handed to
+        TCP or to the client's backlog, not that it arrived.
+
+        Args:
+            event: its name.
+            data: what it carries: anything that JSON can hold, and bytes.
+            to: a room's name, a client, or an iterable of these; None for everybody. A client that
+                is meant twice gets it once.
+            skip: a client, or several, that do not get it, such as the sender.
+            key: under ``slow="keep-latest"``: what is replaced by a later one of the same key; the
+                event's name by default.
+
+        Returns:
+            What became of it: how many got it, for how many it waits, and so on.
+
+        Raises:
+            TypeError, ValueError: JSON cannot hold the data, or ``to`` is nothing of these.
+            LoopBlocked: called from another thread, and the loop did not take it up in time.
+        """
+        codec.check_name(event)
+        if event in codec.RESERVED:
+            raise ValueError(
+                f"expected an event of your own, got {event!r}, which means something else here; "
+                "raw messages are sent with hub.broadcast()"
+            )
+        encoded = codec.dumps(data)
+        return cast(
+            Delivery,
+            self._on_loop(self._emit, event, encoded, to, skip, key or event, _sender.get()),
+        )
+
+    def _emit(
+        self,
+        event: str,
+        encoded: tuple[str, list[bytes]],
+        to: Target,
+        skip: Any,
+        key: str,
+        sender: HubClient | None,
+    ) -> Delivery:
+        with self._lock:
+            names, clients, rooms, sessions = self._resolved(to)
+            left_out = _skipped(skip)
+            history, offset = self._history, None
+            if history is not None:
+                offset = history.offset + 1
+            text, binary = codec.encode_event(event, offset=offset, encoded=encoded)
+            message = Shared(text, binary)
+            delivery = Delivery(event, names, sender.id if sender else None)
+            delivery.offset, delivery.preview = offset, encoded[0][:80]
+            if history is not None and offset is not None:
+                skipped = frozenset(client.session for client in left_out if client._session)
+                past = Past(offset, time.time(), event, message, skipped)
+                history.keep(past, rooms, sessions)
+            return self._deliver(message, delivery, clients, left_out, key)
+
+    def broadcast(
+        self,
+        message: str | bytes,
+        to: Target = None,
+        skip: HubClient | Iterable[HubClient] | None = None,
+    ) -> Delivery:
+        """Send a raw message, text or binary, as it is; otherwise as :meth:`emit`.
+
+        It has no place in the history.
+
+        Raises:
+            TypeError: neither str nor bytes.
+        """
+        if isinstance(message, str):
+            shared = Shared(message)
+        elif isinstance(message, bytes | bytearray | memoryview):
+            shared = Shared(None, [bytes(message)])
+        else:
+            raise TypeError(
+                f"expected str (a text frame) or bytes (a binary frame), got "
+                f"{type(message).__name__}; hub.emit(event, data) sends any data as JSON"
+            )
+        return cast(
+            Delivery, self._on_loop(self._broadcast, message, shared, to, skip, _sender.get())
+        )
+
+    def _broadcast(
+        self, raw: str | bytes, message: Shared, to: Target, skip: Any, sender: HubClient | None
+    ) -> Delivery:
+        with self._lock:
+            names, clients, _, _ = self._resolved(to)
+            delivery = Delivery(None, names, sender.id if sender else None)
+            delivery.preview = repr(raw[:80])
+            return self._deliver(message, delivery, clients, _skipped(skip), "")
+
+    def _deliver(
+        self,
+        message: Shared,
+        delivery: Delivery,
+        clients: Iterable[HubClient],
+        left_out: frozenset[HubClient],
+        key: str,
+    ) -> Delivery:
+        self.emitted += 1
+        if self.trace is not None:
+            self.trace.begin(delivery)
+        outcomes = delivery.outcomes
+        delivered = 0
+        for client in clients:
+            if client in left_out:
+                outcome = SKIPPED
+                delivery.skipped += 1
+            else:
+                outcome = client._backlog.put(message, delivery, key=key)
+                if outcome is DELIVERED:
+                    delivered += 1
+                elif outcome is QUEUED:
+                    delivery.queued += 1
+                elif outcome is DROPPED:
+                    delivery.dropped += 1
+            if outcomes is not None:
+                outcomes[client.id] = CLOSING if client._is_gone else outcome
+        delivery.delivered += delivered
+        return delivery
+
+    def _resolved(
+        self, to: Target
+    ) -> tuple[tuple[str, ...], Iterable[HubClient], list[str | None], list[Session]]:
+        """Return the names for the record, the clients, and whose history it belongs to."""
+        if to is None:
+            return (), self._members.of(None), [None], []
+        if isinstance(to, str):
+            return (to,), self._room(to), [to], []
+        if not isinstance(to, HubClient) and not isinstance(to, Iterable):
+            raise TypeError(
+                f"expected a room's name, a client, or several of these, got {type(to).__name__} "
+                f"{to!r:.60}"
+            )
+        names: list[str] = []
+        clients: dict[HubClient, None] = {}
+        rooms: list[str | None] = []
+        sessions: list[Session] = []
+        for each in [to] if isinstance(to, HubClient) else tuple(to):
+            if isinstance(each, HubClient):
+                each._admit()
+                here = each._current()
+                names.append(here.id)
+                if here.is_open:
+                    clients[here] = None
+                if here._session is not None:
+                    sessions.append(here._session)
+            else:
+                names.append(check_room(each))
+                clients.update(dict.fromkeys(self._room(each)))
+                rooms.append(each)
+        return tuple(names), clients, rooms, sessions
+
+    def _room(self, room: str) -> tuple[HubClient, ...]:
+        clients = self._members.of(check_room(room))
+        if not clients and room in self.clients:
+            raise ValueError(
+                f"expected a room's name or a client, got {room!r}, which is a client's id: pass "
+                f"the client itself, hub.clients[{room!r}]"
+            )
+        return clients
+
+    # Rooms and history.
+
+    def close_room(self, room: str) -> int:
+        """Let everybody leave a room, and return how many that were; it is gone then."""
+        return int(self._on_loop(self._close_room, check_room(room)))
+
+    def _close_room(self, room: str) -> int:
+        clients = self._members.of(room)
+        for client in clients:
+            client._leave(room)
+        if self._history is not None:
+            self._history.close_room(room)
+        return len(clients)
+
+    def history(self, room: str | None = None, limit: int | None = None) -> tuple[Past, ...]:
+        """Return the latest events of a room, oldest first; of those to everybody for None.
+
+        Args:
+            room: the room's name.
+            limit: at most so many; None for all that are kept.
+
+        Raises:
+            RuntimeError: this hub keeps none.
+        """
+        if self._history is None:
+            raise RuntimeError("this hub keeps no history: make it with Hub(history=100)")
+        past = self._on_loop(self._history.of, room)
+        return tuple(past if limit is None else past[-limit:] if limit > 0 else ())
+
+    def __repr__(self) -> str:
+        events = ", ".join(self._handlers) or "no handler"
+        failed = f", {self.errors_seen} errors" if self.errors_seen else ""
+        return (
+            f"<Hub {self.name!r}: {len(self.clients)} clients, {len(self.rooms)} rooms; handles "
+            f"{events}{failed}>"
+        )
+
+
+def _skipped(skip: Any) -> frozenset[HubClient]:
+    if skip is None:
+        return frozenset()
+    several = (skip,) if isinstance(skip, HubClient) else skip
+    if isinstance(several, str) or not isinstance(several, Iterable):
+        raise TypeError(f"expected skip= to be a client or several, got {skip!r:.60}")
+    clients = tuple(several)
+    for client in clients:
+        if not isinstance(client, HubClient):
+            raise TypeError(f"expected skip= to be a client or several, got {client!r:.60}")
+    return frozenset(client._current() for client in clients)
+
+
+def _cut(reason: str) -> str:
+    return reason.encode()[:123].decode(errors="ignore")

@@ -1,0 +1,146 @@
+"""Who is connected and who is in which room: the one place that knows.
+
+Its rule: one lock, and both sides of a membership change under it, so that any thread sees rooms
+and clients that agree. The views are live and read-only; iterating one goes over a snapshot. An
+empty room is no room.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .client import HubClient
+
+__all__ = ["Clients", "Members", "Rooms", "check_room"]
+
+
+def check_room(room: object) -> str:
+    """Return a room's name, or refuse what is none.
+
+    Raises:
+        TypeError, ValueError: it is no text, or empty.
+    """
+    if not isinstance(room, str):
+        raise TypeError(
+            f"expected a room's name, such as 'lobby', got {type(room).__name__} {room!r:.60}"
+        )
+    if not room:
+        raise ValueError("expected a room's name, such as 'lobby', got an empty one")
+    return room
+
+
+class Members:
+    """The registry itself; all methods work from any thread."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._clients: dict[str, HubClient] = {}
+        self._rooms: dict[str, dict[HubClient, None]] = {}  # in the order of joining
+
+    def add(self, client: HubClient) -> None:
+        """Enter a client."""
+        with self.lock:
+            self._clients[client.id] = client
+
+    def remove(self, client: HubClient) -> frozenset[str]:
+        """Take a client out of everything; return the rooms that it was in."""
+        with self.lock:
+            if self._clients.get(client.id) is client:
+                del self._clients[client.id]
+            rooms = frozenset(client._rooms)
+            for room in rooms:
+                self.leave(client, room)
+            return rooms
+
+    def join(self, client: HubClient, room: str) -> bool:
+        """Put a client into a room; return whether that is new."""
+        with self.lock:
+            them = self._rooms.setdefault(room, {})
+            is_new = client not in them
+            them[client] = None
+            client._rooms.add(room)
+            return is_new
+
+    def leave(self, client: HubClient, room: str) -> bool:
+        """Take a client out of a room; return whether it was there."""
+        with self.lock:
+            them = self._rooms.get(room)
+            if them is None or client not in them:
+                return False
+            del them[client]
+            client._rooms.discard(room)
+            if not them:
+                del self._rooms[room]
+            return True
+
+    def id_for(self, digits: str) -> str:
+        """Return the shortest beginning of ``digits``, six or more, that nobody goes by."""
+        with self.lock:
+            for length in range(6, len(digits)):
+                if digits[:length] not in self._clients:
+                    return digits[:length]
+        return digits
+
+    def of(self, room: str | None) -> tuple[HubClient, ...]:
+        """Return who is in a room, or everybody for None, in the order of coming."""
+        with self.lock:
+            return tuple(self._clients.values() if room is None else self._rooms.get(room, ()))
+
+    def rooms_of(self, client: HubClient) -> frozenset[str]:
+        """Return the rooms that a client is in."""
+        with self.lock:
+            return frozenset(client._rooms)
+
+
+class Clients(Mapping[str, "HubClient"]):
+    """The connected clients by id; live and read-only."""
+
+    def __init__(self, members: Members) -> None:
+        self._members = members
+
+    def __getitem__(self, id: str) -> HubClient:
+        return self._members._clients[id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([client.id for client in self._members.of(None)])
+
+    def __len__(self) -> int:
+        return len(self._members._clients)
+
+    def __repr__(self) -> str:
+        return (
+            f"<{len(self)} clients: {_shown([str(c) for c in self._members.of(None)[:8]], self)}>"
+        )
+
+
+class Rooms(Mapping[str, "tuple[HubClient, ...]"]):
+    """The rooms by name, and in each the clients in the order of joining; live and read-only."""
+
+    def __init__(self, members: Members) -> None:
+        self._members = members
+
+    def __getitem__(self, room: str) -> tuple[HubClient, ...]:
+        clients = self._members.of(room) if isinstance(room, str) else ()
+        if not clients:
+            raise KeyError(room)
+        return clients
+
+    def __iter__(self) -> Iterator[str]:
+        with self._members.lock:
+            return iter(tuple(self._members._rooms))
+
+    def __len__(self) -> int:
+        return len(self._members._rooms)
+
+    def __repr__(self) -> str:
+        with self._members.lock:
+            sizes = [f"{room} ({len(them)})" for room, them in self._members._rooms.items()]
+        return f"<{len(sizes)} rooms: {_shown(sizes[:8], sizes)}>"
+
+
+def _shown(some: list[str], everything: object) -> str:
+    more = len(everything) - len(some)  # type: ignore[arg-type]
+    return (", ".join(some) or "none") + (f" and {more} more" if more > 0 else "")
