@@ -343,21 +343,36 @@ def _end(runner: Portal, server: Server | None = None) -> None:
     """End a loop of ours, the server on it, and the learner's code that holds it."""
     if not runner.is_running:
         return
-    # An endless loop would keep a core busy until the kernel restarts. Python can throw an
-    # exception into another thread; it arrives with the next line of Python that runs there.
-    for _ in range(5):
-        if runner.answers(0.1):
-            break
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(runner.thread_id or 0), ctypes.py_object(_Stopped)
-        )
-    else:  # a call of C, such as time.sleep(): all ends when that does
+    if not _let_go(runner):
         runner.submit(_end_from_within, runner, server)
         return
     if server is not None:
-        _wait_for([server.begin_close()], 6.0)
+        # Code that spins may begin to as its client goes, on each connection anew.
+        closing = server.begin_close()
+        deadline_s = time.monotonic() + 6.0
+        while not closing.done() and time.monotonic() < deadline_s:
+            if not _let_go(runner):
+                runner.submit(_end_from_within, runner, server)
+                return
+            _wait_for([closing], 0.1)
     with contextlib.suppress(LoopBlocked):
         runner.close()
+
+
+def _let_go(runner: Portal) -> bool:
+    """Free a loop from what spins on it; return whether it answers.
+
+    An endless loop would keep a core busy until the kernel restarts. Python can throw an exception
+    into another thread; it arrives with the next line of Python that runs there. A call of C, such
+    as time.sleep(), ends when it does.
+    """
+    for _ in range(5):
+        if runner.answers(0.1):
+            return True
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(runner.thread_id or 0), ctypes.py_object(_Stopped)
+        )
+    return False
 
 
 async def _end_from_within(runner: Portal, server: Server | None) -> None:
