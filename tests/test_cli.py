@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -189,15 +190,18 @@ def test_the_page_is_where_it_says() -> None:
 
 
 @needs_posix
-def test_chat_reaches_everybody_and_forgets_who_left() -> None:
-    with Serving("chat", "--quiet") as serving:
-        with connect(serving.url) as alice, connect(serving.url) as bob:
-            alice.send("from alice")
-            assert bob.recv(timeout=WAIT_S) == "from alice"
-            assert alice.recv(timeout=WAIT_S) == "from alice"
-            alice.close()
-            bob.send(b"\x00\xff")
-            assert bob.recv(timeout=WAIT_S) == b"\x00\xff"
+@pytest.mark.parametrize("which", [("chat",), ("--example", "chat")])
+def test_chat_is_a_hub_with_a_page_of_its_own(which: tuple[str, ...]) -> None:
+    with Serving(*which, "--quiet") as serving:
+        with connect(serving.url) as alice:
+            assert json.loads(alice.recv(timeout=WAIT_S))["event"] == "welcome"
+            alice.send("hello")
+            assert json.loads(alice.recv(timeout=WAIT_S))["event"] == "people"
+            said = json.loads(alice.recv(timeout=WAIT_S))
+            assert (said["event"], said["data"]["text"]) == ("said", "hello")
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(serving.url.replace("ws:", "http:"), timeout=WAIT_S) as response:
+            assert "<title>Chat</title>" in response.read().decode()
         assert serving.end(signal.SIGTERM) == (0, "wslab: stopped\n", "")
 
 

@@ -29,6 +29,7 @@ from websockets.protocol import State
 from . import page
 from .errors import LoopBlocked, WslabError
 from .handlers import Handler, awaited, check_handler, handler_name
+from .page import Page
 from .server import Server, serve
 from .wire.closecodes import close_code_meaning
 
@@ -52,7 +53,7 @@ _EXAMPLES = """\
 examples:
   wslab lab                          the course, in your browser
   wslab serve                        an echo server; its page opens in a browser
-  wslab serve chat --port 8765       everybody connected hears every message
+  wslab serve chat --port 8765       a chat with rooms, names and a page
   wslab serve app.py:handler         `async def handler(websocket)` of app.py
   wslab doctor                       exit code 1 if something will not work
 
@@ -81,7 +82,7 @@ Run a WebSocket server until Ctrl-C; clients are then told 1001 (going away).
 
 HANDLER is
   echo             every message goes back to its sender (the default)
-  chat             every message goes to everybody who is connected
+  chat             a chat with rooms, names and history; its page is a client
   FILE.py:NAME     your own: `async def NAME(websocket)` in FILE.py, written as
                    in the websockets documentation
 
@@ -197,7 +198,11 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_SERVE_EXAMPLES,
         **kwargs,
     )
-    server.add_argument("handler", nargs="?", default="echo", help=argparse.SUPPRESS)
+    what = server.add_mutually_exclusive_group()
+    what.add_argument("handler", nargs="?", default="echo", help=argparse.SUPPRESS)
+    what.add_argument(
+        "--example", choices=["echo", "chat"], help="the same as a HANDLER of that name"
+    )
     server.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     server.add_argument("--port", type=_port, metavar="N", help="TCP port (a free one)")
     server.add_argument("--name", help="the server's name on its page (the handler's name)")
@@ -416,8 +421,12 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def _serve(args: argparse.Namespace) -> int:
+    args.handler = args.example or args.handler
     handler = _handler(args.handler)
     log = _Log(is_quiet=args.quiet)
+    listeners = getattr(handler, "failure_listeners", None)
+    if listeners is not None:  # a Hub's: it does not let a handler's exception end the connection
+        listeners.append(lambda failure: log.put(sys.stderr, failure.traceback))
     # Also where a shell started this in the background and told it to ignore interrupts.
     signals = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
@@ -455,6 +464,7 @@ def _start(args: argparse.Namespace, handler: Handler, log: _Log) -> Server:
             args.host,
             args.port,
             name=args.name or handler_name(handler),
+            page=_page(args.handler),
             process_response=log.answered,
         )
     except OSError as exc:
@@ -475,7 +485,7 @@ def _handler(what: str) -> Handler:
     if what == "chat":
         from .examples.chat import chat
 
-        return chat
+        return chat()
     file, _, name = what.rpartition(":")
     if not file.endswith(".py") or not name:
         is_file = what.endswith(".py")
@@ -497,6 +507,15 @@ def _handler(what: str) -> Handler:
     except TypeError as exc:
         raise _UserError(f"{what}: {exc}") from None
     return handler  # type: ignore[no-any-return]
+
+
+def _page(what: str) -> Page:
+    """Return what a browser gets from the handler that a command line names."""
+    if what != "chat":
+        return True
+    from .examples.chat import PAGE
+
+    return PAGE
 
 
 def _load(path: Path) -> Any:
