@@ -8,7 +8,6 @@ import json
 import os
 import re
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -19,13 +18,13 @@ from typing import Any
 import pytest
 
 import wslab
+from tests.jupyters import TOKEN, Jupyter
 from tests.kernels import Kernel
 from wslab import cells, place, portal
 from wslab import doctor as _function  # the name of the function hides the module's
 from wslab.doctor import Finding, Report, at_least, minimums
 
 module = sys.modules["wslab.doctor"]
-TOKEN = "s3cret-token-of-a-test"
 VERSIONS = {
     "websockets": "17.4",
     "anywidget": "0.11.0",
@@ -334,50 +333,6 @@ def test_a_hub_whose_server_is_not_found_is_not_known(monkeypatch: pytest.Monkey
     assert url.seen == "/user/demo-abc/proxy/PORT/ on the notebook's own host"
 
 
-class Jupyter:
-    """A real Jupyter server of this interpreter, under a base URL, without kernels."""
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self.runtime = folder / "runtime"
-        self.runtime.mkdir()
-        env = os.environ | {
-            "JUPYTER_RUNTIME_DIR": str(self.runtime),
-            "JUPYTER_CONFIG_DIR": str(folder / "config"),
-            "JUPYTER_DATA_DIR": str(folder / "data"),
-            "HOME": str(folder),
-        }
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root"),
-                *("--port=0", f"--IdentityProvider.token={TOKEN}"),
-                *("--ServerApp.base_url=/user/demo-abc/", *arguments),
-            ],
-            env=env,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stderr is not None
-        self.log = ""
-        for line in self.process.stderr:
-            self.log += line
-            if "Use Control-C" in line:
-                break
-        else:
-            raise RuntimeError(self.log)
-        # What it goes on to say must be read, or it would stop when the pipe is full.
-        self.reader = threading.Thread(target=self.process.stderr.read)
-        self.reader.start()
-
-    def close(self) -> None:
-        self.process.terminate()
-        self.process.wait(10)
-        self.reader.join(10)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-
-
 @pytest.fixture(scope="module")
 def with_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
     pytest.importorskip("jupyter_server_proxy")
@@ -399,6 +354,18 @@ def without_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]
     jupyter.close()
 
 
+@pytest.fixture(scope="module")
+def with_tunnel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
+    pytest.importorskip("jupyter_server")
+    jupyter = Jupyter(
+        tmp_path_factory.mktemp("tunnel"),
+        "--ServerApp.jpserver_extensions=wslab.tunnel=True",
+        "--ServerApp.jpserver_extensions=jupyter_server_proxy=False",
+    )
+    yield jupyter
+    jupyter.close()
+
+
 def started_by(monkeypatch: pytest.MonkeyPatch, jupyter: Jupyter) -> None:
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(jupyter.runtime))
     monkeypatch.setenv("JPY_PARENT_PID", str(jupyter.process.pid))
@@ -414,6 +381,48 @@ def test_an_echo_comes_through_jupyters_server(
     assert found(report, "URL for a browser").ok is True
     assert report.ok
     assert TOKEN not in str(report) + report._repr_html_()
+
+
+def test_an_echo_comes_through_the_tunnel(
+    monkeypatch: pytest.MonkeyPatch, with_tunnel: Jupyter
+) -> None:
+    """By a real handshake; then nobody misses jupyter-server-proxy."""
+    started_by(monkeypatch, with_tunnel)
+    at(monkeypatch, place.Kind.HUB)
+    report = wslab.doctor()
+    assert found(report, "through the tunnel").seen.startswith("an echo came through Jupyter's")
+    assert "not needed, since the tunnel carries" in found(report, "through Jupyter").seen
+    url = found(report, "URL for a browser")
+    assert url.ok is True
+    assert url.seen == "/user/demo-abc/wslab/ID/ on the notebook's own host"
+    assert report.ok
+    assert TOKEN not in str(report) + report._repr_html_()
+
+
+def test_a_missing_tunnel_is_said_with_the_command_that_enables_it(
+    monkeypatch: pytest.MonkeyPatch, with_proxy: Jupyter
+) -> None:
+    started_by(monkeypatch, with_proxy)
+    at(monkeypatch, place.Kind.HUB)
+    report = wslab.doctor()
+    finding = found(report, "through the tunnel")
+    assert finding.ok is None
+    assert "jupyter-server-proxy stands in" in finding.seen
+    assert "`jupyter server extension enable wslab.tunnel --sys-prefix`" in finding.advice
+    assert found(report, "URL for a browser").seen.startswith("/user/demo-abc/proxy/PORT/")
+    assert report.ok
+
+
+def test_a_tunnel_that_says_it_is_there_and_is_not_is_found(
+    monkeypatch: pytest.MonkeyPatch, without_proxy: Jupyter
+) -> None:
+    started_by(monkeypatch, without_proxy)
+    at(monkeypatch, place.Kind.HUB)
+    monkeypatch.setattr("wslab.tunnel.tunnel_is_there", lambda: True)
+    report = wslab.doctor()
+    assert "404" in found(report, "through the tunnel").seen
+    assert found(report, "URL for a browser").ok is False
+    assert not report.ok
 
 
 def test_a_hubs_own_token_is_tried_too(

@@ -24,8 +24,10 @@ from wslab.place import (
     detect,
     is_allowed_origin,
     known_origins,
+    needs_login,
     note_page_origin,
     page_url,
+    ways,
 )
 
 HUB = {"JUPYTERHUB_SERVICE_PREFIX": "/user/alice/"}
@@ -429,6 +431,80 @@ def test_a_port_out_of_range(port: int) -> None:
 def test_a_path_without_its_slash() -> None:
     with pytest.raises(ValueError, match="got 'chat'"):
         page_url(8765, path="chat")
+
+
+# Ways
+
+ID = "0123456789abcdef" * 2
+
+
+def kinds(place: place_module.Place, **kwargs: Any) -> list[str]:
+    found = ways(8765, place=place, **kwargs)
+    assert all(way.label for way in found)
+    return [way.kind for way in found]
+
+
+def test_the_tunnel_comes_before_the_proxy_where_the_kernel_is_far() -> None:
+    hub = detect(PUBLIC, ZMQInteractiveShell(), {})
+    assert kinds(hub) == ["proxy", "comm"]
+    assert kinds(hub, tunnel_id=ID) == ["tunnel", "proxy", "comm"]
+    assert kinds(hub, tunnel_id=ID, secure=True) == ["tunnel", "comm"]  # the proxy speaks no TLS
+    base = f"hub.example.org/user/alice/wslab/{ID}"
+    assert browser_url(8765, tunnel_id=ID, path="/a?b=1", place=hub) == f"wss://{base}/a?b=1"
+    assert page_url(8765, tunnel_id=ID, secure=True, place=hub) == f"https://{base}/"
+    assert ways(8765, tunnel_id=ID, place=hub)[0].url == f"wss://{base}/"
+
+
+def test_without_an_origin_the_tunnels_url_is_a_path() -> None:
+    binder = detect(BINDER, ZMQInteractiveShell(), {})
+    assert browser_url(8765, tunnel_id=ID, place=binder) == f"/user/demo-abc/wslab/{ID}/"
+    assert ways(8765, tunnel_id=ID, place=binder)[0].url == f"/user/demo-abc/wslab/{ID}/"
+
+
+def test_on_this_machine_the_direct_way_is_the_best(tmp_path: Path) -> None:
+    here = detect(write_server_file(tmp_path), ZMQInteractiveShell(), {})
+    assert here.can_reach_kernel is True
+    assert kinds(here, tunnel_id=ID)[:2] == ["direct", "tunnel"]
+    assert browser_url(8765, tunnel_id=ID, place=here) == "ws://127.0.0.1:8765/"
+    assert needs_login(tunnel_id=ID, place=here) == ""
+
+
+def test_where_nobody_knows_the_tunnel_is_sure(tmp_path: Path) -> None:
+    environ = write_server_file(tmp_path) | {"SSH_CONNECTION": "x"}
+    place = detect(environ, ZMQInteractiveShell(), {})
+    assert place.can_reach_kernel is None
+    assert kinds(place, tunnel_id=ID)[:2] == ["tunnel", "direct"]
+    assert f"/wslab/{ID}/" in browser_url(8765, tunnel_id=ID, place=place)
+    assert browser_url(8765, place=place) == "ws://127.0.0.1:8765/"
+    assert "token" in needs_login(tunnel_id=ID, place=place)
+    assert needs_login(place=place) == ""
+
+
+def test_without_a_jupyter_page_there_is_no_way_through_jupyter() -> None:
+    colab = detect({"COLAB_GPU": ""}, ZMQInteractiveShell(), {})
+    assert kinds(colab, tunnel_id=ID) == ["comm"]
+    vscode = detect({}, ZMQInteractiveShell(__vsc_ipynb_file__="/x.ipynb"), {})
+    assert kinds(vscode, tunnel_id=ID) == ["direct", "comm"]
+    assert kinds(detect({}, modules={}), tunnel_id=ID) == ["direct", "comm"]
+
+
+def test_each_way_says_what_it_changes() -> None:
+    here, hub = detect({}, modules={}), detect(HUB, modules={})
+    changes = {way.kind: way.changes for way in (*ways(1, place=here), *ways(1, place=hub))}
+    changes |= {way.kind: way.changes for way in ways(1, tunnel_id=ID, place=hub)}
+    assert changes["direct"] == ""
+    assert "Cookies" in changes["tunnel"]
+    assert "close codes" in changes["proxy"]
+    assert "Python in the kernel" in changes["comm"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "word"), [(HUB, "Hub"), (BINDER, "session's token"), (PUBLIC, "same user")]
+)
+def test_what_a_phone_needs(environ: dict[str, str], word: str) -> None:
+    place = detect(environ, ZMQInteractiveShell(), {})
+    assert word in needs_login(tunnel_id=ID, place=place)
+    assert word in needs_login(place=place)
 
 
 # Who may connect

@@ -1431,3 +1431,21 @@ def test_without_uvloop_and_at_the_interpreters_exit():
         cwd=os.path.dirname(os.path.dirname(__file__)),
     )
     assert (done.stdout, done.stderr, done.returncode) == ("done\n", "", 0)
+
+
+def test_what_a_hubs_handler_lets_through_is_the_servers_to_show():
+    hub = wslab.Hub()
+
+    @hub.on("boom")
+    async def boom(client, data):
+        raise ValueError("out of dice")
+
+    with wslab.serve(hub) as server, wslab.connect(server) as alice:
+        with pytest.raises(wslab.errors.CallFailed, match="ValueError: out of dice"):
+            alice.call("boom")
+        (error,) = server.errors
+        assert str(error.exception) == "out of dice"
+        assert error.connection_id == server.connections[0].id
+        assert error.traceback.count("File") == 1
+        server.restart()
+    assert hub.failure_listeners == []

@@ -312,13 +312,13 @@ class _Visit:
             return
         self.findings.append(Finding("place", True, f"{here.label}; {here.why}"))
         carried = self.through_jupyter(here)
-        if carried is not None:
-            self.findings.append(carried)
-        self.findings.append(_browser(here, carried))
+        self.findings += carried
+        tunnel_id = self.server.tunnel_id if self.server is not None else ""
+        self.findings.append(_browser(here, carried, tunnel_id))
 
-    def through_jupyter(self, here: place.Place) -> Finding | None:
-        """Echo through Jupyter's server as a browser on a Hub would; None where there is none."""
-        name = "through Jupyter"
+    def through_jupyter(self, here: place.Place) -> list[Finding]:
+        """Echo through Jupyter's server as a browser on a Hub would; none where there is none."""
+        tunnel, proxy = "through the tunnel", "through Jupyter"
         is_needed = here.can_reach_kernel is not True
         try:
             door: _Door | None = self.ask(lambda: _find_door(os.environ), 1.0)
@@ -326,30 +326,55 @@ class _Visit:
             door = None
         if door is None:
             if here.kind not in (place.Kind.HUB, place.Kind.BINDER, place.Kind.JUPYTER):
-                return None
+                return []
             seen = "no Jupyter server was found that could be asked"
             if is_needed:
-                return Finding(name, None, seen)
-            return Finding(name, True, f"{seen}; not needed here")
+                return [Finding(name, None, seen) for name in (tunnel, proxy)]
+            seen = f"{seen}; not needed here"
+            return [Finding(name, True, seen) for name in (tunnel, proxy)]
         self.secrets.update(door.tokens)
         if self.server is None:
-            return Finding(name, None, _NOT_TRIED)
+            return [Finding(name, None, _NOT_TRIED) for name in (tunnel, proxy)]
         server = self.server
+        tried: dict[str, tuple[bool | None, str]] = {}
         try:
-            ok, seen = self.ask(lambda: _carries(server, door), PROXY_S)
-        except Exception as exc:
-            ok, seen = False, _short(exc)
+            tried[tunnel] = self.ask(lambda: _tunnels(server, door), PROXY_S)
+            path = f"proxy/{server.port}/"
+            tried[proxy] = self.ask(lambda: _carries(server, door, path, "proxy/"), PROXY_S)
+        except Exception as exc:  # whoever does not answer the one does not answer the other
+            tried = {name: tried.get(name, (False, _short(exc))) for name in (tunnel, proxy)}
+        return [
+            self.judged(here, name, *tried[name], stands_in=tried[other][0] is True)
+            for name, other in ((tunnel, proxy), (proxy, tunnel))
+        ]
+
+    def judged(
+        self, here: place.Place, name: str, ok: bool | None, seen: str, *, stands_in: bool
+    ) -> Finding:
+        """Say what a way through Jupyter that was tried means here; ``stands_in``: for it."""
         if ok:
             return Finding(name, True, seen)
-        if not is_needed:
+        if here.can_reach_kernel is True:
             seen = f"{seen}; not needed while the browser is on this machine"
             return Finding(name, True, seen)
+        if name == "through Jupyter":
+            if stands_in:
+                return Finding(name, True, f"{seen}; not needed, since the tunnel carries")
+            advice = (
+                "Install it where the Jupyter server runs (`pip install jupyter-server-proxy`) and "
+                "start that server again; without it or the tunnel a browser elsewhere can't reach "
+                "a server here"
+            )
+            # It is surely needed on a Hub; over SSH or in a container, perhaps.
+            return Finding(name, ok if here.is_proxied else None, seen, advice)
         advice = (
-            "Install it where the Jupyter server runs (`pip install jupyter-server-proxy`) and "
-            "start that server again; without it a browser elsewhere can't reach a server here"
+            "Install wslab where the Jupyter server runs (`pip install wslab`) and start that "
+            "server again. If it is installed there: `jupyter server extension enable "
+            "wslab.tunnel --sys-prefix`"
         )
-        # It is surely needed on a Hub; over SSH or in a container, perhaps.
-        return Finding(name, ok if here.is_proxied else None, seen, advice)
+        if stands_in:
+            seen = f"{seen}; jupyter-server-proxy stands in, which changes close codes and more"
+        return Finding(name, None, seen, advice)
 
     def stop(self) -> None:
         """Stop the server and take its port once, to see that it is free."""
@@ -535,20 +560,25 @@ def _take_port(port: int) -> None:
 # Checks of what is around.
 
 
-def _browser(here: place.Place, carried: Finding | None) -> Finding:
+def _browser(here: place.Place, carried: list[Finding], tunnel_id: str) -> Finding:
     """Say which URL a page has to use, as far as that is known."""
+    ways = {finding.name: finding.ok for finding in carried}
+    tunnels = ways.get("through the tunnel") is True and tunnel_id != ""
     port = 8765  # stands for any
-    url = place.browser_url(port, place=here).replace(str(port), "PORT")
+    url = place.browser_url(port, place=here, tunnel_id="ID" if tunnels else "")
+    url = url.replace(str(port), "PORT")
     if url.startswith("/"):
         url += " on the notebook's own host"
     ok, advice = here.can_reach_kernel, ""
     if here.is_proxied:
-        ok = carried.ok if carried is not None else None
+        ok = True if tunnels else ways.get("through Jupyter")
         if not ok:
             advice = "A page in your browser may not reach a server here; Python does"
+    elif tunnels:
+        ok = True
     elif ok is None:
         other = "or go through jupyter-server-proxy"
-        if carried is not None and carried.ok:
+        if ways.get("through Jupyter"):
             other = f"or go through Jupyter, at {here.jupyter_base_url}proxy/PORT/"
         advice = (
             "If your browser runs on another machine, it can't reach this address: forward the "
@@ -634,8 +664,18 @@ def _reachable(url: str, hostname: str) -> str | None:
     return f"{'wss' if parts.scheme == 'https' else 'ws'}://{host}{port}{base_url}"
 
 
-def _carries(server: Server, door: _Door) -> tuple[bool | None, str]:
-    """Echo through ``<base_url>proxy/<port>/``; whether that worked, and what came."""
+def _tunnels(server: Server, door: _Door) -> tuple[bool | None, str]:
+    """Echo through ``<base_url>wslab/<id>/``; whether that worked, and what came."""
+    entry_id = server.tunnel_id or "0" * 32  # not registered: the answer tells more than we know
+    ok, seen = _carries(server, door, f"wslab/{entry_id}/", "wslab/")
+    if ok is False and not server.tunnel_id:
+        note = f" ({server.note})" if server.note else ""
+        return False, f"not there: Jupyter's server does not have it{note}"
+    return ok, seen
+
+
+def _carries(server: Server, door: _Door, path: str, where: str) -> tuple[bool | None, str]:
+    """Echo through ``<base_url><path>``; whether that worked, and what came."""
     kwargs: dict[str, Any] = {"open_timeout": PROXY_S - 0.5, "keep": True, "name": "doctor"}
     if door.url.startswith("wss:"):
         import ssl
@@ -646,7 +686,7 @@ def _carries(server: Server, door: _Door) -> tuple[bool | None, str]:
             # Certificates for one's own machine are mostly self-signed, and it is this machine.
             kwargs["ssl"].check_hostname = False
             kwargs["ssl"].verify_mode = ssl.CERT_NONE
-    url = f"{door.url}proxy/{server.port}/"
+    url = f"{door.url}{path}"
     refused: HandshakeRefused | None = None
     for token in door.tokens or ("",):
         headers = {"Authorization": f"token {token}"} if token else {}
@@ -669,7 +709,7 @@ def _carries(server: Server, door: _Door) -> tuple[bool | None, str]:
     if refused.status in (401, 403):
         return None, f"Jupyter's server let nobody in ({refused.status}): its token is not known"
     if refused.status == 404:
-        return False, "not there: Jupyter's server has nothing at proxy/ (404)"
+        return False, f"not there: Jupyter's server has nothing at {where} (404)"
     return False, f"Jupyter's server answered {refused.status} instead of 101"
 
 

@@ -16,18 +16,21 @@ import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 __all__ = [
     "Kind",
     "Place",
+    "Way",
     "browser_url",
     "detect",
     "is_allowed_origin",
     "known_origins",
+    "needs_login",
     "note_page_origin",
     "page_url",
+    "ways",
 ]
 
 _MAX_NOTED = 32  # a person looks from a few addresses; a loop that notes more must not grow this
@@ -40,6 +43,21 @@ _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _LOOPBACK = re.compile(rf"localhost|127(?:\.{_OCTET}){{3}}|\[::1\]")
 _WEBVIEW = re.compile(r"vscode-webview://[a-z0-9]{1,64}")
 _BASE_URL = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@%-]+/)*")
+
+_TUNNEL_CHANGES = (
+    "Cookies, Authorization and ?token= are Jupyter's and don't reach the server; one more header "
+    "(Wslab-Tunnel-Secret) does"
+)
+_PROXY_CHANGES = (
+    "The client is told the first subprotocol it offered, whichever was chosen; close codes and "
+    "reasons are lost (always 1005), also after an abort; a refusal looks like an open connection "
+    "that ends with 1006; no compression, messages of 10 MiB at most; pings of the server are "
+    "answered by the proxy; Jupyter's cookies and tokens reach the server"
+)
+_COMM_CHANGES = (
+    "The socket is opened by Python in the kernel and not by the browser: it sends no Origin and "
+    "no cookies, and what happens shows up in the page only while the kernel is free to tell it"
+)
 
 _noted: dict[str, str] = {}  # origin -> base URL, the page seen last at the end
 _noted_lock = threading.Lock()
@@ -55,6 +73,25 @@ class Kind(enum.Enum):
     BINDER = "binder"
     VSCODE = "vscode"
     COLAB = "colab"
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way from a page to a server of ours.
+
+    Attributes:
+        kind: `"direct"`, `"tunnel"` (wslab's own, in Jupyter's server), `"proxy"`
+            (jupyter-server-proxy) or `"comm"` (a socket in the kernel, moved by hand).
+        label: the same in words.
+        url: the WebSocket URL; a path alone while the page's origin is not known, which the page
+            completes. For `"comm"` it is the kernel's own URL: no page can use it.
+        changes: what this way changes for whoever looks at the connection; "" for nothing.
+    """
+
+    kind: Literal["direct", "tunnel", "proxy", "comm"]
+    label: str
+    url: str
+    changes: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,6 +126,11 @@ class Place:
         if self.kind in (Kind.HUB, Kind.BINDER):
             return True
         return self.kind is Kind.JUPYTER and self.can_reach_kernel is False
+
+    @property
+    def _has_jupyter(self) -> bool:
+        """Whether a page here may ask a Jupyter server that this process belongs to."""
+        return self.kind in (Kind.HUB, Kind.BINDER, Kind.JUPYTER)
 
 
 def detect(
@@ -173,34 +215,111 @@ def known_origins() -> frozenset[str]:
     return frozenset(origins | {public} if public else origins)
 
 
-def browser_url(
-    port: int, *, secure: bool = False, path: str = "/", place: Place | None = None
-) -> str:
-    """Return the WebSocket URL that a browser looking at this place should use.
+def ways(
+    port: int,
+    *,
+    secure: bool = False,
+    tunnel_id: str = "",
+    path: str = "/",
+    place: Place | None = None,
+) -> tuple[Way, ...]:
+    """Return the ways from a page here to a server, best first; the last is always the comm's.
 
-    On a Hub or Binder, and wherever a page told that it is not on this machine, the way leads
-    through jupyter-server-proxy at `<base_url>proxy/<port>/`. While the page's origin is not
-    known the result is that path alone: a page completes it with its own scheme and host.
-    jupyter-server-proxy speaks ws to the server, so a server with TLS can't be reached there,
-    and `secure` changes only direct URLs.
+    Which of them is open only the page can find out, by trying: the tunnel answers at
+    `<base_url>wslab/`, jupyter-server-proxy at `<base_url>proxy/<port>/`.
 
     Args:
         port: the port that the server listens on, at 127.0.0.1.
         secure: whether the server itself speaks TLS.
+        tunnel_id: the server's name in the tunnel; "" where it has none.
         path: path and query to ask for, starting with `/`.
         place: where this is; by default found out now.
 
     Raises:
         ValueError: the path does not start with a slash, or the port is out of range.
     """
-    return _url("ws", port, secure, path, place)
+    _check(port, path)
+    place = detect() if place is None else place
+    url = f"ws{'s' if secure else ''}://127.0.0.1:{port}{path}"
+    direct = Way("direct", "directly", url)
+    found: list[Way] = []
+    if place.can_reach_kernel is True:
+        found.append(direct)
+    if tunnel_id and place._has_jupyter:
+        url = _through_jupyter("ws", f"wslab/{tunnel_id}{path}", place)
+        found.append(Way("tunnel", "through Jupyter, by wslab's tunnel", url, _TUNNEL_CHANGES))
+    if place.can_reach_kernel is None:
+        found.append(direct)
+    if not secure and place._has_jupyter and (place.is_proxied or place.has_server_proxy):
+        url = _through_jupyter("ws", f"proxy/{port}{path}", place)
+        found.append(Way("proxy", "through Jupyter, by jupyter-server-proxy", url, _PROXY_CHANGES))
+    return (*found, Way("comm", "by a socket in the kernel", direct.url, _COMM_CHANGES))
+
+
+def browser_url(
+    port: int,
+    *,
+    secure: bool = False,
+    path: str = "/",
+    tunnel_id: str = "",
+    place: Place | None = None,
+) -> str:
+    """Return the WebSocket URL that a browser looking at this place should use.
+
+    Direct where the browser reaches the kernel's machine. On a Hub or Binder, and wherever a page
+    told that it is not on this machine, the way leads through Jupyter's server: the tunnel, at
+    `<base_url>wslab/<tunnel_id>/`, or else jupyter-server-proxy, at `<base_url>proxy/<port>/`.
+    Where it cannot be known whether the browser reaches this machine, the tunnel is sure to. While
+    the page's origin is not known the result is that path alone: a page completes it with its own
+    scheme and host. jupyter-server-proxy speaks ws to the server, so a server with TLS can't be
+    reached there, and `secure` changes only direct URLs.
+
+    Args:
+        port: the port that the server listens on, at 127.0.0.1.
+        secure: whether the server itself speaks TLS.
+        path: path and query to ask for, starting with `/`.
+        tunnel_id: the server's name in the tunnel; "" where it has none.
+        place: where this is; by default found out now.
+
+    Raises:
+        ValueError: the path does not start with a slash, or the port is out of range.
+    """
+    return _url("ws", port, secure, path, tunnel_id, place)
 
 
 def page_url(
-    port: int, *, secure: bool = False, path: str = "/", place: Place | None = None
+    port: int,
+    *,
+    secure: bool = False,
+    path: str = "/",
+    tunnel_id: str = "",
+    place: Place | None = None,
 ) -> str:
     """Return the http URL of a server's page; everything else is as in `browser_url`."""
-    return _url("http", port, secure, path, place)
+    return _url("http", port, secure, path, tunnel_id, place)
+
+
+def needs_login(*, tunnel_id: str = "", place: Place | None = None) -> str:
+    """Say what another browser needs to open a server's page; "" where it needs nothing.
+
+    Args:
+        tunnel_id: the server's name in the tunnel; "" where it has none.
+        place: where this is; by default found out now.
+    """
+    place = detect() if place is None else place
+    if not _goes_through_jupyter(place, tunnel_id):
+        return ""
+    if place.kind is Kind.HUB:
+        return "Another browser has to log in to the Hub first, as the same user"
+    if place.kind is Kind.BINDER:
+        return (
+            "Another browser has to know this session's token: add ?token=... to the link. Whoever "
+            "has it has the whole session"
+        )
+    return (
+        "Another browser has to log in to Jupyter first, or know its token: add ?token=... to the "
+        "link. Whoever has it has the whole of Jupyter"
+    )
 
 
 def is_allowed_origin(origin: str | None, *, place: Place | None = None) -> bool:
@@ -401,16 +520,33 @@ def _checked_base_url(base_url: object) -> str:
     return text
 
 
-def _url(scheme: str, port: int, secure: bool, path: str, place: Place | None) -> str:
+def _check(port: int, path: str) -> None:
     if not 0 < port < 65536:
         raise ValueError(f"expected a port from 1 to 65535, got {port}")
     if not path.startswith("/"):
         raise ValueError(f"expected a path that starts with '/', got {path!r}")
+
+
+def _goes_through_jupyter(place: Place, tunnel_id: str) -> bool:
+    if place.is_proxied:
+        return True
+    return bool(tunnel_id) and place._has_jupyter and place.can_reach_kernel is None
+
+
+def _url(
+    scheme: str, port: int, secure: bool, path: str, tunnel_id: str, place: Place | None
+) -> str:
+    _check(port, path)
     place = detect() if place is None else place
-    if not place.is_proxied:
+    if not _goes_through_jupyter(place, tunnel_id):
         return f"{scheme}{'s' if secure else ''}://127.0.0.1:{port}{path}"
-    proxied = f"{place.jupyter_base_url}proxy/{port}{path}"
+    return _through_jupyter(
+        scheme, f"wslab/{tunnel_id}{path}" if tunnel_id else f"proxy/{port}{path}", place
+    )
+
+
+def _through_jupyter(scheme: str, rest: str, place: Place) -> str:
     if place.jupyter_origin is None:
-        return proxied
+        return f"{place.jupyter_base_url}{rest}"
     page_scheme, _, host = place.jupyter_origin.partition("://")
-    return f"{scheme}{'s' if page_scheme == 'https' else ''}://{host}{proxied}"
+    return f"{scheme}{'s' if page_scheme == 'https' else ''}://{host}{place.jupyter_base_url}{rest}"

@@ -553,7 +553,8 @@ def _daemon_workers() -> concurrent.futures.ThreadPoolExecutor:
                 getattr(thread, "_threads_queues", {}).pop(worker, None)
             return future
 
-    return Workers(thread_name_prefix="asyncio")
+    # More than the default on a small machine: handlers that wait must not starve one another.
+    return Workers(max_workers=32, thread_name_prefix="asyncio")
 
 
 class KernelPortal(StallWatch):

@@ -27,7 +27,7 @@ from websockets.asyncio import server as ws_server
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.protocol import State
 
-from . import cells, page, place, portal
+from . import cells, page, place, portal, tunnel
 from .errors import LoopBlocked, PortalClosed, PortInUse, WrongThread
 from .handlers import Handler, awaited, check_handler, handler_name
 from .page import check_page
@@ -199,6 +199,7 @@ class Server:
         self._lock = threading.RLock()
         self.began_s = time.monotonic()  # when it started to listen, the last time
         self.replaced = False  # its cell ran again, and a new server took its place
+        self._entry: tunnel.Registration | None = None  # what Jupyter's server finds it by
 
     # What it is.
 
@@ -235,14 +236,30 @@ class Server:
         return f"{scheme}://{host}:{self.port}/"
 
     @property
+    def tunnel_id(self) -> str:
+        """Its name in `<base_url>wslab/<id>/` on Jupyter's server; "" where that has no tunnel."""
+        entry = self._entry
+        return entry.id if entry is not None and tunnel.tunnel_is_there() is not False else ""
+
+    @property
     def browser_url(self) -> str:
         """The URL that a browser which looks at this notebook must use."""
-        return place.browser_url(self.port, secure=self.is_secure)
+        return place.browser_url(self.port, secure=self.is_secure, tunnel_id=self.tunnel_id)
 
     @property
     def page_url(self) -> str:
-        """The http(s) URL of the page that this server gives to a browser."""
-        return place.page_url(self.port, secure=self.is_secure)
+        """The http(s) URL of the page that this server gives to a browser; see `needs_login`."""
+        return place.page_url(self.port, secure=self.is_secure, tunnel_id=self.tunnel_id)
+
+    @property
+    def ways(self) -> tuple[place.Way, ...]:
+        """The ways from a browser to this server, best first, and what each changes."""
+        return place.ways(self.port, secure=self.is_secure, tunnel_id=self.tunnel_id)
+
+    @property
+    def needs_login(self) -> str:
+        """What another browser, such as a phone's, needs to open `page_url`; "" for nothing."""
+        return place.needs_login(tunnel_id=self.tunnel_id)
 
     @property
     def is_serving(self) -> bool:
@@ -314,6 +331,27 @@ class Server:
         self._port = _first_port(server) or self._port
         portal.inherited.update(sock.fileno() for sock in server.sockets)
         self.runner.watch(asyncio.get_running_loop())
+        self._enter(server)
+        self._listeners.append(self._note_failure)
+
+    def _enter(self, server: ws_server.Server) -> None:
+        """Let Jupyter's server find this one, where there is one. Serving never fails of it."""
+        try:
+            if not tunnel.is_wanted():
+                return
+            found = [tunnel.loopback(sock.getsockname()) for sock in server.sockets]
+            for address in [address for address in found if address is not None][:1]:
+                self._entry = tunnel.register(address, is_secure=self.is_secure, name=self.name)
+            if self._entry is not None and self._entry.descriptor >= 0:
+                portal.inherited.add(self._entry.descriptor)
+        except Exception as exc:
+            self.note = f"browsers can't come through Jupyter's server: {exc}"
+
+    def _leave(self) -> None:
+        entry, self._entry = self._entry, None
+        if entry is not None:
+            portal.inherited.discard(entry.descriptor)
+            entry.remove()
 
     async def _listen(self, address: tuple[Any, ...], kwargs: dict[str, Any]) -> ws_server.Server:
         # A host of several addresses ("", "localhost") gets a free port for each of them, and they
@@ -427,6 +465,9 @@ class Server:
     async def _close(self, code: int) -> None:
         server = self._server
         assert server is not None
+        self._leave()
+        with contextlib.suppress(ValueError):
+            self._listeners.remove(self._note_failure)
         listening = [sock.fileno() for sock in server.sockets]
         portal.inherited.difference_update(listening)
         try:
@@ -505,7 +546,9 @@ class Server:
     async def _process_request(
         self, websocket: ws_server.ServerConnection, request: Request
     ) -> Response | None:
-        if page.is_handshake(request) and "origins" not in self._kwargs:
+        # Jupyter's server has asked for its login and checked the Origin by its own rule.
+        came_in = self._entry is not None and self._entry.is_shown(request.headers)
+        if page.is_handshake(request) and "origins" not in self._kwargs and not came_in:
             for origin in request.headers.get_all("Origin"):
                 if not place.is_allowed_origin(origin):
                     return websocket.respond(
@@ -528,6 +571,7 @@ class Server:
                 page=self.page,
                 name=self.name,
                 on_error=lambda exc: self._record_error(exc, websocket, "page"),
+                ancestors=sorted(place.known_origins()),
             )
             return await answer if inspect.isawaitable(answer) else answer
 
@@ -595,6 +639,25 @@ class Server:
             # SystemExit in one handler must not end the loop for everybody.
             self._record_error(exc, websocket, handler_name(self.handler))
             raise RuntimeError(f"the handler raised {type(exc).__name__}") from exc
+
+    @property
+    def _listeners(self) -> list[Callable[[Any], object]]:
+        # A Hub keeps its handlers' exceptions from ending a connection, and tells them here.
+        found = getattr(self.handler, "failure_listeners", None)
+        return found if isinstance(found, list) else []
+
+    def _note_failure(self, failure: Any) -> None:
+        self.errors.append(
+            HandlerError(
+                failure.at,
+                failure.client_id,
+                failure.address,
+                failure.where,
+                failure.exception,
+                failure.traceback,
+            )
+        )
+        self.errors_seen += 1
 
     def _record_error(self, exc: BaseException, websocket: Any, where: str) -> None:
         tb = exc.__traceback__  # from the user's own code on: our frames around it explain nothing

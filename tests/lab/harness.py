@@ -106,6 +106,8 @@ class Lab:
         arguments: more of the command line.
         python: another interpreter that has JupyterLab.
         root: the folder to serve; None is a fresh one with a copy of the course in notebooks/.
+        enables_tunnel: switch wslab's tunnel on by an argument, since in a checkout that is merely
+            on the path nothing is installed that does.
     """
 
     def __init__(
@@ -117,7 +119,10 @@ class Lab:
         arguments: Sequence[str] = (),
         python: str = sys.executable,
         root: Path | None = None,
+        enables_tunnel: bool = True,
     ) -> None:
+        if enables_tunnel:
+            arguments = ["--ServerApp.jpserver_extensions=wslab.tunnel=True", *arguments]
         start = time.monotonic()
         self._browser = browser
         self._temporary = tempfile.TemporaryDirectory(prefix="wslab-lab-")

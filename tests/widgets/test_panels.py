@@ -119,7 +119,7 @@ def test_on_a_hub_the_way_leads_through_the_proxy(server):
     view = views.server_view(server, place=HUB)
     assert view["browser_url"] == f"wss://hub.example/user/ann/proxy/{server.port}/"
     assert view["page_url"] == f"https://hub.example/user/ann/proxy/{server.port}/"
-    assert view["reach"].startswith("through Jupyter's proxy")
+    assert view["reach"].startswith("through Jupyter, by jupyter-server-proxy. ")
     view = views.server_view(server, place=DOCKER)
     assert (view["browser_url"], view["reach"]) == ("", "")
     assert view["doubt"] == "It may fail: in a container"

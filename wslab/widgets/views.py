@@ -85,19 +85,21 @@ def _urls(server: Server, place: places.Place | None) -> dict[str, str]:
     if not server.url.startswith(("ws://", "wss://")) or not 0 < server.port < 65536:
         return {"browser_url": "", "page_url": "", "reach": "", "doubt": ""}
     place = places.detect() if place is None else place
-    browser_url = places.browser_url(server.port, secure=server.is_secure, place=place)
+    how: dict[str, Any] = {"secure": server.is_secure, "tunnel_id": server.tunnel_id}
+    how["place"] = place
+    way = places.ways(server.port, **how)[0]
     return {
-        "browser_url": browser_url if place.is_proxied else "",
-        "page_url": places.page_url(server.port, secure=server.is_secure, place=place),
-        **_reach(place),
+        "browser_url": way.url if way.kind in ("tunnel", "proxy") else "",
+        "page_url": places.page_url(server.port, **how),
+        **_reach(place, way),
     }
 
 
-def _reach(place: places.Place) -> dict[str, str]:
+def _reach(place: places.Place, way: places.Way) -> dict[str, str]:
     """Say how a browser gets there: ``reach`` is news, ``doubt`` a remark in the margin."""
-    if place.is_proxied:
-        lost = "through Jupyter's proxy, where close codes and reasons are lost on the way"
-        return {"reach": lost, "doubt": ""}
+    if way.kind in ("tunnel", "proxy"):
+        changes = f". {way.changes}" if way.changes else ""
+        return {"reach": f"{way.label}{changes}", "doubt": ""}
     if place.can_reach_kernel is False:
         return {"reach": f"not within your browser's reach: {place.why}", "doubt": ""}
     return {"reach": "", "doubt": "" if place.can_reach_kernel else f"It may fail: {place.why}"}
@@ -154,11 +156,13 @@ def server_trouble(server: Server, *, held: str | None = None) -> list[dict[str,
 def _error(error: HandlerError, count: int) -> dict[str, Any]:
     text = one_line(f"{type(error.exception).__name__}: {error.exception}", MAX_REASON)
     where = f"{error.where}(), connection {error.connection_id}"
-    details = error.traceback
-    if len(details) > MAX_TRACEBACK:
-        details = "...\n" + details[-MAX_TRACEBACK:]
     title = "Last error" if count == 1 else f"Last of {count:,} errors"
+    details = _end_of(error.traceback)
     return _trouble("error", title, f"{text} (in {where})", at=error.at, details=details)
+
+
+def _end_of(lines: str) -> str:
+    return lines if len(lines) <= MAX_TRACEBACK else "...\n" + lines[-MAX_TRACEBACK:]
 
 
 def _trouble(
@@ -196,6 +200,8 @@ def client_view(client: Client, *, now_s: float | None = None) -> dict[str, Any]
         "sent": {"messages": f"{sent:,}", "size": size(sent_bytes)},
         "waiting": f"{client.waiting:,}" if client.waiting else "",
     }
+    if state is State.CONNECTING:  # again: one that has never been open is nobody's client
+        view["since"] = client.status.replace("reconnecting", "again")
     if state is State.CLOSED:
         view["since"] = f"with {client.close_code}"
         view["state"] = "closed" if client.close_code in _NORMAL else "broken"
@@ -203,11 +209,25 @@ def client_view(client: Client, *, now_s: float | None = None) -> dict[str, Any]
 
 
 def client_trouble(client: Client) -> list[dict[str, Any]]:
-    """Say why it closed, in words; empty while it is open."""
-    if client.state is not State.CLOSED:
-        return []
-    kind = "closed" if client.close_code in _NORMAL else "error"
-    return [_trouble(kind, "Why it closed", client.why_closed)]
+    """Say why it closed, or comes back, and what its handlers raised; empty where all is well."""
+    trouble: list[dict[str, Any]] = []
+    state = client.state
+    if state is State.CLOSED:
+        kind = "closed" if client.close_code in _NORMAL else "error"
+        trouble.append(_trouble(kind, "Why it closed", client.why_closed))
+    elif state is State.CONNECTING:
+        # A sentence that counts down would be a new one each time one looks.
+        text = client.why_closed.rpartition(" It is reconnecting")[0]
+        trouble.append(_trouble("closed", "Why it reconnects", text))
+    if client.gap is not None:
+        trouble.append(_trouble("gap", "Events are missing", client.gap))
+    if client.errors:
+        error, count = client.errors[-1], client.errors_seen
+        title = "An event failed" if count == 1 else f"{count:,} events failed, the last"
+        text = one_line(str(error), MAX_REASON)
+        details = _end_of(error.traceback)
+        trouble.append(_trouble("event", title, text, at=error.at, details=details))
+    return trouble
 
 
 def client_log(client: Client, sent: Iterable[tuple[int, int, str | bytes]] = ()) -> dict[str, Any]:

@@ -1,0 +1,209 @@
+"""Moving bytes between a browser's connection to Jupyter's server and a server behind it.
+
+The browser's side is tornado's stream, the other an asyncio transport. Its rules: nothing is looked
+at but whether the answer is 101; whoever does not read makes the other side wait, so that what is
+under way is bounded; one side's end becomes the other's, after all that came before it; and nothing
+outlives the connection. Who may come here has been decided before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from typing import Any, cast
+
+from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
+
+from .entries import Entry
+
+__all__ = ["Behind", "carry", "reach"]
+
+CHUNK_BYTES = 65536
+CONNECT_S = 5.0
+# For one side to end after the other has. websockets gives a peer 10 s to do so by itself.
+LINGER_S = 15.0
+_SWITCHED = b"HTTP/1.1 101"
+
+
+class Behind(asyncio.Protocol):
+    """The connection to the server behind the tunnel."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self.answered: asyncio.Future[bool] = loop.create_future()  # whether with 101
+        self.ended: asyncio.Future[None] = loop.create_future()  # it will send no more
+        self.lost: asyncio.Future[None] = loop.create_future()  # it is gone
+        self._drained: asyncio.Future[None] | None = None
+        self._stream: IOStream | None = None
+        self._first = b""
+        self._written: asyncio.Future[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take nothing yet: there is nobody to give it to."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=CHUNK_BYTES)
+
+    def begin(self, stream: IOStream, head: bytes) -> None:
+        """Send the request's head; from now on what comes goes to the stream."""
+        self._stream = stream
+        if not self.transport.is_closing():
+            self.transport.write(head)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on what came; where the browser does not take it, read no more until it does."""
+        stream = self._stream
+        if not self.answered.done():
+            self._first += data[: len(_SWITCHED) - len(self._first)]
+            if len(self._first) == len(_SWITCHED):
+                self.answered.set_result(self._first == _SWITCHED)
+        if stream is None or stream.closed():
+            return
+        try:
+            written = stream.write(data)
+        except StreamClosedError:
+            return
+        if not written.done():
+            self._written = written
+            self.transport.pause_reading()
+            written.add_done_callback(self._went)
+
+    def _went(self, written: asyncio.Future[None]) -> None:
+        written.exception()  # that the browser is gone is seen where it is read from
+        if self._written is written:
+            self._written = None
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def eof_received(self) -> bool:
+        """Note that it sends no more. It may still read, so it is not hung up on."""
+        self._end()
+        return self.transport.get_extra_info("sslcontext") is None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that it is gone."""
+        self._end()
+        if not self.lost.done():
+            self.lost.set_result(None)
+        self.resume_writing()
+
+    def _end(self) -> None:
+        if not self.answered.done():
+            self.answered.set_result(False)
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def pause_writing(self) -> None:
+        """Note that it does not take what it is sent."""
+        self._drained = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        """Note that it takes bytes again."""
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None
+
+    async def send(self, data: bytes) -> None:
+        """Write, and wait while too much of what was written is still here."""
+        if not self.transport.is_closing():
+            self.transport.write(data)
+        if self._drained is not None:
+            await self._drained
+
+    async def flushed(self) -> None:
+        """Wait until the browser's side has taken all that came."""
+        while (written := self._written) is not None:
+            await asyncio.wait([written])
+
+
+async def reach(entry: Entry) -> Behind:
+    """Connect to the server of an entry.
+
+    Raises:
+        OSError, TimeoutError: nobody listens there, or it does not answer.
+    """
+    loop = asyncio.get_running_loop()
+    context = None
+    if entry.is_secure:
+        # A server of ours on this machine, whose certificate may be for any name.
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    name = "localhost" if context is not None else None
+    async with asyncio.timeout(CONNECT_S):
+        if isinstance(entry.address, str):
+            _, behind = await loop.create_unix_connection(
+                Behind, entry.address, ssl=context, server_hostname=name
+            )
+        else:
+            _, behind = await loop.create_connection(
+                Behind, *entry.address, ssl=context, server_hostname=name
+            )
+    return behind
+
+
+async def carry(stream: IOStream, behind: Behind, head: bytes) -> None:
+    """Send the head, then move bytes both ways until both sides have ended; closes both.
+
+    What the browser sends before the answer waits, and goes on only after a 101: a plain answer
+    ends the connection, so that no second request can hide behind the first.
+
+    Args:
+        stream: the browser's side, detached from HTTP.
+        behind: the other side, connected and not spoken to.
+        head: what `head.rewrite` made of the request's.
+    """
+    loop = asyncio.get_running_loop()
+    gone: asyncio.Future[None] = loop.create_future()
+    stream.set_close_callback(lambda: None if gone.done() else gone.set_result(None))
+    upward: asyncio.Task[None] | None = None
+    try:
+        with contextlib.suppress(OSError, StreamClosedError):
+            stream.set_nodelay(True)
+        behind.begin(stream, head)
+        await _first(gone, behind.answered)
+        if behind.answered.done():
+            upward = loop.create_task(_upward(stream, behind, forward=behind.answered.result()))
+            await _first(upward, behind.ended)
+        if not stream.closed():
+            await _leave_browser(stream, behind, gone)
+        if upward is not None and stream.closed():  # the last of what it sent
+            await _first(upward, behind.lost, within_s=LINGER_S)
+        behind.transport.close()
+        await _first(behind.lost, within_s=LINGER_S)
+    finally:
+        if upward is not None:
+            upward.cancel()
+        behind.transport.abort()
+        stream.set_close_callback(None)
+        stream.close()
+
+
+async def _upward(stream: IOStream, behind: Behind, *, forward: bool) -> None:
+    """Move what the browser sends (or drop it, to see it end) until it ends."""
+    with contextlib.suppress(StreamClosedError):
+        while True:
+            data = await stream.read_bytes(CHUNK_BYTES, partial=True)
+            if forward:
+                await behind.send(data)
+
+
+async def _leave_browser(stream: IOStream, behind: Behind, gone: asyncio.Future[None]) -> None:
+    """End the browser's side as the server's has ended: say so, and hear it to its end."""
+    flushed = asyncio.ensure_future(behind.flushed())
+    try:
+        await _first(gone, flushed, within_s=LINGER_S)
+    finally:
+        flushed.cancel()
+    if stream.closed() or isinstance(stream, SSLIOStream):
+        return  # TLS has no half: closing is all there is
+    with contextlib.suppress(OSError):
+        stream.socket.shutdown(socket.SHUT_WR)
+        # Closing with bytes unread would reset the connection, and with it what is under way.
+        await _first(gone, within_s=LINGER_S)
+
+
+async def _first(*waiting: asyncio.Future[Any], within_s: float | None = None) -> None:
+    await asyncio.wait(waiting, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,186 @@
+"""What stands in Jupyter's server: who may come through, and to which server.
+
+Its rule: Jupyter decides who is let in, by its own login, its own check of the Origin and its own
+authorizer; this only asks it, and refuses what Jupyter would have no opinion on. A page's requests
+are refused as API requests are; a person who opens a link is sent to the login.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TypeVar
+
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.utils import url_path_join
+from tornado import web
+
+from . import carry, entries
+from . import head as heads
+
+__all__ = ["ProbeHandler", "TunnelHandler", "routes"]
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+# Who may not run code may not talk to code that runs either.
+_AUTHORIZED: Callable[[_Method], _Method] = authorized("execute", "wslab")
+_GONE = (
+    "There is no such server: it was stopped, or the kernel that ran it. Run its cell again; its "
+    "URL is server.browser_url.\n"
+)
+
+
+def routes(base_url: str) -> list[tuple[str, type[web.RequestHandler]]]:
+    """Return the handlers for `<base_url>wslab/...`, as tornado takes them."""
+    base = url_path_join(re.escape(base_url), "wslab")
+    return [
+        (rf"{base}/?", ProbeHandler),
+        (rf"{base}/({entries.ID})/.*", TunnelHandler),
+        (rf"{base}/.*", NowhereHandler),
+    ]
+
+
+class _Handler(JupyterHandler):
+    auth_resource = "wslab"
+
+    def get_login_url(self) -> str:
+        """Give a person who opens a link the login page; everybody else is refused."""
+        if not self._is_navigation():
+            raise web.HTTPError(403)
+        return super().get_login_url()
+
+    def _is_navigation(self) -> bool:
+        """Tell whether a person opens this in a window, as opposed to a script or a client."""
+        headers = self.request.headers
+        if heads.is_handshake(headers.get_all()):
+            return False
+        mode = headers.get("Sec-Fetch-Mode")
+        if mode is not None:
+            return mode == "navigate" and headers.get("Sec-Fetch-Dest") == "document"
+        return "text/html" in headers.get("Accept", "")
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Log what is our own mistake, and nothing of the request: a token may be in its URL."""
+        if typ is not None and not isinstance(value, web.HTTPError):
+            self.log.error("wslab.tunnel: uncaught exception", exc_info=(typ, value, tb))  # type: ignore[arg-type]
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer in one line: whoever asks here is mostly no person."""
+        error = (kwargs.get("exc_info") or (None, None, None))[1]
+        text = f"{status_code} {self._reason}\n"
+        if isinstance(error, web.HTTPError) and error.log_message and not error.args:
+            text = error.log_message
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        _ = self.finish(text)
+
+
+class ProbeHandler(_Handler):
+    """Says that the tunnel is here, to a page that looks for a way."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Answer with the version, as JSON."""
+        if not self.check_origin():
+            raise web.HTTPError(403)
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Cache-Control", "no-store")
+        await self.finish(json.dumps({"wslab": _version()}))
+
+
+class NowhereHandler(_Handler):
+    """Answers for every other address below ours, so that nothing else guesses at them."""
+
+    @web.authenticated
+    def get(self) -> None:
+        """Say that nothing is here."""
+        raise web.HTTPError(404, _GONE)
+
+
+@web.stream_request_body
+class TunnelHandler(_Handler):
+    """Carries one connection to one server of ours."""
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        """Refuse what could hide a second request before any of its body is read."""
+        length = self.request.headers.get("Content-Length", "0")
+        if "Transfer-Encoding" in self.request.headers or length != "0":
+            raise web.HTTPError(400, "A request through the tunnel has no body.\n")
+        await super().prepare()
+
+    def data_received(self, chunk: bytes) -> None:
+        """Drop what should not be there."""
+
+    @web.authenticated
+    @_AUTHORIZED
+    async def get(self, entry_id: str) -> None:
+        """Find the server, connect to it, and become a pipe."""
+        request = self.request
+        headers = list(request.headers.get_all())
+        self._check_site()
+        assert request.uri is not None
+        prefix = request.uri.partition("?")[0].partition(f"/wslab/{entry_id}")
+        if "?" in "".join(prefix[:2]) or prefix[1] == "":
+            raise web.HTTPError(404, _GONE)
+        if self._is_navigation() and self.token_authenticated:
+            clean = heads.without_tokens(request.uri)
+            if clean != request.uri:
+                # With the login's cookie: the page's own requests know no token.
+                self.redirect(clean)
+                return
+        try:
+            entry = entries.find(entry_id)
+            sent = heads.rewrite(
+                request.method or "",
+                request.uri,
+                headers,
+                prefix="".join(prefix[:2]),
+                secret=entry.secret,
+            )
+            behind = await carry.reach(entry)
+        except entries.NoEntry as exc:
+            self.log.debug("wslab.tunnel: %s: %s", entry_id, exc)
+            raise web.HTTPError(404, _GONE) from None
+        except heads.BadHead as exc:
+            raise web.HTTPError(exc.status, f"{exc.why}\n") from None
+        except OSError as exc:
+            self.log.debug("wslab.tunnel: %s: %s", entry_id, exc)
+            raise web.HTTPError(502, "The server does not accept connections.\n") from None
+        try:
+            stream = self.detach()
+        except BaseException:
+            behind.transport.abort()
+            raise
+        await carry.carry(stream, behind, sent)
+
+    head = get
+
+    def _check_site(self) -> None:
+        """Refuse other sites' pages, which come with the user's cookie.
+
+        A handshake and every request with an Origin by Jupyter's own rule. A browser sends a plain
+        GET without one, and then tells where it comes from (Fetch Metadata) or names the page.
+        """
+        headers = self.request.headers
+        allowed = self.check_origin()
+        is_plain = not heads.is_handshake(headers.get_all()) and "Origin" not in headers
+        if allowed and is_plain and not self.token_authenticated and not self._is_navigation():
+            site = headers.get("Sec-Fetch-Site")
+            allowed = site in ("same-origin", "none") if site else self.check_referer()
+        if not allowed:
+            raise web.HTTPError(403, "Jupyter does not let pages of that origin in.\n")
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("wslab")
+    except PackageNotFoundError:  # a checkout on the path
+        return "0"
