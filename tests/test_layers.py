@@ -18,8 +18,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "wslab"
 
 # A name stands for the module and, if it is a package, all that is in it.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("boxes", "cells", "errors", "handlers", "page", "place", "stalls", "why", "wire"),
-    ("hub", "portal", "recording", "tunnel"),
+    ("boxes", "cells", "errors", "handlers", "page", "place", "reconnect", "stalls", "why", "wire"),
+    ("emitter", "hub", "portal", "recording", "rejoin", "tunnel"),
     ("client", "raw", "server"),
     ("__init__", "cli", "display", "doctor", "examples", "learn", "widgets"),
 )

@@ -14,17 +14,18 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from websockets.asyncio.connection import broadcast
 from websockets.protocol import State
 
 from .errors import PortalClosed
 
-__all__ = ["Feed", "Inbox", "Message", "Outbox"]
+__all__ = ["Feed", "Inbox", "Message", "Outbox", "check_fragments", "check_iterable", "result_of"]
 
 Message = str | bytes
+T = TypeVar("T")
 
 MAX_WAITING_BYTES = 16 * 2**20  # of messages that came and that nobody has taken
 MAX_UNSENT_BYTES = 64 * 2**10  # as much may be handed over without waiting for the loop
@@ -153,6 +154,14 @@ class Inbox:
             if is_taken:
                 return message
 
+    def sift(self, func: Callable[[list[Message]], list[Message]]) -> None:
+        """Let ``func`` choose which of the messages that are here stay; on the loop."""
+        with self._lock:
+            self._messages = collections.deque(func(list(self._messages)))
+            self._size_bytes = sum(map(len, self._messages))
+        if not self._is_over_half():
+            self.wake()
+
     def __len__(self) -> int:
         return len(self._messages)
 
@@ -162,6 +171,7 @@ class _Unsent(NamedTuple):
     is_text: bool | None  # of bytes that are a str, encoded already; None: see message itself
     size_bytes: int
     gone: concurrent.futures.Future[None] | None  # there where the caller waits
+    following: tuple[bytes, ...]  # messages that must go out right behind it
 
 
 class Outbox:
@@ -183,8 +193,20 @@ class Outbox:
         self._is_plain: bool = websocket.sends_plainly
         self.unsent = 0  # handed over, but the connection closed before their turn
 
-    def put(self, message: Any) -> concurrent.futures.Future[None] | None:
+    @property
+    def is_open(self) -> bool:
+        """Whether what is handed over has a chance to go out."""
+        websocket = self._websocket
+        return websocket.state is State.OPEN and not websocket.transport.is_closing()
+
+    def put(
+        self, message: Any, following: tuple[bytes, ...] = ()
+    ) -> concurrent.futures.Future[None] | None:
         """Hand a message over; a future where one has to wait until it has gone out.
+
+        Args:
+            message: whatever websockets can send.
+            following: binary messages with nothing between them and this one.
 
         Raises:
             UnicodeEncodeError: a str that UTF-8 cannot carry (a lone surrogate).
@@ -197,10 +219,12 @@ class Outbox:
             message = bytes(message)  # the caller may change it before its turn
         is_whole = isinstance(message, bytes) and self._is_plain
         size_bytes = len(message) + UNSENT_OVERHEAD_BYTES if is_whole else 0
+        if following:
+            size_bytes += sum(map(len, following))
         with self._lock:
             is_over = self._waiting_bytes + size_bytes > MAX_UNSENT_BYTES
             gone = None if is_whole and not is_over else concurrent.futures.Future[None]()
-            self._waiting.append(_Unsent(message, is_text, size_bytes, gone))
+            self._waiting.append(_Unsent(message, is_text, size_bytes, gone, following))
             self._waiting_bytes += size_bytes
             if not self._is_scheduled:
                 try:
@@ -221,7 +245,7 @@ class Outbox:
             return  # it empties the box in order
         websocket = self._websocket
         while self._waiting:
-            message, is_text, _, gone = self._waiting[0]
+            message, is_text, _, gone, following = self._waiting[0]
             if (
                 gone is not None
                 or websocket.send_in_progress is not None
@@ -235,19 +259,23 @@ class Outbox:
                 continue
             try:  # one receiver: a send() that needs no task
                 broadcast((websocket,), message, text=is_text, raise_exceptions=True)
+                for message in following:
+                    broadcast((websocket,), message, raise_exceptions=True)
             except ExceptionGroup:
                 self.unsent += 1
 
     async def _send_waiting(self) -> None:
         try:
             while self._waiting:
-                message, is_text, _, gone = self._waiting[0]
+                message, is_text, _, gone, following = self._waiting[0]
                 try:
                     if gone is None or gone.set_running_or_notify_cancel():
                         if is_text is None:
                             await self._websocket.send(message)
                         else:
                             await self._websocket.send(message, text=is_text)
+                        for message in following:
+                            await self._websocket.send(message)
                 except BaseException as exc:
                     if gone is None:
                         self.unsent += 1
@@ -296,6 +324,36 @@ def _kind(fragment: Any) -> type | tuple[type, ...]:
         f"{EXPECTED_FRAGMENTS}, got {type(fragment).__name__}; a WebSocket carries no objects: "
         "json.dumps(...) makes a str of one"
     )
+
+
+def check_iterable(message: Any) -> None:
+    """Refuse what is no message and cannot be the fragments of one.
+
+    Raises:
+        TypeError: what was expected and what came.
+    """
+    if isinstance(message, list | tuple):
+        check_fragments(message)
+    elif isinstance(message, Mapping) or not isinstance(message, Iterable | AsyncIterable):
+        raise TypeError(
+            f"expected str (a text frame) or bytes (a binary frame), got "
+            f"{type(message).__name__}; a WebSocket carries no objects: "
+            "json.dumps(...) makes a str of one"
+        )
+
+
+def result_of(future: concurrent.futures.Future[T], timeout: float | None) -> T:
+    """Return ``future.result(timeout)``, in slices: an interrupt gets through at any moment."""
+    deadline_s = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left_s = WAIT_SLICE_S if deadline_s is None else deadline_s - time.monotonic()
+        try:
+            return future.result(min(max(left_s, 0.0), WAIT_SLICE_S))
+        except TimeoutError:
+            if future.done():
+                return future.result()
+            if deadline_s is not None and time.monotonic() >= deadline_s:
+                raise
 
 
 class _GivenUp(Exception):

@@ -15,9 +15,10 @@ import functools
 import itertools
 import logging
 import queue
+import secrets
 import threading
 import time
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
 from websockets.asyncio import client as ws_client
@@ -26,9 +27,12 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
 from . import cells, portal, why
-from .boxes import Feed, Inbox, Message, Outbox, check_fragments
+from .boxes import Feed, Inbox, Message, Outbox, check_iterable
+from .emitter import Emitter
 from .errors import BadURL, LoopBlocked, PortalClosed, WrongThread
+from .reconnect import Attempt, Reconnect, session_in, with_query
 from .recording import Wire, new_tape, recorded
+from .rejoin import Rejoin
 from .wire.closecodes import close_code_meaning, may_be_sent
 from .wire.tape import Tape
 
@@ -59,11 +63,12 @@ class Addressed(Protocol):
         ...
 
 
-class Client:
+class Client(Emitter):
     """One connection; made by :func:`connect`. Works from any thread but the lab's loop's own.
 
     Iterating gives the messages as they come and ends when the connection closes normally. Use it
-    as a context manager to close it at the end of a ``with`` block.
+    as a context manager to close it at the end of a ``with`` block. With ``reconnect`` it is one
+    connection after another, and the end is the end of the last.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class Client:
         runner: portal.Portal,
         target: Any = None,
         tape: Tape | None = None,
+        reconnect: Reconnect | None = None,
     ) -> None:
         self.url = url
         self.name = name
@@ -85,10 +91,19 @@ class Client:
         self._websocket: Any = None
         self._tried: Any = None  # the connection in its handshake
         self._wire: Wire | None = None
+        self._kwargs: dict[str, Any] = {}
         self._inbox: Inbox | None = None
         self._outbox: Outbox | None = None
+        self._rejoin: Rejoin | None = None
+        self._may_have_session = reconnect is not None and reconnect.session
+        if reconnect is not None:
+            self._rejoin = Rejoin(reconnect, self._come_back, self._why_not_opened)
         self._received: collections.deque[Message] = collections.deque()
         self._received_bytes = 0
+        self._first: Message | None = None  # where ``received`` no longer has it
+        self._counted = (0, 0, 0, 0)  # on connections before this one
+        self._broken: ConnectionClosed | None = None  # how the last connection ended
+        self._opened_s = 0.0
         self._pump_task: asyncio.Task[None] | None = None
         self._on_long_way = 0  # messages that websockets puts together and the pump takes
         self._closing: concurrent.futures.Future[None] | None = None
@@ -112,17 +127,38 @@ class Client:
     @property
     def state(self) -> State:
         """CONNECTING, OPEN, CLOSING or CLOSED (RFC 6455 §4.1, §7.1)."""
-        return self._websocket.state if self._websocket is not None else State.CONNECTING
+        state: State = State.CONNECTING if self._websocket is None else self._websocket.state
+        if state is State.CLOSED and self._rejoin is not None and not self._gone.is_set():
+            return State.CONNECTING if self._closing is None else State.CLOSING
+        return state
 
     @property
     def close_code(self) -> int | None:
         """The close code, None while the connection is open; 1006 where it broke off."""
-        return self._websocket.close_code if self._websocket is not None else None
+        return self._websocket.close_code if self.state is State.CLOSED else None
 
     @property
     def close_reason(self) -> str | None:
         """The reason that came with the close code, None while the connection is open."""
-        return self._websocket.close_reason if self._websocket is not None else None
+        return self._websocket.close_reason if self.state is State.CLOSED else None
+
+    @property
+    def reconnects(self) -> tuple[Attempt, ...]:
+        """The latest 100 attempts to come back: ``at`` (epoch seconds), ``delay_s``, ``outcome``.
+
+        The outcome is ``"open"``, or says what went wrong. Empty without ``reconnect``.
+        """
+        return tuple(self._rejoin.attempts) if self._rejoin is not None else ()
+
+    @property
+    def status(self) -> str:
+        """Its state in words, such as "OPEN" or "reconnecting, attempt 3, next in 1.2 s"."""
+        state = self.state
+        if state is State.CONNECTING and self._rejoin is not None and self._websocket is not None:
+            return self._rejoin.status
+        if state is State.CLOSED and self.close_code is not None:
+            return f"CLOSED with {self.close_code}"
+        return state.name
 
     @property
     def subprotocol(self) -> str | None:
@@ -149,7 +185,11 @@ class Client:
         wire = self._wire
         if wire is None:
             return (0, 0, 0, 0)
-        return (wire.received, wire.sent, wire.received_bytes, wire.sent_bytes)
+        now = (wire.received, wire.sent, wire.received_bytes, wire.sent_bytes)
+        if self._rejoin is None:
+            return now
+        received, sent, received_bytes, sent_bytes = map(sum, zip(now, self._counted, strict=True))
+        return (received, sent, received_bytes, sent_bytes)
 
     @property
     def replaced(self) -> bool:
@@ -178,8 +218,23 @@ class Client:
             base, self._made, self._lost, side="client", tape=self.tape
         )
         kwargs.setdefault("logger", logger)
+        self._kwargs = kwargs
+        if self._rejoin is not None:
+            from .hub.talk import Talk
+
+            session = None
+            if self._may_have_session:
+                session = session_in(self.url) or secrets.token_urlsafe(24)
+            self._talk = Talk(loop, session)
+        await self._connect()
+        self._portal.watch(loop)
+        self._pump_task = loop.create_task(self._run())
+
+    async def _connect(self) -> None:
+        """Open a connection, the first or another one, and take it for the client's own."""
+        url = self.url if self._talk is None else with_query(self.url, self._talk.peer.query())
         try:
-            self._websocket = await ws_client.connect(self.url, **kwargs)
+            self._websocket = await ws_client.connect(url, **self._kwargs)
         except AssertionError:
             # What a server that speaks first (SSH, SMTP) does to websockets; it knows the reason.
             failure = self._tried and self._tried.protocol.handshake_exc
@@ -188,11 +243,30 @@ class Client:
             raise failure from failure.__cause__
         finally:
             self._tried = None
+        self._opened_s = time.monotonic()
         if self._websocket.state is State.CLOSED:  # already, before this end was ready
             self._lost(self._websocket)
-        self._outbox = Outbox(self._websocket, loop)
-        self._portal.watch(loop)
-        self._pump_task = loop.create_task(self._pump())
+        self._outbox = Outbox(self._websocket, self._portal.loop)
+        if self._talk is not None:
+            self._talk.opened(self._outbox)
+
+    async def _come_back(self) -> None:
+        inbox = self._inbox
+        assert inbox is not None
+        self._on_long_way = 0
+        self._ended_s = None
+        inbox.open = True
+        try:
+            await self._connect()
+        except BaseException:
+            for message in self._talk.lost():  # of a connection that never opened
+                inbox.put(message)
+            raise
+        assert self._rejoin is not None
+        self._rejoin.may_send.set()
+
+    def _why_not_opened(self, exc: Exception) -> str:
+        return str(why.not_opened(exc, self.url, self._target) or exc) or type(exc).__name__
 
     def _came(self, frame: Frame) -> bool:
         """Take a message on the short way, past websockets' queue and the pump; on the loop.
@@ -206,18 +280,28 @@ class Client:
         if self._on_long_way or not frame.fin or inbox.is_at_limit or not inbox.open:
             self._on_long_way += 1
             return False
+        talk = self._talk
+        if talk is not None and talk.is_at_limit:
+            self._on_long_way += 1
+            return False
         try:
             message = str(frame.data, "utf-8") if frame.opcode == Opcode.TEXT else bytes(frame.data)
         except UnicodeDecodeError:
             self._on_long_way += 1
             return False  # websockets closes with 1007
         self._keep(message)
-        inbox.put(message)
+        if talk is None:
+            inbox.put(message)
+        else:
+            for own in talk.take(message):
+                inbox.put(own)
         return True
 
     def _made(self, websocket: Any, transport: Any) -> None:
         # A redirect makes several of them, one after the other; the last one counts.
         self._tried = websocket
+        if self._rejoin is not None:
+            self._counted = self.counts
         self._wire = wire = websocket.wire
         if hasattr(websocket, "_came"):  # else it leads back here, and nobody would ask it
             websocket._came = self._came
@@ -234,26 +318,37 @@ class Client:
         self._untaken = len(self._inbox) if self._inbox.is_full else 0
         self._inbox.open = False  # nothing more comes from the network: take in what is here
         self._inbox.wake()
+        if self._talk is not None:
+            self._talk.wake()
+        if self._rejoin is not None:
+            self._talk.muted()
 
     def _discard(self) -> None:
         # The handshake failed: leave nothing of this end behind.
+        self._kwargs = {}
+        if self._rejoin is not None:
+            self._rejoin.forget()
         if self._websocket is not None and self._closing is None:
             self.begin_close()
 
-    async def _pump(self) -> None:
-        inbox, websocket = self._inbox, self._websocket
+    async def _run(self) -> None:
+        """Take in what comes, over one connection after another, until the last has ended."""
+        inbox = self._inbox
         assert inbox is not None
         try:
             while True:
-                message = await websocket.recv()
-                self._on_long_way -= 1
-                self._keep(message)
-                if self._is_closing_down and self.waiting >= 2 * inbox.limit:
-                    self.discarded += 1  # read on to the close frame, but keep no more
-                elif not inbox.put(message):
-                    await inbox.room()
-        except ConnectionClosed as exc:
-            self._end = exc.with_traceback(None)  # whose frames hold this very client
+                self._broken = end = await self._pump(self._websocket, inbox)
+                if self._talk is not None:
+                    for message in self._talk.lost():
+                        inbox.put(message)
+                if self._rejoin is None or not await self._rejoin.again(
+                    end, (self._ended_s or 0.0) - self._opened_s
+                ):
+                    if self._rejoin is not None and self._rejoin.gave_up:
+                        # Not the normal end that 1001 would be: whoever iterates shall know.
+                        end = ConnectionClosedError(end.rcvd, end.sent, end.rcvd_then_sent)
+                    self._end = end
+                    break
         except BaseException as exc:  # never leave a reader waiting
             self._end = ConnectionClosedError(None, None)
             self._end.__cause__ = exc
@@ -265,6 +360,29 @@ class Client:
             cells.forget(self)
             self._gone.set()
             inbox.end()
+            self._kwargs = {}  # they lead back here
+            if self._rejoin is not None:
+                self._rejoin.may_send.set()
+                self._rejoin.forget()
+            if self._talk is not None:
+                self._talk.end()
+
+    async def _pump(self, websocket: Any, inbox: Inbox) -> ConnectionClosed:
+        try:
+            while True:
+                message = await websocket.recv()
+                self._on_long_way -= 1
+                self._keep(message)
+                talk = self._talk
+                for own in (message,) if talk is None else talk.take(message):
+                    if self._is_closing_down and self.waiting >= 2 * inbox.limit:
+                        self.discarded += 1  # read on to the close frame, but keep no more
+                    elif not inbox.put(own):
+                        await inbox.room()
+                if talk is not None and talk.is_at_limit and inbox.open:
+                    await talk.room()
+        except ConnectionClosed as exc:
+            return exc.with_traceback(None)  # whose frames hold this very client
 
     def _keep(self, message: Message) -> None:
         with self._lock:
@@ -273,7 +391,10 @@ class Client:
             while len(self._received) > 1 and (
                 len(self._received) > KEEP_RECEIVED or self._received_bytes > KEEP_RECEIVED_BYTES
             ):
-                self._received_bytes -= len(self._received.popleft())
+                oldest = self._received.popleft()
+                self._received_bytes -= len(oldest)
+                if not self.received_dropped:
+                    self._first = oldest
                 self.received_dropped += 1
 
     # Talking.
@@ -298,10 +419,10 @@ class Client:
         """
         is_whole = isinstance(message, str | bytes | bytearray | memoryview)
         if not is_whole:
-            _check_iterable(message)
+            check_iterable(message)
         self._refuse_own_thread("send()")
         if self.state is not State.OPEN:
-            self._raise_closed()
+            self._wait_open("the message was not sent", timeout)
         assert self._outbox is not None
         feed = None
         if not is_whole and not isinstance(message, list | tuple | AsyncIterable):
@@ -311,9 +432,18 @@ class Client:
         gone = self._outbox.put(message if feed is None else feed)
         if gone is None:
             return
+        self._wait_gone(gone, timeout, None if feed is None else (feed, message))
+
+    def _wait_gone(
+        self,
+        gone: concurrent.futures.Future[None],
+        timeout: float | None,
+        fed: tuple[Feed, Any] | None = None,
+    ) -> None:
+        """Wait until a message has gone out, and take it back where that takes too long."""
         try:
-            if feed is not None:
-                feed.run(message, gone, timeout)
+            if fed is not None:
+                fed[0].run(fed[1], gone, timeout)
             else:
                 gone.result(timeout)
         except ConnectionClosed as exc:
@@ -331,13 +461,29 @@ class Client:
                     "It has been taken back"
                     if is_back
                     else "It is on its way and arrives when the other side reads on"
-                    if feed is None
+                    if fed is None
                     else "Part of it is on its way, which ends the connection (RFC 6455 §5.4)"
                 )
             ) from None
         except BaseException:
             gone.cancel()
             raise
+
+    def _wait_open(self, what: str, timeout: float | None) -> None:
+        """Wait until there is a connection again; raise where there will be none."""
+        rejoin = self._rejoin
+        deadline_s = None if timeout is None else time.monotonic() + timeout
+        while rejoin is not None and self._closing is None:
+            rejoin.may_send.clear()  # before looking, so that no news is missed
+            if self.state is State.OPEN:
+                return
+            if self._gone.is_set():
+                break
+            left_s = 0.2 if deadline_s is None else deadline_s - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError(f"{what} within {timeout:g} s: {self.name!r} is {self.status}")
+            rejoin.may_send.wait(min(left_s, 0.2))  # a slice: an interrupt may come just before it
+        self._raise_closed()
 
     def recv(self, timeout: float | None = None) -> Message:
         """Take the oldest message that has come, or wait for one.
@@ -361,7 +507,7 @@ class Client:
         except queue.Empty:
             raise TimeoutError(
                 f"{self.name!r} got no message within {timeout:g} s; the connection is "
-                f"{self.state.name}{self._held()}"
+                f"{self.status}{self._held()}"
             ) from None
         if message is None:
             self._raise_closed()
@@ -382,6 +528,8 @@ class Client:
             ConnectionClosed: the connection is closed.
         """
         self._refuse_to_wait_for_itself("ping()", has_bound=True)
+        if self._rejoin is not None and self.state is not State.OPEN:
+            self._wait_open("no ping was sent", timeout)
 
         async def round_trip() -> float:
             # By our own clock: uvloop's counts whole milliseconds.
@@ -397,6 +545,77 @@ class Client:
             raise TimeoutError(f"no pong came within {timeout:g} s{self._held()}") from None
         except ConnectionClosed as exc:
             raise self._explained(exc) from exc.__cause__
+
+    # Events; what they mean to a learner is written in `emitter`.
+
+    def _talking(self, what: str) -> Any:
+        # A server on the kernel's loop could not answer while this very cell waits for it.
+        self._refuse_to_wait_for_itself(what, has_bound=what != "call()")
+        has_ended = self._gone.is_set() or self._closing is not None
+        if has_ended or (self._rejoin is None and self.state is not State.OPEN):
+            self._raise_closed()
+        return self._new_talk() if self._talk is None else self._talk
+
+    def _new_talk(self) -> Any:
+        from .hub.talk import Talk
+
+        with self._lock:
+            if self._talk is None:
+                talk = Talk(self._portal.loop)
+                assert self._outbox is not None
+                talk.opened(self._outbox)
+                self._talk = talk
+        if self._gone.is_set():
+            self._talk.end()
+        return self._talk
+
+    def _claim(self, event: str, func: Callable[[Any], Any] | None) -> None:
+        talk = self._new_talk() if self._talk is None else self._talk
+        if func is None:
+            talk.check(event)
+            return
+        talk.on(event, func)
+
+        def claim() -> None:
+            assert self._inbox is not None
+            self._inbox.sift(functools.partial(talk.claim, event))
+
+        if threading.get_ident() == self._portal.thread_id:
+            claim()
+        else:
+            self._portal.call(claim, timeout=5.0)
+
+    def _welcome(self) -> Mapping[str, Any]:
+        with self._lock:
+            first = self._received[0] if self._received else None
+            if self.received_dropped:
+                first = self._first
+        if not isinstance(first, str) or '"welcome"' not in first[:100]:
+            return {}
+        from .hub.peer import Welcomed, events_of
+
+        [event] = events_of([first])
+        return event.data if isinstance(event, Welcomed) else {}
+
+    def _standing(self) -> str:
+        inbox = self._inbox
+        held = self._talk.held_back() if self._talk is not None else ""
+        if inbox is not None and (inbox.is_full or inbox.is_at_limit):
+            held += (
+                f"; {len(inbox):,} messages wait that no recv() took, and hold back what comes "
+                "after them"
+            )
+        return f"the connection is {self.status}{held}{self._held()}"
+
+    def _raise_lost(self, event: str, exc: BaseException) -> NoReturn:
+        if self._rejoin is None or self._broken is None or self._end is not None:
+            self._raise_closed()
+        lost = self._explained(self._broken)
+        lost.add_note(
+            f"{event!r} had been sent; whether it was handled nobody knows, since this server "
+            "keeps no session (a Hub does with history=...)"
+        )
+        raise lost from exc
 
     # Closing.
 
@@ -424,7 +643,7 @@ class Client:
                 f"expected a reason of at most 123 bytes, got {len(reason.encode())}: a close frame"
                 " holds 125, and the code takes two (RFC 6455 §5.5)"
             )
-        if not self._gone.is_set():
+        if not self._gone.is_set() or (self._talk and self._talk.is_busy):
             self._refuse_own_thread("close()")
         closing = self._begin(code, reason, timeout)
         try:
@@ -450,20 +669,29 @@ class Client:
         with self._lock:
             if self._closing is None:
                 try:
-                    if self._gone.is_set():
+                    if self._gone.is_set() and not (self._talk and self._talk.is_busy):
                         raise PortalClosed
-                    self._closing = self._portal.submit(self._close, code, reason, timeout)
+                    # A handler that closes its own client must not wait for itself.
+                    may_finish = self._talk is None or not self._talk.is_inside
+                    self._closing = self._portal.submit(
+                        self._close, code, reason, timeout, may_finish and code != 1001
+                    )
                 except PortalClosed:  # nothing is left to close
                     self._closing = concurrent.futures.Future()
                     self._closing.set_result(None)
             return self._closing
 
-    async def _close(self, code: int, reason: str, timeout: float) -> None:
-        assert self._inbox is not None
+    async def _close(self, code: int, reason: str, timeout: float, may_finish: bool) -> None:
         websocket = self._websocket
+        assert self._inbox is not None
         self._is_closing_down = websocket.state is State.OPEN
         self._inbox.open = False
         self._inbox.wake()
+        ends_s = time.monotonic() + timeout
+        if self._talk is not None:
+            self._talk.wake()
+        if self._rejoin is not None:
+            self._rejoin.stop()
         try:
             async with asyncio.timeout(timeout):
                 if self._outbox is not None:
@@ -483,22 +711,30 @@ class Client:
                 await self._outbox.empty()  # now it cannot go out any more, and is counted
         if self._pump_task is not None:
             await asyncio.wait([self._pump_task])
+        if self._talk is not None:
+            await self._talk.finish(max(ends_s - time.monotonic(), 0.0) if may_finish else 0.0)
 
     # Saying why.
 
     @property
     def why_closed(self) -> str:
         """In words: who closed the connection, what the code means, and what went before it."""
-        end = self._end
-        if end is None and self.state is State.CLOSED:
+        end, state, more = self._end, self.state, ""
+        if end is None and state is State.CLOSED:
             end = self._websocket.close_exc  # it closed an instant ago
+        if self._rejoin is not None:
+            if end is None and state is not State.OPEN and self._broken is not None:
+                end, more = self._broken, f" It is {self.status}."
+            else:
+                more = self._rejoin.why_ended + self._unconfirmed()
         if end is None:
-            return f"{self.name!r} is {self.state.name}, not closed"
+            return f"{self.name!r} is {state.name}, not closed"
+        wire = getattr(self._websocket, "wire", None)
         ended_s = self._ended_s or time.monotonic()
-        return why.closed(
+        told = why.closed(
             end,
             replaced=self._replaced,
-            last_pong_s=self._wire.last_pong_s if self._wire else None,
+            last_pong_s=wire.last_pong_s if wire is not None else None,
             ended_s=ended_s,
             stalls=[
                 stall
@@ -510,6 +746,13 @@ class Client:
             untaken=self._untaken,
             discarded=self.discarded,
         )
+        return told + more
+
+    def _unconfirmed(self) -> str:
+        kept, end = self._talk.peer.kept, self._end
+        if not kept or end is None or (end.rcvd is not None and not end.rcvd_then_sent):
+            return ""  # it answered our close frame, and has read all that was before it
+        return f" {kept:,} of its events may not have arrived: the hub did not say that they came."
 
     def _stalls(self) -> list[Stall]:
         runners = {id(self._portal): self._portal, **_runner_of(self._target)}
@@ -567,13 +810,11 @@ class Client:
 
     def __repr__(self) -> str:
         received, sent, *_ = self.counts
-        state = self.state.name
-        if self.state is State.CLOSED and self.close_code is not None:
-            state = f"CLOSED with {self.close_code}"
+        errors = f", {self.errors_seen} errors" if self.errors_seen else ""
         waiting = f", {self.waiting} waiting" if self.waiting else ""
         return (
-            f"<Client {self.name!r} to {why.shown(self.url)}, {state}, {sent} sent, "
-            f"{received} received{waiting}>"
+            f"<Client {self.name!r} to {why.shown(self.url)}, {self.status}, {sent} sent, "
+            f"{received} received{waiting}{errors}>"
         )
 
 
@@ -585,6 +826,7 @@ def connect(
     keep: bool = False,
     record: bool | int = True,
     compression: str | None = None,
+    reconnect: bool | Reconnect = False,
     **kwargs: Any,
 ) -> Client:
     """Connect to a server; the connection is open when the call returns.
@@ -602,8 +844,23 @@ def connect(
             in bytes. False keeps no byte; messages are still counted.
         compression: off by default, unlike in websockets, so that what you see on the wire is what
             was sent; ``"deflate"`` offers it (RFC 7692).
+        reconnect: come back when the connection breaks off: True, or a :class:`Reconnect` with
+            delays of your own. See below.
         kwargs: ``subprotocols``, ``additional_headers``, ``origin``, ``ssl``, ``ping_interval``,
             ``open_timeout`` (10 s) and all others of ``websockets.connect``.
+
+    With ``reconnect`` the same Client survives its connection. Where that ends without anybody's
+    having meant it (TCP breaks off, the server restarts or is too busy: 1001, 1006, 1011 to 1014),
+    it tries again until it is open, with growing delays and full jitter; ``client.state`` is
+    CONNECTING meanwhile, and ``client.reconnects`` lists the attempts. recv() and iteration wait
+    across it, send() waits until it is open again, emit() keeps events until then. Final are
+    close(), every other close code, a refusal such as 403 or 404, and a re-run of its cell. The
+    first connection is tried once, as ever.
+
+    From a Hub with a history every event then comes once, in order, and to it: the client names
+    itself by ``?session=...`` in the URL, a secret that it makes up. ``client.gap`` says where that
+    could not be kept. Any other server knows nothing of this: what either side sent around the
+    moment of the break, or while there was no connection, is lost, and nobody is told.
 
     Raises:
         BadURL: not a WebSocket URL.
@@ -613,6 +870,9 @@ def connect(
         ConnectFailed: the host is unknown, TLS failed, or another reason; the message says.
         WrongThread: called on the lab's loop, or from a cell to a server on the kernel's loop.
     """
+    policy = Reconnect.from_argument(reconnect)
+    if policy is not None and kwargs.get("sock") is not None:
+        raise ValueError("expected no sock= with reconnect: a socket can be connected only once")
     if max_waiting < 1:
         raise ValueError(f"expected max_waiting of at least 1 message, got {max_waiting}")
     if isinstance(target, str):
@@ -636,7 +896,7 @@ def connect(
     runner = portal.lab()
     name = name or f"client {next(_numbers)}"
     tape = new_tape(record, name=name)
-    client = Client(url, name=name, runner=runner, target=local, tape=tape)
+    client = Client(url, name=name, runner=runner, target=local, tape=tape, reconnect=policy)
     open_timeout = kwargs.get("open_timeout", OPEN_TIMEOUT_S)
     bound = None if open_timeout is None else open_timeout + 1.0
     try:
@@ -678,17 +938,6 @@ def _short_cut_kind(kind: Any) -> type:
     ShortCut.__name__, ShortCut.__qualname__ = kind.__name__, kind.__qualname__
     ShortCut.__module__ = kind.__module__
     return ShortCut
-
-
-def _check_iterable(message: Any) -> None:
-    if isinstance(message, list | tuple):
-        check_fragments(message)
-    elif isinstance(message, Mapping) or not isinstance(message, Iterable | AsyncIterable):
-        raise TypeError(
-            f"expected str (a text frame) or bytes (a binary frame), got "
-            f"{type(message).__name__}; a WebSocket carries no objects: "
-            "json.dumps(...) makes a str of one"
-        )
 
 
 def _server_at(host: str, port: int) -> Any:

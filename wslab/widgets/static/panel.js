@@ -367,7 +367,8 @@ function client(model, ui, hands) {
     address.draw(view.url);
     write(identity, `id ${view.id}${view.subprotocol ? `, subprotocol ${view.subprotocol}` : ""}`);
     const isOpen = view.state === "open";
-    for (const element of [ping, close]) element.hidden = !isOpen;
+    ping.hidden = !isOpen;
+    close.hidden = !isOpen && view.state !== "connecting";  // it ends the attempts to come back
     say.hidden = !isOpen;
     drawLog();
     came(amount(view.received));

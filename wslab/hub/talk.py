@@ -1,0 +1,540 @@
+"""A client's conversation with a hub: its handlers, the calls that wait, and what goes wrong.
+
+The shell around `peer`, for a plain program on threads whose connection lives on a loop. Its rule:
+a handler never runs where it could hold the loop or another client (plain ones run on a thread),
+one runs at a time, in the order in which the events came, and at most so many wait for it; then
+the hub is slowed down. It knows neither connections nor notebooks: it is told when one opens (an
+outbox to put packets into) and when it has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import concurrent.futures
+import contextlib
+import contextvars
+import inspect
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..errors import CallFailed, Refused
+from .codec import RESERVED, check_name, dumps, encode_answer, encode_error
+from .peer import (
+    Answered,
+    Came,
+    Dropped,
+    Encoded,
+    Event,
+    Failed,
+    Lost,
+    Message,
+    Peer,
+    Raw,
+    Welcomed,
+    events_of,
+)
+
+__all__ = ["ConnectionLost", "EventFailure", "Talk"]
+
+MAX_EVENTS = 1_000  # that wait for their handler; beyond it the hub is slowed down
+MAX_ERRORS = 100
+_OWN = (Welcomed, Dropped, Failed)  # events of the hub itself
+# Which conversation's handler the code at hand was called from: it must not wait for itself.
+_inside: contextvars.ContextVar[Any] = contextvars.ContextVar("wslab_handler_of", default=None)
+
+
+class ConnectionLost(Exception):
+    """Told to whoever waits for an answer when the connection has ended without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventFailure:
+    """What went wrong with an event: a handler raised, or the hub reported an error.
+
+    ``at`` is in seconds since the epoch; ``event`` the event that it is about, if one is known;
+    ``code`` a word such as ``failed`` or ``unknown-event``; ``exception`` and ``traceback`` (text)
+    are there where a handler of this client raised.
+    """
+
+    at: float
+    event: str | None
+    code: str
+    message: str
+    exception: BaseException | None = None
+    traceback: str = ""
+
+    def __str__(self) -> str:
+        about = f" about {self.event!r}" if self.event is not None else ""
+        if self.exception is not None:
+            return f"the handler of {self.event!r} raised {self.message}"
+        return f"the hub said{about}: {self.message} ({self.code})"
+
+
+class Outbox(Protocol):
+    """Where packets go while a connection is open."""
+
+    def put(
+        self, message: Any, following: tuple[bytes, ...] = ()
+    ) -> concurrent.futures.Future[None] | None:
+        """Hand over the frames of one packet; a future where one has to wait for its turn."""
+        ...
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what is put in has a chance to go out."""
+        ...
+
+
+@dataclass(slots=True)
+class _Handler:
+    func: Callable[[Any], Any]
+    context: contextvars.Context  # of the cell that registered it: what it prints lands there
+
+
+class Talk:
+    """One client's events, calls and errors, over all its connections.
+
+    Args:
+        loop: on which the connection lives.
+        session: the token of a client that comes back; None for one that does not.
+    """
+
+    Ended = ConnectionLost
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, session: str | None = None) -> None:
+        self.peer = Peer(session)
+        self.is_claiming = False  # events are for handlers, and not for recv()
+        self.gap: str | None = None
+        self.dropped = 0
+        self.unhandled = 0
+        self.errors: collections.deque[EventFailure] = collections.deque(maxlen=MAX_ERRORS)
+        self.errors_seen = 0
+        self._loop = loop
+        self._lock = threading.Lock()  # guards the peer, the outbox and the calls
+        self._room = threading.Condition(self._lock)
+        self._outbox: Outbox | None = None
+        self._calls: dict[int, concurrent.futures.Future[Any]] = {}
+        self._has_ended = False
+        self._handlers: dict[str, _Handler] = {}
+        self._events: collections.deque[Came] = collections.deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._running: tuple[str, float] | None = None  # which handler runs, since when
+        self._has_room: asyncio.Event | None = None  # there while somebody waits for room
+
+    # Handlers.
+
+    def check(self, event: str) -> None:
+        """Refuse what cannot be the name of an event that comes.
+
+        Raises:
+            TypeError, ValueError: what was expected, and what came.
+        """
+        check_name(event)
+        if event in ("connect", "disconnect", "message"):
+            hint = {
+                "message": "messages that are no events come with recv()",
+                "connect": "connect() returns when it is open",
+            }.get(event, "recv() ends with the connection, and client.why_closed says why")
+            raise ValueError(f"expected the name of an event, got {event!r}: {hint}")
+
+    def on(self, event: str, func: Callable[[Any], Any]) -> None:
+        """Let ``func`` handle an event, in place of the one before; from any thread.
+
+        Raises:
+            TypeError, ValueError: no name that an event can have, or nothing that can be called.
+        """
+        self.check(event)
+        if not callable(func):
+            raise TypeError(
+                f"expected a function of one argument, the event's data, got "
+                f"{type(func).__name__} {func!r:.60}"
+            )
+        self._handlers[event] = _Handler(func, contextvars.copy_context())
+
+    def off(self, event: str) -> bool:
+        """Take a handler out; whether there was one."""
+        return self._handlers.pop(event, None) is not None
+
+    def claim(self, event: str, waiting: Iterable[Message]) -> list[Message]:
+        """Take in the events of that name that wait for recv(); on the loop.
+
+        Returns:
+            The messages that go on waiting.
+        """
+        left: list[Message] = []
+        for came in events_of(waiting):
+            if isinstance(came, Came) and came.event == event:
+                self._hand(came)
+            elif isinstance(came, _OWN) and (not self.is_claiming or _name(came) == event):
+                self._hand_own(came)
+            elif isinstance(came, (Raw, Came, *_OWN)):
+                left += came.messages
+        self.is_claiming = True
+        return left
+
+    # Saying something; on any thread but the loop's.
+
+    def emit(
+        self, event: str, data: Any, timeout: float | None
+    ) -> concurrent.futures.Future[None] | None:
+        """Send an event; a future where one has to wait until it has gone out.
+
+        Raises:
+            TimeoutError: there was no room to keep it.
+            ConnectionLost: the client has ended.
+        """
+        encoded = self._encoded(event, data)
+        with self._handing_over(encoded, timeout):
+            self.peer.emit(event, encoded)
+            return self._send_out()
+
+    def call(
+        self, event: str, data: Any, timeout: float | None
+    ) -> tuple[int, concurrent.futures.Future[Any]]:
+        """Send an event that wants an answer; its number, and a future of the answer.
+
+        Raises:
+            TimeoutError: there was no room to keep it.
+            ConnectionLost: the client has ended.
+        """
+        encoded = self._encoded(event, data)
+        answer = concurrent.futures.Future[Any]()
+        with self._handing_over(encoded, timeout):
+            number = self.peer.call(event, encoded)
+            self._calls[number] = answer
+            self._send_out()
+        return number, answer
+
+    def withdraw(self, number: int) -> bool:
+        """Give up a call; whether it had not been sent yet."""
+        with self._lock:
+            self._calls.pop(number, None)
+            return self.peer.withdraw(number)
+
+    @contextlib.contextmanager
+    def _handing_over(self, encoded: Encoded | None, timeout: float | None) -> Iterator[None]:
+        with self._lock:
+            self._wait_for_room(encoded, timeout)
+            try:
+                yield
+            except KeyboardInterrupt:
+                # What it left half done is done on the loop.
+                with contextlib.suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._send_rest)
+                raise
+
+    def _send_rest(self) -> None:
+        with self._lock:
+            self._send_out()
+
+    def _encoded(self, event: str, data: Any) -> Encoded | None:
+        check_name(event)
+        if event in RESERVED:
+            raise ValueError(
+                f"expected an event's name of your own, got {event!r}: in a hub that means "
+                "something else"
+            )
+        return None if data is None else dumps(data)
+
+    def _wait_for_room(self, encoded: Encoded | None, timeout: float | None) -> None:
+        deadline_s = None if timeout is None else time.monotonic() + timeout
+        while not self._has_ended and not self.peer.make_room(encoded):
+            left_s = 0.2 if deadline_s is None else deadline_s - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError(
+                    f"{self.peer.kept:,} packets ({self.peer.kept_bytes:,} bytes) are kept "
+                    "already until the hub has said that they came"
+                )
+            self._room.wait(min(left_s, 0.2))  # a slice: an interrupt may come just before it
+        if self._has_ended:
+            raise ConnectionLost
+
+    def _send_out(self) -> concurrent.futures.Future[None] | None:
+        """Write what the peer has to say; with the lock held."""
+        outbox, gone = self._outbox, None
+        if outbox is None:
+            return None
+        if self.peer.session is not None and not outbox.is_open:
+            self.peer.mute()  # it waits for the next connection
+        for text, *binary in self.peer.outgoing():
+            gone = outbox.put(text, tuple(binary))  # type: ignore[arg-type]
+        # What is kept goes out sooner or later: nobody has to wait for its turn.
+        return gone if self.peer.mode == "plain" else None
+
+    # Connections; on the loop.
+
+    def opened(self, outbox: Outbox) -> None:
+        """Note that a connection is open, and write what has waited for it."""
+        with self._lock:
+            self._outbox = outbox
+            self.peer.opened()
+            self._send_out()
+            self._room.notify_all()
+
+    def muted(self) -> None:
+        """Note that nothing can be written any more."""
+        with self._lock:
+            self.peer.mute()
+
+    def lost(self) -> list[Message]:
+        """Note that a connection has ended and all that came has been taken in."""
+        with self._lock:
+            self._outbox = None
+            events = self.peer.lost()
+        return self._take_in(events)
+
+    def end(self) -> None:
+        """Note that no connection will follow: nobody shall wait any more."""
+        with self._lock:
+            self._has_ended = True
+            calls, self._calls = self._calls, {}
+            self._room.notify_all()
+        for answer in calls.values():
+            _fill(answer, ConnectionLost())
+        self.wake()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a handler runs, or events wait for one."""
+        return self._worker is not None
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the code at hand was called by one of these handlers."""
+        return _inside.get() is self
+
+    async def finish(self, timeout: float) -> None:
+        """Let the handlers come to their end, and cut off what takes longer (seconds)."""
+        worker = self._worker
+        if worker is None:
+            return
+        if timeout > 0:
+            await asyncio.wait([worker], timeout=timeout)
+        if not worker.done():
+            self.unhandled += len(self._events)
+            self._events.clear()
+            worker.cancel()
+            if asyncio.current_task() is not worker:
+                await asyncio.wait([worker], timeout=1.0)
+
+    # What comes; on the loop.
+
+    @property
+    def is_at_limit(self) -> bool:
+        """Whether so many events wait for their handlers that no more should be read."""
+        return len(self._events) >= MAX_EVENTS
+
+    async def room(self) -> None:
+        """Wait until half of the events have been handled, or the connection has ended."""
+        self._has_room = room = asyncio.Event()
+        try:
+            if len(self._events) > MAX_EVENTS // 2 and not self._has_ended:
+                await room.wait()
+        finally:
+            self._has_room = None
+
+    def wake(self) -> None:
+        """End the wait for room."""
+        if self._has_room is not None:
+            self._has_room.set()
+
+    def take(self, message: Message) -> list[Message]:
+        """Take in a message; return those that are for recv()."""
+        with self._lock:
+            events = self.peer.receive(message)
+            if self.peer.session is not None:
+                self._send_out()
+        return self._take_in(events)
+
+    def _take_in(self, events: list[Event]) -> list[Message]:
+        left: list[Message] = []
+        for event in events:
+            match event:
+                case Raw(messages):
+                    left += messages
+                case Came():
+                    if self.is_claiming:
+                        self._hand(event)
+                    else:
+                        left += event.messages
+                case Answered(number, data, error):
+                    with self._lock:
+                        answer = self._calls.pop(number, None)
+                    _fill(answer, data if error is None else _call_failed(error))
+                case Lost(number):
+                    with self._lock:
+                        answer = self._calls.pop(number, None)
+                    _fill(answer, ConnectionLost())
+                case Welcomed() | Dropped() | Failed():
+                    if isinstance(event, Welcomed) and event.gap is not None:
+                        self.gap = event.gap
+                    if isinstance(event, Dropped):
+                        self.dropped += event.count
+                    if isinstance(event, Failed):
+                        self._note(event.event, event.code, event.message)
+                    if self.is_claiming:
+                        self._hand_own(event)
+                    elif not isinstance(event, Welcomed) or event.is_first:
+                        left += event.messages
+        if events:
+            with self._room:
+                self._room.notify_all()
+        return left
+
+    def _hand_own(self, event: Welcomed | Dropped | Failed) -> None:
+        """Hand one of the hub's own events to its handler, if there is one."""
+        name = _name(event)
+        if name in self._handlers:
+            self._hand(Came(name, event.data, None, event.messages))
+
+    def _hand(self, came: Came) -> None:
+        if came.event not in self._handlers:
+            self.unhandled += 1
+            if came.id is not None:
+                known = ", ".join(map(repr, sorted(self._handlers)[:8]))
+                self._answer(
+                    encode_error(
+                        "unknown-event",
+                        f"nobody handles {came.event!r:.60} here; there are {known or 'none'}",
+                        answer=came.id,
+                    )
+                )
+            return
+        self._events.append(came)
+        if self._worker is None:
+            self._worker = self._loop.create_task(self._work(), context=contextvars.Context())
+
+    async def _work(self) -> None:
+        try:
+            while self._events:
+                came = self._events.popleft()
+                if self._has_room is not None and len(self._events) <= MAX_EVENTS // 2:
+                    self._has_room.set()
+                handler = self._handlers.get(came.event)
+                if handler is None:  # taken out meanwhile
+                    self.unhandled += 1
+                    continue
+                self._running = (came.event, time.monotonic())
+                try:
+                    await self._handle(came, handler)
+                finally:
+                    self._running = None
+        finally:
+            self._worker = None
+
+    async def _handle(self, came: Came, handler: _Handler) -> None:
+        try:
+            result = await self._run(handler, came.data)
+            answer = encode_answer(came.id, result) if came.id is not None else None
+        except asyncio.CancelledError as exc:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            self._failed(came, exc)  # the handler's own
+        except BaseException as exc:  # SystemExit in a handler must not end the loop
+            self._failed(came, exc)
+        else:
+            if answer is not None:
+                self._answer(*answer)
+
+    async def _run(self, handler: _Handler, data: Any) -> Any:
+        context = handler.context.copy()
+        context.run(_inside.set, self)
+        if _is_async(handler.func):
+            # A task of its own: it has the context of the cell that registered it.
+            task = self._loop.create_task(_await(None, handler.func, data), context=context)
+            try:
+                return _result(await task)
+            finally:
+                if not task.done():
+                    task.cancel()
+        result = await self._loop.run_in_executor(None, context.run, handler.func, data)
+        if inspect.isawaitable(result):  # of a lambda, say
+            return _result(await self._loop.create_task(_await(result), context=context))
+        return result
+
+    def _failed(self, came: Came, exc: BaseException) -> None:
+        message = f"{type(exc).__name__}: {exc}"
+        code = "refused" if isinstance(exc, Refused) else "failed"
+        if code == "refused":
+            message = str(exc)
+        else:
+            lines = "".join(traceback.format_exception(exc))
+            self._note(came.event, code, message, exc.with_traceback(None), lines)
+        if came.id is not None:
+            self._answer(encode_error(code, message, answer=came.id))
+
+    def _note(
+        self,
+        event: str | None,
+        code: str,
+        message: str,
+        exc: BaseException | None = None,
+        lines: str = "",
+    ) -> None:
+        self.errors_seen += 1
+        self.errors.append(EventFailure(time.time(), event, code, message, exc, lines))
+
+    def _answer(self, text: str, binary: Iterable[bytes] = ()) -> None:
+        with self._lock:
+            self.peer.answer((text, list(binary)))
+            self._send_out()
+
+    # Saying why.
+
+    def held_back(self) -> str:
+        """Say in words what holds events and answers back, if handlers do; else nothing."""
+        running, waiting = self._running, len(self._events)
+        if not self.is_at_limit or running is None:
+            return ""
+        event, since_s = running
+        return (
+            f"; {waiting:,} events wait for the handler of {event!r}, which has run for "
+            f"{time.monotonic() - since_s:.1f} s, and hold back what comes after them"
+        )
+
+
+def _name(event: Any) -> str:
+    return {Welcomed: "welcome", Dropped: "dropped", Failed: "error"}.get(type(event), "")
+
+
+def _call_failed(error: dict[str, Any]) -> CallFailed:
+    code = str(error.get("code") or "failed")
+    return CallFailed(str(error.get("message") or code), code=code)
+
+
+def _fill(answer: concurrent.futures.Future[Any] | None, result: Any) -> None:
+    with contextlib.suppress(concurrent.futures.InvalidStateError):  # given up meanwhile
+        if answer is not None and isinstance(result, Exception):
+            answer.set_exception(result)
+        elif answer is not None:
+            answer.set_result(result)
+
+
+def _is_async(func: Any) -> bool:
+    while hasattr(func, "func") and not inspect.isfunction(func):  # a partial
+        func = func.func
+    return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(
+        getattr(func, "__call__", None)  # noqa: B004
+    )
+
+
+async def _await(
+    awaitable: Any, func: Callable[[Any], Any] | None = None, data: Any = None
+) -> tuple[Any, BaseException | None]:
+    try:
+        return await (awaitable if func is None else func(data)), None
+    except (SystemExit, KeyboardInterrupt) as exc:  # out of a task they would go to the loop
+        return None, exc
+
+
+def _result(outcome: tuple[Any, BaseException | None]) -> Any:
+    result, exc = outcome
+    if exc is not None:
+        raise exc
+    return result
