@@ -11,14 +11,20 @@ from .client import Client, connect
 from .display import register as _register
 from .doctor import doctor
 from .portal import allow_nested_loops, run, shutdown
+from .reconnect import Reconnect
 from .server import Server, serve
 
 if TYPE_CHECKING:
+    from .hub import Hub
+    from .widgets.browser import Browser
     from .widgets.inspector import Inspector
 
 __all__ = [
+    "Browser",
     "Client",
+    "Hub",
     "Inspector",
+    "Reconnect",
     "Server",
     "allow_nested_loops",
     "connect",
@@ -36,6 +42,14 @@ def __getattr__(name: str) -> Any:
         from .widgets.inspector import Inspector
 
         return Inspector
+    if name == "Browser":
+        from .widgets.browser import Browser
+
+        return Browser
+    if name == "Hub":
+        from .hub import Hub
+
+        return Hub
     if name == "__version__":
         from importlib.metadata import version
 

@@ -303,7 +303,7 @@ class Notebook:
         """End the kernel, then close the page without saving."""
         if not self.page.is_closed():
             self.page.evaluate(
-                "() => window.jupyterapp.shell.currentWidget?.context.sessionContext.shutdown()"
+                "() => window.jupyterapp.shell.currentWidget?.context?.sessionContext.shutdown()"
             )
         self.lab.forget(self._context)
 

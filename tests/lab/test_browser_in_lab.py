@@ -1,0 +1,771 @@
+"""wslab.Browser in a real JupyterLab: a real WebSocket, counted by a server of this process.
+
+The server lives here, outside the kernel, so that it sees what a reload, a closed tab or a restart
+leaves behind. WSLAB_SCREENSHOTS=folder keeps pictures of the states, in both themes and narrow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import wslab
+from tests.browser import Sync
+from tests.lab.harness import DARK, LIGHT, Lab, Notebook, keep_screenshots
+from tests.lab.test_panels_in_lab import CONTRASTS, complaints
+
+pytestmark = [pytest.mark.browser, pytest.mark.kernel]
+
+IMPORT = "import json, wslab"
+LONG = "x" * 124
+STATE = "Failed to execute 'send' on 'WebSocket': Still in CONNECTING state."
+CODE = (
+    "Failed to execute 'close' on 'WebSocket': The close code must be either 1000, or between 3000 "
+    "and 4999. 1001 is neither."
+)
+REASON = (
+    "Failed to execute 'close' on 'WebSocket': The close reason must not be greater than 123 UTF-8 "
+    "bytes."
+)
+
+
+class House:
+    """A server, and what became of its connections."""
+
+    def __init__(self) -> None:
+        self.closed: list[tuple[int | None, str | None]] = []
+        self.received: list[str | bytes] = []
+        self.answers_open = asyncio.Event()
+        self.answers_close: list[Callable[[], None]] = []
+        self.server = wslab.serve(
+            self.handle,
+            name="house",
+            select_subprotocol=self.choose,
+            process_request=self.slowly,
+            max_size=None,
+        )
+        self.url = self.server.url
+
+    def choose(self, _connection, offered):
+        return next((one for one in offered if one in ("chat", "other")), None)
+
+    async def slowly(self, connection, request):
+        if request.path.startswith("/slow"):
+            await self.answers_open.wait()
+        if request.path.startswith("/no"):
+            return connection.respond(403, "not you\n")
+        return None
+
+    async def handle(self, websocket):
+        try:
+            async for message in websocket:
+                self.received.append(message)
+                if message == "bye":
+                    await websocket.close(4001, "you said bye")
+                elif message == "abort":
+                    websocket.transport.abort()
+                elif message == "hold":  # reads no more: a close frame is not answered
+                    websocket.transport.pause_reading()
+                    self.answers_close.append(websocket.transport.resume_reading)
+                elif message == "flood":
+                    for number in range(900):
+                        await websocket.send(f"number {number}")
+                        await asyncio.sleep(1 / 320)
+                else:
+                    await websocket.send(message)
+        finally:
+            self.closed.append((websocket.close_code, websocket.close_reason))
+
+    def answer_open(self) -> None:
+        async def answer() -> None:
+            self.answers_open.set()
+
+        wslab.run(answer)
+
+    def answer_close(self) -> None:
+        async def answer() -> None:
+            for one in self.answers_close:
+                one()
+
+        wslab.run(answer)
+
+    @property
+    def now(self) -> int:
+        return len(self.server.connections)
+
+    @property
+    def seen(self) -> int:
+        return self.server.connections_seen
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    one = House()
+    yield one
+    one.answer_open()
+    one.server.stop()
+
+
+class Shown:
+    """One view of a Browser in the page."""
+
+    def __init__(self, notebook: Notebook, index: int, nth: int = 0) -> None:
+        self.root = notebook.cell(index).locator(".ws-browser").nth(nth)
+        self.now = self.root.locator(".ws-machine [aria-current=step] b")
+        self.said = self.root.locator(".ws-said")
+        self.log = self.root.locator(".ws-log li")
+        self.message = self.root.get_by_role("textbox", name="Message to send")
+        self.code = self.root.get_by_role("textbox", name="Close code")
+        self.reason = self.root.get_by_role("textbox", name="Close reason")
+        self.kind = self.root.get_by_role("combobox", name="Kind of message")
+        self.js = self.root.locator(".ws-js")
+
+    def button(self, name: str) -> Sync:
+        return self.root.get_by_role("button", name=name, exact=True)
+
+    def close(self, code: str, reason: str = "") -> None:
+        self.code.fill(code)
+        self.reason.fill(reason)
+        self.button("Close").click()
+
+
+def until(condition: Callable[[], object], what: str = "", timeout: float = 10.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, what or "it did not happen"
+        time.sleep(0.02)
+
+
+def ask(notebook: Notebook, index: int, is_enough: Callable[[object], bool]) -> object:
+    """Run a cell that prints JSON until it prints what is wanted; return that."""
+    deadline = time.monotonic() + 15
+    while True:
+        notebook.run_cell(index)
+        assert notebook.errors() == []
+        said = json.loads(notebook.text(index))
+        if is_enough(said):
+            return said
+        assert time.monotonic() < deadline, said
+
+
+def test_every_state_by_hand_with_its_exceptions(lab: Lab, house: House, expect):
+    cells = [
+        IMPORT,
+        f"browser = wslab.Browser({house.url + 'slow'!r}, protocols=['nobody', 'other'])\nbrowser",
+        "print(json.dumps([[e.type, e.ready_state, e.by, e.name, e.text, e.js, e.code, e.reason,"
+        " e.was_clean] for e in browser.events]))",
+        "print(json.dumps([browser.ready_state, browser.url, browser.protocol, browser.extensions,"
+        " browser.buffered_amount, browser.binary_type, list(map(repr, browser.received))]))",
+    ]
+    with lab.open(lab.write("states.ipynb", cells)) as notebook:
+        notebook.run_cell(0)
+        notebook.run_cell(1)
+        browser = Shown(notebook, 1)
+        expect(browser.now).to_have_text("CONNECTING")
+        expect(browser.root).to_contain_text("send() throws InvalidStateError here")
+        browser.message.fill("too early")
+        expect(browser.js.nth(1)).to_have_text('socket.send("too early");')
+        browser.message.press("Enter")
+        expect(browser.log.last).to_contain_text(f"InvalidStateError {STATE}")
+
+        house.answer_open()
+        expect(browser.now).to_have_text("OPEN")
+        browser.message.fill("hello")
+        browser.button("Send").click()
+        expect(browser.log.last).to_contain_text('message data "hello"')
+        browser.kind.select_option("binary")
+        browser.message.fill("89 50 4e 4")
+        expect(browser.js.nth(1)).to_contain_text("two hexadecimal digits a byte")
+        browser.message.fill("89 50 4e 47")
+        browser.button("Send").click()
+        expect(browser.log.last).to_contain_text("Blob of 4 bytes: 89 50 4e 47")
+        browser.close("1001")
+        expect(browser.log.last).to_contain_text(f"InvalidAccessError {CODE}")
+        browser.close("1000", LONG)
+        expect(browser.log.last).to_contain_text(f"SyntaxError {REASON}")
+        expect(browser.now).to_have_text("OPEN")
+
+        browser.kind.select_option("text")
+        browser.message.fill("hold")
+        browser.button("Send").click()
+        until(lambda: house.received[-1:] == ["hold"])
+        browser.close("4000", "bye")
+        expect(browser.now).to_have_text("CLOSING")
+        expect(browser.root).to_contain_text("send() throws nothing and sends nothing")
+        browser.message.fill("too late")
+        browser.button("Send").click()
+        house.answer_close()
+        expect(browser.now).to_have_text("CLOSED")
+        expect(browser.log.last).to_contain_text('close code 4000, reason "bye", wasClean true')
+        browser.message.fill("far too late")
+        browser.button("Send").click()
+        expect(browser.log.last).to_contain_text('socket.send("far too late"); by hand')
+
+        said = ask(notebook, 2, lambda said: len(said) == 17)
+        assert [row[0] for row in said] == [
+            *("call", "call", "exception", "open"),
+            *("call", "message", "call", "message"),
+            *("call", "exception", "call", "exception"),
+            *("call", "call", "call", "close", "call"),
+        ]
+        assert [row[1] for row in said][:5] == ["CONNECTING"] * 3 + ["OPEN"] * 2
+        assert [row[1] for row in said][-5:] == ["OPEN", "CLOSING", "CLOSING", "CLOSED", "CLOSED"]
+        assert [row[3:5] for row in said if row[0] == "exception"] == [
+            ["InvalidStateError", STATE],
+            ["InvalidAccessError", CODE],
+            ["SyntaxError", REASON],
+        ]
+        _state, url, protocol, extensions, buffered, binary_type, received = ask(
+            notebook, 3, lambda said: said[0] == "CLOSED"
+        )
+        assert (url, protocol, extensions) == (house.url + "slow", "other", "")
+        assert binary_type == "blob"
+        assert buffered > 0  # what was given to a socket that closes counts for ever
+        assert received == ["'hello'", "b'\\x89PNG'"]
+        assert house.received == ["hello", b"\x89PNG", "hold"]
+        until(lambda: house.closed == [(4000, "bye")])
+        late = [line.split(" [")[0] for line in complaints(notebook)]
+        assert late == ["error: WebSocket is already in CLOSING or CLOSED state."] * 2
+
+
+def test_what_the_browser_refuses_arrives_as_it_throws_it(lab: Lab, house: House, expect):
+    cells = [
+        IMPORT,
+        f"""
+bad = wslab.Browser("gopher://127.0.0.1/")
+twice = wslab.Browser({house.url!r}, protocols=["chat", "chat"])
+none = wslab.Browser({house.url!r}, autoconnect=False)
+none.send("to nothing")
+refused = wslab.Browser({house.url + "no"!r})
+nobody = wslab.Browser("ws://127.0.0.1:9/")
+early = wslab.Browser({house.url!r})
+early.send("early")
+early.send("in time", when_open=True)
+early.connect()
+all = [bad, twice, none, refused, nobody, early]
+from IPython.display import display
+display(*all)""",
+        "print(json.dumps([[[e.type, e.name, e.text, e.js, e.code, e.was_clean]"
+        " for e in one.events] for one in all]))",
+    ]
+    with lab.open(lab.write("refused.ipynb", cells)) as notebook:
+        notebook.run_cell(0)
+        notebook.run_cell(1)
+        until(lambda: "in time" in house.received)
+        bad, twice, none, refused, nobody, early = ask(
+            notebook, 2, lambda said: [len(one) for one in said] == [2, 2, 2, 3, 3, 8]
+        )
+        assert bad[1][:3] == [
+            "exception",
+            "SyntaxError",
+            "Failed to construct 'WebSocket': The URL's scheme must be either 'http', 'https', "
+            "'ws', or 'wss'. 'gopher' is not allowed.",
+        ]
+        assert twice[1][:3] == [
+            "exception",
+            "SyntaxError",
+            "Failed to construct 'WebSocket': The subprotocol 'chat' is duplicated.",
+        ]
+        assert none[1][:4] == [
+            "exception",
+            "TypeError",
+            "Cannot read properties of undefined (reading 'send')",
+            'socket.send("to nothing");',
+        ]
+        for one in (refused, nobody):
+            assert [event[0] for event in one] == ["call", "error", "close"]
+            assert one[2][4:] == [1006, False]
+        assert [event[0] for event in early] == [
+            *("call", "call", "exception", "call", "note", "open", "call", "message"),
+        ]
+        assert early[2][1:3] == ["InvalidStateError", STATE]
+        assert early[3][3] == (
+            'socket.addEventListener("open", () => socket.send("in time"), { once: true });'
+        )
+        assert early[4][2].startswith("Nothing was done: it is still CONNECTING.")
+        assert house.seen == 1  # "no" was refused, and early has one connection, not two
+        expect(Shown(notebook, 1, 3).root.locator("[data-state=broken]")).to_have_count(1)
+        # The browser itself says in the console that a socket was refused.
+        lines = [line for line in complaints(notebook) if "WebSocket connection to" not in line]
+        assert lines == []
+
+
+def test_three_sockets(lab: Lab, house: House, expect):
+    cells = [
+        IMPORT,
+        f"browser = wslab.Browser({house.url!r}, protocols='chat', count=3)\nbrowser",
+        "for n, socket in enumerate(browser):\n    socket.send(f'to {n}')\n"
+        "browser[2].close(4002, 'third')",
+        "print(json.dumps([[s.ready_state, s.received, s.protocol, [e.type for e in s.events]]"
+        " for s in browser]))",
+        "print(json.dumps([len(browser), browser.ready_state, browser.received]))",
+    ]
+    with lab.open(lab.write("three.ipynb", cells)) as notebook:
+        notebook.run_cell(0)
+        notebook.run_cell(1)
+        until(lambda: house.now == 3)
+        notebook.run_cell(2)
+        until(lambda: house.closed == [(4002, "third")])
+        assert sorted(map(str, house.received)) == ["to 0", "to 1", "to 2"]
+        said = ask(notebook, 3, lambda said: said[2][0] == "CLOSED" and said[1][1])
+        assert said[:2] == [
+            ["OPEN", [f"to {n}"], "chat", ["call", "open", "call", "message"]] for n in (0, 1)
+        ]
+        assert said[2][3][:4] == ["call", "open", "call", "call"]
+        notebook.run_cell(4)
+        assert json.loads(notebook.text(4)) == [3, "OPEN", ["to 0"]]
+
+        browser = Shown(notebook, 1)
+        rows = browser.root.locator("tbody tr")
+        expect(rows).to_have_count(3)
+        expect(rows.nth(2)).to_contain_text("CLOSED")
+        expect(browser.now).to_have_text("OPEN")
+        browser.root.get_by_role("radio").nth(2).check()
+        expect(browser.now).to_have_text("CLOSED")
+        browser.button("Connect").click()
+        expect(browser.now).to_have_text("OPEN")
+        assert (house.now, house.seen) == (3, 4)
+        expect(browser.log.last).to_contain_text("[2]")
+        browser.root.get_by_role("radio").nth(1).check()
+        expect(browser.js.nth(1)).to_have_text('sockets[1].send("");')
+        assert complaints(notebook) == []
+
+
+LIVES = [
+    IMPORT,
+    "browser = wslab.Browser({url!r}, name='it')\nbrowser.on_message(heard.append)\nbrowser",
+    "browser",
+    "heard = []",
+    "print(json.dumps([browser.ready_state, [[e.type, e.text] for e in browser.events], heard]))",
+]
+
+
+def test_two_views_share_a_socket(lab: Lab, house: House, expect):
+    cells = [cell.replace("{url!r}", repr(house.url)) for cell in LIVES]
+    with lab.open(lab.write("views.ipynb", cells)) as notebook:
+        for index in (0, 3, 1, 2):
+            notebook.run_cell(index)
+        first, second = Shown(notebook, 1), Shown(notebook, 2)
+        for view in (first, second):
+            expect(view.now).to_have_text("OPEN")
+        second.message.fill("hello")
+        second.button("Send").click()
+        for view in (first, second):
+            expect(view.log.last).to_contain_text('message data "hello"')
+            expect(view.log).to_have_count(4)
+        # The first view goes, the socket stays.
+        notebook.select(1)
+        notebook.command("notebook:clear-cell-output")
+        expect(first.root).to_have_count(0)
+        second.message.fill("again")
+        second.button("Send").click()
+        expect(second.log.last).to_contain_text('message data "again"')
+        _, _, heard = ask(notebook, 4, lambda said: len(said[2]) == 2)
+        assert heard == ["hello", "again"]
+        assert (house.now, house.seen, house.closed) == (1, 1, [])
+        # The cell moves: its view is made anew, and nothing else.
+        notebook.select(2)
+        notebook.command("notebook:move-cell-down")
+        expect(Shown(notebook, 3).now).to_have_text("OPEN")
+        assert house.seen == 1
+        # The last view goes.
+        notebook.select(3)
+        notebook.command("notebook:clear-cell-output")
+        until(lambda: house.closed == [(1000, "its last view was closed")])
+        _state, events, _ = ask(notebook, 4, lambda said: said[0] == "CLOSED")
+        assert events[-1][0] in ("note", "close")
+        assert complaints(notebook) == []
+
+
+def test_run_again_reload_tab_and_restart_leave_one_socket_or_none(
+    any_lab: Lab, house: House, expect
+):
+    cells = [cell.replace("{url!r}", repr(house.url)) for cell in LIVES]
+    path = any_lab.write("lives.ipynb", cells)
+    with any_lab.open(path) as notebook:
+        for index in (0, 3, 1):
+            notebook.run_cell(index)
+        browser = Shown(notebook, 1)
+        expect(browser.now).to_have_text("OPEN")
+        assert (house.now, house.seen) == (1, 1)
+
+        # The cell runs again, and again: a new Browser each time, one socket.
+        for times in (2, 3):
+            notebook.run_cell(1)
+            expect(browser.now).to_have_text("OPEN")
+            until(lambda times=times: (house.now, house.seen) == (1, times))
+        until(lambda: [code for code, _ in house.closed] == [1000, 1000])
+        browser.message.fill("once")
+        browser.button("Send").click()
+        _, _, heard = ask(notebook, 4, lambda said: said[2])
+        assert heard == ["once"]
+
+        # The page is loaded again: its socket goes with it, and one comes back.
+        notebook.command("docmanager:save")
+        notebook.page.reload()
+        notebook.wait_ready()
+        expect(browser.now).to_have_text("OPEN")
+        until(lambda: (house.now, house.seen) == (1, 4))
+        until(lambda: [code for code, _ in house.closed[2:]] == [1001])  # by the browser itself
+        browser.message.fill("twice")
+        browser.button("Send").click()
+        expect(browser.log.last).to_contain_text('message data "twice"')
+        expect(browser.log.first).to_contain_text("new WebSocket")  # what was before is still there
+        _, events, heard = ask(notebook, 4, lambda said: len(said[2]) > 1)
+        assert heard == ["once", "twice"]
+        assert ["note", "its page was left or loaded again, and the sockets with it"] in events or [
+            "note",
+            "its last view was closed, or its page left, and the sockets with it",
+        ] in events
+
+        # The notebook's tab is closed: no socket. It is opened again: one.
+        notebook.command("docmanager:save")
+        notebook.command("application:close")
+        until(lambda: [code for code, _ in house.closed[3:]] == [1000])
+        assert house.now == 0
+        notebook.command("docmanager:open", {"path": path, "factory": "Notebook"})
+        notebook.wait_ready()
+        expect(browser.now).to_have_text("OPEN")
+        until(lambda: (house.now, house.seen) == (1, 5))
+        browser.message.fill("thrice")
+        browser.button("Send").click()
+        _, _, heard = ask(notebook, 4, lambda said: len(said[2]) > 2)
+        assert heard == ["once", "twice", "thrice"]
+
+        # The kernel restarts: nobody is left to drive it.
+        notebook.restart_kernel()
+        until(lambda: house.closed[4:] == [(1000, "the kernel is gone")])
+        assert house.now == 0
+        expect(browser.said).to_have_text("The kernel is gone, and the socket was closed with it.")
+        expect(browser.button("Send")).to_have_attribute("aria-disabled", "true")
+        assert house.seen == 5
+        assert complaints(notebook) == []
+
+
+@pytest.mark.parametrize("way", ["direct", "comm"])
+def test_hundreds_of_messages_a_second_both_ways(lab: Lab, house: House, expect, way):
+    cells = [
+        "import json, time, wslab\nheard = []",
+        f"browser = wslab.Browser({house.url!r}, way={way!r})\n"
+        "browser.on_message(heard.append)\nbrowser",
+        # While this cell runs the page's events may wait; the page must not.
+        "for n in range(900):\n    browser.send(f'from Python {n}')\n    time.sleep(1 / 320)",
+        "print(json.dumps([len(heard), browser.dropped, browser.waiting, len(browser.received),"
+        " browser.errors_seen, browser.view.failure]))",
+        "browser.send('flood')",
+        "print(json.dumps([heard[:900] == [f'from Python {n}' for n in range(900)],"
+        " heard[900:] == [f'number {n}' for n in range(900)],"
+        " [e.number for e in browser.events] == list(range(browser.record.seen - 1999,"
+        " browser.record.seen + 1)),"
+        " all(a.at <= b.at for a, b in zip(browser.events, browser.events[1:]))]))",
+    ]
+    with lab.open(lab.write(f"rate-{way}.ipynb", cells)) as notebook:
+        notebook.run_cell(0)
+        notebook.run_cell(1)
+        browser = Shown(notebook, 1)
+        expect(browser.now).to_have_text("OPEN")
+        # How long the page's own thread is held at most, while all of this happens.
+        notebook.page.evaluate(
+            """() => {
+              window.longest = 0;
+              new PerformanceObserver(list => {
+                for (const one of list.getEntries()) {
+                  window.longest = Math.max(window.longest, one.duration);
+                }
+              }).observe({ type: "longtask" });
+            }"""
+        )
+        notebook.run_cell(2)
+        until(lambda: len(house.received) == 900, timeout=15)
+        assert house.received == [f"from Python {n}" for n in range(900)]
+        ask(notebook, 3, lambda said: said[0] == 900)
+        notebook.run_cell(4)
+        said = ask(notebook, 3, lambda said: said[0] == 1800)
+        # Calls, messages and one open: what is older than 2,000 events was let go and counted.
+        assert said[2:] == [0, 1000, 0, ""]
+        notebook.run_cell(5)
+        assert json.loads(notebook.text(5)) == [True, True, True, True]
+        expect(browser.root).to_contain_text("nothing dropped")
+        expect(browser.log).to_have_count(200)
+        expect(browser.root.locator(".ws-empty")).to_contain_text("earlier, no longer shown here")
+        print(f"{way}: longest task {notebook.page.evaluate('window.longest'):.0f} ms")
+        assert complaints(notebook) == []
+
+
+@pytest.mark.parametrize("way", ["direct", "comm"])
+@pytest.mark.parametrize("kind", ["blob", "arraybuffer"])
+def test_binary_is_binary_in_both_directions(lab: Lab, house: House, expect, way, kind):
+    cells = [
+        "import hashlib, json, random, wslab\nsent = [bytes(range(256)), b'',"
+        " random.Random(1).randbytes(300_000), 'text between', b'\\x00\\xff']",
+        f"browser = wslab.Browser({house.url!r}, way={way!r})\nbrowser",
+        f"browser.binary_type = {kind!r}\nfor one in sent:\n    browser.send(one)",
+        "print(json.dumps([len(browser.received), list(browser.received) == sent,"
+        " [hashlib.sha256(one.encode() if isinstance(one, str) else one).hexdigest()"
+        " for one in browser.received], browser.binary_type,"
+        " [e.binary_type for e in browser.events if e.type == 'message']]))",
+    ]
+    with lab.open(lab.write(f"binary-{way}-{kind}.ipynb", cells)) as notebook:
+        notebook.run_cell(0)
+        notebook.run_cell(1)
+        expect(Shown(notebook, 1).now).to_have_text("OPEN")
+        notebook.run_cell(2)
+        _count, is_equal, digests, binary_type, kinds = ask(notebook, 3, lambda said: said[0] == 5)
+        assert is_equal
+        assert digests == [
+            hashlib.sha256(one.encode() if isinstance(one, str) else one).hexdigest()
+            for one in house.received
+        ]
+        assert (binary_type, kinds) == (kind, [kind, kind, kind, "", kind])
+        assert complaints(notebook) == []
+
+
+def test_through_the_kernel_it_looks_the_same(lab: Lab, house: House, expect):
+    cells = [
+        IMPORT,
+        f"""
+browser = wslab.Browser({house.url!r}, protocols=["nobody", "other"], way="comm")
+browser.send("early")
+browser.send("hello", when_open=True)
+browser""",
+        "browser.close(1001)\nbrowser.close(1000, 'x' * 124)\nbrowser.send('bye')",
+        "print(json.dumps([browser.ready_state, browser.way, browser.protocol, browser.url,"
+        " [[e.type, e.ready_state, e.name, e.text, e.code, e.reason, e.was_clean]"
+        " for e in browser.events]]))",
+        f"refused = wslab.Browser({house.url + 'no'!r}, way='comm')\nrefused",
+        "print(json.dumps([[e.type, e.code, e.was_clean, e.text] for e in refused.events]))",
+        "browser.connect()",
+        "browser.close(4003, 'mine')",
+    ]
+    with lab.open(lab.write("comm.ipynb", cells)) as notebook:
+        notebook.run_cell(0)
+        notebook.run_cell(1)
+        browser = Shown(notebook, 1)
+        expect(browser.log.last).to_contain_text('message data "hello"')
+        expect(browser.root).to_contain_text("by a socket in the kernel")
+        notebook.run_cell(2)
+        expect(browser.now).to_have_text("CLOSED")
+        state, way, protocol, url, events = ask(notebook, 3, lambda said: said[4][-1][0] == "close")
+        assert (state, way, protocol, url) == ("CLOSED", "comm", "other", house.url)
+        assert [event[:2] for event in events] == [
+            ["call", "CONNECTING"],
+            ["call", "CONNECTING"],
+            ["exception", "CONNECTING"],
+            ["call", "CONNECTING"],
+            ["open", "OPEN"],
+            ["call", "OPEN"],
+            ["message", "OPEN"],
+            ["call", "OPEN"],
+            ["exception", "OPEN"],
+            ["call", "OPEN"],
+            ["exception", "OPEN"],
+            ["call", "OPEN"],
+            ["close", "CLOSED"],
+        ]
+        # Word for word what the browser itself says (see the tests above).
+        assert [event[2:4] for event in events if event[0] == "exception"] == [
+            ["InvalidStateError", STATE],
+            ["InvalidAccessError", CODE],
+            ["SyntaxError", REASON],
+        ]
+        assert events[-1][4:] == [4001, "you said bye", True]
+        notebook.run_cell(4)
+        said = ask(notebook, 5, lambda said: said and said[-1][0] == "close")
+        assert [row[:3] for row in said] == [
+            ["call", None, None],
+            ["note", None, None],
+            ["error", None, None],
+            ["close", 1006, False],
+        ]
+        assert "403" in said[1][3]
+        notebook.run_cell(6)
+        expect(browser.now).to_have_text("OPEN")
+        notebook.run_cell(7)
+        until(lambda: (4003, "mine") in house.closed)
+        notebook.run_cell(6)
+        expect(browser.now).to_have_text("OPEN")
+        notebook.select(1)
+        notebook.command("notebook:clear-cell-output")
+        until(lambda: house.now == 0)
+        assert complaints(notebook) == []
+
+
+def test_it_finds_its_way(any_lab: Lab, expect):
+    cells = [
+        """
+import json, wslab
+async def echo(websocket):
+    async for message in websocket:
+        await websocket.send(message)
+server = wslab.serve(echo)
+browser = wslab.Browser(server)
+browser.send("hello", when_open=True)
+browser""",
+        "print(json.dumps([browser.way, [way.kind for way in server.ways], browser.received]))",
+    ]
+    with any_lab.open(any_lab.write("way.ipynb", cells)) as notebook:
+        notebook.run_cell(0)
+        browser = Shown(notebook, 0)
+        expect(browser.log.last).to_contain_text('message data "hello"')
+        way, kinds, received = ask(notebook, 1, lambda said: said[2])
+        assert received == ["hello"]
+        assert way in kinds
+        assert way != "comm"
+        if any_lab.base_url != "/":
+            assert way in ("tunnel", "proxy")  # the kernel's ports are taken to be out of reach
+            expect(browser.root.locator(".ws-url")).to_contain_text(any_lab.base_url)
+            expect(browser.root.locator(".ws-changes")).not_to_be_empty()
+        assert complaints(notebook) == []
+
+
+def test_another_page_looks_on_and_may_take_over(lab: Lab, house: House, expect):
+    cells = [cell.replace("{url!r}", repr(house.url)) for cell in LIVES]
+    path = lab.write("pages.ipynb", cells)
+    with lab.open(path) as notebook:
+        for index in (0, 3, 1):
+            notebook.run_cell(index)
+        first = Shown(notebook, 1)
+        expect(first.now).to_have_text("OPEN")
+        notebook.command("docmanager:save")
+        with lab.open(path) as other:
+            second = Shown(other, 1)
+            expect(second.said).to_have_text(
+                "Another page of this notebook has the socket; this one looks on."
+            )
+            expect(second.log.first).to_contain_text("new WebSocket")
+            assert (house.now, house.seen) == (1, 1)
+            second.button("Take it over").click()
+            expect(second.now).to_have_text("OPEN")
+            until(lambda: (house.now, house.seen) == (1, 2))
+            until(lambda: house.closed == [(1000, "another page took over")])
+            expect(first.said).to_contain_text("Another page of this notebook has the socket")
+            second.message.fill("hello")
+            second.button("Send").click()
+            expect(second.log.last).to_contain_text('message data "hello"')
+            _, _, heard = ask(notebook, 4, lambda said: said[2])
+            assert heard == ["hello"]
+            # The page that has it goes: the one that looks on gets it.
+            lab.forget(other._context)
+        until(lambda: (house.now, house.seen) == (1, 3))
+        expect(first.now).to_have_text("OPEN")
+        assert complaints(notebook) == []
+
+
+LOOKS = {
+    "none": "none = wslab.Browser(URL, autoconnect=False, name='none yet')\nnone",
+    "open": """
+opened = wslab.Browser(URL, protocols=["chat"], name="a browser with a rather long name indeed")
+opened.send("early")
+for one in ("hello", "two\\nlines", bytes(range(40)), "long " * 100, "<b>x</b>"):
+    opened.send(one, when_open=True)
+opened.close(1001)
+opened""",
+    "closing": """
+closing = wslab.Browser(URL, name="closing")
+closing.send("hold", when_open=True)
+@closing.on_event
+def then(event):
+    if event.type == "call" and event.data == "hold":
+        closing.close(4000, "bye")
+closing""",
+    "closed": """
+closed = wslab.Browser(URL, name="closed")
+closed.send("bye", when_open=True)
+closed""",
+    "broken": """
+broken = wslab.Browser(URL, name="broken")
+broken.send("abort", when_open=True)
+@broken.on_event
+def fail(event):
+    if event.type == "close":
+        raise KeyError("nobody catches this")
+broken""",
+    "refused": "wslab.Browser(URL + 'no', name='refused')",
+    "many": "many = wslab.Browser(URL, ['chat'], count=3, name='three')\nmany[1].close(4001)\nmany",
+    "comm": "wslab.Browser(URL, way='comm', name='comm')",
+    "proxy": """
+async def echo(websocket):
+    async for message in websocket:
+        await websocket.send(message)
+server = wslab.serve(echo)
+wslab.Browser(server, way="proxy", name="proxied")""",
+    "over": "over = wslab.Browser(URL, name='over')\nover.stop()\nover",
+    # Last: a browser opens one connection after the other to the same host (RFC 6455 §4.1).
+    "connecting": "wslab.Browser(URL + 'slow', protocols=['chat'], name='slow')",
+    "plain": """
+from IPython.display import HTML
+HTML(opened._repr_mimebundle_()[0]["text/html"])""",
+}
+
+
+def test_looks(lab: Lab, house: House, expect):
+    cells = [IMPORT + f"\nURL = {house.url!r}", *LOOKS.values()]
+    folder = keep_screenshots()
+    viewport = {"width": 1280, "height": 900}
+    with lab.open(lab.write("looks-browser.ipynb", cells), viewport=viewport) as notebook:
+        notebook.command("application:toggle-left-area")
+        notebook.run_all()
+        assert notebook.errors() == []
+        index = {name: number for number, name in enumerate(LOOKS, 1)}
+        expect(Shown(notebook, index["open"]).log.filter(has_text="<b>x</b>")).to_have_count(3)
+        expect(Shown(notebook, index["closing"]).now).to_have_text("CLOSING")
+        for name in ("closed", "broken", "refused"):
+            expect(Shown(notebook, index[name]).now).to_have_text("CLOSED")
+        expect(Shown(notebook, index["comm"]).now).to_have_text("OPEN")
+        expect(Shown(notebook, index["broken"]).root).to_contain_text("KeyError")
+        notebook.run_cell(index["plain"])
+        for theme, width in ((LIGHT, 1280), (DARK, 1280), (LIGHT, 640), (DARK, 640)):
+            notebook.set_theme(theme)
+            notebook.page.set_viewport_size({"width": width, "height": 900})
+            contrasts = notebook.page.evaluate(CONTRASTS.replace(".ws-panel", ".ws-browser"))
+            assert len(contrasts) > 100
+            assert [pair for pair in contrasts if pair[0] < 4.5] == []
+            # Nothing sticks out of its widget.
+            assert (
+                notebook.page.evaluate(
+                    """() => [...document.querySelectorAll(".ws-browser")]
+                     .filter(one => one.scrollWidth > one.clientWidth + 1).length"""
+                )
+                == 0
+            )
+            if folder:
+                for name, number in index.items():
+                    notebook.select(number)
+                    notebook.screenshot(
+                        folder / f"browser-{name}-{theme[11:].lower()}-{width}.png", index=number
+                    )
+        lines = [line for line in complaints(notebook) if "WebSocket connection to" not in line]
+        assert lines == []
+        house.answer_close()
+
+
+def test_through_the_tunnel_nothing_is_lost(hub_lab: Lab, expect):
+    cells = [
+        """
+import json, wslab
+async def handler(websocket):
+    async for message in websocket:
+        await websocket.close(4001, "you said " + message)
+server = wslab.serve(handler, subprotocols=["chat"])
+browser = wslab.Browser(server, protocols=["nobody", "chat"])
+browser.send("bye", when_open=True)
+browser""",
+        "print(json.dumps([browser.way, browser.protocol, [[e.code, e.reason, e.was_clean]"
+        " for e in browser.events if e.type == 'close']]))",
+    ]
+    with hub_lab.open(hub_lab.write("tunnel.ipynb", cells)) as notebook:
+        notebook.run_cell(0)
+        browser = Shown(notebook, 0)
+        expect(browser.now).to_have_text("CLOSED")
+        expect(browser.root.locator(".ws-url")).to_contain_text(
+            f":{hub_lab.port}{hub_lab.base_url}wslab/"
+        )
+        expect(browser.root).to_contain_text("by wslab's tunnel")
+        said = ask(notebook, 1, lambda said: said[2])
+        assert said == ["tunnel", "chat", [[4001, "you said bye", True]]]
+        assert complaints(notebook) == []

@@ -1,0 +1,116 @@
+"""How a page gets to the target: the ways that there may be, and which one it took.
+
+Its rule: the kernel names the ways, best first, and the page tries them, for only the page can
+know. The last one is always there: a socket in the kernel, whose events come over the notebook's
+own connection. Nothing is connected here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from .. import cells, place, why
+
+__all__ = ["WAYS", "Ways"]
+
+WAYS = ("direct", "tunnel", "proxy", "comm")
+_COMM_TOO = "close() without a code sends 1000"
+
+Json = dict[str, Any]
+
+
+class Ways:
+    """The ways to one target.
+
+    Args:
+        target: a Server or a URL.
+        forced: the only one that may be taken.
+    """
+
+    def __init__(self, target: Any, *, forced: str | None = None) -> None:
+        self.target = target
+        self.forced = forced
+        self.taken: str | None = None
+        self.label = ""
+        self.changes = ""
+
+    @property
+    def url(self) -> str:
+        """Where the kernel itself would connect to."""
+        return self.target if isinstance(self.target, str) else str(self.target.url)
+
+    @property
+    def shown(self) -> str:
+        """The URL for people, without the secrets that may stand in it."""
+        return _shown(self.url)
+
+    def to_page(self) -> list[Json]:
+        """Return the ways for the page to try, best first, as JSON."""
+        is_certain = place.detect().kind is not place.Kind.VSCODE  # a webview may be kept from it
+        return [
+            {
+                "kind": way.kind,
+                "label": way.label,
+                "url": way.url,
+                "shown": _shown(way.url),
+                "changes": f"{way.changes}; {_COMM_TOO}" if way.kind == "comm" else way.changes,
+                "probe": not (way.kind == "direct" and nth == 0 and is_certain),
+            }
+            for nth, way in enumerate(self._found())
+        ]
+
+    def take(self, kind: str, label: str, changes: str) -> None:
+        """Note which way the page takes."""
+        self.label, self.changes = label, changes
+        self.taken = kind if kind in WAYS else None
+
+    def _found(self) -> list[place.Way]:
+        direct = place.Way("direct", "directly", self.url)
+        comm = place.ways(1)[-1]  # the words; the URL is the target's
+        comm = place.Way("comm", comm.label, self.url, comm.changes)
+        server = _server_of(self.target)
+        found = [direct, comm]
+        if server is not None:
+            found = [
+                comm if way.kind == "comm" else way
+                for way in place.ways(
+                    server.port,
+                    secure=server.is_secure,
+                    tunnel_id=server.tunnel_id,
+                    path=_path_of(self.target),
+                )
+            ]
+        if self.forced is None:
+            return found
+        return [way for way in found if way.kind == self.forced] or (
+            [direct] if self.forced == "direct" else []
+        )
+
+
+def _path_of(target: Any) -> str:
+    if not isinstance(target, str):
+        return "/"
+    parts = urlsplit(target)
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _shown(url: str) -> str:
+    try:
+        return why.shown(url)
+    except Exception:  # a learner's own, which the browser shall judge
+        return url
+
+
+def _server_of(target: Any) -> Any:
+    """Return the Server that a target is or names, where it is one of this process."""
+    if not isinstance(target, str):
+        return target if hasattr(target, "tunnel_id") and target.port else None
+    try:
+        parts = urlsplit(target)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("ws", "wss") or port is None or not why.is_loopback(host):
+        return None
+    return next((one for one in cells.things() if getattr(one, "port", None) == port), None)
