@@ -1,0 +1,458 @@
+"""Lesson 05's check: its solution, other right ways, the stub, and plausible wrong ones; and the
+lesson run twice in one kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import importlib.util
+import itertools
+import json
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+import websockets
+from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
+
+import wslab
+from tests.kernels import Kernel, lost
+from wslab.learn import NotYet, check, left_open, lesson_05
+
+COURSE = Path(__file__).resolve().parents[2] / "notebooks"
+LESSON = COURSE / "05_client_ids.ipynb"
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    wslab.shutdown()
+
+
+def solution(name: str):
+    spec = importlib.util.spec_from_file_location("solution", COURSE / "solutions" / name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def cells() -> dict[str, str]:
+    """Return the sources of the lesson's code cells by their ids."""
+    document = json.loads(LESSON.read_text())
+    return {c["id"]: "".join(c["source"]) for c in document["cells"] if c["cell_type"] == "code"}
+
+
+def test_the_solution_passes_every_time():
+    module = solution("05_client_ids.py")
+    for _ in range(6):
+        verdict = check("05 private", module.private, module.clients)
+        assert verdict, str(verdict)
+        assert verdict.took_s < 5
+        assert "the registry is empty again after" in verdict.seen
+    assert module.clients == {}
+    left = left_open()
+    assert (left.connections, left.servers) == (0, 0)
+
+
+def test_the_stub_in_the_notebook_is_not_yet():
+    namespace = {"NotYet": NotYet}
+    exec(cells()["exercise-private"], namespace)
+    verdict = check("05 private", namespace["private"], namespace["clients"])
+    assert verdict.passed is None
+    assert verdict.took_s < 5
+
+
+# --- right ways ---------------------------------------------------------------------------------
+
+
+async def whisper(clients, id, message):
+    to, _, text = message.partition(" ")
+    if to in clients:
+        with contextlib.suppress(ConnectionClosed):
+            await clients[to].send(f"{id} {text}")
+
+
+def by_number():
+    clients, numbers = {}, itertools.count(1)
+
+    async def private(websocket):
+        id = str(next(numbers))
+        await websocket.send(id)
+        try:
+            clients[id] = websocket
+            while True:
+                await whisper(clients, id, await websocket.recv())
+        except ConnectionClosed:
+            pass
+        finally:
+            clients.pop(id, None)
+
+    return private, clients
+
+
+class ByClass:
+    """A list as the registry, an id in full, and pieces sent in fragments."""
+
+    def __init__(self):
+        self.guests = []
+
+    async def __call__(self, websocket):
+        guest = (str(uuid.uuid4()), websocket)
+        self.guests.append(guest)
+        try:
+            await websocket.send(guest[0])
+            async for message in websocket:
+                to, text = message.split(" ", 1)
+                for id, other in self.guests:
+                    if id == to:
+                        with contextlib.suppress(ConnectionClosed):
+                            await other.send([guest[0], " ", text])
+        finally:
+            self.guests.remove(guest)
+
+
+def by_class():
+    handler = ByClass()
+    return handler, handler.guests
+
+
+def by_context():
+    """Clean up in a context manager, and hand over through a set of connections."""
+    clients: set = set()
+
+    @contextlib.contextmanager
+    def entered(websocket):
+        clients.add(websocket)
+        try:
+            yield
+        finally:
+            clients.discard(websocket)
+
+    async def private(websocket, registry):
+        with entered(websocket):
+            await websocket.send(str(websocket.id))
+            async for message in websocket:
+                to, _, text = message.partition(" ")
+                meant = [one for one in registry if str(one.id) == to]
+                websockets.broadcast(meant, f"{websocket.id} {text}")
+
+    return functools.partial(private, registry=clients), clients
+
+
+def by_callback():
+    clients: dict = {}
+
+    async def private(websocket):
+        clients[websocket.id.hex] = websocket
+        websocket.connection_lost_waiter.add_done_callback(
+            lambda _: clients.pop(websocket.id.hex, None)
+        )
+        await websocket.send(websocket.id.hex)
+        async for message in websocket:
+            await whisper(clients, websocket.id.hex, message)
+
+    return private, clients
+
+
+def with_queues():
+    """A queue and a task for each client, so that nobody waits for a slow one; and a notice."""
+    clients: dict = {}
+
+    async def private(websocket):
+        id, queue = websocket.id.hex[:8], asyncio.Queue()
+        await websocket.send(id)
+        await websocket.send(f"there are {len(clients)} others")
+        clients[id] = queue
+
+        async def deliver():
+            while True:
+                await websocket.send(await queue.get())
+
+        task = asyncio.create_task(deliver())
+        try:
+            async for message in websocket:
+                to, _, text = message.partition(" ")
+                if to in clients:
+                    clients[to].put_nowait(f"{id} {text}")
+        finally:
+            task.cancel()
+            del clients[id]
+
+    return private, clients
+
+
+@pytest.mark.parametrize("make", [by_number, by_class, by_context, by_callback, with_queues])
+def test_other_right_ways_pass(make):
+    for _ in range(2):
+        verdict = check("05 private", *make())
+        assert verdict, str(verdict)
+
+
+def test_it_passes_beside_clients_of_the_learners_own():
+    module = solution("05_client_ids.py")
+    own = wslab.connect(wslab.serve(module.private), name="own")
+    id = own.recv(timeout=2)
+    verdict = check("05 private", module.private, module.clients)
+    assert verdict, str(verdict)
+    assert "the registry is as long as before, 1 entry" in verdict.seen
+    assert list(module.clients) == [id]
+    assert own.received == (id,)
+
+
+# --- plausible wrong ones -----------------------------------------------------------------------
+
+
+def make(
+    *,
+    enter=True,
+    clean="finally",
+    ids=None,
+    first=lambda id: id,
+    deliver=None,
+    address="{id} {text}",
+    swallow=True,
+):
+    """Return a handler and its registry, right but for what is asked for otherwise."""
+    clients: dict = {}
+    next_id = ids(clients) if ids else lambda websocket: websocket.id.hex[:12]
+
+    async def one(id, websocket, message):
+        to, _, text = message.partition(" ")
+        said = address.format(id=id, to=to, text=text)
+        if deliver is not None:
+            await deliver(clients, websocket, to, said)
+        elif swallow:
+            if to in clients:
+                await clients[to].send(said)
+        else:
+            await clients[to].send(said)
+
+    async def private(websocket):
+        id = next_id(websocket)
+        if enter:
+            clients[id] = websocket
+        try:
+            await websocket.send(first(id))
+            async for message in websocket:
+                await one(id, websocket, message)
+            if clean == "after the loop":
+                del clients[id]
+        except ConnectionClosedOK:
+            if clean == "on 1000":
+                del clients[id]
+        except ConnectionClosed:
+            if clean == "on closed":
+                del clients[id]
+            raise
+        else:
+            if clean in ("on 1000", "on closed"):
+                del clients[id]
+        finally:
+            if clean == "finally" and enter:
+                del clients[id]
+
+    return private, clients
+
+
+async def to_all(clients, websocket, to, said):
+    for client in clients.values():
+        await client.send(said)
+
+
+async def to_all_others(clients, websocket, to, said):
+    for client in clients.values():
+        if client is not websocket:
+            await client.send(said)
+
+
+async def back_as_well(clients, websocket, to, said):
+    if to in clients:
+        await clients[to].send(said)
+        await websocket.send(f"sent: {said}")
+
+
+async def back_only(clients, websocket, to, said):
+    await websocket.send(said)
+
+
+async def twice(clients, websocket, to, said):
+    if to in clients:
+        await clients[to].send(said)
+        await clients[to].send(said)
+
+
+async def in_bytes(clients, websocket, to, said):
+    if to in clients:
+        await clients[to].send(said.encode())
+
+
+async def to_nobody(clients, websocket, to, said):
+    pass
+
+
+async def to_somebody(clients, websocket, to, said):
+    """Where nobody has the id, to the first who is there."""
+    target = clients.get(to) or next(iter(clients.values()))
+    await target.send(said)
+
+
+async def forgot_await(clients, websocket, to, said):
+    if to in clients:
+        clients[to].send(said).close()
+
+
+async def blocks(clients, websocket, to, said):
+    end_s = time.monotonic() + 4
+    while time.monotonic() < end_s:
+        pass
+
+
+def by_length(clients):
+    return lambda websocket: str(len(clients) + 1)
+
+
+def by_address(clients):
+    return lambda websocket: websocket.remote_address[0]
+
+
+def by_id_of_object(clients):
+    slots: list = []
+
+    def next_id(websocket):  # as id(websocket) may be: free again when one has gone
+        slot = next((i for i, one in enumerate(slots) if one not in clients.values()), len(slots))
+        slots[slot : slot + 1] = [websocket]
+        return f"at-{slot}"
+
+    return next_id
+
+
+def silent():
+    clients: dict = {}
+
+    async def private(websocket):
+        clients[websocket.id.hex] = websocket
+        try:
+            async for message in websocket:
+                await whisper(clients, websocket.id.hex, message)
+        finally:
+            del clients[websocket.id.hex]
+
+    return private, clients
+
+
+def one_message_only():
+    clients: dict = {}
+
+    async def private(websocket):
+        clients[websocket.id.hex] = websocket
+        try:
+            await websocket.send(websocket.id.hex)
+            await whisper(clients, websocket.id.hex, await websocket.recv())
+        finally:
+            del clients[websocket.id.hex]
+
+    return private, clients
+
+
+def another_registry():
+    return make()[0], {}
+
+
+FORGET, GOES_ON = "stands in a `finally`", "what ended it?"
+WRONG = {
+    "cleans after the loop": (
+        {"clean": "after the loop"},
+        "entries after 0.5 s; the wire of",
+        FORGET,
+    ),
+    "cleans on 1000 only": ({"clean": "on 1000"}, "(1006)", FORGET),
+    "cleans on ConnectionClosed only": ({"clean": "on closed"}, "raised TypeError", FORGET),
+    "never cleans": ({"clean": "never"}, "close 1000", FORGET),
+    "never enters": ({"enter": False}, "0 entries", "enter a client"),
+    "to all": ({"deliver": to_all}, ", who ", "send to one connection"),
+    "to all others": ({"deliver": to_all_others}, "not meant", "send to one connection"),
+    "a receipt with the text": ({"deliver": back_as_well}, "who sent it", "to one connection"),
+    "an echo": ({"deliver": back_only}, "who sent it", "to one connection"),
+    "twice": ({"deliver": twice}, ", 2 times", "one message for one message"),
+    "in bytes": ({"deliver": in_bytes}, "binary", "send a str"),
+    "to nobody": ({"deliver": to_nobody}, "no such message within", "`<id of the sender> <text>`"),
+    "to somebody": ({"deliver": to_somebody}, "not meant", "send to one connection"),
+    "forgot await": ({"deliver": forgot_await}, "no such message within", "`<id of the sender>"),
+    "blocks": ({"deliver": blocks}, "the handler holds its event loop: blocks()", ""),
+    "without the sender": ({"address": "{text}"}, "frame", "`<id of the sender> <text>`"),
+    "the target's id": ({"address": "{to} {text}"}, "frame", "`<id of the sender> <text>`"),
+    "a KeyError for who has gone": ({"swallow": False}, "raised KeyError", "look before you send"),
+    "a sentence for an id": ({"first": lambda id: f"you are {id}"}, "'you are ", "just the id"),
+    "an id in bytes": ({"first": lambda id: id.encode()}, "b'", "send a str"),
+    "ids by length": ({"ids": by_length}, "'", "never the same twice"),
+    "ids by address": ({"ids": by_address}, "'127.0.0.1', which client 1 has", "never the same"),
+    "ids used again": ({"ids": by_id_of_object}, "'at-", "never the same twice"),
+    "no first message": (silent, "no message within 0.5 s", "before you wait for anything"),
+    "one message only": (one_message_only, "close 1000", GOES_ON),
+    "another registry": (another_registry, "0 entries", "that you give to check()"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_plausible_wrong_ones_are_refused(wrong, monkeypatch):
+    monkeypatch.setattr(lesson_05, "WAIT_S", 0.5)
+    how, seen, hint = WRONG[wrong]
+    verdict = check("05 private", *(how() if callable(how) else make(**how)))
+    assert verdict.passed is False
+    assert seen in verdict.seen, verdict
+    assert hint in verdict.hint, verdict
+    assert verdict.took_s < 12
+    assert left_open().connections == 0
+
+
+def test_a_miss_names_the_wire_the_frame_and_the_time():
+    verdict = check("05 private", *make(deliver=to_all))
+    assert " on the wire of client " in verdict.expected
+    assert verdict.expected.endswith(" and on no other")
+    assert "frame " in verdict.seen
+    assert " from the server at " in verdict.seen
+    assert " ms, " in verdict.seen
+
+
+def test_what_is_no_handler_or_no_registry_is_refused():
+    private, clients = make()
+    for things in ((private,), (private, 42), (42, clients)):
+        verdict = check("05 private", *things)
+        assert verdict.passed is False
+        assert verdict.expected.startswith(("the handler and its registry", "`async def handler"))
+
+
+def test_what_the_handler_raised_is_shown():
+    async def private(websocket):
+        await websocket.send(no_such_name)  # noqa: F821
+
+    verdict = check("05 private", private, {})
+    assert verdict.passed is False
+    assert "Your handler raised NameError" in verdict.seen
+    assert "no_such_name" in verdict.details
+
+
+# --- the lesson, twice in one kernel ------------------------------------------------------------
+
+
+@pytest.mark.kernel
+def test_it_runs_again_in_the_same_kernel():
+    sources = cells()
+    with Kernel(cwd=COURSE) as kernel:
+        for _ in range(2):
+            ran = kernel.run_all(list(sources.values()), cell_ids=list(sources), timeout=120)
+            assert lost(ran) == []
+            assert [cell.error for cell in ran if cell.error] == []
+            by_id = {id: cell.text for id, cell in zip(sources, ran, strict=True)}
+            assert "the wire says  dan, erin" in by_id["ghost-run"]
+            assert by_id["mended-run"] == "here: ['erin']\n"
+            assert "the wire says  another one" in by_id["again-run"]
+            assert "you have told me ['I am Erin']" in by_id["session-run"]
+            assert "the wire says  yes, and his name is still known" in by_id["away-compare"]
+            assert "4409" in by_id["transfer-compare"]
+            assert "the wire says  the newer one" in by_id["transfer-compare"]
+            assert by_id["the-end"] == "open connections: 0, servers: 0, tasks: 0"
+        assert kernel.shutdown() < 5
