@@ -1,0 +1,358 @@
+"""Lesson 06's check: its solution, other right ways, the stub, and plausible wrong ones."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import importlib.util
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.server import broadcast
+from websockets.exceptions import ConnectionClosed
+
+import wslab
+from wslab.learn import NotYet, check, left_open, lesson_06
+
+COURSE = Path(__file__).resolve().parents[2] / "notebooks"
+LESSON = COURSE / "06_rooms.ipynb"
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    wslab.shutdown()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """What a wrong one does not send, it does not send later either."""
+    monkeypatch.setattr(lesson_06, "WAIT_S", 0.6)
+
+
+def solution(name: str):
+    spec = importlib.util.spec_from_file_location("solution", COURSE / "solutions" / name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def source(cell: str) -> str:
+    """Return the source of one of the lesson's cells."""
+    document = json.loads(LESSON.read_text())
+    return next("".join(c["source"]) for c in document["cells"] if c["id"] == cell)
+
+
+def hall(
+    emit=lambda rooms, room, websocket, text: broadcast(rooms[room] - {websocket}, text),
+    *,
+    rooms=None,
+    join=set.add,
+    leave=set.discard,
+    gone=lambda rooms, websocket: [members.discard(websocket) for members in rooms.values()],
+    answer="ok",
+):
+    """Make a handler; each wrong one differs from the solution in one thing."""
+    rooms = defaultdict(set) if rooms is None else rooms
+
+    async def handler(websocket):
+        try:
+            async for message in websocket:
+                word, room, *text = message.split(" ", 2)
+                if word == "join":
+                    join(rooms[room], websocket)
+                elif word == "leave":
+                    leave(rooms[room], websocket)
+                else:
+                    waiting = emit(rooms, room, websocket, text[0])
+                    if waiting is not None:
+                        await waiting
+                if answer is not None:
+                    await websocket.send(answer)
+        finally:
+            gone(rooms, websocket)
+
+    return handler
+
+
+def test_the_solution_passes_again_and_again():
+    right = solution("06_rooms.py")
+    for _ in range(4):
+        verdict = check("06 rooms", right.hall)
+        assert verdict, str(verdict)
+        assert "each on the wire of a member and on no other's" in verdict.seen
+        assert not any(right.rooms.values())
+    left = left_open()
+    assert (left.connections, left.servers) == (0, 0)
+
+
+def test_the_stub_in_the_notebook_is_not_yet():
+    namespace: dict[str, object] = {}
+    exec(source("exercise-hall"), namespace)
+    assert check("06 rooms", namespace["hall"]).passed is None
+
+
+async def raises_not_yet(websocket):
+    async for _ in websocket:
+        raise NotYet
+
+
+def test_a_handler_that_raises_not_yet_is_not_yet():
+    assert check("06 rooms", raises_not_yet).passed is None
+
+
+# --- other right ways ---------------------------------------------------------------------------
+
+
+def own_queue():
+    """A queue and a task for each connection; a member that is too far behind loses texts."""
+    rooms: dict[str, list[asyncio.Queue]] = {}
+
+    async def write(websocket, queue):
+        with contextlib.suppress(ConnectionClosed, OSError):
+            while True:
+                await websocket.send(await queue.get())
+
+    async def handler(websocket):
+        queue: asyncio.Queue = asyncio.Queue(200)
+        writer = asyncio.create_task(write(websocket, queue))
+        mine = set()
+        try:
+            while True:
+                word, _, rest = (await websocket.recv()).partition(" ")
+                if word == "join" and rest not in mine:
+                    mine.add(rest)
+                    rooms.setdefault(rest, []).append(queue)
+                elif word == "leave" and rest in mine:
+                    mine.remove(rest)
+                    rooms[rest].remove(queue)
+                elif word == "emit":
+                    room, text = rest.split(" ", 1)
+                    for member in rooms.get(room, []):
+                        if member is not queue and not member.full():
+                            member.put_nowait(text)
+                await queue.put("ok")
+        finally:
+            writer.cancel()
+            for room in mine:
+                rooms[room].remove(queue)
+
+    return handler
+
+
+class TaskForEach:
+    """Start each send as a task, and let go of whoever cannot be reached."""
+
+    def __init__(self):
+        self.of = defaultdict(dict)  # connection -> its rooms, in a dict's keys
+        self.tasks = set()
+
+    async def send(self, websocket, text):
+        with contextlib.suppress(ConnectionClosed, OSError):  # the latter while it waits for room
+            await websocket.send(text)
+
+    async def __call__(self, websocket):
+        self.of[websocket] = {}
+        with contextlib.suppress(ConnectionClosed):
+            async for message in websocket:
+                word, room, *text = message.split(" ", 2)
+                if word == "join":
+                    self.of[websocket][room] = True
+                elif word == "leave":
+                    self.of[websocket].pop(room, None)
+                else:
+                    for member, rooms in list(self.of.items()):
+                        if room in rooms and member is not websocket:
+                            task = asyncio.create_task(self.send(member, text[0]))
+                            self.tasks.add(task)
+                            task.add_done_callback(self.tasks.discard)
+                await websocket.send("ok")
+        del self.of[websocket]
+
+
+def parts_with_the_slow(rooms, room, websocket, text):
+    """Break off whoever has more than a little to read."""
+    members = rooms[room] - {websocket}
+    for member in members:
+        if member.transport.get_write_buffer_size() > 500_000:
+            member.transport.abort()
+    broadcast(members, text)
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        own_queue(),
+        TaskForEach(),
+        hall(parts_with_the_slow),
+        functools.partial(lambda handler, websocket: handler(websocket), hall()),
+    ],
+    ids=["queues", "tasks", "parts", "partial"],
+)
+def test_other_right_ways_pass(right):
+    for _ in range(3):
+        verdict = check("06 rooms", right)
+        assert verdict, str(verdict)
+
+
+# --- plausible wrong ones -----------------------------------------------------------------------
+
+
+def to_everybody(rooms, room, websocket, text):
+    broadcast(set().union(*rooms.values()) - {websocket}, text)
+
+
+def sender_too(rooms, room, websocket, text):
+    broadcast(rooms[room], text)
+
+
+async def waits(rooms, room, websocket, text):
+    for member in rooms[room]:
+        if member is not websocket:
+            await member.send(text)
+
+
+async def waits_on_a_copy(rooms, room, websocket, text):
+    for member in rooms[room] - {websocket}:
+        with contextlib.suppress(ConnectionClosed):
+            await member.send(text)
+
+
+async def gathers(rooms, room, websocket, text):
+    others = rooms[room] - {websocket}
+    await asyncio.gather(*(member.send(text) for member in others), return_exceptions=True)
+
+
+tasks = set()
+
+
+def one_task_for_all(rooms, room, websocket, text):
+    """The sender does not wait; but one slow member still holds up those behind it."""
+    task = asyncio.create_task(waits_on_a_copy(rooms, room, websocket, text))
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+def with_the_room(rooms, room, websocket, text):
+    broadcast(rooms[room] - {websocket}, f"{room} {text}")
+
+
+def first_word_only(rooms, room, websocket, text):
+    broadcast(rooms[room] - {websocket}, text.split()[0])
+
+
+def only_from_inside(rooms, room, websocket, text):
+    if websocket in rooms[room]:
+        broadcast(rooms[room] - {websocket}, text)
+
+
+def only_existing(rooms, room, websocket, text):
+    broadcast(dict(rooms)[room] - {websocket}, text)
+
+
+def forgets_to_send(rooms, room, websocket, text):
+    pass
+
+
+def one_room_at_a_time():
+    """Join takes the member out of the room where it was."""
+    room_of = {}
+
+    async def handler(websocket):
+        try:
+            async for message in websocket:
+                word, room, *text = message.split(" ", 2)
+                if word == "join":
+                    room_of[websocket] = room
+                elif word == "leave":
+                    room_of.pop(websocket, None)
+                else:
+                    others = [m for m, r in room_of.items() if r == room and m is not websocket]
+                    broadcast(others, text[0])
+                await websocket.send("ok")
+        finally:
+            room_of.pop(websocket, None)
+
+    return handler
+
+
+def in_lists():
+    """A list holds who joins twice twice."""
+    rooms = defaultdict(list)
+
+    def leave(members, websocket):
+        if websocket in members:
+            members.remove(websocket)
+
+    def emit(rooms, room, websocket, text):
+        broadcast([m for m in rooms[room] if m is not websocket], text)
+
+    def gone(rooms, websocket):
+        for room in rooms:
+            leave(rooms[room], websocket)
+
+    return hall(emit, rooms=rooms, join=list.append, leave=leave, gone=gone)
+
+
+def nothing(rooms, websocket):
+    pass
+
+
+def strictly(rooms, websocket):
+    for members in rooms.values():
+        members.remove(websocket)
+
+
+async def returns_after_one(websocket):
+    await websocket.recv()
+    await websocket.send("ok")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected", "seen", "hint"),
+    [
+        (hall(to_everybody), "exactly: ben", "on cat's wire, who is not in that room", "in the"),
+        (hall(sender_too), "which ann emits to ", "on ann's wire, who said it", "sender out"),
+        (hall(waits), "'ok' on ann's wire", "no message within", "does not read"),
+        (hall(waits_on_a_copy), "'ok' on ann's wire", "no message within", "does not read"),
+        (hall(gathers), "'ok' on ann's wire", "no message within", "does not read"),
+        (hall(with_the_room), "exactly: ben", "'room-", "the text as it is"),
+        (hall(first_word_only), "exactly: ben", "on ben's wire", "the text as it is"),
+        (hall(only_from_inside), "cat emits to ", "no message within", "in the room at"),
+        (hall(only_existing), "'ok' on ann's wire", "KeyError", "raised first"),
+        (hall(forgets_to_send), "exactly: ben", "no message within", "in the room at"),
+        (one_room_at_a_time(), "on the wires of", "", "in the room at"),
+        (in_lists(), "on the wires of", "twice", "once for each member"),
+        (hall(leave=set.remove), "'ok' on ben's wire", "KeyError", "raised first"),
+        (hall(leave=lambda members, websocket: None), "exactly: nobody", "on ben's wire", ""),
+        (hall(gone=nothing), "leaves all rooms", "are still kept", "finally"),
+        (hall(gone=strictly), "no error while members come and go", "KeyError", "break off"),
+        (hall(answer=None), "'ok' on ann's wire", "no message within", "answer each command"),
+        (hall(answer="done"), "'ok' on ann's wire", "'done' on ann's wire", ""),
+        (returns_after_one, "'ok' on ", "close 1000", ""),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_plausible_wrong_ones_are_refused(wrong, expected, seen, hint, impatient):
+    verdict = check("06 rooms", wrong)
+    assert verdict.passed is False
+    assert expected in verdict.expected, verdict
+    assert seen in verdict.seen, verdict
+    assert hint in verdict.hint, verdict
+    assert verdict.took_s < 12
+
+
+def test_a_slow_member_that_holds_up_others_behind_the_senders_back_is_noticed(
+    impatient,
+):
+    # Who stands behind whom in a set is chance: it may take another try.
+    verdicts = []
+    while not verdicts or (verdicts[-1] and len(verdicts) < 3):
+        verdicts.append(check("06 rooms", hall(one_task_for_all)))
+    assert verdicts[-1].passed is False
+    assert "on the wires of exactly: " in verdicts[-1].expected
+    assert "no message within" in verdicts[-1].seen
+    assert "its wire is full" in verdicts[-1].hint
