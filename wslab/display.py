@@ -1,4 +1,4 @@
-"""How a Server or Client shows itself where it is the last line of a cell.
+"""How a Server, Client or Hub shows itself where it is the last line of a cell.
 
 Registered with IPython by the types' names, so that `import wslab` loads no widget: that happens
 when something is shown first. Its rule: text in a terminal; in a kernel a live panel, and the same
@@ -9,19 +9,21 @@ printed, and a panel that cannot be made is said instead of shown.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .client import Client
+    from .hub import Hub
     from .server import Server
 
-__all__ = ["mimebundle", "register"]
+__all__ = ["hub_mimebundle", "mimebundle", "register"]
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def register(shell: Any = None) -> bool:
-    """Tell IPython how to show a Server and a Client; idempotent, and loads no widget.
+    """Tell IPython how to show a Server, a Client and a Hub; idempotent, and loads no widget.
 
     Args:
         shell: IPython's shell; by default the running one, if IPython is imported at all.
@@ -35,6 +37,7 @@ def register(shell: Any = None) -> bool:
         return False
     formatter.for_type_by_name("wslab.server", "Server", mimebundle)
     formatter.for_type_by_name("wslab.client", "Client", mimebundle)
+    formatter.for_type_by_name("wslab.hub.hub", "Hub", hub_mimebundle)
     return True
 
 
@@ -57,10 +60,44 @@ def mimebundle(thing: Server | Client, **_kwargs: Any) -> dict[str, Any]:
     if getattr(_shell(), "kernel", None) is None:
         return data  # no comm, and nobody who could draw HTML
     data["text/html"] = plain.to_html(view, trouble, rows)
-    try:
+
+    def panel() -> Any:
         from .widgets.panels import panel_of
 
-        panel = panel_of(thing)
+        return panel_of(thing)
+
+    return _with_panel(data, panel)
+
+
+def hub_mimebundle(hub: Hub, **_kwargs: Any) -> dict[str, Any]:
+    """Return all forms of a Hub's map that the front end here could show.
+
+    Args:
+        hub: what to show. Its messages are traced from now on, where there is a kernel.
+    """
+    from .widgets import rooms_plain, rooms_view
+
+    has_kernel = getattr(_shell(), "kernel", None) is not None
+    if has_kernel:
+        rooms_view.trace(hub)
+    look = rooms_view.hub_look(hub)
+    data: dict[str, Any] = {"text/plain": rooms_plain.to_text(**look)}
+    if not has_kernel:
+        return data
+    data["text/html"] = rooms_plain.to_html(**look)
+
+    def panel() -> Any:
+        from .widgets.rooms import map_of
+
+        return map_of(hub)
+
+    return _with_panel(data, panel)
+
+
+def _with_panel(data: dict[str, Any], make: Callable[[], Any]) -> dict[str, Any]:
+    """Return the data with a live panel, or with why there is none."""
+    try:
+        panel = make()
         panel.show()
         data[WIDGET] = {"version_major": 2, "version_minor": 0, "model_id": panel.model_id}
     except Exception as exc:
