@@ -1,0 +1,547 @@
+"""Lesson 08's check: its solution, other right ways, the stub, and plausible wrong ones; the page
+that rehearses an effect; and the lesson run twice in one kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import importlib.util
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import websockets.sync.client
+from websockets import ConnectionClosed, connect
+from websockets.protocol import State
+
+import wslab
+from tests.kernels import Kernel, lost
+from wslab.learn import NotYet, check, lesson_08
+from wslab.learn.lesson_08 import effect_page
+
+COURSE = Path(__file__).resolve().parents[2] / "notebooks"
+LESSON = COURSE / "08_again.ipynb"
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    wslab.shutdown()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Wait less long for what a wrong cell never does."""
+    for name in ("RUN_S", "OPEN_S", "ANSWER_S"):
+        monkeypatch.setattr(lesson_08, name, 1.0)
+
+
+def solution():
+    spec = importlib.util.spec_from_file_location("solution", COURSE / "solutions/08_again.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def cells() -> dict[str, str]:
+    """Return the sources of the lesson's code cells by their ids."""
+    document = json.loads(LESSON.read_text())
+    return {c["id"]: "".join(c["source"]) for c in document["cells"] if c["cell_type"] == "code"}
+
+
+async def echo(socket, *_):
+    with contextlib.suppress(ConnectionClosed):
+        async for message in socket:
+            await socket.send(message)
+
+
+def test_the_solution_passes_every_time():
+    cell = solution().cell
+    for _ in range(3):
+        verdict = check("08 again", cell)
+        assert verdict, str(verdict)
+        assert verdict.took_s < 10
+    assert "each run opened one" in verdict.seen
+    assert "each of 9 random texts crossed one wire" in verdict.seen
+
+
+# Right ways; each is made anew for a check.
+
+
+def keeps_one_that_lives():
+    kept = {}
+
+    async def cell(url):
+        if "socket" in kept and kept["socket"].state is State.OPEN:
+            return
+        kept["socket"] = socket = await connect(url)
+        kept["task"] = asyncio.create_task(echo(socket))
+
+    return cell
+
+
+def breaks_off():
+    """Cut the old connection instead of closing it: it is gone all the same."""
+    kept = {}
+
+    async def cell(url):
+        if "socket" in kept:
+            kept["socket"].transport.abort()
+            await kept["socket"].wait_closed()
+        kept["socket"] = socket = await connect(url)
+        kept["task"] = asyncio.create_task(echo(socket))
+
+    return cell
+
+
+def cancels_a_task_that_closes():
+    """Let the task own its connection; whoever cancels it, and waits, has closed it."""
+    kept = {}
+
+    async def serve(url, is_open):
+        async with connect(url) as socket:
+            is_open.set()
+            await echo(socket)
+
+    async def cell(url):
+        if "task" in kept:
+            kept["task"].cancel()
+            await asyncio.wait([kept["task"]])
+        is_open = asyncio.Event()
+        kept["task"] = asyncio.create_task(serve(url, is_open))
+        await is_open.wait()
+
+    return cell
+
+
+class Again:
+    """A plain function's class, with websockets' threading client."""
+
+    def __init__(self):
+        self.socket = None
+
+    def __call__(self, url):
+        if self.socket is not None:
+            self.context.close()
+            self.thread.join()
+        self.context = contextlib.ExitStack()
+        self.socket = self.context.enter_context(websockets.sync.client.connect(url))
+        self.thread = threading.Thread(target=self.listen, args=[self.socket], daemon=True)
+        self.thread.start()
+
+    def listen(self, socket):
+        for message in socket:
+            socket.send(message)
+
+
+def with_wslab():
+    kept = {}
+
+    def listen(client):
+        with contextlib.suppress(ConnectionClosed):
+            for message in client:
+                client.send(message)
+
+    def cell(url):
+        if "client" in kept:
+            kept["client"].close()
+        kept["client"] = client = wslab.connect(url, keep=True)
+        threading.Thread(target=listen, args=[client], daemon=True).start()
+
+    return cell
+
+
+def opens_in_the_background():
+    """Return at once; the task closes the old one and opens the new one."""
+    kept = {}
+
+    async def start(url):
+        if "socket" in kept:
+            await kept["socket"].close()
+        kept["socket"] = socket = await connect(url)
+        await echo(socket)
+
+    def cell(url):
+        kept["task"] = asyncio.get_running_loop().create_task(start(url))
+
+    return cell
+
+
+def with_more():
+    async def cell(kept, url):
+        if kept:
+            await kept.pop().close()
+        kept.append(await connect(url))
+        tasks.append(asyncio.create_task(echo(kept[0])))
+
+    tasks = []
+    return functools.partial(cell, [])
+
+
+RIGHT = [
+    keeps_one_that_lives,
+    breaks_off,
+    cancels_a_task_that_closes,
+    Again,
+    with_wslab,
+    opens_in_the_background,
+    with_more,
+]
+
+
+@pytest.mark.parametrize("make", RIGHT, ids=[make.__name__ for make in RIGHT])
+def test_other_right_ways_pass(make):
+    right = make()
+    verdict = check("08 again", right)
+    assert verdict, str(verdict)
+    assert wslab.learn.left_open().tasks == 0
+    again = check("08 again", right)  # what is left of one check is dead in the next
+    if make is cancels_a_task_that_closes:  # and a task of a dead loop cannot be awaited
+        assert "Run the exercise's cell again" in again.hint
+    else:
+        assert again, str(again)
+
+
+def test_the_way_that_keeps_one_is_told_so():
+    assert "left the first one's alone" in check("08 again", keeps_one_that_lives()).seen
+
+
+def stub(change=lambda source: source):
+    namespace = {"NotYet": NotYet, "asyncio": asyncio, "connect": connect}
+    source = cells()
+    exec(source["exercise-given"], namespace)
+    exec(change(source["exercise-again"]), namespace)
+    return namespace["cell"]
+
+
+def test_the_stub_in_the_notebook_is_not_yet():
+    verdict = check("08 again", stub())
+    assert verdict.passed is None
+    assert verdict.took_s < 5
+    assert check("08 again", ...).passed is None
+
+
+# Plausible wrong ones.
+
+
+def without_the_line():
+    """Only take out NotYet."""
+    return stub(lambda source: source.replace("raise NotYet", "pass"))
+
+
+def closes_and_lets_the_list_grow():
+    """Mend the connection, and not the list of handlers."""
+    return stub(
+        lambda source: source.replace("raise NotYet", "if socket: await socket.close()").replace(
+            "socket = None\n\n\n", "socket = None\n\n"
+        )
+    )
+
+
+def tends_the_list_only():
+    return stub(
+        lambda source: source.replace("raise NotYet", "handlers.clear()"),
+    )
+
+
+def assigns_without_listening():
+    kept = {}
+
+    async def cell(url):
+        kept["socket"] = await connect(url)
+
+    return cell
+
+
+def closes_after_opening():
+    kept = {}
+
+    async def cell(url):
+        old = kept.get("socket")
+        kept["socket"] = socket = await connect(url)
+        kept["task"] = asyncio.create_task(echo(socket))
+        if old is not None:
+            await old.close()
+
+    return cell
+
+
+def forgets_await():
+    """Swallow what goes wrong: a coroutine that nobody awaits closes nothing."""
+    kept = {}
+
+    async def cell(url):
+        try:
+            kept["socket"].close().close()
+        except Exception:
+            pass
+        kept["socket"] = socket = await connect(url)
+        kept.setdefault("tasks", []).append(asyncio.create_task(echo(socket)))
+
+    return cell
+
+
+def deletes_the_name():
+    kept = {}
+
+    async def cell(url):
+        kept.pop("socket", None)
+        kept["socket"] = socket = await connect(url)
+        kept.setdefault("tasks", []).append(asyncio.create_task(echo(socket)))
+
+    return cell
+
+
+def cancels_the_task_only():
+    kept = {}
+
+    async def cell(url):
+        if "task" in kept:
+            kept["task"].cancel()
+        kept["socket"] = socket = await connect(url)
+        kept["task"] = asyncio.create_task(echo(socket))
+
+    return cell
+
+
+def relies_on_wslab():
+    def listen(client):
+        with contextlib.suppress(ConnectionClosed):
+            for message in client:
+                client.send(message)
+
+    def cell(url):
+        client = wslab.connect(url)
+        threading.Thread(target=listen, args=[client], daemon=True).start()
+
+    return cell
+
+
+def runs_once():
+    kept = []
+
+    async def cell(url):
+        if kept:
+            return
+        kept.append(await connect(url))
+        kept.append(asyncio.create_task(echo(kept[0])))
+
+    return cell
+
+
+def uses_one_that_is_dead():
+    kept = {}
+
+    async def cell(url):
+        if "socket" not in kept:
+            kept["socket"] = await connect(url)
+            kept["task"] = asyncio.create_task(echo(kept["socket"]))
+        await kept["socket"].ping()
+
+    return cell
+
+
+def closes_and_opens_no_other():
+    kept = {}
+
+    async def cell(url):
+        if "socket" in kept:
+            await kept.pop("socket").close()
+            return
+        kept["socket"] = socket = await connect(url)
+        kept["task"] = asyncio.create_task(echo(socket))
+
+    return cell
+
+
+def only_while_it_runs():
+    async def cell(url):
+        async with connect(url) as socket:
+            await socket.send(await socket.recv())
+
+    return cell
+
+
+def does_nothing():
+    async def cell(url):
+        pass
+
+    return cell
+
+
+def swallows_all():
+    async def cell(url):
+        with contextlib.suppress(Exception):
+            await connect("ws://127.0.0.1:1/")
+
+    return cell
+
+
+def listens_itself():
+    async def cell(url):
+        async with connect(url) as socket:
+            await echo(socket)
+
+    return cell
+
+
+def answers_nothing():
+    kept = {}
+
+    async def cell(url):
+        if "socket" in kept:
+            await kept["socket"].close()
+        kept["socket"] = await connect(url)
+
+    return cell
+
+
+def answers_in_capitals():
+    kept = {}
+
+    async def shout(socket):
+        async for message in socket:
+            await socket.send(f"{message}!")
+
+    async def cell(url):
+        if "socket" in kept:
+            await kept["socket"].close()
+        kept["socket"] = socket = await connect(url)
+        kept["task"] = asyncio.create_task(shout(socket))
+
+    return cell
+
+
+def raises():
+    async def cell(url):
+        raise KeyError(url[:5])
+
+    return cell
+
+
+def two_arguments():
+    async def cell(url, socket):
+        pass
+
+    return cell
+
+
+ALIVE = "the one before, and this run opened no other"
+NAME = "a new value for a name closes nothing"
+WRONG = [
+    (without_the_line, "2 are open", NAME),
+    (tends_the_list_only, "2 are open", NAME),
+    (assigns_without_listening, "nothing came back", "send each message back"),
+    (deletes_the_name, "2 are open", NAME),
+    (cancels_the_task_only, "2 are open", NAME),
+    (relies_on_wslab, "2 are open", NAME),
+    (forgets_await, "2 are open", NAME),
+    (closes_after_opening, "crossed 2 wires: connection 2 opened while", "close the old"),
+    (closes_and_lets_the_list_grow, "came back 2 times; on the wire: text ", "A function in a"),
+    (runs_once, ALIVE, "does not say that it lives"),
+    (uses_one_that_is_dead, "ConnectionClosed", "mend what your cell raised"),
+    (closes_and_opens_no_other, "none is open", "opened 1 so far"),
+    (only_while_it_runs, "none is open", "opened 1 so far"),
+    (does_nothing, "none ever was", "connect to the URL"),
+    (swallows_all, "none ever was", "connect to the URL"),
+    (listens_itself, "after 1 s it still waits", "let a task do that"),
+    (answers_nothing, "nothing came back", "send each message back"),
+    (answers_in_capitals, "!' came", "send each message back"),
+    (raises, "KeyError: 'ws://'", "mend what your cell raised"),
+    (two_arguments, "cell(url, socket)", "called with the server's URL"),
+]
+
+
+@pytest.mark.parametrize(("make", "seen", "hint"), WRONG, ids=[w[0].__name__ for w in WRONG])
+@pytest.mark.usefixtures("impatient")
+def test_plausible_wrong_ones_are_refused(make, seen, hint):
+    wrong = make()
+    verdict = check("08 again", wrong)
+    assert verdict.passed is False, verdict
+    assert seen in verdict.seen, verdict
+    assert hint in verdict.hint, verdict
+    assert verdict.took_s < 8
+
+
+def test_a_coroutine_and_a_number_are_refused():
+    for thing in (does_nothing()("ws://x/"), 42):
+        verdict = check("08 again", thing)
+        assert verdict.passed is False
+        assert verdict.expected == "`async def cell(url)`, or `def cell(url)`"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_cell_that_blocks_ends_in_time():
+    def cell(url):
+        while True:
+            time.sleep(0.01)
+
+    verdict = check("08 again", cell)
+    assert verdict.passed is False
+    assert "after 1 s it holds its event loop: " in verdict.seen
+    assert "test_lesson_08.py" in verdict.seen
+    assert verdict.took_s < 10
+
+
+def test_a_connection_of_another_loop_is_explained():
+    """Somebody has tried the cell in the notebook: its name holds a connection of that loop."""
+    module = solution()
+
+    async def tried():
+        async def quiet(socket):
+            async for _ in socket:
+                pass
+
+        async with websockets.serve(quiet, "127.0.0.1", 0) as server:
+            await module.cell(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+            verdict = check("08 again", module.cell)  # holds this loop, as a cell does
+            await module.socket.wait_closed()
+        return verdict
+
+    verdict = asyncio.run(tried())
+    assert verdict.passed is False
+    assert "Run the exercise's cell again" in verdict.hint
+
+
+# The page that rehearses an effect; tests/lab/ presses its buttons.
+
+
+def test_the_page_shows_and_runs_the_effect():
+    page = effect_page("() => {\n  show('<b>');\n}")
+    assert "() =&gt; {\n  show(&#x27;&lt;b&gt;&#x27;);\n}</pre>" in page
+    assert "const effect = () => {\n  show('<b>');\n};" in page
+    assert "%" not in page.replace("100%", "")
+
+
+def test_the_lesson_shows_both_effects():
+    source = cells()
+    assert "return () => socket.close();" in source["cleanup"]
+    assert "return" not in source["effect"]
+
+
+# The lesson in one kernel, twice.
+
+
+@pytest.mark.kernel
+def test_the_lesson_twice_in_one_kernel():
+    source = cells()
+    with Kernel() as kernel:
+        for _ in range(2):
+            ran = kernel.run_all(list(source.values()), cell_ids=list(source), timeout=60)
+            assert lost(ran) == []
+            assert [cell.error for cell in ran if cell.error] == []
+            told = dict(zip(source, (cell.text for cell in ran), strict=True))
+            for number, name in enumerate(("broken", "broken-again", "broken-once-more"), 1):
+                assert told[name] == f"open connections: {number}\n"
+            assert "heard: ['rain', 'rain', 'rain']" in told["rain"]
+            assert "the wire says  3: one for each run" in told["how-many-compare"]
+            assert "the wire says  once for each connection" in told["rain-compare"]
+            assert "['rain', 'rain', 'rain', 'sun']" in told["mended-run"]
+            assert "6 connections in" in told["mended-run"]
+            assert "the wire says  yes" in told["transfer-compare"]
+            assert "08 again: not yet" in told["exercise-check"]
+            assert told["the-end"] == "open connections: 0, servers: 0, tasks: 0"
