@@ -92,15 +92,8 @@ def record_of(hub: Hub) -> Record:
     with _guard:
         record = _records.get(hub)
         if record is None:
-            record = _records[hub] = begun = Record()
-
-            # A hub tells a departure to its own handler only; this stands in between. It holds no
-            # hub, for the hub holds it.
-            async def disconnected(client: HubClient, reason: str) -> None:
-                begun.note(client, reason)
-                await Hub._disconnected(client._hub, client, reason)
-
-            hub._disconnected = disconnected  # type: ignore[method-assign]
+            record = _records[hub] = Record()
+            hub.leave_listeners.append(record.note)
         return record
 
 
