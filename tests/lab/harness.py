@@ -108,6 +108,9 @@ class Lab:
         root: the folder to serve; None is a fresh one with a copy of the course in notebooks/.
         enables_tunnel: switch wslab's tunnel on by an argument, since in a checkout that is merely
             on the path nothing is installed that does.
+        ip: the address to listen on; 127.0.0.1 must be among what it means.
+        is_all_in_reach: False for pages that reach this server's port and nothing else, as on
+            another machine: they ask a proxy for the rest, and there is none.
     """
 
     def __init__(
@@ -120,6 +123,8 @@ class Lab:
         python: str = sys.executable,
         root: Path | None = None,
         enables_tunnel: bool = True,
+        ip: str = "127.0.0.1",
+        is_all_in_reach: bool = True,
     ) -> None:
         if enables_tunnel:
             arguments = ["--ServerApp.jpserver_extensions=wslab.tunnel=True", *arguments]
@@ -132,6 +137,10 @@ class Lab:
         self.root = root or self._lay_out_course()
         self._opened = 0
         self._contexts: list[Sync] = []
+        self._no_proxy: socket.socket | None = None
+        if not is_all_in_reach:
+            self._no_proxy = socket.socket()
+            self._no_proxy.bind(("127.0.0.1", 0))  # never listens, and nobody else gets the port
         self._write_settings()
         self._log = self._folder / "server.log"
         with self._log.open("wb") as log:
@@ -143,7 +152,7 @@ class Lab:
                     "--no-browser",
                     "--allow-root",
                     "--LabApp.expose_app_in_browser=True",
-                    "--ServerApp.ip=127.0.0.1",
+                    f"--ServerApp.ip={ip}",
                     f"--ServerApp.port={_free_port()}",
                     f"--ServerApp.base_url={base_url}",
                     f"--ServerApp.root_dir={self.root}",
@@ -245,14 +254,24 @@ class Lab:
         Returns when its kernel is connected and idle.
         """
         self._opened += 1
-        context = self._browser.new_context(viewport=dict(viewport or VIEWPORT))
-        self._contexts.append(context)
+        context = self.new_context(viewport)
         opened = Notebook(self, context, path)
         # A workspace each: two pages on one workspace fight over it.
         where = f"lab/workspaces/test-{self._opened}/tree/{path}?reset&token={self.token}"
         opened.page.goto(self.url + where)
         opened.wait_ready(timeout)
         return opened
+
+    def new_context(self, viewport: Mapping[str, int] | None = None) -> Sync:
+        """Return a browser context that is logged in to nothing; `forget` closes it."""
+        options: dict[str, Any] = {"viewport": dict(viewport or VIEWPORT)}
+        if self._no_proxy is not None:
+            proxy = f"http://127.0.0.1:{self._no_proxy.getsockname()[1]}"
+            # Chromium goes around a proxy for all of loopback, unless <-loopback> takes that back.
+            options["proxy"] = {"server": proxy, "bypass": f"<-loopback>,127.0.0.1:{self.port}"}
+        context = self._browser.new_context(**options)
+        self._contexts.append(context)
+        return context
 
     def close(self) -> None:
         """Close the pages, end the server and with it its kernels, remove its folders."""
@@ -266,6 +285,8 @@ class Lab:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait(5)
+        if self._no_proxy is not None:
+            self._no_proxy.close()
         self._temporary.cleanup()
 
     def forget(self, context: Sync) -> None:

@@ -1,11 +1,13 @@
 """Every lesson in a real JupyterLab, at the root and under a JupyterHub's base URL: Run All ends,
 no cell fails, no cell is lost, and the page's console stays clean.
 
+With WSLAB_TEST_BINDER=1 the second is left to test_binder.py, which runs the same under such a URL.
 WSLAB_SCREENSHOTS=folder keeps a picture of each, in both themes.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,10 @@ import pytest
 from tests.lab.harness import DARK, LIGHT, Lab, course, keep_screenshots
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.timeout(300)]
+labs = ("lab",) if os.environ.get("WSLAB_TEST_BINDER") == "1" else ("lab", "hub_lab")
 
 
+@pytest.mark.parametrize("any_lab", labs, indirect=True, scope="session")
 @pytest.mark.parametrize("lesson", course(), ids=lambda path: path.stem)
 def test_run_all_in_jupyterlab(any_lab: Lab, lesson: Path):
     with any_lab.open(f"notebooks/{lesson.name}") as notebook:
