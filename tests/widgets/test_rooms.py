@@ -233,12 +233,13 @@ class Stalled:
         self.sock = socket.socket()
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.sock.connect(("127.0.0.1", server.port))
-        before = set(hub.clients)
+        mine = self.sock.getsockname()
         self.sock.sendall(
             b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
-        [self.id] = until(lambda: set(hub.clients) - before)
+        # By its address: others that connected before may be admitted only now.
+        [self.id] = until(lambda: [c.id for c in hub.clients.values() if c.address == mine])
 
     def __enter__(self):
         return self

@@ -52,10 +52,10 @@ class Backlog:
     """
 
     __slots__ = (
-        "_client_id",
         "_deflate",
         "_entries",
         "_essential",
+        "_essential_bytes",
         "_limit",
         "_limit_bytes",
         "_overflow",
@@ -64,10 +64,13 @@ class Backlog:
         "_room",
         "_task",
         "_tell_dropped",
+        "_transport",
         "_untold",
         "_websocket",
         "bits",
+        "client_id",
         "dropped",
+        "is_afresh",
         "sent",
         "size_bytes",
     )
@@ -85,7 +88,7 @@ class Backlog:
     ) -> None:
         self._websocket = websocket
         self._protocol = websocket.protocol
-        self._client_id = client_id
+        self.client_id = client_id
         self._policy = policy
         self._limit = limit
         self._limit_bytes = limit_bytes
@@ -93,11 +96,16 @@ class Backlog:
         self._tell_dropped = tell_dropped
         self._entries: collections.deque[_Entry] | None = None  # most clients never need one
         self._essential = 0
+        self._essential_bytes = 0
         self._room: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._untold = 0
         self.bits = window_bits(websocket)
         self._deflate = websocket.protocol.extensions[0] if self.bits > PLAIN else None
+        # What is asked for each message and client is kept within reach: with thousands of them,
+        # most of what a message costs here is waiting for memory.
+        self._transport = websocket.transport
+        self.is_afresh = self._deflate is None or self._deflate.local_no_context_takeover
         self.dropped = 0
         self.sent = 0
         self.size_bytes = 0
@@ -108,13 +116,12 @@ class Backlog:
     @property
     def is_full_of_answers(self) -> bool:
         """Whether what must not be dropped has filled it: then nothing more may be asked for."""
-        return self._essential >= self._limit
+        return self._essential >= self._limit or self._essential_bytes >= self._limit_bytes
 
     def put(
         self,
         message: Shared,
         delivery: Delivery | None = None,
-        *,
         key: str | None = None,
         is_essential: bool = False,
     ) -> str:
@@ -127,7 +134,7 @@ class Backlog:
             is_essential: it is never dropped (an answer; the welcome).
         """
         websocket = self._websocket
-        if self._protocol.state is not _OPEN or websocket.transport.is_closing():
+        if self._protocol.state is not _OPEN or self._transport.is_closing():
             return CLOSING
         if not self._entries and not websocket.paused and websocket.send_in_progress is None:
             self._write(message)
@@ -137,21 +144,18 @@ class Backlog:
     def _write(self, message: Shared) -> None:
         bits = self.bits
         self.sent += 1
-        if bits == PLAIN:
-            for frame in message.plain:
-                self._websocket.transport.write(frame)
-        elif bits == UNKNOWN:
+        if bits != UNKNOWN:
+            for frame in message.frames.get(bits) or message.deflated(bits):
+                self._transport.write(frame)
+                if not self.is_afresh and frame[0] & RSV1:
+                    begin_afresh(self._deflate, self)
+        else:
             for opcode, payload in message.parts:
                 if opcode is Opcode.TEXT:
                     self._protocol.send_text(payload)
                 else:
                     self._protocol.send_binary(payload)
                 self._websocket.send_data()
-        else:
-            for frame in message.deflated(bits):
-                self._websocket.transport.write(frame)
-                if frame[0] & RSV1:
-                    begin_afresh(self._deflate)
 
     def _wait(self, entry: _Entry) -> str:
         entries = self._entries
@@ -163,43 +167,51 @@ class Backlog:
                 entries.remove(old)
                 self._forget(old)
         entries.append(entry)
-        self._essential += entry.is_essential
-        self.size_bytes += entry.message.size_bytes
+        self._count(entry, 1)
         if self._is_over:
             if self._policy == "disconnect":
-                self._overflow(
-                    f"too slow: {len(entries)} messages ({self.size_bytes:,} bytes) waited"
-                )
+                waited = f"{len(entries)} messages ({self.size_bytes:,} bytes)"
+                entries.pop()
+                self._count(entry, -1)
+                self.dropped += 1
+                self._overflow(f"too slow: {waited} waited")
                 return DROPPED
-            self._drop_oldest(entry)
+            self._drop_oldest()
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._drain())
-        return QUEUED if entries and entries[-1] is entry else DROPPED
+        return QUEUED
 
     @property
     def _is_over(self) -> bool:
+        # What must not be lost does not count here: is_full_of_answers bounds it. And one message
+        # may always wait, however large it is.
         count = len(self) - self._essential
-        return count > self._limit or (count > 1 and self.size_bytes > self._limit_bytes)
+        size_bytes = self.size_bytes - self._essential_bytes
+        return count > self._limit or (count > 1 and size_bytes > self._limit_bytes)
 
-    def _drop_oldest(self, newest: _Entry) -> None:
+    def _drop_oldest(self) -> None:
         entries = self._entries
         assert entries is not None
         while self._is_over:
-            oldest = next((each for each in entries if not each.is_essential), None)
-            if oldest is None:
-                return  # only what must not be lost; see is_full_of_answers
+            oldest = next(each for each in entries if not each.is_essential)
             entries.remove(oldest)
-            self._forget(oldest, is_queued=oldest is not newest)
+            self._forget(oldest)
 
-    def _forget(self, entry: _Entry, *, is_queued: bool = True) -> None:
-        self._essential -= entry.is_essential
-        self.size_bytes -= entry.message.size_bytes
+    def _count(self, entry: _Entry, sign: int) -> None:
+        size_bytes = sign * entry.message.size_bytes
+        self.size_bytes += size_bytes
+        if entry.is_essential:
+            self._essential += sign
+            self._essential_bytes += size_bytes
+
+    def _forget(self, entry: _Entry) -> None:
+        self._count(entry, -1)
         self.dropped += 1
         self._untold += 1
-        if entry.delivery is not None and is_queued:
+        if entry.delivery is not None:
             entry.delivery.queued -= 1
             entry.delivery.dropped += 1
-            entry.delivery.note(self._client_id, DROPPED)
+            entry.delivery.note(self.client_id, DROPPED)
 
     async def _drain(self) -> None:
         websocket = self._websocket
@@ -227,34 +239,35 @@ class Backlog:
         assert entries is not None
         while entries and not websocket.paused and websocket.send_in_progress is None:
             entry = entries.popleft()
-            self._essential -= entry.is_essential
-            self.size_bytes -= entry.message.size_bytes
+            self._count(entry, -1)
             self._write(entry.message)
             if entry.delivery is not None:
                 entry.delivery.queued -= 1
                 entry.delivery.delivered += 1
-                entry.delivery.note(self._client_id, DELIVERED)
+                entry.delivery.note(self.client_id, DELIVERED)
             if websocket.transport.is_closing():
                 break
-        if self._room is not None and not self.is_full_of_answers and not self._room.done():
-            self._room.set_result(None)
+        if not self.is_full_of_answers:
+            self._make_room()
 
     async def room(self) -> None:
         """Wait until there is room for another answer, or until the connection has ended."""
         while self.is_full_of_answers and self._protocol.state is _OPEN:
-            self._room = asyncio.get_running_loop().create_future()
-            try:
-                await self._room
-            finally:
-                self._room = None
+            if self._room is None:
+                self._room = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._room)  # another may wait for it, too
+
+    def _make_room(self) -> None:
+        room, self._room = self._room, None
+        if room is not None:
+            room.set_result(None)
 
     def clear(self) -> None:
         """Drop all that waits: the connection is over, or as good as."""
         for entry in tuple(self._entries or ()):
             self._forget(entry)
         self._entries = None
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        self._make_room()
         if self._task is not None and self._task is not _current_task():
             self._task.cancel()
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import EXTERNAL_CLOSE_CODES
 from websockets.protocol import State
 
 from ..errors import BadPacket, CallFailed, ClientGone, Refused
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
 
 __all__ = ["HubClient"]
 
+RECEIPT_EVERY = 200  # numbered packets, and at the latest
 RECEIPT_S = 0.1  # after a numbered packet, until the client is told that it came
 CLOSE_GRACE_S = 5.0  # for a client to answer the close frame before it is cut off
+MAX_AHEAD_BYTES = 2**23  # of these
 MAX_AHEAD = 4096  # messages read ahead of the handlers, while an answer is waited for
 TAKEN_OVER = 4409  # close code: the session goes on in another connection
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,64}")
@@ -58,6 +61,7 @@ class HubClient:
     __slots__ = (
         "__weakref__",
         "_ahead",
+        "_ahead_bytes",
         "_backlog",
         "_began_s",
         "_calls",
@@ -121,6 +125,7 @@ class HubClient:
         )
         self._partial: codec.Packet | None = None  # its binary frames are still to come
         self._ahead: collections.deque[Item] | None = None
+        self._ahead_bytes = 0
         self._calls: dict[int, asyncio.Future[Any]] | None = None
         self._next_call = 1
         self._is_reading = False
@@ -262,6 +267,7 @@ class HubClient:
             TimeoutError: no answer came in time.
         """
         self._hub._check_loop("client.call()")
+        self._hub._check_event(event)
         self._admit()
         if not self.is_open:
             raise ClientGone(f"{self} cannot be asked: it has left ({self._reason()})")
@@ -271,9 +277,11 @@ class HubClient:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._calls[number] = answer
         try:
-            self._send(Shared(*codec.encode_event(event, data, id=number)))
-            self._read_for_answers()
+            question = Shared(*codec.encode_event(event, data, id=number))
             async with asyncio.timeout(timeout):
+                await self._backlog.room()
+                self._send(question)
+                self._read_for_answers()
                 return await answer
         except TimeoutError:
             ahead = len(self._ahead or ())
@@ -297,8 +305,13 @@ class HubClient:
             reason: at most 123 bytes of UTF-8.
 
         Raises:
-            ValueError: too long a reason.
+            ValueError: not a code that may be sent, or too long a reason.
         """
+        if type(code) is not int or not (code in EXTERNAL_CLOSE_CODES or 3000 <= code < 5000):
+            raise ValueError(
+                f"expected a close code that may be sent, such as 1000, or 4000 to 4999 for what "
+                f"your application means, got {code!r} (RFC 6455 §7.4)"
+            )
         if len(reason.encode()) > 123:
             raise ValueError(
                 f"expected a reason of at most 123 bytes, got {len(reason.encode())}: a close "
@@ -315,8 +328,11 @@ class HubClient:
             is_welcome = await self._hub._connected(self)
             if is_welcome:
                 self._admit()
-                while not self._is_retired:
-                    await self._take(await self._next())
+                while True:
+                    item = await self._next()
+                    if self._closing is None and not self._is_retired:
+                        await self._take(item)
+                    # else it is read nevertheless: behind it is the answer to our close frame
         except ConnectionClosed:
             is_welcome = True
         finally:
@@ -341,6 +357,7 @@ class HubClient:
             if session is None:
                 if self._offset_asked is not None:
                     self._gap = "session unknown"
+                self.is_resumed = False
                 session = history.open(token or secrets.token_urlsafe(24))
                 session.data, session.name = self.data, self._name
                 offset = history.offset
@@ -355,6 +372,7 @@ class HubClient:
                 missed = found or []
             session.client, self._session = self, session
         hub._members.add(self)
+        self._backlog.client_id = self.id
         welcome = {
             "id": self.id,
             "session": self.session or None,
@@ -379,11 +397,10 @@ class HubClient:
         if self.data is not session.data:  # the connect handler may have filled it already
             session.data.update(self.data)
             self.data = session.data
-        if old is not None and not old._is_gone:
-            old._is_retired = True
-            old._part(TAKEN_OVER, "session continued elsewhere", False)
-        elif old is not None:
+        session.client = None  # so that the old one's end does not send the session away
+        if old is not None:
             old._is_retired = True  # what it has not taken up yet comes again
+            old._part(TAKEN_OVER, "session continued elsewhere", False)
 
     def _current(self) -> HubClient:
         """Return the connection that continues this one's session, or this one."""
@@ -450,16 +467,19 @@ class HubClient:
     async def _next(self) -> Item:
         while True:
             if self._ahead:
-                return self._ahead.popleft()
+                item = self._ahead.popleft()
+                if not self._ahead:
+                    self._ahead_bytes = 0
+                return item
             if self._pump is None:
                 self._is_reading = True
                 try:
                     message = await self.websocket.recv()
                 finally:
                     self._is_reading = False
-                item = self._assembled(message)
-                if item is not None:
-                    return item
+                came = self._assembled(message)
+                if came is not None:
+                    return came
                 continue
             self._waiter = asyncio.get_running_loop().create_future()
             try:
@@ -473,24 +493,31 @@ class HubClient:
             self._calls
             and not self._is_reading
             and self._pump is None
-            and len(self._ahead or ()) < MAX_AHEAD
+            and self._has_room_ahead
             and not self._is_gone
         ):
             self._pump = asyncio.get_running_loop().create_task(self._read_ahead())
+
+    @property
+    def _has_room_ahead(self) -> bool:
+        return len(self._ahead or ()) < MAX_AHEAD and self._ahead_bytes < MAX_AHEAD_BYTES
 
     async def _read_ahead(self) -> None:
         if self._ahead is None:
             self._ahead = collections.deque()
         try:
-            while self._calls and len(self._ahead) < MAX_AHEAD:
-                item = self._assembled(await self.websocket.recv())
+            while self._calls and self._has_room_ahead:
+                message = await self.websocket.recv()
+                item = self._assembled(message)
                 if item is not None:
                     self._ahead.append(item)
+                    self._ahead_bytes += len(message)
                     self._wake()
         except ConnectionClosed:
             pass  # the client's own task gets it, too
         finally:
             self._pump = None
+            self._read_for_answers()  # it was stopped after one call, and there is another now
             self._wake()
 
     def _wake(self) -> None:
@@ -500,18 +527,17 @@ class HubClient:
     def _assembled(self, message: str | bytes) -> Item | None:
         """Return what came, once it is whole; answers go straight to whoever waits for them."""
         self.received += 1
-        partial = self._partial
+        partial, limit = self._partial, self._hub.max_size
+        size = len(message)
         if type(message) is bytes:
             if partial is None:
-                return message
-            size = len(message) + sum(map(len, partial.attachments))
-            partial.attachments.append(message if size <= self._hub.max_size else b"")
+                return message if size <= limit else BadPacket(_too_large(size, limit))
+            partial.size_bytes += size
+            partial.attachments.append(message if partial.size_bytes <= limit else b"")
             if not partial.is_whole:
                 return None
             self._partial = None
-            if size > self._hub.max_size:
-                return BadPacket(_too_large(size, self._hub.max_size))
-            return self._answered(partial)
+            return self._whole(partial)
         if partial is not None:
             self._partial = None
             self._complain(
@@ -520,15 +546,25 @@ class HubClient:
                 f"frame after {len(partial.attachments)}",
                 partial,
             )
-        if len(message) > self._hub.max_size:
-            return BadPacket(_too_large(len(message), self._hub.max_size))
+        if size * 4 > limit and not message.isascii():
+            size = len(message.encode())  # type: ignore[union-attr]
         try:
             packet = codec.decode(message)  # type: ignore[arg-type]
         except BadPacket as exc:
+            if size > limit:
+                return BadPacket(_too_large(size, limit))
             return message if exc.is_raw and "message" in self._hub._handlers else exc
+        packet.size_bytes = size
         if not packet.is_whole:
             self._partial = packet
             return None
+        return self._whole(packet)
+
+    def _whole(self, packet: codec.Packet) -> Item | None:
+        # One that is too large is told as such in its turn: it may have an id or a number.
+        if packet.size_bytes > self._hub.max_size:
+            packet.flaw = _too_large(packet.size_bytes, self._hub.max_size)
+            packet.data, packet.attachments = None, []
         return self._answered(packet)
 
     def _answered(self, packet: codec.Packet) -> Item | None:
@@ -537,6 +573,9 @@ class HubClient:
         answer = (self._calls or {}).get(packet.answer)
         if answer is None or answer.done():
             return None  # it came too late
+        if packet.flaw:
+            answer.set_exception(CallFailed(packet.flaw, code="too-large"))
+            return None
         if packet.error is not None:
             message = str(packet.error.get("message", "the client answered with an error"))
             code = str(packet.error.get("code", "failed"))
@@ -561,10 +600,13 @@ class HubClient:
         elif self._may_take(None):
             await self._handle_raw(item)  # type: ignore[arg-type]
         if self._backlog.is_full_of_answers:
+            self._read_for_answers()
             await self._backlog.room()
 
     async def _take_once(self, packet: codec.Packet, n: int, session: Session) -> None:
         # In order and once, although after a reconnection two connections may bring the same.
+        if session.turn.locked():
+            self._read_for_answers()
         async with session.turn:
             if self._is_retired:
                 return  # its successor brings it again
@@ -594,12 +636,17 @@ class HubClient:
             )
 
     def _receipt_soon(self) -> None:
-        if self._receipt is None:
+        session = self._session
+        if session is not None and session.n % RECEIPT_EVERY == 0:
+            self._send_receipt()
+        elif self._receipt is None:
             loop = asyncio.get_running_loop()
             self._receipt = loop.call_later(RECEIPT_S, self._send_receipt)
 
     def _send_receipt(self) -> None:
-        self._receipt = None
+        if self._receipt is not None:
+            self._receipt.cancel()
+            self._receipt = None
         if self._session is not None and not self._is_gone:
             self._backlog.put(Shared(codec.encode_received(self._session.n)), is_essential=True)
 
@@ -626,6 +673,9 @@ class HubClient:
     async def _handle(self, packet: codec.Packet) -> None:
         event = packet.event
         assert event is not None
+        if packet.flaw:
+            self._complain("too-large", packet.flaw, packet)
+            return
         handler = self._hub._handlers.get(event)
         if handler is None or event in codec.RESERVED:
             known = sorted(self._hub._handlers.keys() - codec.RESERVED)
@@ -645,6 +695,8 @@ class HubClient:
         try:
             result = await self._hub._run(handler, self, data)
             if packet.id is not None:
+                if isinstance(result, Delivery):  # of a handler that is one emit
+                    result = result.reached
                 self._answer(packet, Shared(*codec.encode_answer(packet.id, result)))
         except Refused as exc:
             self._complain("refused", str(exc), packet)

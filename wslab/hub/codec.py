@@ -67,6 +67,8 @@ class Packet:
     received: int | None = None
     binary: int = 0
     attachments: list[bytes] = field(default_factory=list)
+    size_bytes: int = 0  # where somebody counts
+    flaw: str = ""  # why it will not be handled, although it could be read
 
     @property
     def is_whole(self) -> bool:
@@ -87,9 +89,25 @@ def _refuse(value: Any) -> Any:
     )
 
 
-_json = json.JSONEncoder(
+_encode = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_refuse
 ).encode
+
+
+def _json(value: Any) -> str:
+    return _escaped(_encode(value))
+
+
+def _escaped(text: str) -> str:
+    # JSON may hold half a surrogate pair, UTF-8 may not: it stays the escape that it came as.
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return text.encode(errors="backslashreplace").decode()
+    return text
+
+
 _decoder = json.JSONDecoder(parse_constant=lambda name: _not_json(name)).decode
 
 
@@ -121,13 +139,18 @@ def dumps(data: Any) -> tuple[str, list[bytes]]:
         attachments.append(bytes(value))
         return {"$binary": len(attachments) - 1}
 
-    if _has_placeholder(data):
+    try:
+        has_placeholder = _has_placeholder(data)
+    except RecursionError:
+        raise ValueError("expected data of finite depth, got some that holds itself") from None
+    if has_placeholder:
         raise ValueError(
             'expected no key "$binary" in data that carries bytes: there it stands for them'
         )
-    text = json.JSONEncoder(
+    encoder = json.JSONEncoder(
         ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=put
-    ).encode(data)
+    )
+    text = _escaped(encoder.encode(data))
     if len(attachments) > MAX_BINARY:
         raise ValueError(
             f"expected at most {MAX_BINARY} values of bytes in one event, got {len(attachments)}"

@@ -183,7 +183,8 @@ class History:
         """Return what a session missed after an offset, in order; None where it is not all kept."""
         if not session.is_known_since(offset):
             return None
-        found = {past.offset: past for past in session.own.after(offset)}
+        token = session.token
+        found = {past.offset: past for past in session.own.after(offset) if token not in past.skip}
         if session.own.dropped_to > offset:
             return None
         for room, joined, left in session.intervals():
@@ -195,7 +196,7 @@ class History:
                 return None
             if log is not None:
                 for past in log.after(since, left):
-                    if session.token not in past.skip:
+                    if token not in past.skip:
                         found[past.offset] = past
         return [found[each] for each in sorted(found)]
 

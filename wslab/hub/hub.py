@@ -14,10 +14,11 @@ import concurrent.futures
 import contextlib
 import contextvars
 import inspect
+import os
 import threading
 import time
 import traceback
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast, overload
 
@@ -33,6 +34,7 @@ from .shared import Shared
 __all__ = ["Hub", "HubFailure"]
 
 OFF_LOOP_TIMEOUT_S = 5.0  # for the loop to take up what another thread asks of it
+_HERE = os.path.dirname(__file__)
 _sender: contextvars.ContextVar[HubClient | None] = contextvars.ContextVar("sender", default=None)
 
 Target = str | HubClient | Iterable[str | HubClient] | None
@@ -44,6 +46,7 @@ class HubFailure:
 
     at: float
     client_id: str
+    address: tuple[str, int] | None
     where: str
     exception: BaseException
     traceback: str
@@ -73,6 +76,14 @@ class _Handler:
                 signature.bind(*range(arguments))
             except TypeError:
                 raise TypeError(f"expected `{example}`, got {self.name}{signature}") from None
+
+
+def _called(function: Callable[..., Any], *args: Any) -> Any:
+    # A future cannot hold StopIteration: before Python 3.12 it would stay unset for ever.
+    try:
+        return function(*args)
+    except StopIteration as exc:
+        raise RuntimeError("the handler raised StopIteration") from exc
 
 
 class Hub:
@@ -146,6 +157,9 @@ class Hub:
         self.show_errors = show_errors
         self.errors: collections.deque[HubFailure] = collections.deque(maxlen=50)
         self.errors_seen = 0
+        # Called on the loop, by views and by whoever runs this hub; they must not raise.
+        self.failure_listeners: list[Callable[[HubFailure], object]] = []
+        self.leave_listeners: list[Callable[[HubClient, str], object]] = []
         self.complaints: collections.Counter[str] = collections.Counter()  # told to senders
         self.emitted = 0
         self.trace: Trace | None = None
@@ -222,7 +236,7 @@ class Hub:
         try:
             if handler.is_async:
                 return await handler.function(*args)
-            result = await asyncio.to_thread(handler.function, *args)
+            result = await asyncio.to_thread(_called, handler.function, *args)
             return await result if inspect.isawaitable(result) else result
         finally:
             self._next_turn()
@@ -267,6 +281,7 @@ class Hub:
     async def _connected(self, client: HubClient) -> bool:
         handler = self._handlers.get("connect")
         if self._history is not None and client._token_asked:
+            self._history.prune()
             session = self._history.sessions.get(client._token_asked)
             if session is not None:  # so that the handler sees whom it has before it
                 client._name, client.data, client.is_resumed = session.name, session.data, True
@@ -292,6 +307,8 @@ class Hub:
         return False
 
     async def _disconnected(self, client: HubClient, reason: str) -> None:
+        for tell in tuple(self.leave_listeners):
+            tell(client, reason)
         handler = self._handlers.get("disconnect")
         if handler is not None:
             await client._handle_with(handler, reason)
@@ -303,9 +320,15 @@ class Hub:
         return task
 
     def _record(self, exc: BaseException, client: HubClient, where: str) -> None:
-        text = "".join(traceback.format_exception(exc))
-        self.errors.append(HubFailure(time.time(), client.id, where, exc, text))
+        tb = exc.__traceback__  # from the handler's own code on: ours around it explains nothing
+        while tb and tb.tb_next and os.path.dirname(tb.tb_frame.f_code.co_filename) == _HERE:
+            tb = tb.tb_next
+        text = "".join(traceback.format_exception(type(exc), exc, tb))
+        failure = HubFailure(time.time(), client.id, client.address, where, exc, text)
+        self.errors.append(failure)
         self.errors_seen += 1
+        for tell in tuple(self.failure_listeners):
+            tell(failure)
 
     # Any thread may ask; the loop does it.
 
@@ -378,17 +401,20 @@ class Hub:
             TypeError, ValueError: JSON cannot hold the data, or ``to`` is nothing of these.
             LoopBlocked: called from another thread, and the loop did not take it up in time.
         """
+        self._check_event(event)
+        encoded = codec.dumps(data)
+        return cast(
+            Delivery,
+            self._on_loop(self._emit, event, encoded, to, skip, key or event, _sender.get()),
+        )
+
+    def _check_event(self, event: str) -> None:
         codec.check_name(event)
         if event in codec.RESERVED:
             raise ValueError(
                 f"expected an event of your own, got {event!r}, which means something else here; "
                 "raw messages are sent with hub.broadcast()"
             )
-        encoded = codec.dumps(data)
-        return cast(
-            Delivery,
-            self._on_loop(self._emit, event, encoded, to, skip, key or event, _sender.get()),
-        )
 
     def _emit(
         self,
@@ -429,7 +455,13 @@ class Hub:
             TypeError: neither str nor bytes.
         """
         if isinstance(message, str):
-            shared = Shared(message)
+            try:
+                shared = Shared(message)
+            except UnicodeEncodeError as exc:
+                raise ValueError(
+                    f"expected text that UTF-8 can hold (RFC 6455 §5.6), got half a surrogate "
+                    f"pair at {exc.start}"
+                ) from None
         elif isinstance(message, bytes | bytearray | memoryview):
             shared = Shared(None, [bytes(message)])
         else:
@@ -448,7 +480,7 @@ class Hub:
             names, clients, _, _ = self._resolved(to)
             delivery = Delivery(None, names, sender.id if sender else None)
             delivery.preview = repr(raw[:80])
-            return self._deliver(message, delivery, clients, _skipped(skip), "")
+            return self._deliver(message, delivery, clients, _skipped(skip), None)
 
     def _deliver(
         self,
@@ -456,7 +488,7 @@ class Hub:
         delivery: Delivery,
         clients: Iterable[HubClient],
         left_out: frozenset[HubClient],
-        key: str,
+        key: str | None,
     ) -> Delivery:
         self.emitted += 1
         if self.trace is not None:
@@ -464,11 +496,11 @@ class Hub:
         outcomes = delivery.outcomes
         delivered = 0
         for client in clients:
-            if client in left_out:
+            if left_out and client in left_out:
                 outcome = SKIPPED
                 delivery.skipped += 1
             else:
-                outcome = client._backlog.put(message, delivery, key=key)
+                outcome = client._backlog.put(message, delivery, key)  # by position: faster
                 if outcome is DELIVERED:
                     delivered += 1
                 elif outcome is QUEUED:
@@ -497,8 +529,13 @@ class Hub:
         clients: dict[HubClient, None] = {}
         rooms: list[str | None] = []
         sessions: list[Session] = []
-        for each in [to] if isinstance(to, HubClient) else tuple(to):
+        for each in [to] if isinstance(to, HubClient) else dict.fromkeys(_hashable(to)):
             if isinstance(each, HubClient):
+                if each._hub is not self:
+                    raise ValueError(
+                        f"expected a client of hub {self.name!r}, got {each}, which is a client "
+                        f"of another hub, {each._hub.name!r}"
+                    )
                 each._admit()
                 here = each._current()
                 names.append(here.id)
@@ -507,7 +544,7 @@ class Hub:
                 if here._session is not None:
                     sessions.append(here._session)
             else:
-                names.append(check_room(each))
+                names.append(each)
                 clients.update(dict.fromkeys(self._room(each)))
                 rooms.append(each)
         return tuple(names), clients, rooms, sessions
@@ -557,6 +594,11 @@ class Hub:
             f"<Hub {self.name!r}: {len(self.clients)} clients, {len(self.rooms)} rooms; handles "
             f"{events}{failed}>"
         )
+
+
+def _hashable(to: Iterable[Any]) -> Iterator[str | HubClient]:
+    for each in to:
+        yield each if isinstance(each, HubClient) else check_room(each)
 
 
 def _skipped(skip: Any) -> frozenset[HubClient]:

@@ -8,8 +8,8 @@ empty room is no room.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .client import HubClient
@@ -41,8 +41,10 @@ class Members:
         self._rooms: dict[str, dict[HubClient, None]] = {}  # in the order of joining
 
     def add(self, client: HubClient) -> None:
-        """Enter a client."""
+        """Enter a client; its id becomes longer where another one has come with the same."""
         with self.lock:
+            if client.id in self._clients:
+                client.id = self.id_for(client.websocket.id.hex)
             self._clients[client.id] = client
 
     def remove(self, client: HubClient) -> frozenset[str]:
@@ -95,6 +97,21 @@ class Members:
             return frozenset(client._rooms)
 
 
+class _Values(ValuesView[Any]):
+    # The inherited one looks each key up when its turn comes, and it may be gone by then.
+    _mapping: Clients | Rooms
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([value for _, value in self._mapping._now()])
+
+
+class _Items(ItemsView[str, Any]):
+    _mapping: Clients | Rooms
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return iter(self._mapping._now())
+
+
 class Clients(Mapping[str, "HubClient"]):
     """The connected clients by id; live and read-only."""
 
@@ -106,6 +123,18 @@ class Clients(Mapping[str, "HubClient"]):
 
     def __iter__(self) -> Iterator[str]:
         return iter([client.id for client in self._members.of(None)])
+
+    def values(self) -> ValuesView[HubClient]:
+        """Return the clients; iterating goes over those of that moment."""
+        return _Values(self)
+
+    def items(self) -> ItemsView[str, HubClient]:
+        """Return ids and clients; iterating goes over those of that moment."""
+        return _Items(self)
+
+    def _now(self) -> list[tuple[str, HubClient]]:
+        with self._members.lock:
+            return list(self._members._clients.items())
 
     def __len__(self) -> int:
         return len(self._members._clients)
@@ -131,6 +160,18 @@ class Rooms(Mapping[str, "tuple[HubClient, ...]"]):
     def __iter__(self) -> Iterator[str]:
         with self._members.lock:
             return iter(tuple(self._members._rooms))
+
+    def values(self) -> ValuesView[tuple[HubClient, ...]]:
+        """Return who is in each room; iterating goes over the rooms of that moment."""
+        return _Values(self)
+
+    def items(self) -> ItemsView[str, tuple[HubClient, ...]]:
+        """Return rooms and who is in them; iterating goes over those of that moment."""
+        return _Items(self)
+
+    def _now(self) -> list[tuple[str, tuple[HubClient, ...]]]:
+        with self._members.lock:
+            return [(room, tuple(them)) for room, them in self._members._rooms.items()]
 
     def __len__(self) -> int:
         return len(self._members._rooms)

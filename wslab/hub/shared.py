@@ -12,10 +12,13 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Opcode
+
+if TYPE_CHECKING:
+    from .backlog import Backlog
 
 __all__ = ["RSV1", "Shared", "begin_afresh", "window_bits"]
 
@@ -32,9 +35,12 @@ class Shared:
     Args:
         text: a text frame's payload, or None.
         binary: the payloads of the binary frames that follow it.
+
+    Attributes:
+        frames: what has been made of it, by the bits of the window: PLAIN, or as in `deflated`.
     """
 
-    __slots__ = ("_deflated", "parts", "plain", "size_bytes", "text")
+    __slots__ = ("frames", "parts", "plain", "size_bytes", "text")
 
     def __init__(self, text: str | None, binary: Sequence[bytes] = ()) -> None:
         self.text = text
@@ -43,7 +49,7 @@ class Shared:
         self.parts: list[tuple[Opcode, bytes]] = parts
         self.plain = tuple(_frame(opcode, payload) for opcode, payload in parts)
         self.size_bytes = sum(map(len, self.plain))
-        self._deflated: dict[int, tuple[bytes, ...]] = {}
+        self.frames: dict[int, tuple[bytes, ...]] = {PLAIN: self.plain}
 
     @property
     def binary(self) -> list[bytes]:
@@ -52,13 +58,13 @@ class Shared:
 
     def deflated(self, bits: int) -> tuple[bytes, ...]:
         """Return its frames for clients whose window has 2**bits bytes (9 to 15)."""
-        frames = self._deflated.get(bits)
+        frames = self.frames.get(bits)
         if frames is None:
             frames = tuple(
                 _frame(opcode, payload, bits) if len(payload) >= _WORTH_BYTES else plain
                 for (opcode, payload), plain in zip(self.parts, self.plain, strict=True)
             )
-            self._deflated[bits] = frames
+            self.frames[bits] = frames
         return frames
 
 
@@ -91,20 +97,25 @@ def window_bits(websocket: Any) -> int:
 class _Afresh:
     # Stands where websockets keeps a connection's deflater, and makes a new one when it is used.
     # Until then the connection holds no deflater at all, which is most of what an idle one weighs.
-    __slots__ = ("_extension",)
+    __slots__ = ("_backlog", "_extension")
 
-    def __init__(self, extension: PerMessageDeflate) -> None:
+    def __init__(self, extension: PerMessageDeflate, backlog: Backlog) -> None:
         self._extension = extension
+        self._backlog = backlog
+        backlog.is_afresh = True
 
     def compress(self, data: Any) -> bytes:
         extension = self._extension
+        self._backlog.is_afresh = False
         extension.encoder = zlib.compressobj(
             wbits=-extension.local_max_window_bits, **extension.compress_settings
         )
         return extension.encoder.compress(data)
 
 
-def begin_afresh(extension: Any) -> None:
-    """Let the connection's own next message refer back to nothing that went before."""
-    if not extension.local_no_context_takeover and type(extension.encoder) is not _Afresh:
-        extension.encoder = _Afresh(extension)
+def begin_afresh(extension: Any, backlog: Backlog) -> None:
+    """Let the connection's own next message refer back to nothing that went before.
+
+    Until there has been one, ``backlog.is_afresh`` says that this need not be done again.
+    """
+    extension.encoder = _Afresh(extension, backlog)
