@@ -304,10 +304,16 @@ async def forgot_await(clients, websocket, to, said):
         clients[to].send(said).close()
 
 
-async def blocks(clients, websocket, to, said):
-    end_s = time.monotonic() + 4
-    while time.monotonic() < end_s:
-        pass
+def blocking():
+    held: list = []
+
+    async def blocks(clients, websocket, to, said):
+        end_s = time.monotonic() + 4
+        while not held and time.monotonic() < end_s:
+            pass
+        held.append(True)  # once: what waits behind it must not keep the test's end waiting
+
+    return make(deliver=blocks)
 
 
 def by_length(clients):
@@ -379,9 +385,9 @@ WRONG = {
     "twice": ({"deliver": twice}, ", 2 times", "one message for one message"),
     "in bytes": ({"deliver": in_bytes}, "binary", "send a str"),
     "to nobody": ({"deliver": to_nobody}, "no such message within", "`<id of the sender> <text>`"),
-    "to somebody": ({"deliver": to_somebody}, "not meant", "send to one connection"),
+    "to somebody": ({"deliver": to_somebody}, ", who ", "send to one connection"),
     "forgot await": ({"deliver": forgot_await}, "no such message within", "`<id of the sender>"),
-    "blocks": ({"deliver": blocks}, "the handler holds its event loop: blocks()", ""),
+    "blocks": (blocking, "the handler holds its event loop: blocks()", ""),
     "without the sender": ({"address": "{text}"}, "frame", "`<id of the sender> <text>`"),
     "the target's id": ({"address": "{to} {text}"}, "frame", "`<id of the sender> <text>`"),
     "a KeyError for who has gone": ({"swallow": False}, "raised KeyError", "look before you send"),
