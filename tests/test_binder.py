@@ -382,4 +382,4 @@ def test_the_whole_course_runs(lab: Lab, lesson: Path, expect: Sync):
                 shown = notebook.cell(index).locator(".ws-browser").first
                 expect(shown).to_contain_text("by wslab's tunnel")
         assert notebook.errors() == []
-        assert notebook.console == []
+        assert notebook.console_of_run_all == []

@@ -11,6 +11,7 @@ import itertools
 import logging
 import os
 import random
+import re
 import signal
 import socket
 import threading
@@ -136,6 +137,11 @@ class Shouting(ws_client.ClientConnection):
         return f"<{await super().recv(decode)}>"
 
 
+def label(value):
+    """Name a case; the same in each process of a run, and short."""
+    return re.sub(r" at 0x\w+", "", f"{value!r:.60}")
+
+
 @pytest.mark.parametrize("create", [Shouting, lambda *a, **k: Shouting(*a, **k)])
 def test_create_connection(server, create):
     with wslab.connect(server, create_connection=create) as client:
@@ -224,7 +230,7 @@ def test_open_timeout_none_waits_and_can_be_interrupted():
         (iter(["a", "b"]), "ab"),
         ({"a": 1}.keys(), "a"),
     ],
-    ids=repr,
+    ids=label,
 )
 def test_what_can_be_sent(server, message, came):
     with wslab.connect(server, max_size=None) as client:
@@ -336,7 +342,7 @@ def test_no_fragments_are_no_message(server, empty):
         ((b"a", None), "got NoneType as well"),
         (iter([1]), "got int"),
     ],
-    ids=repr,
+    ids=label,
 )
 def test_what_cannot_be_sent_is_refused_and_harms_nothing(server, message, word):
     with wslab.connect(server) as client:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -348,6 +349,16 @@ class Notebook:
     def console(self) -> list[str]:
         """The same without what JupyterLab itself is known to say (HARMLESS)."""
         return [line for line in self._console if not any(part in line for part, _ in HARMLESS)]
+
+    @property
+    def console_of_run_all(self) -> list[str]:
+        """The same without pages of servers that had ended when the page asked for them.
+
+        In a lesson that is run in one go the last cell ends all servers, and a busy browser may get
+        round to an iframe only then: it gets our 404, which says that the server has gone.
+        """
+        late = re.compile(r"status of 404 \(Not Found\) \[[^\]]*/wslab/[0-9a-f]{32}/\]$")
+        return [line for line in self.console if not late.search(line)]
 
     def cells(self) -> list[dict[str, Any]]:
         """Return every cell as nbformat has it, with its outputs as they are in the page now."""

@@ -31,4 +31,4 @@ def test_run_all_in_jupyterlab(any_lab: Lab, lesson: Path):
                 notebook.set_theme(theme)
                 name = f"{lesson.stem}-{place}-{theme.split()[-1].lower()}.png"
                 notebook.screenshot(folder / name)
-        assert notebook.console == []
+        assert notebook.console_of_run_all == []
