@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from .boxes import result_of
+from .reconnect import session_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,7 @@ class Emitter(abc.ABC):
     """Events for a Client; what it needs of a connection is named here and defined there."""
 
     name: str
+    url: str
     _talk: Any = None  # a hub.talk.Talk, once there is something to talk about
 
     # What a Client has.
@@ -72,7 +74,8 @@ class Emitter(abc.ABC):
         talk = self._talk
         if talk is not None and talk.peer.mode == "session":
             return str(talk.peer.session)
-        return self._welcome().get("session")
+        session = self._welcome().get("session")
+        return session_in(self.url) if session is True else session
 
     @property
     def gap(self) -> str | None:

@@ -396,7 +396,7 @@ class ModelHub:
         query = dict(query)
         token = query["session"]
         state = self.sessions.get(token)
-        told = {"id": "a1b2c3", "session": token, "gap": None, "resumed": state is not None}
+        told = {"id": "a1b2c3", "session": True, "gap": None, "resumed": state is not None}
         if state is None:
             state = self.sessions[token] = {"n": 0, "answers": {}, "past": [], "got": []}
             state["began"] = self.offset

@@ -108,11 +108,18 @@ def _escaped(text: str) -> str:
     return text
 
 
-_decoder = json.JSONDecoder(parse_constant=lambda name: _not_json(name)).decode
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), -float("inf")):  # which could be read, but not sent on
+        raise ValueError(f"{digits:.20} is too large a number")
+    return number
 
 
 def _not_json(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+_decoder = json.JSONDecoder(parse_constant=_not_json, parse_float=_finite).decode
 
 
 def dumps(data: Any) -> tuple[str, list[bytes]]:
@@ -272,7 +279,7 @@ def decode(text: str) -> Packet:
     if event is None and packet.answer is None and packet.received is None:
         raise BadPacket(
             'expected a packet with "event" or "answer", got one with '
-            + (", ".join(f'"{name}"' for name in list(fields)[:5]) or "nothing"),
+            + (", ".join(f'"{name:.40}"' for name in list(fields)[:5]) or "nothing"),
             is_raw=True,
         )
     if event is not None and (type(event) is not str or not 0 < len(event) <= MAX_NAME):
@@ -283,6 +290,7 @@ def decode(text: str) -> Packet:
         number = getattr(packet, name)
         if number is not None and (type(number) is not int or not 0 <= number < 2**53):
             raise BadPacket(f'expected "{name}" to be a whole number, got {number!r:.60}')
+    packet.binary = packet.binary or 0  # null is as good as left out, as for the others
     if packet.error is not None and type(packet.error) is not dict:
         raise BadPacket(f'expected "error" to be an object, got {packet.error!r:.60}')
     if packet.binary > MAX_BINARY:

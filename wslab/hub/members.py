@@ -104,6 +104,9 @@ class _Values(ValuesView[Any]):
     def __iter__(self) -> Iterator[Any]:
         return iter([value for _, value in self._mapping._now()])
 
+    def __contains__(self, value: object) -> bool:
+        return any(each is value or each == value for each in self)
+
 
 class _Items(ItemsView[str, Any]):
     _mapping: Clients | Rooms

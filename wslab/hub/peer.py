@@ -418,6 +418,8 @@ class Peer:
         is_first = self.hub_id is None
         self.hub_id = data["id"]
         session, offset, received = (data.get(name) for name in ("session", "offset", "received"))
+        if session is True:  # the one that we chose
+            session = self.session
         is_resumed = data.get("resumed") is True
         gap = data.get("gap")
         if is_first and not is_resumed:
