@@ -23,6 +23,7 @@ __all__ = ["POLICIES", "Backlog", "Policy"]
 
 Policy = Literal["drop-oldest", "keep-latest", "disconnect"]
 POLICIES: Final = ("drop-oldest", "keep-latest", "disconnect")
+MAX_UNTOLD = 4096  # offsets, of what was dropped, that are kept for a session
 _OPEN: Final = State.OPEN
 
 
@@ -66,6 +67,7 @@ class Backlog:
         "_tell_dropped",
         "_transport",
         "_untold",
+        "_untold_offsets",
         "_websocket",
         "bits",
         "client_id",
@@ -100,6 +102,7 @@ class Backlog:
         self._room: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._untold = 0
+        self._untold_offsets: collections.deque[int] | None = None
         self.bits = window_bits(websocket)
         self._deflate = websocket.protocol.extensions[0] if self.bits > PLAIN else None
         # What is asked for each message and client is kept within reach: with thousands of them,
@@ -112,6 +115,11 @@ class Backlog:
 
     def __len__(self) -> int:
         return len(self._entries) if self._entries else 0
+
+    @property
+    def untold_offsets(self) -> tuple[int, ...]:
+        """Offsets of what the policy has dropped and the client was not told of (the latest)."""
+        return tuple(self._untold_offsets or ())
 
     @property
     def is_full_of_answers(self) -> bool:
@@ -209,6 +217,10 @@ class Backlog:
         self.dropped += 1
         self._untold += 1
         if entry.delivery is not None:
+            if entry.delivery.offset is not None:
+                if self._untold_offsets is None:
+                    self._untold_offsets = collections.deque(maxlen=MAX_UNTOLD)
+                self._untold_offsets.append(entry.delivery.offset)
             entry.delivery.queued -= 1
             entry.delivery.dropped += 1
             entry.delivery.note(self.client_id, DROPPED)
@@ -227,7 +239,7 @@ class Backlog:
                     break
                 self._write_some()
                 if not self._entries and self._untold:
-                    told, self._untold = self._untold, 0
+                    told, self._untold, self._untold_offsets = self._untold, 0, None
                     self._tell_dropped(told)
         finally:
             self._task = None

@@ -351,7 +351,7 @@ class HubClient:
         self._is_admitted = True
         hub, history, token = self._hub, self._hub._history, self._token_asked
         missed: list[Any] = []
-        offset = None
+        lost, offset = 0, None
         if history is not None:
             session = history.continued(token) if token else None
             if session is None:
@@ -366,6 +366,7 @@ class HubClient:
                 offset = self._offset_asked
                 if offset is None:
                     offset = session.began_offset  # it never got its first welcome
+                lost = session.lost(offset)
                 found = history.missed(session, offset) if offset <= history.offset else None
                 if found is None:
                     self._gap, offset = "too old", history.offset
@@ -382,6 +383,8 @@ class HubClient:
             "gap": self._gap,
         }
         self._send(Shared(*codec.encode_event("welcome", welcome)))
+        if lost:
+            self._tell_dropped(lost)
         for past in missed:
             self._send(past.message)
         if self._session is not None:
@@ -404,8 +407,8 @@ class HubClient:
 
     def _current(self) -> HubClient:
         """Return the connection that continues this one's session, or this one."""
-        session = self._session
-        return session.client if session is not None and session.client is not None else self
+        here = self._session.client if self._session is not None else None
+        return here if here is not None else self
 
     def _part(self, code: int, reason: str, ends_session: bool) -> None:
         if self._is_gone:
@@ -432,6 +435,8 @@ class HubClient:
             return
         self._is_gone = True
         self._rooms_at_end = self._hub._members.remove(self)
+        if self._session is not None:
+            self._session.untold += self._backlog.untold_offsets
         self._backlog.clear()
         if self._receipt is not None:
             self._receipt.cancel()
@@ -772,7 +777,8 @@ class HubClient:
             self._backlog.put(Shared(codec.encode_error(code, message, event=event)))
 
     def _tell_dropped(self, count: int) -> None:
-        self._backlog.put(Shared(json.dumps({"event": "dropped", "data": {"count": count}})))
+        packet = json.dumps({"event": "dropped", "data": {"count": count}})
+        self._send(Shared(packet))  # what tells of a loss must not be lost itself
 
 
 def _asked(websocket: Any) -> tuple[str, int | None]:

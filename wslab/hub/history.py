@@ -12,12 +12,16 @@ from __future__ import annotations
 import asyncio
 import collections
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import codec
 from .shared import Shared
+
+if TYPE_CHECKING:
+    from .client import HubClient
 
 __all__ = ["History", "Past", "Session"]
 
@@ -75,7 +79,6 @@ class Session:
 
     Attributes:
         token: who knows it may continue the session.
-        client: its connection now, or the last one it had.
         name, data: the client's.
         rooms: by name, the offset at which it joined each.
         n: the number of its last packet that was taken up.
@@ -83,7 +86,7 @@ class Session:
 
     def __init__(self, token: str, offset: int, limit: int) -> None:
         self.token = token
-        self.client: Any = None
+        self._client: weakref.ref[HubClient] | None = None
         self.name: str | None = None
         self.data: dict[Any, Any] = {}
         self.rooms: dict[str, int] = {}
@@ -94,8 +97,18 @@ class Session:
         self._left: collections.deque[tuple[str, int, int]] = collections.deque(maxlen=4 * limit)
         self._left_dropped_to = 0
         self.own = _Log(limit)
+        self.untold: tuple[int, ...] = ()  # offsets that its full backlog has lost
         self.answers: collections.OrderedDict[int, Shared] = collections.OrderedDict()
         self.answers_bytes = 0
+
+    @property
+    def client(self) -> HubClient | None:
+        """Its connection now, or the last one; that is not kept in memory just for this."""
+        return self._client() if self._client is not None else None
+
+    @client.setter
+    def client(self, client: HubClient | None) -> None:
+        self._client = weakref.ref(client) if client is not None else None
 
     def join(self, room: str, offset: int) -> None:
         """Note that it is in a room from the events after this offset on."""
@@ -117,6 +130,15 @@ class Session:
             len(self.answers) > MAX_ANSWERS or self.answers_bytes > MAX_ANSWERS_BYTES
         ):
             self.answers_bytes -= self.answers.popitem(last=False)[1].size_bytes
+
+    def lost(self, offset: int) -> int:
+        """Say, once, how many events a client that has seen this offset will never get.
+
+        They made way in an earlier connection's full backlog, which broke before the client could
+        be told. Those after the offset come again.
+        """
+        untold, self.untold = self.untold, ()
+        return sum(each <= offset for each in untold)
 
     def intervals(self) -> Iterator[tuple[str | None, int, int | None]]:
         """Yield (room, offset of joining, offset of leaving or None) for all that it heard."""
