@@ -129,6 +129,17 @@ class Kernel:
         return self._process.poll() is None
 
     def _start(self) -> None:
+        # Its ports are chosen here and bound there: in between another test's kernel may take one.
+        for _ in range(3):
+            try:
+                return self._start_once()
+            except RuntimeError as exc:
+                if "Address already in use" not in str(exc):
+                    raise
+                taken = exc
+        raise taken
+
+    def _start_once(self) -> None:
         self._context: zmq.Context[Any] = zmq.Context()
         self._log = Path(self._folder.name) / f"kernel-{uuid.uuid4().hex[:6]}.log"
         key = uuid.uuid4().hex.encode()

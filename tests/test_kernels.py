@@ -23,7 +23,8 @@ def test_five_queued_cells_all_come_back():
 def test_cells_behind_a_dead_kernel_are_lost(tmp_path):
     # It dies only once the first reply is here: what a process has not yet sent dies with it.
     go = tmp_path / "go"
-    die = f"import os, time\nwhile not os.path.exists({str(go)!r}):\n    time.sleep(0.01)\nos._exit(3)"
+    wait = f"import os, time\nwhile not os.path.exists({str(go)!r}):\n    time.sleep(0.01)"
+    die = f"{wait}\nos._exit(3)"
     with Kernel() as kernel:
         cells = [kernel.send(source) for source in ("print('first')", die, "print('never')", "1")]
         kernel.collect(cells[:1], timeout=20)

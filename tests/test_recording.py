@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
+import struct
 import threading
 import weakref
 
@@ -11,6 +13,7 @@ import pytest
 from websockets.asyncio import server as ws_server
 from websockets.asyncio.connection import broadcast
 from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosedError
 
 import wslab
 from tests import peers
@@ -197,6 +200,33 @@ def test_a_handlers_send_on_a_connection_that_was_cut_raises_connection_closed()
         assert done.wait(5)
         assert caught == ["ConnectionClosedError"]
         until(lambda: client.state.name == "CLOSED")
+    assert not server.errors
+
+
+def test_a_handlers_send_that_waits_when_the_client_breaks_off_raises_connection_closed():
+    caught = []
+    standing = threading.Event()
+
+    async def flood(websocket):
+        try:
+            while True:
+                sending = asyncio.ensure_future(websocket.send(b"x" * 100_000))
+                await asyncio.wait([sending], timeout=0.5)
+                if not sending.done():
+                    standing.set()
+                await sending
+        except Exception as exc:
+            caught.append(exc)
+            raise
+
+    with wslab.serve(flood) as server:
+        with peers.raw_client(server.port) as client:
+            assert standing.wait(10)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST
+        until(lambda: caught)
+        [exc] = caught
+        assert type(exc) is ConnectionClosedError
+        assert exc.rcvd is exc.sent is None
     assert not server.errors
 
 

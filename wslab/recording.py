@@ -188,7 +188,11 @@ def _recorded_kind(kind: Any) -> type:
                 self.protocol.send_binary(message)
             self.send_data()
             if self.paused or self.transport.is_closing():
-                await self.drain()
+                try:
+                    await self.drain()
+                except OSError as exc:  # TCP has ended: said as websockets says it
+                    await asyncio.shield(self.connection_lost_waiter)
+                    raise self.protocol.close_exc from exc
 
         def data_received(self, data: bytes) -> None:
             self.wire.received_bytes += len(data)

@@ -366,7 +366,8 @@ class Call:
         person, line, world = self.person, self.line, self.world
         person.note(f"welcome {data}")
         wanted = {
-            "id": line.client.id, "resumed": line.is_resumed, "session": line.token or None,
+            "id": line.client.id, "resumed": line.is_resumed,
+            "session": True if line.token else None,
             "gap": None if not world.keeps or (line.offset is None and not line.is_resumed)
             else "session unknown" if not line.is_resumed
             else "too old" if line.is_too_old else None,

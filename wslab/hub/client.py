@@ -9,7 +9,6 @@ its ``connect`` handler has returned, or at the first join, emit or call in it.
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 import json
 import re
@@ -22,11 +21,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import EXTERNAL_CLOSE_CODES
 from websockets.protocol import State
 
-from ..errors import BadPacket, CallFailed, ClientGone, Refused
+from ..errors import BadPacket, ClientGone, Refused
 from . import codec
 from .backlog import Backlog
 from .delivery import Delivery
 from .history import Session
+from .inbox import Inbox, Item
 from .members import check_room
 from .shared import Shared
 
@@ -38,12 +38,8 @@ __all__ = ["HubClient"]
 RECEIPT_EVERY = 200  # numbered packets, and at the latest
 RECEIPT_S = 0.1  # after a numbered packet, until the client is told that it came
 CLOSE_GRACE_S = 5.0  # for a client to answer the close frame before it is cut off
-MAX_AHEAD_BYTES = 2**23  # of these
-MAX_AHEAD = 4096  # messages read ahead of the handlers, while an answer is waited for
 TAKEN_OVER = 4409  # close code: the session goes on in another connection
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,64}")
-
-Item = codec.Packet | BadPacket | str | bytes
 
 
 class HubClient:
@@ -54,30 +50,23 @@ class HubClient:
             directly may overtake what waits in the backlog.
         data: a dict of your own; it outlives the connection where the hub keeps sessions.
         since: when it connected, in seconds since the epoch.
-        received: messages that came.
         is_resumed: whether it continues an earlier connection's session.
     """
 
     __slots__ = (
         "__weakref__",
-        "_ahead",
-        "_ahead_bytes",
         "_backlog",
         "_began_s",
-        "_calls",
         "_closing",
         "_gap",
         "_hub",
+        "_inbox",
         "_is_admitted",
         "_is_gone",
-        "_is_reading",
         "_is_retired",
         "_leaving",
         "_name",
-        "_next_call",
         "_offset_asked",
-        "_partial",
-        "_pump",
         "_receipt",
         "_rooms",
         "_rooms_at_end",
@@ -87,11 +76,9 @@ class HubClient:
         "_tokens",
         "_tokens_s",
         "_too_fast_s",
-        "_waiter",
         "data",
         "id",
         "is_resumed",
-        "received",
         "since",
         "websocket",
     )
@@ -101,7 +88,6 @@ class HubClient:
         self.id = hub._members.id_for(websocket.id.hex)
         self.data: dict[Any, Any] = {}
         self.since = time.time()
-        self.received = 0
         self.is_resumed = False
         self._hub = hub
         self._began_s = time.monotonic()
@@ -123,14 +109,7 @@ class HubClient:
             overflow=self._overflowed,
             tell_dropped=self._tell_dropped,
         )
-        self._partial: codec.Packet | None = None  # its binary frames are still to come
-        self._ahead: collections.deque[Item] | None = None
-        self._ahead_bytes = 0
-        self._calls: dict[int, asyncio.Future[Any]] | None = None
-        self._next_call = 1
-        self._is_reading = False
-        self._pump: asyncio.Task[None] | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._inbox = Inbox(websocket, hub, self._complain)
         self._task: asyncio.Task[Any] | None = None
         self._receipt: asyncio.TimerHandle | None = None
         self._tokens = 0.0 if hub.rate is None else max(hub.rate, 1.0)
@@ -158,8 +137,6 @@ class HubClient:
     @property
     def rooms(self) -> frozenset[str]:
         """The rooms that it is in; once it is gone, those that it was in at the end."""
-        if self._rooms_at_end is not None:
-            return self._rooms_at_end
         return self._hub._members.rooms_of(self)
 
     @property
@@ -189,6 +166,11 @@ class HubClient:
     def open_s(self) -> float:
         """How long it has been connected, in seconds."""
         return time.monotonic() - self._began_s
+
+    @property
+    def received(self) -> int:
+        """Messages that came from it."""
+        return self._inbox.received
 
     @property
     def sent(self) -> int:
@@ -271,29 +253,23 @@ class HubClient:
         self._admit()
         if not self.is_open:
             raise ClientGone(f"{self} cannot be asked: it has left ({self._reason()})")
-        if self._calls is None:
-            self._calls = {}
-        number, self._next_call = self._next_call, self._next_call + 1
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._calls[number] = answer
+        number, answer = self._inbox.ask()
         try:
             question = Shared(*codec.encode_event(event, data, id=number))
             async with asyncio.timeout(timeout):
                 await self._backlog.room()
                 self._send(question)
-                self._read_for_answers()
+                self._inbox.read_ahead()
                 return await answer
         except TimeoutError:
-            ahead = len(self._ahead or ())
+            ahead = self._inbox.ahead
             why = f"; {ahead} other messages of it came before, and wait" if ahead else ""
             raise TimeoutError(
                 f"{self} did not answer {event!r} within {timeout:g} s{why}. On the other side, a "
                 "handler of that event returns the answer"
             ) from None
         finally:
-            del self._calls[number]
-            if not self._calls and self._pump is not None:
-                self._pump.cancel()
+            self._inbox.forget(number)
 
     def disconnect(self, code: int = 1000, reason: str = "") -> None:
         """Send it away: it leaves all rooms now, and gets a close frame (RFC 6455 §7.1.2).
@@ -329,7 +305,7 @@ class HubClient:
             if is_welcome:
                 self._admit()
                 while True:
-                    item = await self._next()
+                    item = await self._inbox.next()
                     if self._closing is None and not self._is_retired:
                         await self._take(item)
                     # else it is read nevertheless: behind it is the answer to our close frame
@@ -374,9 +350,11 @@ class HubClient:
             session.client, self._session = self, session
         hub._members.add(self)
         self._backlog.client_id = self.id
+        # Its own token the client knows: a secret need not stand on a record of the wire.
+        known = True if token else self.session
         welcome = {
             "id": self.id,
-            "session": self.session or None,
+            "session": known if self._session is not None else None,
             "offset": offset,
             "received": self._session.n if self._session else None,
             "resumed": self.is_resumed,
@@ -434,17 +412,13 @@ class HubClient:
         if self._is_gone:
             return
         self._is_gone = True
-        self._rooms_at_end = self._hub._members.remove(self)
+        self._hub._members.remove(self)
         if self._session is not None:
             self._session.untold += self._backlog.untold_offsets
         self._backlog.clear()
         if self._receipt is not None:
             self._receipt.cancel()
-        for answer in tuple((self._calls or {}).values()):
-            if not answer.done():
-                answer.set_exception(
-                    ClientGone(f"{self} left before it answered ({self._reason()})")
-                )
+        self._inbox.fail(lambda: ClientGone(f"{self} left before it answered ({self._reason()})"))
         session, history = self._session, self._hub._history
         if session is not None and history is not None and session.client is self:
             received = self.websocket.protocol.close_rcvd
@@ -469,129 +443,6 @@ class HubClient:
 
     # What comes from it; on the loop.
 
-    async def _next(self) -> Item:
-        while True:
-            if self._ahead:
-                item = self._ahead.popleft()
-                if not self._ahead:
-                    self._ahead_bytes = 0
-                return item
-            if self._pump is None:
-                self._is_reading = True
-                try:
-                    message = await self.websocket.recv()
-                finally:
-                    self._is_reading = False
-                came = self._assembled(message)
-                if came is not None:
-                    return came
-                continue
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-
-    def _read_for_answers(self) -> None:
-        # The client's own task reads, but while it is in a handler nobody does.
-        if (
-            self._calls
-            and not self._is_reading
-            and self._pump is None
-            and self._has_room_ahead
-            and not self._is_gone
-        ):
-            self._pump = asyncio.get_running_loop().create_task(self._read_ahead())
-
-    @property
-    def _has_room_ahead(self) -> bool:
-        return len(self._ahead or ()) < MAX_AHEAD and self._ahead_bytes < MAX_AHEAD_BYTES
-
-    async def _read_ahead(self) -> None:
-        if self._ahead is None:
-            self._ahead = collections.deque()
-        try:
-            while self._calls and self._has_room_ahead:
-                message = await self.websocket.recv()
-                item = self._assembled(message)
-                if item is not None:
-                    self._ahead.append(item)
-                    self._ahead_bytes += len(message)
-                    self._wake()
-        except ConnectionClosed:
-            pass  # the client's own task gets it, too
-        finally:
-            self._pump = None
-            self._read_for_answers()  # it was stopped after one call, and there is another now
-            self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def _assembled(self, message: str | bytes) -> Item | None:
-        """Return what came, once it is whole; answers go straight to whoever waits for them."""
-        self.received += 1
-        partial, limit = self._partial, self._hub.max_size
-        size = len(message)
-        if type(message) is bytes:
-            if partial is None:
-                return message if size <= limit else BadPacket(_too_large(size, limit))
-            partial.size_bytes += size
-            partial.attachments.append(message if partial.size_bytes <= limit else b"")
-            if not partial.is_whole:
-                return None
-            self._partial = None
-            return self._whole(partial)
-        if partial is not None:
-            self._partial = None
-            self._complain(
-                "bad-packet",
-                f"expected {partial.binary} binary frames after {partial.event!r}, got a text "
-                f"frame after {len(partial.attachments)}",
-                partial,
-            )
-        if size * 4 > limit and not message.isascii():
-            size = len(message.encode())  # type: ignore[union-attr]
-        try:
-            packet = codec.decode(message)  # type: ignore[arg-type]
-        except BadPacket as exc:
-            if size > limit:
-                return BadPacket(_too_large(size, limit))
-            return message if exc.is_raw and "message" in self._hub._handlers else exc
-        packet.size_bytes = size
-        if not packet.is_whole:
-            self._partial = packet
-            return None
-        return self._whole(packet)
-
-    def _whole(self, packet: codec.Packet) -> Item | None:
-        # One that is too large is told as such in its turn: it may have an id or a number.
-        if packet.size_bytes > self._hub.max_size:
-            packet.flaw = _too_large(packet.size_bytes, self._hub.max_size)
-            packet.data, packet.attachments = None, []
-        return self._answered(packet)
-
-    def _answered(self, packet: codec.Packet) -> Item | None:
-        if packet.answer is None:
-            return packet
-        answer = (self._calls or {}).get(packet.answer)
-        if answer is None or answer.done():
-            return None  # it came too late
-        if packet.flaw:
-            answer.set_exception(CallFailed(packet.flaw, code="too-large"))
-            return None
-        if packet.error is not None:
-            message = str(packet.error.get("message", "the client answered with an error"))
-            code = str(packet.error.get("code", "failed"))
-            answer.set_exception(CallFailed(message, code=code))
-            return None
-        try:
-            answer.set_result(codec.take_binary(packet))
-        except BadPacket as exc:
-            answer.set_exception(CallFailed(str(exc), code="bad-packet"))
-        return None
-
     async def _take(self, item: Item) -> None:
         if type(item) is codec.Packet:
             if item.n is not None and self._session is not None:
@@ -605,13 +456,13 @@ class HubClient:
         elif self._may_take(None):
             await self._handle_raw(item)  # type: ignore[arg-type]
         if self._backlog.is_full_of_answers:
-            self._read_for_answers()
+            self._inbox.read_ahead()
             await self._backlog.room()
 
     async def _take_once(self, packet: codec.Packet, n: int, session: Session) -> None:
         # In order and once, although after a reconnection two connections may bring the same.
         if session.turn.locked():
-            self._read_for_answers()
+            self._inbox.read_ahead()
         async with session.turn:
             if self._is_retired:
                 return  # its successor brings it again
@@ -696,7 +547,7 @@ class HubClient:
         except BadPacket as exc:
             self._complain("bad-packet", str(exc), packet)
             return
-        self._read_for_answers()
+        self._inbox.read_ahead()
         try:
             result = await self._hub._run(handler, self, data)
             if packet.id is not None:
@@ -730,7 +581,7 @@ class HubClient:
         await self._handle_with(handler, message)
 
     async def _handle_with(self, handler: Any, *args: Any) -> None:
-        self._read_for_answers()
+        self._inbox.read_ahead()
         try:
             await self._hub._run(handler, self, *args)
         except Refused as exc:
@@ -792,7 +643,3 @@ def _asked(websocket: Any) -> tuple[str, int | None]:
     if not _TOKEN.fullmatch(token):
         return "", None
     return token, int(offset) if re.fullmatch(r"[0-9]{1,15}", offset) else None
-
-
-def _too_large(size: int, limit: int) -> str:
-    return f"too large: expected at most {limit:,} bytes in one message, got {size:,}"

@@ -16,10 +16,12 @@ lines of browser JavaScript can speak it::
                                                     twice, it is handled once
     hub     {"received": 3}                         every packet up to n = 3 has come
 
-Three events are the hub's own: ``welcome`` (first of all: id, session, offset, received, resumed,
-gap), ``error`` (code and message, and the event that it is about) and ``dropped`` (count: what a
-slow client did not get). Everything else is a raw message, which the hub hands to its ``message``
-handler. Its rule: what cannot be read raises BadPacket with the reason, and nothing else.
+Three events are the hub's own. ``welcome`` comes first of all: id, session (a token to come back
+with, or true where the client has brought one), offset, received, resumed, gap. ``error`` has code
+and message, and the event that it is about; ``dropped`` the count of what a slow client did not get
+(right after a welcome: in its earlier connection). Everything else is a raw message, which the hub
+hands to its ``message`` handler. Its rule: what cannot be read raises BadPacket with the reason,
+and nothing else.
 """
 
 from __future__ import annotations
@@ -122,6 +124,9 @@ def _not_json(name: str) -> Any:
 _decoder = json.JSONDecoder(parse_constant=_not_json, parse_float=_finite).decode
 
 
+_TOO_DEEP = "expected data that JSON can hold, got some that holds itself or is nested too deeply"
+
+
 def dumps(data: Any) -> tuple[str, list[bytes]]:
     """Return data as JSON text, and the binary frames that must follow it.
 
@@ -133,10 +138,10 @@ def dumps(data: Any) -> tuple[str, list[bytes]]:
     except _HasBinary:
         pass
     except RecursionError:
-        raise ValueError("expected data of finite depth, got some that holds itself") from None
+        raise ValueError(_TOO_DEEP) from None
     except ValueError as exc:
         if "Circular" in str(exc):
-            raise ValueError("expected data of finite depth, got some that holds itself") from None
+            raise ValueError(_TOO_DEEP) from None
         raise ValueError(f"expected data that JSON can hold, got {data!r:.60}: {exc}") from None
     attachments: list[bytes] = []
 
@@ -149,7 +154,7 @@ def dumps(data: Any) -> tuple[str, list[bytes]]:
     try:
         has_placeholder = _has_placeholder(data)
     except RecursionError:
-        raise ValueError("expected data of finite depth, got some that holds itself") from None
+        raise ValueError(_TOO_DEEP) from None
     if has_placeholder:
         raise ValueError(
             'expected no key "$binary" in data that carries bytes: there it stands for them'

@@ -247,9 +247,9 @@ class History:
 
     def end(self, session: Session) -> None:
         """Forget a session: its client said goodbye, or was sent away."""
-        self._away.pop(session.token, None)
-        if self.sessions.get(session.token) is session:
-            del self.sessions[session.token]
+        for known in (self._away, self.sessions):
+            if known.get(session.token) is session:  # and not a newer one of that token
+                del known[session.token]
 
     def prune(self) -> None:
         """Forget the sessions that were away for too long."""
@@ -261,6 +261,6 @@ class History:
             self.end(session)
 
     def close_room(self, room: str) -> None:
-        """Take those who are away out of a room, too."""
-        for session in self._away.values():
+        """Take sessions out of a room whose client is away, or about to be."""
+        for session in self.sessions.values():
             session.leave(room, self.offset)

@@ -436,7 +436,12 @@ class Hub:
             delivery = Delivery(event, names, sender.id if sender else None)
             delivery.offset, delivery.preview = offset, encoded[0][:80]
             if history is not None and offset is not None:
-                skipped = frozenset(client.session for client in left_out if client._session)
+                skipped = frozenset(
+                    client.session  # as long as that is this client's, and not a newer one's
+                    for client in left_out
+                    if client._session is not None
+                    and history.sessions.get(client.session) is client._session
+                )
                 past = Past(offset, time.time(), event, message, skipped)
                 history.keep(past, rooms, sessions)
             return self._deliver(message, delivery, clients, left_out, key)

@@ -47,15 +47,14 @@ class Members:
                 client.id = self.id_for(client.websocket.id.hex)
             self._clients[client.id] = client
 
-    def remove(self, client: HubClient) -> frozenset[str]:
-        """Take a client out of everything; return the rooms that it was in."""
+    def remove(self, client: HubClient) -> None:
+        """Take a client out of everything; it remembers the rooms that it was in."""
         with self.lock:
             if self._clients.get(client.id) is client:
                 del self._clients[client.id]
-            rooms = frozenset(client._rooms)
+            rooms = client._rooms_at_end = frozenset(client._rooms)
             for room in rooms:
                 self.leave(client, room)
-            return rooms
 
     def join(self, client: HubClient, room: str) -> bool:
         """Put a client into a room; return whether that is new."""
@@ -92,9 +91,10 @@ class Members:
             return tuple(self._clients.values() if room is None else self._rooms.get(room, ()))
 
     def rooms_of(self, client: HubClient) -> frozenset[str]:
-        """Return the rooms that a client is in."""
+        """Return the rooms that a client is in; once it is gone, those that it was in."""
         with self.lock:
-            return frozenset(client._rooms)
+            at_end = client._rooms_at_end
+            return frozenset(client._rooms) if at_end is None else at_end
 
 
 class _Values(ValuesView[Any]):

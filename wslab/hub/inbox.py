@@ -1,0 +1,228 @@
+"""What comes from one client: whole packets, raw messages and flaws, each in its turn.
+
+Its rule: whoever waits for a client's answer gets it, although a handler of the same client is at
+work. The client's own task reads; while that is in a handler and somebody waits for an answer, a
+task of the inbox reads ahead, within a bound, and what it reads waits for its turn. Handling is
+`HubClient`'s affair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
+
+from ..errors import BadPacket, CallFailed
+from . import codec
+
+if TYPE_CHECKING:
+    from .hub import Hub
+
+__all__ = ["Inbox", "Item"]
+
+MAX_AHEAD = 4096  # messages read ahead of the handlers, while an answer is waited for
+MAX_AHEAD_BYTES = 2**23  # of these
+
+Item = codec.Packet | BadPacket | str | bytes
+
+
+class Inbox:
+    """One connection's incoming side; for the hub's loop only.
+
+    Args:
+        websocket: the connection.
+        hub: whose ``max_size`` and ``message`` handler count.
+        complain: called with a code, words and a packet, where one broke off.
+
+    Attributes:
+        received: messages that came.
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_ahead_bytes",
+        "_calls",
+        "_complain",
+        "_hub",
+        "_is_reading",
+        "_next_call",
+        "_partial",
+        "_pump",
+        "_turn",
+        "_websocket",
+        "received",
+    )
+
+    def __init__(
+        self, websocket: Any, hub: Hub, complain: Callable[[str, str, codec.Packet], object]
+    ) -> None:
+        self._websocket = websocket
+        self._hub = hub
+        self._complain = complain
+        self._partial: codec.Packet | None = None  # its binary frames are still to come
+        self._ahead: collections.deque[Item] | None = None
+        self._ahead_bytes = 0
+        self._calls: dict[int, asyncio.Future[Any]] | None = None  # most clients are never asked
+        self._next_call = 1
+        self._is_reading = False
+        self._pump: asyncio.Task[None] | None = None
+        self._turn: asyncio.Future[None] | None = None
+        self.received = 0
+
+    @property
+    def ahead(self) -> int:
+        """How many have been read and wait for their turn."""
+        return len(self._ahead or ())
+
+    async def next(self) -> Item:
+        """Return what comes next; raises ConnectionClosed at the end."""
+        while True:
+            if self._ahead:
+                item = self._ahead.popleft()
+                if not self._ahead:
+                    self._ahead_bytes = 0
+                return item
+            if self._pump is None:
+                self._is_reading = True
+                try:
+                    message = await self._websocket.recv()
+                finally:
+                    self._is_reading = False
+                came = self._assembled(message)
+                if came is not None:
+                    return came
+                continue
+            self._turn = asyncio.get_running_loop().create_future()
+            try:
+                await self._turn
+            finally:
+                self._turn = None
+
+    # Answers.
+
+    def ask(self) -> tuple[int, asyncio.Future[Any]]:
+        """Return the number of a new question, and what will be its answer; `forget` it then."""
+        if self._calls is None:
+            self._calls = {}
+        number, self._next_call = self._next_call, self._next_call + 1
+        answer = self._calls[number] = asyncio.get_running_loop().create_future()
+        return number, answer
+
+    def forget(self, number: int) -> None:
+        """Wait no longer for an answer."""
+        assert self._calls is not None
+        del self._calls[number]
+        if not self._calls and self._pump is not None:
+            self._pump.cancel()
+
+    def fail(self, why: Callable[[], Exception]) -> None:
+        """Give up all questions: no answer will come."""
+        for answer in tuple((self._calls or {}).values()):
+            if not answer.done():
+                answer.set_exception(why())
+
+    def read_ahead(self) -> None:
+        """See to it that somebody reads, where an answer is waited for."""
+        if self._calls and not self._is_reading and self._pump is None and self._has_room:
+            self._pump = asyncio.get_running_loop().create_task(self._read_ahead())
+            # Not in a `finally`: a task that is cancelled before its first step has none.
+            self._pump.add_done_callback(self._has_read_ahead)
+
+    @property
+    def _has_room(self) -> bool:
+        return self.ahead < MAX_AHEAD and self._ahead_bytes < MAX_AHEAD_BYTES
+
+    async def _read_ahead(self) -> None:
+        if self._ahead is None:
+            self._ahead = collections.deque()
+        with contextlib.suppress(ConnectionClosed):  # the client's own task gets it, too
+            while self._calls and self._has_room:
+                message = await self._websocket.recv()
+                item = self._assembled(message)
+                if item is not None:
+                    self._ahead.append(item)
+                    self._ahead_bytes += len(message)
+                    self._wake()
+
+    def _has_read_ahead(self, _pump: asyncio.Task[None]) -> None:
+        self._pump = None
+        if self._websocket.state is State.OPEN:
+            self.read_ahead()  # it was stopped after one call, and there is another now
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._turn is not None and not self._turn.done():
+            self._turn.set_result(None)
+
+    # Packets.
+
+    def _assembled(self, message: str | bytes) -> Item | None:
+        """Return what came, once it is whole; answers go straight to whoever waits for them."""
+        self.received += 1
+        partial, limit = self._partial, self._hub.max_size
+        size = len(message)
+        if type(message) is bytes:
+            if partial is None:
+                return message if size <= limit else BadPacket(_too_large(size, limit))
+            partial.size_bytes += size
+            partial.attachments.append(message if partial.size_bytes <= limit else b"")
+            if not partial.is_whole:
+                return None
+            self._partial = None
+            return self._whole(partial)
+        if partial is not None:
+            self._partial = None
+            self._complain(
+                "bad-packet",
+                f"expected {partial.binary} binary frames after {partial.event!r}, got a text "
+                f"frame after {len(partial.attachments)}",
+                partial,
+            )
+        if size * 4 > limit and not message.isascii():
+            size = len(message.encode())  # type: ignore[union-attr]
+        try:
+            packet = codec.decode(message)  # type: ignore[arg-type]
+        except BadPacket as exc:
+            if size > limit:
+                return BadPacket(_too_large(size, limit))
+            return message if exc.is_raw and "message" in self._hub._handlers else exc
+        packet.size_bytes = size
+        if not packet.is_whole:
+            self._partial = packet
+            return None
+        return self._whole(packet)
+
+    def _whole(self, packet: codec.Packet) -> Item | None:
+        # One that is too large is told as such in its turn: it may have an id or a number.
+        if packet.size_bytes > self._hub.max_size:
+            packet.flaw = _too_large(packet.size_bytes, self._hub.max_size)
+            packet.data, packet.attachments = None, []
+        if packet.answer is None:
+            return packet
+        answer = (self._calls or {}).get(packet.answer)
+        if answer is not None and not answer.done():  # else it came too late
+            _settle(answer, packet)
+        return None
+
+
+def _settle(answer: asyncio.Future[Any], packet: codec.Packet) -> None:
+    if packet.flaw:
+        answer.set_exception(CallFailed(packet.flaw, code="too-large"))
+    elif packet.error is not None:
+        message = str(packet.error.get("message", "the client answered with an error"))
+        code = str(packet.error.get("code", "failed"))
+        answer.set_exception(CallFailed(message, code=code))
+    else:
+        try:
+            answer.set_result(codec.take_binary(packet))
+        except BadPacket as exc:
+            answer.set_exception(CallFailed(str(exc), code="bad-packet"))
+
+
+def _too_large(size: int, limit: int) -> str:
+    return f"too large: expected at most {limit:,} bytes in one message, got {size:,}"
