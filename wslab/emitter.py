@@ -113,8 +113,10 @@ class Emitter(abc.ABC):
 
     # Talking.
 
-    def emit(self, event: str, data: Any = None, timeout: float | None = None) -> None:
+    def emit(self, event: str, data: Any = None, *, timeout: float | None = None) -> None:
         """Send an event to a Hub; its handler of that name gets the data.
+
+        Who else is to hear of it is the Hub's affair; use `call` for an answer.
 
         That it returned does not mean that it was handled: it is on its way, in order. A client
         that reconnects keeps what it emits while there is no connection, 1,000 events or 4 MiB at

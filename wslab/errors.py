@@ -108,11 +108,15 @@ class NestingRefused(WslabError, RuntimeError):
 
 
 class BadPacket(WslabError, ValueError):
-    """A text frame that is no packet of a hub; ``is_raw``: nor was it meant to be one."""
+    """A text frame that is no packet of a hub; ``is_raw``: nor was it meant to be one.
+
+    ``id`` is the number by which its sender waits for an answer, where that could be read.
+    """
 
     def __init__(self, message: str, *, is_raw: bool = False) -> None:
         super().__init__(message)
         self.is_raw = is_raw
+        self.id: int | None = None
 
 
 class Refused(WslabError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import re
 import time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -226,7 +227,8 @@ class World:
             return
         book.away_s = time.monotonic()
         received = client.websocket.protocol.close_rcvd
-        sent_away = reason.startswith("sent away") and "1013" not in reason
+        # Too slow (1013) and continued elsewhere (4409): the session goes on.
+        sent_away = reason.startswith("sent away") and not re.search(r"with (1013|4409)", reason)
         if (
             not self.keeps
             or sent_away

@@ -193,7 +193,9 @@ class Call:
         self.person, self.soak, self.world = person, person.soak, person.world
         person.nth += 1
         self.line = line = Line(person.who, person.nth, person)
-        line.is_refused, line.token, line.offset = is_refused, person.token, person.offset
+        line.is_refused = is_refused
+        if not is_refused:  # with its token it would end the connection that it has
+            line.token, line.offset = person.token, person.offset
         line.nap_s = person.random.choice([0, 0, 0.005])
         self.websocket: Any = None
         self.reader: asyncio.Task[None] | None = None

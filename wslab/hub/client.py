@@ -15,7 +15,7 @@ import re
 import secrets
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import EXTERNAL_CLOSE_CODES
@@ -59,22 +59,29 @@ class HubClient:
         "_began_s",
         "_closing",
         "_gap",
+        "_goodbye",
+        "_grace",
         "_hub",
         "_inbox",
         "_is_admitted",
+        "_is_cut",
         "_is_gone",
         "_is_retired",
+        "_is_taking",
+        "_is_welcome",
         "_leaving",
         "_name",
         "_offset_asked",
         "_receipt",
         "_rooms",
         "_rooms_at_end",
+        "_rooms_before",
         "_session",
         "_task",
         "_token_asked",
         "_tokens",
         "_tokens_s",
+        "_too_fast",
         "_too_fast_s",
         "data",
         "id",
@@ -93,8 +100,12 @@ class HubClient:
         self._began_s = time.monotonic()
         self._name: str | None = None
         self._rooms: set[str] = set()  # kept by Members, under its lock
+        self._rooms_before: frozenset[str] = frozenset()  # of the session that it continues
         self._rooms_at_end: frozenset[str] | None = None
-        self._is_admitted = self._is_gone = self._is_retired = False
+        self._is_welcome = self._is_admitted = self._is_retired = False
+        self._is_taking = self._is_gone = self._is_cut = False
+        self._grace: asyncio.TimerHandle | None = None
+        self._goodbye: asyncio.Task[None] | None = None
         self._leaving: str | None = None
         self._closing: asyncio.Task[None] | None = None
         self._session: Session | None = None
@@ -115,6 +126,7 @@ class HubClient:
         self._tokens = 0.0 if hub.rate is None else max(hub.rate, 1.0)
         self._tokens_s = self._began_s
         self._too_fast_s = 0.0
+        self._too_fast = 0  # not told yet
 
     # Who it is.
 
@@ -130,6 +142,8 @@ class HubClient:
 
     @name.setter
     def name(self, name: str | None) -> None:
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"expected a name as a str, or None, got {type(name).__name__}")
         self._name = name
         if self._session is not None:
             self._session.name = name
@@ -137,7 +151,7 @@ class HubClient:
     @property
     def rooms(self) -> frozenset[str]:
         """The rooms that it is in; once it is gone, those that it was in at the end."""
-        return self._hub._members.rooms_of(self)
+        return self._hub._members.rooms_of(self) if self._is_admitted else self._rooms_before
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -147,10 +161,18 @@ class HubClient:
 
     @property
     def path(self) -> str:
-        """The path that was asked for, with its query but without the session's token."""
+        """The path that was asked for, with its query; what names a session in it is left out."""
         request = self.websocket.request
-        path = request.path if request is not None else "/"
-        return re.sub(r"(?<=[?&])session=[^&]*", "session=...", path)
+        path, mark, query = (request.path if request is not None else "/").partition("?")
+        if mark and "session=" in query:
+            ours = ("session=", "offset=")
+            query = "&".join(part for part in query.split("&") if not part.startswith(ours))
+        return f"{path}?{query}" if query else path
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query of that path, such as {"name": "bob"} of ``/chat?name=bob``."""
+        return dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
 
     @property
     def session(self) -> str:
@@ -188,7 +210,7 @@ class HubClient:
         return self._backlog.dropped
 
     def __repr__(self) -> str:
-        name = f" {self._name!r}" if self._name is not None else ""
+        name = f" {self._name!r:.60}" if self._name is not None else ""
         rooms = ", ".join(sorted(self.rooms)) or "no room"
         slow = f", {self.queued} queued" if self.queued else ""
         slow += f", {self.dropped} dropped" if self.dropped else ""
@@ -301,25 +323,70 @@ class HubClient:
         self._task = asyncio.current_task()
         self.websocket.connection_lost_waiter.add_done_callback(self._lost)
         try:
-            is_welcome = await self._hub._connected(self)
-            if is_welcome:
-                self._admit()
-                while True:
-                    item = await self._inbox.next()
-                    if self._closing is None and not self._is_retired:
-                        await self._take(item)
-                    # else it is read nevertheless: behind it is the answer to our close frame
+            await self._converse()
         except ConnectionClosed:
-            is_welcome = True
+            pass
+        except asyncio.CancelledError:
+            assert self._task is not None
+            if not self._is_cut or self._task.uncancel():
+                raise  # the server ends it
         finally:
             self._task = None
             if not self._is_gone and self.websocket.state is State.OPEN:
                 self._leaving = self._leaving or "its handler was ended"
             self._go()
+            if self._grace is not None:
+                self._grace.cancel()
+        await self._say_goodbye()
         if self._closing is not None:  # else websockets would close with 1000 before it
             await asyncio.wait([self._closing])
-        if is_welcome:
-            await self._hub._disconnected(self, self._reason())
+
+    async def _converse(self) -> None:
+        if not await self._hub._connected(self):
+            return
+        self._is_welcome = True
+        self._admit()
+        while True:
+            item = await self._inbox.next()
+            if self._closing is None and not self._is_retired:
+                self._is_taking = True
+                try:
+                    await self._take(item)
+                finally:
+                    self._is_taking = False
+            # else it is read nevertheless: behind it is the answer to our close frame
+            if self._closing is not None:
+                await self._say_goodbye()
+
+    async def _say_goodbye(self) -> None:
+        """Let ``disconnect`` run, once; its task outlives whoever waits for it here."""
+        if self._goodbye is None and (self._is_welcome or self._is_admitted):
+            self._goodbye = self._hub._start(self._hub._disconnected(self, self._reason()))
+        if self._goodbye is not None:
+            await asyncio.shield(self._goodbye)
+
+    def _cut_short(self) -> None:
+        # What is still at work of it works for nobody, unless it may come back for the answer.
+        self._grace = None
+        if self._task is None:
+            return
+        _ = self._hub._start(self._say_goodbye())
+        if self._may_come_back():
+            self._allow_grace()
+        else:
+            self._is_cut = True
+            self._task.cancel()
+
+    def _may_come_back(self) -> bool:
+        history, session = self._hub._history, self._session
+        if history is None or session is None or not self.websocket.server.is_serving():
+            return False
+        history.prune()
+        return history.sessions.get(session.token) is session
+
+    def _allow_grace(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._grace = loop.call_later(self._hub.grace_s, self._cut_short)
 
     def _admit(self) -> None:
         if self._is_admitted or self._is_gone:
@@ -380,8 +447,16 @@ class HubClient:
             self.data = session.data
         session.client = None  # so that the old one's end does not send the session away
         if old is not None:
-            old._is_retired = True  # what it has not taken up yet comes again
-            old._part(TAKEN_OVER, "session continued elsewhere", False)
+            old._retire()
+
+    def _retire(self) -> None:
+        self._is_retired = True  # what it has not taken up yet comes again
+        self._part(TAKEN_OVER, "session continued elsewhere", False)
+
+    def _is_before(self, session: Session) -> None:
+        """Let the connect handler see whom it has before it."""
+        self._name, self.data, self.is_resumed = session.name, session.data, True
+        self._rooms_before = frozenset(session.rooms)
 
     def _current(self) -> HubClient:
         """Return the connection that continues this one's session, or this one."""
@@ -413,6 +488,10 @@ class HubClient:
             return
         self._is_gone = True
         self._hub._members.remove(self)
+        if self._task is not None and self._task.get_loop() is asyncio.get_running_loop():
+            self._allow_grace()
+            if self._closing is not None and not self._is_taking:  # nothing more is taken of it
+                _ = self._hub._start(self._say_goodbye())
         if self._session is not None:
             self._session.untold += self._backlog.untold_offsets
         self._backlog.clear()
@@ -451,8 +530,9 @@ class HubClient:
                 await self._handle(item)
         elif isinstance(item, BadPacket):
             code = "too-large" if str(item).startswith("too large") else "bad-packet"
-            if self._may_take(None):
-                self._complain(code, str(item))
+            asking = codec.Packet(id=item.id) if item.id is not None else None
+            if self._may_take(asking):
+                self._complain(code, str(item), asking)
         elif self._may_take(None):
             await self._handle_raw(item)  # type: ignore[arg-type]
         if self._backlog.is_full_of_answers:
@@ -518,12 +598,17 @@ class HubClient:
             self._tokens -= 1.0
             return True
         if now_s - self._too_fast_s >= 1.0 or (packet is not None and packet.id is not None):
+            more, self._too_fast = self._too_fast, 0
             self._too_fast_s = now_s
             self._complain(
                 "too-fast",
-                f"expected at most {rate:g} messages a second, got more; this one was not taken",
+                f"expected at most {rate:g} messages a second, got more; this one was not taken"
+                + (f", nor were {more} before it" if more else ""),
                 packet,
             )
+        else:
+            self._too_fast += 1
+            self._hub.complaints["too-fast"] += 1
         return False
 
     async def _handle(self, packet: codec.Packet) -> None:
@@ -562,6 +647,8 @@ class HubClient:
         except asyncio.CancelledError as exc:
             task = asyncio.current_task()
             if task is None or task.cancelling():
+                if packet.id is not None:  # it may come back and ask again
+                    self._complain("failed", "its handler was cancelled", packet)
                 raise
             self._failed(exc, handler.name, packet)
         except KeyboardInterrupt:
@@ -615,7 +702,7 @@ class HubClient:
 
     def _failed(self, exc: BaseException, where: str, packet: codec.Packet | None = None) -> None:
         self._hub._record(exc, self, where)
-        text = f"{type(exc).__name__}: {exc}" if self._hub.show_errors else "the handler failed"
+        text = in_words(exc) if self._hub.show_errors else "the handler failed"
         self._complain("failed", text, packet)
 
     def _complain(self, code: str, message: str, packet: codec.Packet | None = None) -> None:
@@ -630,6 +717,14 @@ class HubClient:
     def _tell_dropped(self, count: int) -> None:
         packet = json.dumps({"event": "dropped", "data": {"count": count}})
         self._send(Shared(packet))  # what tells of a loss must not be lost itself
+
+
+def in_words(exc: BaseException) -> str:
+    """Return an exception's name and text; one whose text fails has none."""
+    try:
+        return f"{type(exc).__name__}: {exc}"
+    except Exception as failure:
+        return f"{type(exc).__name__} (whose text raised {type(failure).__name__})"
 
 
 def _asked(websocket: Any) -> tuple[str, int | None]:

@@ -16,6 +16,11 @@ lines of browser JavaScript can speak it::
                                                     twice, it is handled once
     hub     {"received": 3}                         every packet up to n = 3 has come
 
+A client that wants to come back chooses a token of 16 to 64 characters (A-Z a-z 0-9 _ -) and
+connects to ``?session=TOKEN``, and later to ``?session=TOKEN&offset=LAST``: LAST is the offset of
+the last event that had one, or else that of the first welcome. A page that is sent bytes sets its
+socket's ``binaryType`` to ``"arraybuffer"``.
+
 Three events are the hub's own. ``welcome`` comes first of all: id, session (a token to come back
 with, or true where the client has brought one), offset, received, resumed, gap. ``error`` has code
 and message, and the event that it is about; ``dropped`` the count of what a slow client did not get
@@ -280,6 +285,16 @@ def decode(text: str) -> Packet:
         get("received"),
         get("binary", 0),
     )
+    try:
+        _check(packet, fields)
+    except BadPacket as exc:
+        if type(packet.id) is int and 0 <= packet.id < 2**53:
+            exc.id = packet.id  # somebody waits for the answer
+        raise
+    return packet
+
+
+def _check(packet: Packet, fields: dict[str, Any]) -> None:
     event = packet.event
     if event is None and packet.answer is None and packet.received is None:
         raise BadPacket(
@@ -300,7 +315,6 @@ def decode(text: str) -> Packet:
         raise BadPacket(f'expected "error" to be an object, got {packet.error!r:.60}')
     if packet.binary > MAX_BINARY:
         raise BadPacket(f'expected "binary" to be at most {MAX_BINARY} frames, got {packet.binary}')
-    return packet
 
 
 def take_binary(packet: Packet) -> Any:

@@ -22,7 +22,7 @@ SKIPPED: Final = "skipped"  # left out by skip=
 CLOSING: Final = "closing"  # the connection is on its way out
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Delivery:
     """What became of one emit, so far; awaiting it returns it at once.
 

@@ -14,6 +14,7 @@ import concurrent.futures
 import contextlib
 import contextvars
 import inspect
+import logging
 import os
 import threading
 import time
@@ -25,7 +26,7 @@ from typing import Any, cast, overload
 from ..errors import LoopBlocked, Refused, WrongThread
 from . import codec
 from .backlog import POLICIES, Policy
-from .client import HubClient
+from .client import HubClient, in_words
 from .delivery import CLOSING, DELIVERED, DROPPED, QUEUED, SKIPPED, Delivery, Trace
 from .history import History, Past, Session
 from .members import Clients, Members, Rooms, check_room
@@ -35,6 +36,7 @@ __all__ = ["Hub", "HubFailure"]
 
 OFF_LOOP_TIMEOUT_S = 5.0  # for the loop to take up what another thread asks of it
 _HERE = os.path.dirname(__file__)
+_log = logging.getLogger("wslab.hub")
 _sender: contextvars.ContextVar[HubClient | None] = contextvars.ContextVar("sender", default=None)
 
 Target = str | HubClient | Iterable[str | HubClient] | None
@@ -52,7 +54,7 @@ class HubFailure:
     traceback: str
 
     def __str__(self) -> str:
-        return f"{type(self.exception).__name__}: {self.exception} (in {self.where})"
+        return f"{in_words(self.exception)} (in {self.where})"
 
 
 class _Handler:
@@ -113,8 +115,21 @@ class Hub:
         max_size: bytes of one message from a client; larger ones are refused with an error.
             (websockets closes the connection beyond its own ``max_size``, 1 MiB by default.)
         max_handlers: how many handlers may run at once; further messages wait for their turn.
+            (Plain functions run on asyncio's pool of threads, which has a bound of its own.)
+        grace_s: seconds that a handler may go on when its client has left; then it is cancelled,
+            unless the client may still come back for the answer (``history``).
         show_errors: tell the sender the text of an exception that a handler let through; switch it
             off where clients are strangers.
+
+    Attributes:
+        clients: who is connected: a live, read-only mapping from ``client.id`` to `HubClient`.
+        rooms: a live, read-only mapping from a room's name to its clients, in order of joining.
+        errors: the latest 50 exceptions that handlers let through, each a `HubFailure`;
+            ``errors_seen`` counts all. Where no server or view listens, they also go to the logger
+            ``wslab.hub``.
+        complaints: what senders were told, counted by code, such as "unknown-event".
+        emitted: events and raw messages that were sent, each counted once.
+        trace: set it to a `Trace` to keep who got what.
     """
 
     def __init__(
@@ -129,6 +144,7 @@ class Hub:
         rate: float | None = None,
         max_size: int = 256 * 1024,
         max_handlers: int = 1000,
+        grace_s: float = 5.0,
         show_errors: bool = True,
     ) -> None:
         if not isinstance(name, str):
@@ -142,6 +158,7 @@ class Hub:
             ("backlog_bytes", backlog_bytes, 1),
             ("max_size", max_size, 1),
             ("max_handlers", max_handlers, 1),
+            ("grace_s", grace_s, 0),
         ):
             if not number >= least:
                 raise ValueError(f"expected {word} of at least {least}, got {number!r}")
@@ -154,6 +171,7 @@ class Hub:
         self.rate = rate
         self.max_size = max_size
         self.max_handlers = max_handlers
+        self.grace_s = grace_s
         self.show_errors = show_errors
         self.errors: collections.deque[HubFailure] = collections.deque(maxlen=50)
         self.errors_seen = 0
@@ -186,8 +204,18 @@ class Hub:
         """Register the handler of an event, in place of the one it had; nobody is disconnected.
 
         ``async def handler(client, data)`` runs on the hub's loop; what it returns is the answer
-        to a ``call``. A plain ``def`` runs on a thread, since on the loop it could hold up
-        everybody; from there, ``emit``, ``join`` and the like work as usual.
+        to a ``call`` (a Delivery as the number that it reached). A plain ``def`` runs on a thread,
+        since on the loop it could hold up everybody; from there, ``emit``, ``join`` and the like
+        work as usual.
+
+        The messages of one client are handled one after the other, in order: a handler that waits
+        for something that the same client sends later waits in vain, other than for the answer to
+        its own ``client.call``. Different clients are handled at the same time.
+
+        A client is in ``hub.clients`` once ``connect`` has returned, or at the first ``join``,
+        ``emit`` or ``call`` in it. ``disconnect`` runs once for each that ``connect`` let in: when
+        its last message has been handled, but at most ``grace_s`` after it left; and before the
+        ``connect`` of a connection that continues its session.
 
         Args:
             event: an event's name, or one of: ``"connect"``, called with the client, which may
@@ -279,12 +307,9 @@ class Hub:
             self._loop, self._thread_id = loop, threading.get_ident()
 
     async def _connected(self, client: HubClient) -> bool:
-        handler = self._handlers.get("connect")
         if self._history is not None and client._token_asked:
-            self._history.prune()
-            session = self._history.sessions.get(client._token_asked)
-            if session is not None:  # so that the handler sees whom it has before it
-                client._name, client.data, client.is_resumed = session.name, session.data, True
+            await self._continue(self._history, client)
+        handler = self._handlers.get("connect")
         if handler is None:
             return True
         try:
@@ -293,9 +318,12 @@ class Hub:
             reason = "refused"
         except Refused as exc:
             reason = str(exc) or "refused"
-        except asyncio.CancelledError:
+        except KeyboardInterrupt:
             raise
-        except Exception as exc:
+        except BaseException as exc:  # SystemExit in one handler must not end the loop
+            task = asyncio.current_task()
+            if isinstance(exc, asyncio.CancelledError) and (task is None or task.cancelling()):
+                raise
             self._record(exc, client, handler.name)
             reason = ""
         if not client._is_gone:
@@ -305,6 +333,24 @@ class Hub:
             client._send(Shared(codec.encode_error(word, text)))
             client._part(code, _cut(text), True)
         return False
+
+    async def _continue(self, history: History, client: HubClient) -> None:
+        """Let an earlier connection of the session end before this one begins.
+
+        So ``disconnect`` comes before ``connect``, and that sees whom it has before it.
+        """
+        history.prune()
+        before: HubClient | None = None
+        while (session := history.sessions.get(client._token_asked)) is not None:
+            old = session.client
+            if old is None or old is before:
+                client._is_before(session)
+                return
+            before = old
+            old._retire()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.grace_s):
+                    await old._say_goodbye()
 
     async def _disconnected(self, client: HubClient, reason: str) -> None:
         for tell in tuple(self.leave_listeners):
@@ -327,6 +373,8 @@ class Hub:
         failure = HubFailure(time.time(), client.id, client.address, where, exc, text)
         self.errors.append(failure)
         self.errors_seen += 1
+        if not self.failure_listeners:  # then nobody shows it, but a log may
+            _log.error("handler %s failed for client %s\n%s", where, client.id, text.rstrip())
         for tell in tuple(self.failure_listeners):
             tell(failure)
 
@@ -365,8 +413,8 @@ class Hub:
     def _check_loop(self, what: str) -> None:
         if self._thread_id != threading.get_ident():
             raise WrongThread(
-                f"{what} is awaited on the hub's own loop: in an async handler, or from a cell by "
-                "`wslab.run(client.call, event, data)`"
+                f"{what} is awaited on the hub's own loop: in a handler that is `async def`, or "
+                "from a cell, where wslab.serve runs the hub, by `wslab.run(client.call, ...)`"
             )
 
     # Sending.

@@ -154,6 +154,15 @@ class Talk:
                 f"expected a function of one argument, the event's data, got "
                 f"{type(func).__name__} {func!r:.60}"
             )
+        with contextlib.suppress(ValueError):  # a builtin without a signature
+            signature = inspect.signature(func)
+            try:
+                signature.bind(None)
+            except TypeError:
+                name = getattr(func, "__qualname__", type(func).__name__)
+                raise TypeError(
+                    f"expected a function of one argument, the event's data, got {name}{signature}"
+                ) from None
         self._handlers[event] = _Handler(func, contextvars.copy_context())
 
     def off(self, event: str) -> bool:
