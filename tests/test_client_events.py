@@ -1073,3 +1073,36 @@ def test_nothing_is_lost_wherever_the_connection_is_cut(seed):
             assert alice.waiting == 0
             assert cutter.cuts >= 10
             until(lambda: alice._talk.peer.kept == 0)
+
+
+def test_a_call_that_waits_for_itself_says_what_it_waits_for(server, hub):
+    # Both sides call inside of a call, as one may with Socket.IO.
+    @hub.on("buy")
+    async def buy(client, data):
+        return await client.call("confirm", timeout=5)
+
+    hub.on("price", lambda client, data: 3)
+    said = []
+    with wslab.connect(server) as alice:
+
+        @alice.on("confirm")
+        def confirm(data):
+            try:
+                return alice.call("price", timeout=0.3)
+            except TimeoutError as exc:
+                said.append(str(exc))
+                return 4
+
+        assert alice.call("buy", timeout=5) == 4
+    [text] = said
+    assert "it has a handler of 'confirm' at work, which has run for 0." in text
+    assert "it takes nothing else of this client meanwhile" in text
+
+
+@pytest.mark.parametrize("wrong", [lambda: 1, lambda a, b: 1])
+def test_a_handler_that_takes_no_event_is_refused(server, wrong):
+    with (
+        wslab.connect(server) as alice,
+        pytest.raises(TypeError, match="expected a function of one argument, the event's data"),
+    ):
+        alice.on("e", wrong)

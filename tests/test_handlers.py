@@ -159,6 +159,8 @@ class GeneratorMethod:
         (needs_key, "one argument"),
         (functools.partial(good, "taken"), "one argument"),
         (lambda: None, "`def`"),
+        (wslab.Hub, "got the class Hub itself: make one, and pass that, serve(Hub())"),
+        (Handler, "the class Handler itself"),
     ],
     ids=lambda value: value if isinstance(value, str) else handler_name(value),
 )

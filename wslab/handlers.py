@@ -39,6 +39,11 @@ def check_handler(handler: Any) -> None:
     function = handler
     while isinstance(function, functools.partial):
         function = function.func
+    if isinstance(function, type) and not hasattr(function, "__await__"):
+        raise TypeError(
+            f"expected a handler, got the class {function.__name__} itself: make one, and pass "
+            f"that, serve({function.__name__}())"
+        )
     if not inspect.isroutine(function):
         function = type(function).__call__
     function = getattr(function, "__func__", function)

@@ -160,8 +160,16 @@ class Hub:
             ("max_handlers", max_handlers, 1),
             ("grace_s", grace_s, 0),
         ):
+            kinds = (int, float) if word.endswith("_s") else (int,)
+            if type(number) not in kinds:
+                what = "a number of seconds" if word.endswith("_s") else "a whole number"
+                raise TypeError(f"expected {word} as {what}, got {number!r:.60}")
             if not number >= least:
                 raise ValueError(f"expected {word} of at least {least}, got {number!r}")
+        if type(show_errors) is not bool:
+            raise TypeError(f"expected show_errors as True or False, got {show_errors!r:.60}")
+        if rate is not None and type(rate) not in (int, float):
+            raise TypeError(f"expected rate as messages a second, or None, got {rate!r:.60}")
         if rate is not None and not rate > 0:
             raise ValueError(f"expected a rate above 0 messages a second, or None, got {rate!r}")
         self.name = self.__name__ = name

@@ -499,12 +499,18 @@ class Talk:
     def held_back(self) -> str:
         """Say in words what holds events and answers back, if handlers do; else nothing."""
         running, waiting = self._running, len(self._events)
-        if not self.is_at_limit or running is None:
+        if running is None:
             return ""
         event, since_s = running
+        ran = f"which has run for {time.monotonic() - since_s:.1f} s"
+        if not self.is_at_limit:
+            return (
+                f"; it has a handler of {event!r} at work, {ran}: should the Hub wait for its "
+                "answer, it takes nothing else of this client meanwhile"
+            )
         return (
-            f"; {waiting:,} events wait for the handler of {event!r}, which has run for "
-            f"{time.monotonic() - since_s:.1f} s, and hold back what comes after them"
+            f"; {waiting:,} events wait for the handler of {event!r}, {ran}, and hold back what "
+            "comes after them"
         )
 
 
