@@ -417,8 +417,9 @@ def test_options_that_make_no_sense(options):
 @pytest.mark.parametrize(
     "options",
     [
-        {"history": "5"}, {"history": 1.5}, {"history": True}, {"session_s": "1"}, {"backlog": None},
-        {"rate": "x"}, {"rate": True}, {"show_errors": "no"}, {"grace_s": None}, {"max_size": 1e3},
+        {"history": "5"}, {"history": 1.5}, {"history": True}, {"session_s": "1"},
+        {"backlog": None}, {"rate": "x"}, {"rate": True}, {"show_errors": "no"},
+        {"grace_s": None}, {"max_size": 1e3},
     ],
 )  # fmt: skip
 def test_options_of_a_wrong_kind_are_named(options):
