@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 
 import pytest
 
@@ -284,3 +286,21 @@ async def test_a_flawed_packet_with_an_id_is_answered():
             await wire.send(flawed % n)
             answer = await wire.read()
             assert (answer["answer"], answer["error"]["code"]) == (n, "bad-packet")
+
+
+@aio
+async def test_a_write_that_fails_keeps_nobody_in_memory():
+    # What asyncio keeps of it would lead, from frame to frame, to all whom the emit was for.
+    hub = Hub()
+    async with listening(hub) as url, speaking(url), speaking(url) as wire:
+        client = hub.clients[wire.id]
+        linger = struct.pack("ii", 1, 0)  # closing it resets the connection
+        wire.websocket.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, linger
+        )
+        wire.websocket.transport.abort()
+        await asyncio.sleep(0)  # it is closed, and the hub's side has not heard of it
+        hub.emit("news")
+        await until(lambda: len(hub.clients) == 1)
+        assert isinstance(client.websocket.connection_exc, OSError)
+        assert client.websocket.connection_exc.__traceback__ is None

@@ -480,6 +480,10 @@ class HubClient:
         self.websocket.transport.abort()
 
     def _lost(self, _waiter: Any) -> None:
+        # A failed write leads by its frames to all whom the same emit was for, and those to more.
+        failure = getattr(self.websocket, "connection_exc", None)
+        if failure is not None:
+            failure.__traceback__ = None
         self._go()
 
     def _go(self) -> None:
