@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -742,6 +743,71 @@ def test_looks(lab: Lab, house: House, expect):
         lines = [line for line in complaints(notebook) if "WebSocket connection to" not in line]
         assert lines == []
         house.answer_close()
+
+
+# Where each dot, time and arrow is, and the texts that take more than one line or touch another.
+MACHINE = """() => {
+  const machine = document.querySelector(".ws-machine");
+  const origin = machine.getBoundingClientRect();
+  const place = one => {
+    const box = one.getBoundingClientRect();
+    return [box.left - origin.left, box.top - origin.top, box.height].map(Math.round);
+  };
+  const lines = one => {
+    const range = document.createRange();
+    range.selectNodeContents(one);
+    return [...range.getClientRects()].filter(({ width }) => width);
+  };
+  const texts = [...machine.querySelectorAll("b, .ws-when, .ws-arrow")];
+  const boxes = texts.flatMap(lines);
+  const touch = (a, b) => a.left < b.right && b.left < a.right && a.top + 3 < b.bottom - 3
+    && b.top + 3 < a.bottom - 3;
+  return {
+    places: [...machine.querySelectorAll(".ws-dot, .ws-arrow")].map(place),
+    times: [...machine.querySelectorAll(".ws-when")].map(one => place(one).slice(0, 2)),
+    height: Math.round(origin.height),
+    wrapped: texts.filter(one => lines(one).length > 1).map(one => one.textContent),
+    touching: boxes.filter((a, i) => boxes.some((b, j) => j > i && touch(a, b))).length,
+    outside: boxes.filter(({ right }) => right > origin.right).length,
+    rows: new Set([...machine.querySelectorAll(".ws-dot")].map(one => place(one)[1])).size,
+  };
+}"""
+
+
+def test_the_state_machine_keeps_its_places(lab: Lab, house: House, expect):
+    """What is there before Connect stays where it is when the times come, at any width."""
+    widths = ((1280, False, 1), (1280, True, 4), (900, True, 4), (640, True, 4), (640, False, 4))
+    cells = [IMPORT, f"wslab.Browser({house.url!r}, autoconnect=False, name='page')"]
+    with lab.open(lab.write("machine.ipynb", cells)) as notebook:
+        notebook.run_all()
+        browser = Shown(notebook, 1)
+        expect(browser.root).to_contain_text("No socket yet")
+
+        def look() -> list[dict[str, object]]:
+            found = []
+            for width, is_left_open, rows in widths:
+                notebook.page.set_viewport_size({"width": width, "height": 900})
+                collapsed = "() => window.jupyterapp.shell.leftCollapsed"
+                if notebook.page.evaluate(collapsed) == is_left_open:
+                    notebook.command("application:toggle-left-area")
+                notebook.page.wait_for_timeout(200)
+                seen = notebook.page.evaluate(MACHINE)
+                assert seen["wrapped"] == [], (width, seen)
+                assert (seen["touching"], seen["outside"], seen["rows"]) == (0, 0, rows), seen
+                found.append(seen)
+            return found
+
+        before = look()
+        browser.button("Connect").click()
+        expect(browser.now).to_have_text("OPEN")
+        assert look() == before
+        browser.message.fill("bye")
+        browser.button("Send").click()
+        expect(browser.now).to_have_text("CLOSED")
+        expect(browser.root.locator(".ws-when")).to_have_text(
+            ["0 ms", re.compile("after"), "passed unseen", re.compile("after")]
+        )
+        assert look() == before
 
 
 def test_through_the_tunnel_nothing_is_lost(hub_lab: Lab, expect):

@@ -113,6 +113,56 @@ def test_it_is_worked_with_the_keyboard(notebook: Notebook, expect):
     assert notebook.console == []
 
 
+def test_where_it_is_narrow_the_legend_lies_below_until_an_arrow_is_chosen(
+    notebook: Notebook, expect
+):
+    page = notebook.page
+    page.set_viewport_size({"width": 1280, "height": 900})  # with the file browser beside it
+    label = row(notebook, "alice to echo, text, “Hello”").locator(".wi-label")
+    label.wait_for()
+
+    def box(part: str) -> dict[str, float]:
+        return dict(page.locator(f".wi {part}").bounding_box())
+
+    def is_stacked() -> bool:
+        return box(".wi-detail")["y"] >= box(".wi-left")["y"] + box(".wi-left")["height"] - 1
+
+    whole = box(".wi-body")
+    assert 760 < whole["width"] < 940
+    assert is_stacked()
+    assert box(".wi-left")["width"] == pytest.approx(whole["width"], abs=1)
+    assert box(".wi-left")["height"] > 0.6 * whole["height"]
+    detail = page.locator(".wi-detail")
+    assert detail.evaluate("each => each.scrollHeight <= each.clientHeight")  # nothing is cut
+    cut = "each => each.scrollWidth > each.clientWidth"
+    switching = row(notebook, "101 Switching Protocols").locator(".wi-label")
+    assert not switching.evaluate(cut)
+
+    label.click()
+    expect(page.locator(".wi-detail h3")).to_contain_text("alice to echo")
+    assert not is_stacked()
+    assert box(".wi-body")["height"] == pytest.approx(whole["height"], abs=1)  # the page stays
+    page.get_by_role("button", name="Hide", exact=True).click()
+    expect(page.locator(".wi-detail h3")).to_have_text("Choose an arrow")
+    assert is_stacked()
+    assert page.locator('.wi-row[aria-selected="true"]').count() == 0
+    page.keyboard.press("ArrowUp")
+    expect(page.locator('.wi-row[aria-selected="true"]')).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator(".wi-detail h3")).to_have_text("Choose an arrow")
+    assert page.evaluate("document.activeElement.className") == "wi-list"
+
+    if folder := keep_screenshots():
+        notebook.command("application:toggle-left-area")
+        for width in (930, 640):
+            page.set_viewport_size({"width": width, "height": 900})
+            for theme in (DARK, LIGHT):
+                notebook.set_theme(theme)
+                name = f"inspector-legend-{width}-{theme.split()[-1].lower()}.png"
+                notebook.screenshot(folder / name, index=1)
+    assert notebook.console == []
+
+
 def test_filter_search_pause_and_clear(notebook: Notebook, expect):
     page = notebook.page
     row(notebook, "“Hello”").wait_for()

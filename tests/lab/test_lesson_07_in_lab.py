@@ -115,9 +115,12 @@ def test_a_learner_works_through_it(any_lab: Lab, expect):
             answers.nth(nth).get_by_text("it arrives", exact=True).click()
             answers.nth(nth).locator("button").click()
         lesson.run_to("states-compare")
-        assert "readyState: none yet. Press Connect above" in lesson.text("states-compare")
+        assert "readyState: none yet: press Connect above" in lesson.text("states-compare")
         lesson.connect("states-run")
         expect(lesson.state("states-run")).to_have_text("CONNECTING")
+        lesson.run_to("states-compare")  # too early, as many will
+        said = lesson.text("states-compare")
+        assert ("- not over yet. Run this cell again." in said) != ("readyState: CLOSED" in said)
         expect(lesson.state("states-run")).to_have_text("CLOSED")
         expect(lesson.state("page")).to_have_text("CLOSED")  # one socket, two views
         # The predictions know before the cell runs again.
@@ -133,6 +136,11 @@ def test_a_learner_works_through_it(any_lab: Lab, expect):
         said = lesson.run_until("arrived-compare", "readyState: CLOSED")
         assert "the handler took ['message 1', 'message 2', 'message 3']" in said
         assert "bufferedAmount [9, 18, 27, 36, 45] 0" in said
+
+        for name in ("arrived-run", "arrived-compare"):  # once more: nothing of the first is left
+            lesson.run_to(name)
+        said = lesson.run_until("arrived-compare", "readyState: CLOSED")
+        assert "the handler took ['message 1', 'message 2', 'message 3']" in said
 
         lesson.run_to("close")
         lesson.connect("close", 1)

@@ -12,9 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 import wslab
-from wslab.learn import NotYet, check, left_open
+from wslab.learn import NotYet, check, left_open, probe
+from wslab.learn.probe import Probe
+from wslab.portal import Portal
 
 COURSE = Path(__file__).resolve().parents[2] / "notebooks"
 # exercise -> the notebook's cell that holds its stub, the handler's name
@@ -120,6 +123,46 @@ async def ticks_by_deadline(websocket):
             due += 0.02
 
 
+async def ticks_until_the_connection_is_closed(websocket):
+    """The task ends by itself: nothing is left of it either."""
+
+    async def push():
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await websocket.send("tick")
+                await asyncio.sleep(0.02)
+
+    task = asyncio.create_task(push())
+    async for message in websocket:
+        await websocket.send(message)
+    await task
+
+
+def ticks_for_all_from_one_task():
+    here, pushing = set(), []
+
+    async def push():
+        while True:
+            for websocket in tuple(here):
+                with contextlib.suppress(ConnectionClosed):
+                    await websocket.send("tick")
+            await asyncio.sleep(0.02)
+
+    async def handler(websocket):
+        here.add(websocket)
+        if not any(not task.done() for task in pushing):
+            pushing.append(asyncio.create_task(push()))
+        try:
+            async for message in websocket:
+                await websocket.send(message)
+        finally:
+            here.discard(websocket)
+            if not here:
+                pushing.pop().cancel()
+
+    return handler
+
+
 async def pause_in_a_thread(websocket):
     async for message in websocket:
         await asyncio.to_thread(time.sleep, 0.03)
@@ -160,6 +203,8 @@ async def count_by_connection(websocket):
         ("03 capitals", Capitals()),
         ("03 ticks", ticks_in_a_group),
         ("03 ticks", ticks_by_deadline),
+        ("03 ticks", ticks_until_the_connection_is_closed),
+        ("03 ticks", ticks_for_all_from_one_task()),
         ("03 pause", pause_in_a_thread),
         ("03 pause", pause_beside),
         ("03 count", functools.partial(count_with, 1)),
@@ -308,6 +353,52 @@ def stops_everybodys():
     return handler
 
 
+def pushes(then, *, pause_s=0.02, deaf=False):
+    """Make a handler that ticks from a task, and ends in its own way."""
+
+    async def handler(websocket):
+        async def push():
+            while True:
+                with contextlib.suppress(ConnectionClosed) if deaf else contextlib.nullcontext():
+                    await websocket.send("tick")
+                await asyncio.sleep(pause_s)
+
+        await then(websocket, asyncio.create_task(push()))
+
+    return handler
+
+
+async def never_cancels(websocket, task):
+    async for message in websocket:
+        await websocket.send(message)
+
+
+async def cancels_after_the_loop(websocket, task):
+    async for message in websocket:
+        await websocket.send(message)
+    task.cancel()
+
+
+async def cancels_finally(websocket, task):
+    try:
+        async for message in websocket:
+            await websocket.send(message)
+    finally:
+        task.cancel()
+
+
+async def pauses_afterwards(websocket):
+    async for message in websocket:
+        await websocket.send(message)
+        await asyncio.sleep(0.03)
+
+
+async def pauses_for_long(websocket):
+    async for message in websocket:
+        await asyncio.sleep(0.3)
+        await websocket.send(message)
+
+
 async def still_sleeps(websocket):
     async for message in websocket:
         time.sleep(0.03)  # noqa: ASYNC251
@@ -382,11 +473,41 @@ def not_async(websocket):
         ("03 ticks", ticks_only_in_silence, "one tick every 20 ms", "on the wire", "by the clock"),
         ("03 ticks", leaves_at_once, "the first client", "close 1000", ""),
         ("03 ticks", three_ticks, "one tick every 20 ms", "0; on the wire", "by the clock"),
-        ("03 ticks", ticks_too_fast, "one tick every 20 ms", "on the wire", "by the clock"),
+        ("03 ticks", ticks_too_fast, "one tick every 20 ms", "on the wire", "ms apart: the job"),
+        (
+            "03 ticks",
+            pushes(cancels_finally, pause_s=0.1),  # as in the lesson
+            "one tick every 20 ms",
+            "on the wire",
+            "ticks come, but about 1",
+        ),
+        (
+            "03 ticks",
+            pushes(never_cancels),
+            "no task left of a client that has broken off",
+            "the task push() went on until it failed with ConnectionClosedError",
+            "yours to stop",
+        ),
+        (
+            "03 ticks",
+            pushes(cancels_after_the_loop),
+            "no task left of a client that has broken off",
+            "the task push() went on until it failed with ConnectionClosedError",
+            "only a `finally` runs",
+        ),
+        (
+            "03 ticks",
+            pushes(never_cancels, deaf=True),
+            "no task left of a client that has broken off",
+            "the task push() still going 1.5 s later",
+            "yours to stop",
+        ),
         ("03 ticks", ticks_with_numbers, "'tick' for the first", "'tick 0'", "letter by letter"),
         ("03 ticks", stops_everybodys(), "after the first one has left", "0 of them", "of its own"),
         ("03 pause", still_sleeps, "both answers about 30 ms", "ms apart", "who holds it up"),
         ("03 pause", no_pause, "an answer 30 ms after", "usually", "belongs to the job"),
+        ("03 pause", pauses_afterwards, "also after a rest", " ms; on the wire", "not after it"),
+        ("03 pause", pauses_for_long, "an answer 30 ms after", "at best 3", "that long"),
         ("03 pause", blocks_for_long, "message 1", "holds its event loop: blocks_for_long()", ""),
         ("03 count", begins_anew(), "message 1 of the ", "'2 ", "count from 1"),
         ("03 count", counts_in_the_loop, "message 2 of the ", "'1 ", "count from 1"),
@@ -401,6 +522,38 @@ def test_plausible_wrong_ones_are_refused(exercise, wrong, expected, seen, hint)
     assert seen in verdict.seen, verdict
     assert hint in verdict.hint, verdict
     assert verdict.took_s < 12
+
+
+def test_too_long_a_pause_does_not_make_the_check_long():
+    assert check("03 pause", pauses_for_long).took_s < 6  # fifty of them would take 15 s
+
+
+def test_a_plain_def_is_named_without_saying_twice_what_was_expected():
+    verdict = check("03 capitals", not_async)
+    assert verdict.expected == "`async def handler(websocket)`"
+    assert verdict.seen == "a plain `def`: a handler awaits messages, so it is an `async def`"
+
+
+def test_one_frame_that_is_not_shown_is_one_frame():
+    with Probe(solution("03_conversation.py").counting) as bench:
+        peer = bench.connect()
+        for number in (1, 2, 3):
+            peer.send("a")
+            assert peer.recv(f"{number} a") == f"{number} a"
+        assert peer.seen(peer.frames[:5]).startswith("1 frame, then text '1 a'")
+        assert peer.seen(peer.frames).startswith("2 frames, then text 'a'")
+
+
+def test_a_loop_that_is_late_is_not_taken_for_one_that_is_held(caplog):
+    """What ends a learner's endless loop would break ours, where the machine is merely busy."""
+    runner = Portal("check")
+    try:
+        runner.loop.call_soon_threadsafe(time.sleep, 0.35)
+        assert probe._let_go(runner)
+        assert not caplog.records
+        assert runner.call(lambda: "still answers", timeout=2) == "still answers"
+    finally:
+        runner.close()
 
 
 def test_a_handler_that_spins_when_its_client_leaves_is_noticed():

@@ -10,6 +10,7 @@ import functools
 import importlib.util
 import itertools
 import json
+import re
 import time
 import uuid
 from pathlib import Path
@@ -414,6 +415,22 @@ def test_plausible_wrong_ones_are_refused(wrong, monkeypatch):
     assert left_open().connections == 0
 
 
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ({"enter": False}, r"\d entries in the registry when \d clients have connected"),
+        (
+            {"clean": "after the loop"},
+            r"\d entries in the registry when TCP has been cut for (1 client|\d clients), with no "
+            "close frame",
+        ),
+    ],
+)
+def test_what_the_registry_is_counted_after_is_a_sentence(how, expected, monkeypatch):
+    monkeypatch.setattr(lesson_05, "WAIT_S", 0.5)
+    assert re.fullmatch(expected, check("05 private", *make(**how)).expected)
+
+
 def test_a_miss_names_the_wire_the_frame_and_the_time():
     verdict = check("05 private", *make(deliver=to_all))
     assert " on the wire of client " in verdict.expected
@@ -461,4 +478,24 @@ def test_it_runs_again_in_the_same_kernel():
             assert "4409" in by_id["transfer-compare"]
             assert "the wire says  the newer one" in by_id["transfer-compare"]
             assert by_id["the-end"] == "open connections: 0, servers: 0, tasks: 0"
+        assert kernel.shutdown() < 5
+
+
+@pytest.mark.kernel
+def test_its_cells_run_again_say_the_same():
+    sources = cells()
+    once = [id for id in sources if id != "the-end"]
+    order = [*once, "transfer-compare", "away-run", "away-compare", "transfer-compare"]
+    order += ["registry", "ghost-run", "hub", "away-run"]
+    with Kernel(cwd=COURSE) as kernel:
+        ran = kernel.run_all([sources[id] for id in order], cell_ids=order, timeout=120)
+        transfers = [cell for id, cell in zip(order, ran, strict=True) if id == "transfer-compare"]
+        for cell in transfers:
+            assert "the older one: 4409" in cell.text
+            assert "the wire says  the newer one" in cell.text
+        again = dict(zip(order[len(once) :], ran[len(once) :], strict=True))
+        assert "the wire says  yes, and his name is still known" in again["away-compare"].text
+        assert "the wire says  nobody: this registry is a new one" in again["ghost-run"].text
+        assert "this hub is a new one: go back to it" in str(again["away-run"].error)
+        assert [cell.error for cell in ran[:-1] if cell.error] == []
         assert kernel.shutdown() < 5

@@ -15,6 +15,7 @@ from websockets.asyncio.server import broadcast
 from websockets.exceptions import ConnectionClosed
 
 import wslab
+from tests.kernels import Kernel, lost
 from wslab.learn import NotYet, check, left_open, lesson_06
 
 COURSE = Path(__file__).resolve().parents[2] / "notebooks"
@@ -229,6 +230,13 @@ async def gathers(rooms, room, websocket, text):
 tasks = set()
 
 
+async def waits_a_moment(rooms, room, websocket, text):
+    for member in rooms[room] - {websocket}:
+        with contextlib.suppress(TimeoutError, ConnectionClosed):
+            async with asyncio.timeout(0.05):
+                await member.send(text)
+
+
 def one_task_for_all(rooms, room, websocket, text):
     """The sender does not wait; but one slow member still holds up those behind it."""
     task = asyncio.create_task(waits_on_a_copy(rooms, room, websocket, text))
@@ -319,6 +327,12 @@ async def returns_after_one(websocket):
         (hall(waits), "'ok' on ann's wire", "no message within", "does not read"),
         (hall(waits_on_a_copy), "'ok' on ann's wire", "no message within", "does not read"),
         (hall(gathers), "'ok' on ann's wire", "no message within", "does not read"),
+        (
+            hall(waits_a_moment),
+            "on ann's wire at once",
+            "nobody is in the room",
+            "for a moment either",
+        ),
         (hall(with_the_room), "exactly: ben", "'room-", "the text as it is"),
         (hall(first_word_only), "exactly: ben", "on ben's wire", "the text as it is"),
         (hall(only_from_inside), "cat emits to ", "no message within", "in the room at"),
@@ -356,3 +370,37 @@ def test_a_slow_member_that_holds_up_others_behind_the_senders_back_is_noticed(
     assert "on the wires of exactly: " in verdicts[-1].expected
     assert "no message within" in verdicts[-1].seen
     assert "its wire is full" in verdicts[-1].hint
+
+
+# --- cells run again, not all of them, in one kernel --------------------------------------------
+
+AGAIN = (
+    *("slow-compare", "mended-run", "who-run", "recall-run", "slow-compare", "leave", "leave"),
+    *("hub-asleep", "hub-run", "hub-run", "hub-wake", "hub-wake", "hub-drop", "hub-wake"),
+)
+
+
+@pytest.mark.kernel
+def test_its_cells_run_again_say_the_same():
+    document = json.loads(LESSON.read_text())
+    ids = [one["id"] for one in document["cells"] if one["cell_type"] == "code"]
+    once = ids[: ids.index("hub-drop") + 1]
+    order = [*once, *AGAIN]
+    with Kernel(cwd=COURSE) as kernel:
+        ran = kernel.run_all([source(id) for id in order], cell_ids=order, timeout=120)
+        assert lost(ran) == []
+        assert [cell.error for cell in ran if cell.error] == []
+        says = {
+            "who-run": "the wire says  alice, bob",
+            "recall-run": "set() is what the hall holds now",
+            "slow-compare": "the wire says  some of it, and from then on nothing",
+            "leave": "RuntimeError: Set changed size during iteration",
+            "mended-run": "have both heard 200 messages of 200",
+            "hub-run": "so far on the wire of ivan\n",
+            "hub-wake": "the wire says  ivan at once; sam when he reads again",
+            "hub-drop": "ivan has heard 12 of 12",
+        }
+        for id, cell in zip(order, ran, strict=True):
+            assert says.get(id, "") in cell.text, (id, cell.text)
+        assert "sam: 5 queued, 8 dropped" in ran[len(once) - 1].text
+        assert kernel.shutdown() < 5

@@ -5,6 +5,7 @@ The page's part with a page: tests/lab/test_lesson_07_in_lab.py.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import importlib.util
 import json
@@ -258,6 +259,18 @@ def waits_in_the_cell(page, messages):
     page.close(4000)
 
 
+async def awaits_in_the_cell(page, messages):
+    while page.ready_state != "OPEN":  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    send_all(page, messages)
+    page.close(4000)
+
+
+async def gives_up_by_itself(page, messages):
+    async with asyncio.timeout(0.05):
+        await awaits_in_the_cell(page, messages)
+
+
 def comes_back_for_each(page, messages):
     """A connection for each message."""
     left = list(messages)
@@ -300,12 +313,16 @@ WRONG = [
     (with_other_messages(sorted), "then", "in the order of the list"),
     (with_other_messages(lambda all: all[:-1]), "close 4000", LAST),
     (with_other_messages(lambda all: [*all, "bye"]), "'bye'", "go out once"),
-    (with_other_messages(lambda all: [",".join(all)]), "close 4000", LAST),
+    (with_other_messages(lambda all: [",".join(all)]), "close 4000", "one frame for each message"),
+    (with_other_messages(lambda all: [str(all)]), "close 4000", "one frame for each message"),
+    (with_other_messages(lambda all: [all[0] + all[1], *all[2:]]), "close 4000", "one frame for"),
     (with_other_messages(lambda all: [one.encode() for one in all]), "binary", "a text frame"),
     (with_other_messages(lambda all: [one.upper() + "!" for one in all]), "!", "just as it is"),
     (one_more_after_the_close, "close 4000", LAST),
     (twice, "text", "go out once"),
     (waits_in_the_cell, "still running: waits_in_the_cell()", "return at once"),
+    (awaits_in_the_cell, "an `async def` that still waits after 2 s", "return at once, and let"),
+    (gives_up_by_itself, "TimeoutError", ""),
     (comes_back_for_each, "close 4000", LAST),
     (breaks, "Your callback raised", "mend what your callback raised"),
     (without_messages, "TypeError", ""),
@@ -326,6 +343,13 @@ def test_plausible_wrong_ones_are_refused(wrong, seen, hint):
     assert verdict.took_s < 8
     if when := CALLED.get(wrong):
         assert verdict.expected.startswith(f"called while {when}: ")
+
+
+def test_an_async_def_that_waits_is_told_what_a_blocking_one_is():
+    verdict = check(EXERCISE, awaits_in_the_cell)
+    assert verdict.expected == "a plain `def` that returns at once"
+    assert verdict.hint == check(EXERCISE, waits_in_the_cell).hint
+    assert "still waits" not in check(EXERCISE, gives_up_by_itself).seen  # its own TimeoutError
 
 
 def test_a_number_is_refused():
@@ -430,6 +454,37 @@ def test_ends_reads_page_and_wire():
         "CLOSED": LOST,
     }
     assert set(ends(page, server).values()) < set(ENDS)
+
+
+# The cells that compare say so while it is not over yet.
+
+
+class Half:
+    """A page that has come so far."""
+
+    events = exceptions = ()
+    buffered_amount = 0
+
+    def __init__(self, ready_state):
+        self.ready_state = ready_state
+
+    def on_event(self, function):
+        return function
+
+
+@pytest.mark.parametrize("name", ["states-compare", "arrived-compare", "transfer-compare"])
+@pytest.mark.parametrize("state", [None, "CONNECTING", "OPEN", "CLOSING", "CLOSED"])
+def test_it_says_run_again_until_it_is_over(name, state, capsys):
+    server = wslab.serve(echo)
+    guess = wslab.learn.predict("Which?", ["a", "b", "c"])
+    names = dict.fromkeys(("page", "cut", "leaving"), Half(state))
+    names |= dict.fromkeys(("server", "listener"), server)
+    names |= dict.fromkeys(("learns", "goodbye"), guess)
+    names |= {"taken": ["message 1"], "guesses": {}, "ends": lambda *_: {}, "display": print}
+    exec(code_cells()[name], names)
+    (said,) = (one for one in capsys.readouterr().out.splitlines() if "readyState" in one)
+    assert said.startswith(f"readyState: {state or 'none yet'}")
+    assert ("Run this cell again" in said) == (state != "CLOSED")
 
 
 # The lesson in one kernel, without a page, twice.

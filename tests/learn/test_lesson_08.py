@@ -9,6 +9,7 @@ import contextlib
 import functools
 import importlib.util
 import json
+import re
 import threading
 import time
 from pathlib import Path
@@ -235,11 +236,7 @@ def without_the_line():
 
 def closes_and_lets_the_list_grow():
     """Mend the connection, and not the list of handlers."""
-    return stub(
-        lambda source: source.replace("raise NotYet", "if socket: await socket.close()").replace(
-            "socket = None\n\n\n", "socket = None\n\n"
-        )
-    )
+    return stub(lambda source: source.replace("raise NotYet", "if socket: await socket.close()"))
 
 
 def tends_the_list_only():
@@ -467,6 +464,46 @@ def test_plausible_wrong_ones_are_refused(make, seen, hint):
     assert verdict.took_s < 8
 
 
+KEEPS_ONE = """async def answer(socket, message):
+    await socket.send(message)
+
+async def cell(url):
+    global socket, passing
+    if answer not in handlers:
+        handlers.append(answer)
+    if socket is None or socket.state.name != "OPEN":
+        socket = await connect(url)
+        passing = asyncio.create_task(pass_on(socket))
+"""
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_an_earlier_try_left_is_not_held_against_a_right_one():
+    namespace = {"NotYet": NotYet, "asyncio": asyncio, "connect": connect}
+    source = cells()
+    head, _, tail = source["exercise-again"].partition("async def cell")
+    naive = head + "async def cell" + tail.replace("    raise NotYet", "    pass  # no NotYet")
+    exec(source["exercise-given"], namespace)
+    exec(naive, namespace)
+    assert "2 are open" in check("08 again", namespace["cell"]).seen
+    # Typed below what it should replace, or without the line that begins anew: it says what to do.
+    exec("socket = None\n\n" + KEEPS_ONE, namespace)
+    verdict = check("08 again", namespace["cell"])
+    assert verdict.passed is False
+    assert verdict.expected == "after run 1 each message comes back once"
+    assert "an earlier try are still in `handlers`" in verdict.hint
+    assert "Run the cell with `handlers = []` again" in verdict.hint
+    exec(source["exercise-given"], namespace)
+    exec("socket = None\n\n" + KEEPS_ONE, namespace)
+    assert check("08 again", namespace["cell"])
+    # With that line, nothing is left of the earlier try.
+    exec(naive, namespace)
+    assert not check("08 again", namespace["cell"])
+    exec(head + KEEPS_ONE, namespace)
+    verdict = check("08 again", namespace["cell"])
+    assert verdict, str(verdict)
+
+
 def test_a_coroutine_and_a_number_are_refused():
     for thing in (does_nothing()("ws://x/"), 42):
         verdict = check("08 again", thing)
@@ -526,6 +563,22 @@ def test_the_lesson_shows_both_effects():
 # The lesson in one kernel, twice.
 
 
+def assert_one_after_the_other(said: str) -> None:
+    """The picture of the mend: three that end at once, and three that follow each other."""
+    head, *rows = said[said.index("6 connections in") :].splitlines()
+    assert re.fullmatch(r"6 connections in \d+ ms, 1 open now", head)
+    zombies, (first, second, last) = rows[:3], rows[3:]
+    assert all(re.search(r"until \d+ ms: closed by the server, 1012", row) for row in zombies)
+    spans = [
+        [int(ms) for ms in re.findall(r"(\d+) ms to (\d+) ms: closed by the client, 1000", row)[0]]
+        for row in (first, second)
+    ]
+    spans.append([int(re.findall(r"open since (\d+) ms; messages to it: 1", last)[0])])
+    assert spans[0][0] < spans[0][1] <= spans[1][0] < spans[1][1] <= spans[2][0]
+    drawn = [row[5:65] for row in (first, second, last)]
+    assert all(one.count("-") > 2 for one in drawn)  # there is something to be seen
+
+
 @pytest.mark.kernel
 def test_the_lesson_twice_in_one_kernel():
     source = cells()
@@ -541,7 +594,11 @@ def test_the_lesson_twice_in_one_kernel():
             assert "the wire says  3: one for each run" in told["how-many-compare"]
             assert "the wire says  once for each connection" in told["rain-compare"]
             assert "['rain', 'rain', 'rain', 'sun']" in told["mended-run"]
-            assert "6 connections in" in told["mended-run"]
+            assert_one_after_the_other(told["mended-run"])
             assert "the wire says  yes" in told["transfer-compare"]
             assert "08 again: not yet" in told["exercise-check"]
+            # Once more after all that came since: only the texts count.
+            ran = kernel.run_all([source["rain-compare"]], cell_ids=["rain-compare"], timeout=20)
+            assert [cell.error for cell in ran] == [None]
+            assert "the wire says  once for each connection" in ran[0].text
             assert told["the-end"] == "open connections: 0, servers: 0, tasks: 0"

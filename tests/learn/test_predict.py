@@ -5,13 +5,19 @@ tests/lab has JupyterLab; here the messages of the browser are made by hand.
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
+from wslab import cells
 from wslab.learn import Prediction, predict
+
+module = importlib.import_module("wslab.learn.predict")
 
 
 @pytest.fixture
-def ask():
+def ask(monkeypatch):
+    monkeypatch.setattr(module, "_asked", {})  # what other tests have answered
     asked = []
 
     def make(*args):
@@ -65,11 +71,111 @@ def test_an_answer_is_kept_and_compared(ask, said, actual, right):
     assert f"you said       {said.strip()}" in str(guess)
 
 
-def test_the_first_answer_stands(ask):
+def test_a_mind_that_changed_stands(ask):
     guess = ask("Which?", ["a", "b"])
-    say(guess, {"answer": "a"})
-    say(guess, {"answer": "b"})
-    assert guess.answer == "a"
+    say(guess, {"chosen": "a", "answer": "a"})
+    say(guess, {"chosen": "b"})  # not committed to: the answer from before stands
+    assert (guess.chosen, guess.answer) == ("b", "a")
+    assert "you said       a" in str(guess)
+    say(guess, {"chosen": "b", "answer": "b"})
+    assert (guess.chosen, guess.answer) == ("b", "b")
+
+
+def test_chosen_and_not_committed_is_told_as_such(ask):
+    guess = ask("Which?", ["a", "<b>"])
+    say(guess, {"chosen": "<b>"})
+    guess.compare("<b>")
+    assert str(guess).splitlines() == [
+        "Which?",
+        '  you chose      <b>, but did not press "That is my prediction"',
+        "  the wire says  <b>",
+    ]
+    assert guess.answer is None
+    assert guess.was_right is None
+    data, _ = guess._repr_mimebundle_()
+    assert "you chose: &lt;b&gt;, but did not press" in data["text/html"]
+
+
+def run_in(monkeypatch, cell: str, request: str) -> None:
+    """Do as a kernel does while a cell runs: the request's message id is new each time."""
+    owner = cells.Owner(("cell", cell), request)
+    monkeypatch.setattr(cells, "current_owner", lambda: owner)
+
+
+def test_the_same_cell_asks_again_and_has_the_answer(ask, monkeypatch):
+    run_in(monkeypatch, "recall", "1")
+    first = ask("Which status?", [101, 200])
+    say(first, {"chosen": "200", "answer": "200"})
+    run_in(monkeypatch, "recall", "2")
+    again = ask("Which status?", ["101", "200"])
+    assert again is not first
+    assert (again.answer, again.chosen, again.actual, again.is_final) == ("200", "200", None, False)
+    assert "you said       200" in str(again)
+    again.compare(101)
+    assert again.was_right is False
+    assert first.actual is None  # what an output further up shows stays as it was
+
+
+def test_what_was_only_chosen_is_there_again_too(ask, monkeypatch):
+    run_in(monkeypatch, "recall", "1")
+    say(ask("Which?", ["a", "b"]), {"chosen": "b"})
+    run_in(monkeypatch, "recall", "2")
+    again = ask("Which?", ["a", "b"])
+    assert (again.answer, again.chosen) == (None, "b")
+
+
+@pytest.mark.parametrize(
+    ("cell", "question", "options"),
+    [
+        ("other", "Which?", ["a", "b"]),
+        ("recall", "Which one?", ["a", "b"]),
+        ("recall", "Which?", ["a", "b", "c"]),
+        ("recall", "Which?", ["b", "a"]),
+        ("recall", "Which?", []),
+    ],
+)
+def test_another_cell_text_or_options_is_another_question(
+    ask, monkeypatch, cell, question, options
+):
+    run_in(monkeypatch, "recall", "1")
+    say(ask("Which?", ["a", "b"]), {"answer": "a"})
+    run_in(monkeypatch, cell, "2")
+    assert ask(question, options).answer is None
+
+
+def test_without_a_cell_the_text_tells_what_is_the_same(ask):
+    assert cells.current_owner() is None
+    say(ask("Which?", ["a", "b"]), {"answer": "a"})
+    assert ask("Which?", ["a", "b"]).answer == "a"
+    assert ask("And which?", ["a", "b"]).answer is None
+
+
+def test_an_answer_that_waited_while_its_cell_asked_again_counts_in_both(ask, monkeypatch):
+    run_in(monkeypatch, "recall", "1")
+    first = ask("Which?", ["a", "b"])
+    run_in(monkeypatch, "recall", "2")
+    second = ask("Which?", ["a", "b"])
+    say(first, {"chosen": "b", "answer": "b"})
+    assert (first.answer, second.answer) == ("b", "b")
+    assert ask("Which?", ["a", "b"]).answer == "b"
+
+
+def test_an_answer_is_final_once_its_outcome_was_shown(ask):
+    first = ask("Which?", ["a", "b"])
+    first.compare("a")
+    second = ask("Which?", ["a", "b"])
+    assert not second.is_final  # nobody has answered: the question is open
+    say(second, {"answer": "b"})
+    assert ask("Which?", ["a", "b"]).is_final
+
+
+def test_a_prediction_made_by_hand_remembers_nothing(ask):
+    one = Prediction("Which?", ["a"])
+    say(one, {"answer": "a"})
+    other = Prediction("Which?", ["a"])
+    assert other.answer is None
+    for each in (one, other):
+        each.close()
 
 
 def test_an_answer_that_waited_behind_the_comparing_cell_counts(ask):
@@ -80,11 +186,14 @@ def test_an_answer_that_waited_behind_the_comparing_cell_counts(ask):
     assert guess.was_right is False
 
 
-@pytest.mark.parametrize("content", [None, "a", [], {}, {"answer": 3}, {"answer": " "}])
+@pytest.mark.parametrize(
+    "content", [None, "a", [], {}, {"answer": 3}, {"answer": " "}, {"chosen": None}]
+)
 def test_other_messages_are_no_answer(ask, content):
     guess = ask("Which?", ["a"])
     say(guess, content)
     assert guess.answer is None
+    assert guess.chosen is None
 
 
 def test_a_long_answer_is_cut(ask):

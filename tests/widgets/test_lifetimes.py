@@ -156,6 +156,38 @@ def test_as_text(drawn):
     )
 
 
+def test_since_a_moment(drawn):
+    shown = drawn(
+        life(2.0, 7.0, "server", 1012, sent=(4.5, 6.5), label="<ann>"),
+        life(3.0, sent=(4.0,)),
+        life(7.0, 8.0, "client", 1000, sent=(7.5,)),
+        now_s=11.0,
+    )
+    shown.since = shown.tape.began_at + 6.0
+    head, first, second, third = str(shown).splitlines()
+    assert head == "3 connections in 5.0 s, 1 open now"
+    assert "  until 1.0 s: closed by the server, 1012; messages to it: 1, from it: 0" in first
+    assert first.startswith("  1 <ann>  ------*-----|   ")
+    assert "open since before; messages to it: 0, from it: 0" in second
+    assert "*" not in second
+    assert "  1.0 s to 2.0 s: closed by the client, 1000; messages to it: 1" in third
+    _, first, second, third = shown._repr_html_().split('role="img"')
+    assert [one.count("<circle") for one in (first, second, third)] == [1, 0, 1]
+    assert '<line x1="0.00%" x2="19.60%"' in first
+    assert '<line x1="19.60%" x2="39.20%"' in third
+
+
+def test_what_ended_before_the_moment_is_left_out():
+    server = wslab.serve(echo)
+    alice, bob = (wslab.connect(server, name=name) for name in ("alice", "bob"))
+    alice.close()
+    ended(server, 1)
+    since = Lifetimes(server, since=time.time() + 0.001)
+    assert [life.name for life in since.lives] == ["2 bob"]
+    assert [life.name for life in Lifetimes(server).lives] == ["1 alice", "2 bob"]
+    bob.close()
+
+
 def test_as_html(drawn):
     page = drawn(
         life(2.0, 7.0, "client", 1000, sent=(4.5,), label="<ann>"),

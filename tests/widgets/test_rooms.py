@@ -412,6 +412,12 @@ def test_what_did_not_change_is_not_made_anew():
         ('{"n":1}', '{"n":1}'),
         ('"text"', '"text"'),
         ("two\nlines", "two↵lines"),
+        ('"' + 79 * ".", '"." over and over'),  # the beginning of a long one
+        ('"' + 20 * "." + '"', '"." over and over'),
+        (repr(80 * b"x"), '"x" over and over'),
+        ('{"text":"' + 71 * "-", '"-" over and over'),
+        ('"........"', '"........"'),
+        ('"0001' + 30 * ".", '"0001' + 30 * "."),
     ],
 )
 def test_preview(sent, shown):

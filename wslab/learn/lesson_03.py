@@ -7,6 +7,7 @@ which the other must not notice, and a third one comes.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 import statistics
@@ -24,10 +25,19 @@ WAIT_S = 1.5  # for one answer
 TICK, TICK_S = "tick", 0.02
 PACE_S = 0.01  # between two rounds beside the ticks: half a tick
 PAUSE_S = 0.03
+REST_S = 5 * PAUSE_S  # in which a pause after an answer is over
+TOO_LONG_S = 4 * PAUSE_S  # for the shortest of several pauses
+EARLY = 4  # rounds, before the pauses are looked at first: too long a pause would take long
+ABORTS = 3  # a push may fail in the very moment in which it is stopped, but not each time
 TEXT = 1  # RFC 6455 §5.2
 SOLUTION = "solutions/03_conversation.py"
 ENDED = "the handler has ended for this connection, and with it the connection: what ended it?"
 LEFT = "another client has just left: recv() raises ConnectionClosed there; what does it do then?"
+NOTHING_LEFT = "no task left of a client that has broken off"
+YOURS_TO_STOP = (
+    "a task that you start is yours to stop, however the conversation ends: where the connection "
+    "breaks off, `async for` raises, and only a `finally` runs"
+)
 
 Answer = Callable[[str, int], str]  # a message and its number on its connection -> the answer
 
@@ -84,10 +94,10 @@ class _Speaker:
         return [one for one in self.peer.frames if one.opcode == TEXT and one.sender == sender]
 
 
-def _talk(*speakers: _Speaker, pace_s: float = 0.0) -> list[float]:
-    """Let all of them ask 50 times, in turn; return how long a round's questions took to leave."""
+def _talk(*speakers: _Speaker, pace_s: float = 0.0, rounds: int = MESSAGES) -> list[float]:
+    """Let all of them ask, in turn; return how long each round's questions took to leave."""
     took_s = []
-    for _ in range(MESSAGES):
+    for _ in range(rounds):
         began_s = time.perf_counter()
         for speaker in random.sample(speakers, len(speakers)):
             speaker.ask()
@@ -163,12 +173,12 @@ def capitals(handler: Any) -> str:
         "it sends a tick?",
         "It has two jobs, and neither may wait for the other. Put the ticks into a coroutine of "
         "their own, start it with asyncio.create_task(...), and let the handler itself do the "
-        "echo. When the loop ends, cancel the task.",
+        "echo. However the loop ends, cancel the task: in a `finally`.",
     ),
     solution=SOLUTION,
 )
 def ticks(handler: Any) -> str:
-    """Ticks come to two silent clients, and go on while both talk and have their echo."""
+    """Ticks come to two silent clients, and go on while both talk; nothing outlives a client."""
     hint = "two jobs at once: which of them waits for the other?"
     with Probe(handler, wait_s=WAIT_S) as probe:
 
@@ -188,6 +198,7 @@ def ticks(handler: Any) -> str:
             lambda: f"{_ticks_on(second) - before} of them; on its wire: {second.peer.seen()}",
             "each connection needs a task of its own; stop only the one that is over",
         )
+        _nothing_left(probe, join)
         return _praise(probe, f", and meanwhile {counts[0]} and {counts[1]} ticks came")
 
 
@@ -211,13 +222,67 @@ def _ticks_beside(speaker: _Speaker) -> int:
     count = sum(one.text == TICK and began_s < one.at_s < ended_s for one in answers)
     due = (ended_s - began_s) / TICK_S
     if not due / 4 <= count <= 2 * due + 5:
+        unasked_s = [one.at_s for one in answers if one.at_s < began_s]
+        gaps_s = (later - sooner for sooner, later in itertools.pairwise(unasked_s))
+        apart_s = min(gaps_s, default=TICK_S)  # none in fragments
+        hint = "the ticks go by the clock, whatever the client does"
+        talk_s = ended_s - began_s
+        if count > due:
+            apart_s = talk_s / count
+        # Too seldom, but about as they came unasked: then it is not the client who is in the way.
+        if count > due or (apart_s > TICK_S * 3 and count * apart_s > talk_s / 2):
+            hint = (
+                f"ticks come, but about {apart_s * 1000:.0f} ms apart: "
+                f"the job says {TICK_S * 1000:g} ms"
+            )
         raise Miss(
             f"one tick every {TICK_S * 1000:g} ms for {speaker.name}, also while it talks: "
             f"about {due:.0f} from its first message to the last answer",
             f"{count}; on the wire: {speaker.peer.seen(answers)}",
-            "the ticks go by the clock, whatever the client does",
+            hint,
         )
     return count
+
+
+def _nothing_left(probe: Probe, join: Callable[[str], _Speaker]) -> None:
+    """Let clients break off; no task that began with one may go on, or end in an error."""
+    for _ in range(ABORTS):
+        failed = [task for task in _breaks_off(probe, join) if _failed_unnoticed(task)]
+        if not failed:
+            return
+    error = failed[0].exception()
+    raise Miss(
+        NOTHING_LEFT,
+        f"{_named(failed[0])} went on until it failed with {type(error).__name__}: {error}",
+        YOURS_TO_STOP,
+    )
+
+
+def _breaks_off(probe: Probe, join: Callable[[str], _Speaker]) -> set[asyncio.Task[Any]]:
+    """Let a client come and break off; return the tasks that began with it, when all are over."""
+    before = probe.tasks()
+    speaker = join("a client that will break off")
+    its_own = probe.tasks() - before
+
+    def going_on() -> str:
+        still = {_named(task) for task in its_own if not task.done()}
+        return f"{', '.join(sorted(still))} still going {probe.wait_s:g} s later"
+
+    speaker.peer.cut()
+    probe.until(lambda: all(task.done() for task in its_own), NOTHING_LEFT, going_on, YOURS_TO_STOP)
+    return its_own
+
+
+def _failed_unnoticed(task: asyncio.Task[Any]) -> bool:
+    """Whether a task has ended with an exception that nobody took; it is taken now."""
+    # Asking for the exception counts as taking it, so what asyncio notes has to be read before.
+    is_new = bool(getattr(task, "_log_traceback", True))
+    return not task.cancelled() and task.exception() is not None and is_new
+
+
+def _named(task: asyncio.Task[Any]) -> str:
+    name = getattr(task.get_coro(), "__name__", "")
+    return f"the task {name}()" if name else "a task"
 
 
 @exercise(
@@ -238,7 +303,12 @@ def pause(handler: Any) -> str:
             return _Speaker(probe, name, lambda message, _: message, "each message has its echo")
 
         first, second = join("the first client"), join("the second client")
-        took_s = _talk(first, second)
+        took_s = _talk(first, second, rounds=EARLY)
+        _pauses(first, second)
+        time.sleep(REST_S)
+        took_s += _talk(first, second, rounds=1)
+        _pauses_after_a_rest(first, second)
+        took_s += _talk(first, second, rounds=MESSAGES - EARLY - 1)
         _pauses(first, second)
         _wait_together(first, second, took_s)
         _come_and_go(first, second, join)
@@ -246,14 +316,37 @@ def pause(handler: Any) -> str:
 
 
 def _pauses(*speakers: _Speaker) -> None:
+    least_s = []
     for speaker in speakers:
         pairs = list(zip(speaker.texts("client"), speaker.texts("server"), strict=True))
-        usual_s = statistics.median(answer.at_s - asked.at_s for asked, answer in pairs)
+        pauses_s = [answer.at_s - asked.at_s for asked, answer in pairs]
+        least_s.append(min(pauses_s))
+        usual_s = statistics.median(pauses_s)
         if usual_s < PAUSE_S * 2 / 3:
             raise Miss(
                 f"an answer {PAUSE_S * 1000:g} ms after its question",
                 f"usually {usual_s * 1000:.1f} ms; on the wire: {speaker.peer.seen(pairs[-1])}",
                 "the pause belongs to the job: it must not stop the others, but it must be there",
+            )
+    # Not the usual one: a busy machine makes pauses longer, but hardly all of them.
+    if min(least_s) > TOO_LONG_S:
+        raise Miss(
+            f"an answer {PAUSE_S * 1000:g} ms after its question",
+            f"at best {min(least_s) * 1000:.0f} ms; on the wire: {speakers[0].peer.seen()}",
+            f"the job says {PAUSE_S * 1000:g} ms: is the pause that long, and is there only one?",
+        )
+
+
+def _pauses_after_a_rest(*speakers: _Speaker) -> None:
+    """Look at the last answers, to questions for which nothing else was still to be done."""
+    for speaker in speakers:
+        pair = speaker.texts("client")[-1], speaker.texts("server")[-1]
+        took_s = pair[1].at_s - pair[0].at_s
+        if took_s < PAUSE_S * 2 / 3:
+            raise Miss(
+                f"an answer {PAUSE_S * 1000:g} ms after its question, also after a rest",
+                f"{took_s * 1000:.1f} ms; on the wire: {speaker.peer.seen(pair)}",
+                "the pause comes before the answer, not after it",
             )
 
 

@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterable, Sized
 from typing import Any
 
-from ..portal import lab
 from .exercises import Miss, exercise
 from .probe import Peer, Probe, describe, nonce
 
@@ -74,10 +73,6 @@ class _Guest:
         """The messages that came down its wire, in order."""
         return list(self.peer.client.received)
 
-    def cut(self) -> None:
-        """End TCP without a close frame."""
-        lab().loop.call_soon_threadsafe(self.peer.client.websocket.transport.abort)
-
 
 class _Room:
     """All clients of one check, what they whispered, and the learner's registry."""
@@ -119,7 +114,7 @@ class _Room:
                 )
             guest.id = got
             known[got] = guest
-        self.count("have connected", _ENTER)
+        self.count(f"{_clients(len(self.here))} have connected", _ENTER)
 
     def count(self, after: str, hint: str) -> None:
         """Wait until the registry is as long as there are clients here."""
@@ -234,7 +229,7 @@ class _Room:
         """End their TCP connections, without a close frame."""
         for guest in list(guests):
             self.leaves(guest)
-            guest.cut()
+            guest.peer.cut()
 
     def leaves(self, guest: _Guest) -> None:
         """Note that one goes."""
@@ -322,7 +317,7 @@ def _some_leave(room: _Room) -> list[_Guest]:
     target = next(guest for guest in room.here if guest not in cut)
     room.whisper(cut[0], target).may_get_lost = True  # and is gone in the same breath
     room.cut(cut)
-    room.count(f"{_clients(len(cut))} had TCP cut, with no close frame", _FORGET)
+    room.count(f"TCP has been cut for {_clients(len(cut))}, with no close frame", _FORGET)
     room.audit()
     return [orderly, *cut]
 

@@ -28,6 +28,8 @@ WAIT_S = 1.5  # for one message
 FILL_SIZE = 200_000  # characters of a text that fills the wire of a member that does not read
 FILL_MAX = 400  # of them; the buffers of the operating system hold a few megabytes
 HEADER_SIZE = 10  # bytes of a frame's header, from 65536 bytes of payload on (RFC 6455 §5.2)
+TRIES = 8  # of an emit to members that do not read, of which one must be answered at once
+AT_ONCE_S = 0.015  # more than an emit to nobody takes, and that three times
 STUCK = 3  # of them in a row of which the operating system takes nothing: the wire is full
 OK = "ok"
 
@@ -260,7 +262,8 @@ def _slow_and_gone(house: _House, people: list[_Member], room: str) -> None:
     ann, ben, *_ = people
     for member in people:
         house.join(member, room)
-    slow = _not_reading(house, ann, room)
+    slow, cellar = _not_reading(house, ann, room)
+    _answered_at_once(house, ann, cellar)
     for _ in range(EMITS):
         house.say(ann, room)
     house.hint = _GONE
@@ -283,7 +286,7 @@ def _slow_and_gone(house: _House, people: list[_Member], room: str) -> None:
     house.fence()
 
 
-def _not_reading(house: _House, sender: _Member, room: str) -> list[_Member]:
+def _not_reading(house: _House, sender: _Member, room: str) -> tuple[list[_Member], str]:
     """Let members join who then do not read; fill their wires until the server has to wait.
 
     By bytes, not by time: a wire is full where the operating system takes no more of it.
@@ -303,7 +306,35 @@ def _not_reading(house: _House, sender: _Member, room: str) -> list[_Member]:
         size = len(text.text) + HEADER_SIZE
         if sum(wire.is_full_after(size) for wire in wires) == SLOW:  # ask each of them
             break
-    return slow
+    return slow, cellar
+
+
+def _answered_at_once(house: _House, sender: _Member, cellar: str) -> None:
+    """Look that an emit to full wires takes no longer than one to nobody.
+
+    The quickest of several counts on either side: a busy machine is slow now and then, a handler
+    that waits is so each time.
+    """
+    nowhere = f"nowhere-{nonce(2)}"
+    to_nobody_s = to_slow_s = float("inf")
+    for _ in range(TRIES):
+        to_nobody_s = min(to_nobody_s, _answer_s(house, sender, nowhere))
+        to_slow_s = min(to_slow_s, _answer_s(house, sender, cellar))
+        if to_slow_s < AT_ONCE_S + 3 * to_nobody_s:
+            return
+    raise sender.peer.miss(
+        f"{OK!r} on {sender.name}'s wire at once, though {SLOW} members do not read",
+        f"at best {to_slow_s * 1000:.0f} ms, and {to_nobody_s * 1000:.1f} ms where nobody is in "
+        "the room",
+        "nobody waits for a slow member, not for a moment either: what sends without waiting?",
+    )
+
+
+def _answer_s(house: _House, sender: _Member, room: str) -> float:
+    began_s = time.perf_counter()
+    house.emit(sender, room)
+    sender.settle()
+    return time.perf_counter() - began_s
 
 
 class _Wire:

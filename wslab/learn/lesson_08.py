@@ -48,6 +48,11 @@ _GROWS = (
     "what else does a run add? A function in a list, or a task, is a thing that the last run left "
     "behind, just as the connection is"
 )
+_EARLIER = (
+    "after the first run already: functions of an earlier try are still in `handlers`, or the "
+    "cell answers twice by itself. Run the cell with `handlers = []` again, then the exercise's, "
+    "then this one"
+)
 _DEAD = (
     "a name that holds a connection does not say that it lives: ask its state, or open a new one "
     "in each run"
@@ -305,7 +310,7 @@ def _judge(house: _House, when: str) -> None:
             raise Miss(
                 f"after {when} each message comes back once",
                 f"{text.text!r} came back {len(text.back)} times" + _wire(house, text),
-                _GROWS,
+                _EARLIER if when == "run 1" else _GROWS,
             )
     if house.strange:
         raise Miss(

@@ -1,7 +1,9 @@
 """predict(): commit to an answer before the run, and see it beside what the wire said.
 
 Its rule: it never blocks and never judges: a wrong prediction is worth as much as a right one, and
-an unanswered one says "not answered". The answer stays in the widget that asked.
+an unanswered one says "not answered". The answer stays in the widget that asked, and is there again
+when the same cell asks the same question again: until the kernel restarts, nothing is lost by
+running a cell twice.
 """
 
 from __future__ import annotations
@@ -9,15 +11,33 @@ from __future__ import annotations
 import html
 import pathlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import anywidget
 import traitlets
 
+from .. import cells
+
 __all__ = ["Prediction", "predict"]
 
 _STATIC = pathlib.Path(__file__).parent.parent / "widgets" / "static"
 _MAX_CHARACTERS = 200
+_BUTTON = "That is my prediction"  # as predict.js writes it
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What is known of one question, however often its cell has asked it."""
+
+    chosen: str | None = None
+    answer: str | None = None
+    is_known: bool = False  # the outcome
+    latest: Prediction | None = None
+
+
+_Key = tuple[tuple[str, str] | None, str, tuple[str, ...]]
+_asked: dict[_Key, _Asked] = {}
 
 
 class Prediction(anywidget.AnyWidget):
@@ -29,20 +49,38 @@ class Prediction(anywidget.AnyWidget):
     # All of these go to the browser only: trait sync the other way jams while a cell awaits.
     question = traitlets.Unicode().tag(sync=True)
     options: Any = traitlets.List().tag(sync=True)
+    chosen = traitlets.Unicode(None, allow_none=True).tag(sync=True)  # and perhaps not committed to
     answer = traitlets.Unicode(None, allow_none=True).tag(sync=True)
+    is_final = traitlets.Bool(False).tag(sync=True)  # answered, and the outcome has been shown
     actual = traitlets.Unicode(None, allow_none=True).tag(sync=True)
     because = traitlets.Unicode("").tag(sync=True)
 
-    def __init__(self, question: str, options: Sequence[Any] = ()) -> None:
-        super().__init__(question=question, options=[str(option) for option in options])
+    def __init__(
+        self, question: str, options: Sequence[Any] = (), *, _asked: _Asked | None = None
+    ) -> None:
+        self._asked = _asked or _Asked()
+        super().__init__(
+            question=question,
+            options=[str(option) for option in options],
+            chosen=self._asked.chosen,
+            answer=self._asked.answer,
+            is_final=self._asked.is_known and self._asked.answer is not None,
+        )
+        self._asked.latest = self
         self.on_msg(self._take)
 
     def _take(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        # The message waited for the running cell to end, which may be the one that compared. The
-        # page takes no answer once it has shown the outcome, so this one was given before.
-        answer = content.get("answer") if isinstance(content, dict) else None
-        if self.answer is None and isinstance(answer, str) and answer.strip():
-            self.answer = answer.strip()[:_MAX_CHARACTERS]
+        # The message waited for the running cell to end, which may be the one that compared, or
+        # that asked again. The page takes no answer once it has shown the outcome, so what comes
+        # was said before; and the latest word stands, for a mind may change until then.
+        if not isinstance(content, dict):
+            return
+        for name in ("chosen", "answer"):
+            text = content.get(name)
+            if isinstance(text, str) and text.strip():
+                said = text.strip()[:_MAX_CHARACTERS]
+                for holder in (self._asked, self, self._asked.latest):
+                    setattr(holder, name, said)
 
     def compare(self, actual: Any, because: str = "") -> Self:
         """Put what really happened beside the answer, in the widget that asked.
@@ -56,6 +94,7 @@ class Prediction(anywidget.AnyWidget):
         """
         self.because = because
         self.actual = str(actual)
+        self._asked.is_known = True
         return self
 
     @property
@@ -66,7 +105,12 @@ class Prediction(anywidget.AnyWidget):
         return _plain(self.answer) == _plain(self.actual)
 
     def _rows(self) -> list[tuple[str, str]]:
-        rows = [("you said", "not answered" if self.answer is None else self.answer)]
+        if self.answer is not None:
+            rows = [("you said", self.answer)]
+        elif self.chosen is not None:
+            rows = [("you chose", f'{self.chosen}, but did not press "{_BUTTON}"')]
+        else:
+            rows = [("you said", "not answered")]
         if self.actual is not None:
             rows.append(("the wire says", self.actual))
             if self.because:
@@ -98,6 +142,10 @@ def _plain(text: str) -> str:
 def predict(question: str, options: Sequence[Any] = ()) -> Prediction:
     """Ask for a prediction before the run.
 
+    A cell that runs again and asks the same question, with the same options, gets the answer that
+    was given already. Until its outcome has been shown, the learner may change it. Outside of
+    cells the question's text alone tells what is the same.
+
     Args:
         question: what will happen?
         options: the possible answers; without any the learner types one.
@@ -105,4 +153,6 @@ def predict(question: str, options: Sequence[Any] = ()) -> Prediction:
     Returns:
         The widget. Show it as the cell's last line; after the run call its ``compare(actual)``.
     """
-    return Prediction(question, options)
+    owner = cells.current_owner()
+    key = (owner.key if owner else None, question, tuple(str(option) for option in options))
+    return Prediction(question, options, _asked=_asked.setdefault(key, _Asked()))

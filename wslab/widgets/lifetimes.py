@@ -66,13 +66,15 @@ class Lifetimes:
 
     Args:
         target: a Server that records, or a Tape.
+        since: a moment, as ``time.time()`` gives it, where the time axis begins; a connection that
+            had ended before it is left out. None: the first connection's beginning.
 
     Raises:
         TypeError: it is neither.
         ValueError: the server does not record.
     """
 
-    def __init__(self, target: Any) -> None:
+    def __init__(self, target: Any, *, since: float | None = None) -> None:
         tape = target if isinstance(target, Tape) else getattr(target, "tape", target)
         if tape is None:
             raise ValueError(
@@ -82,13 +84,21 @@ class Lifetimes:
         if not isinstance(tape, Tape):
             raise TypeError(f"expected a Server or a Tape, got {type(target).__name__}")
         self.tape = tape
+        self.since = since
         # A tape alone may be an old one: its time ends with its last event.
         self._is_live = tape is not target
 
     @property
     def lives(self) -> tuple[Life, ...]:
-        """Every connection that became a WebSocket, oldest first, as the tape has it now."""
+        """Every connection that became a WebSocket, oldest first, as the tape has it now.
+
+        Where ``since`` is given, those that had ended before it are left out; numbers stay.
+        """
         return self._look()[0]
+
+    @property
+    def _first_s(self) -> float | None:
+        return None if self.since is None else self.since - self.tape.began_at
 
     def _look(self) -> tuple[tuple[Life, ...], float]:
         """Return the lives, and the moment at which they are so."""
@@ -128,6 +138,9 @@ class Lifetimes:
                     received_s=tuple(received.get(one, ())),
                 )
             )
+        first_s = self._first_s
+        if first_s is not None:
+            lives = [life for life in lives if life.ended_s is None or life.ended_s >= first_s]
         return tuple(lives), now_s
 
     # How it shows itself.
@@ -136,7 +149,7 @@ class Lifetimes:
         lives, now_s = self._look()
         if not lives:
             return _NOTHING
-        axis = _Axis.over(lives, now_s)
+        axis = _Axis.over(lives, now_s, self._first_s)
         shown = lives[-MAX_ROWS:]
         width = max(len(life.name) for life in shown)
         lines = [_summary(lives, axis)]
@@ -152,7 +165,7 @@ class Lifetimes:
         lives, now_s = self._look()
         if not lives:
             return f'<p style="{_TEXT}">{_NOTHING}</p>'
-        axis = _Axis.over(lives, now_s)
+        axis = _Axis.over(lives, now_s, self._first_s)
         shown = lives[-MAX_ROWS:]
         rows = [f"<div><b>{_summary(lives, axis)}</b></div>"]
         if len(lives) > len(shown):
@@ -202,10 +215,15 @@ class _Axis:
     length_s: float
 
     @classmethod
-    def over(cls, lives: tuple[Life, ...], now_s: float) -> _Axis:
-        first_s = min(life.opened_s for life in lives)
+    def over(cls, lives: tuple[Life, ...], now_s: float, first_s: float | None) -> _Axis:
+        if first_s is None:
+            first_s = min(life.opened_s for life in lives)
         ends = [now_s if life.ended_s is None else life.ended_s for life in lives]
         return cls(first_s, max(max(ends) - first_s, _LEAST_S))
+
+    def on(self, moments_s: tuple[float, ...]) -> tuple[float, ...]:
+        """Return those of the moments that are not before the axis."""
+        return tuple(moment_s for moment_s in moments_s if moment_s >= self.first_s)
 
     def share(self, moment_s: float) -> float:
         return min(1.0, max(0.0, (moment_s - self.first_s) / self.length_s))
@@ -228,12 +246,15 @@ def _summary(lives: tuple[Life, ...], axis: _Axis) -> str:
 
 
 def _said(life: Life, axis: _Axis) -> str:
-    since = _duration(life.opened_s - axis.first_s)
+    is_older = life.opened_s < axis.first_s
+    since = "before" if is_older else _duration(life.opened_s - axis.first_s)
     if life.ended_s is None:
         when = f"{life.fate} since {since}" if life.fate == "open" else f"{life.fate}, from {since}"
     else:
-        when = f"{since} to {_duration(life.ended_s - axis.first_s)}: {life.fate}"
-    return f"{when}; messages to it: {len(life.sent_s)}, from it: {len(life.received_s)}"
+        span = "until" if is_older else f"{since} to"
+        when = f"{span} {_duration(life.ended_s - axis.first_s)}: {life.fate}"
+    sent, received = len(axis.on(life.sent_s)), len(axis.on(life.received_s))
+    return f"{when}; messages to it: {sent}, from it: {received}"
 
 
 def _drawn(life: Life, axis: _Axis) -> str:
@@ -242,7 +263,7 @@ def _drawn(life: Life, axis: _Axis) -> str:
     last = _COLUMNS - 1 if life.ended_s is None else axis.column(life.ended_s)
     row = [" "] * _COLUMNS
     row[first : last + 1] = "-" * (last + 1 - first)
-    for moment_s in (*life.sent_s, *life.received_s):
+    for moment_s in axis.on((*life.sent_s, *life.received_s)):
         row[axis.column(moment_s)] = "*"
     row[last] = ">" if life.ended_s is None else "|"
     return "".join(row)
@@ -271,7 +292,7 @@ def _life_svg(life: Life, axis: _Axis) -> str:
         parts += [
             f'<circle cx="{axis.at(moment_s)}" cy="{y}" r="{_DOT}" fill="{fill}" '
             f'stroke="{stroke}" stroke-width="1.5"/>'
-            for moment_s in moments
+            for moment_s in axis.on(moments)
         ]
     label = html.escape(f"connection {life.name}: {_said(life, axis)}", quote=True)
     return f'<svg {_SVG} height="{_HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'

@@ -47,6 +47,7 @@ OUTCOMES = (DELIVERED, QUEUED, DROPPED, SKIPPED, CLOSING)
 Json = dict[str, Any]
 
 _EPOCH_S = time.time() - time.monotonic()
+_REPEATED = re.compile(r"""b?["']?(.)\1{15,}["']?""")  # one character, as far as is known
 _TEXT = re.compile(r'"text": ?("(?:[^"\\]|\\.)*"?)')
 
 
@@ -364,7 +365,9 @@ def _preview(beginning: str) -> str:
     if beginning == "null":
         return ""
     text = _TEXT.search(beginning) if beginning.startswith("{") else None
-    return views.one_line(text[1] if text else beginning, 60)
+    shown = text[1] if text else beginning
+    repeated = _REPEATED.fullmatch(shown)
+    return views.one_line(f'"{repeated[1]}" over and over' if repeated else shown, 60)
 
 
 def _room(room: str, members: tuple[HubClient, ...], ids: tuple[str, ...]) -> Json:

@@ -880,7 +880,8 @@ function render({ model, el }) {
     const when = h("span", { class: "ws-when ws-soft" });
     const element = h("li", {},
       h("span", { class: "ws-station" }, h("i", { class: "ws-dot", "aria-hidden": "true" }),
-        h("span", {}, h("b", {}, name), h("span", { class: "ws-soft" }, ` ${i}`), when)));
+        h("span", {}, h("span", { class: "ws-called" }, h("b", {}, name), h("span", { class: "ws-soft" }, ` ${i}`)),
+          when)));
     if (i < 3) element.append(h("span", { class: "ws-arrow ws-soft", "aria-hidden": "true" }, arrows[i]));
     machine.append(element);
     return { element, when };

@@ -399,12 +399,13 @@ class View {
       },
     });
     this.left = h("div", { class: "wi-left" }, this.heads, this.list, this.empty);
+    this.body = h("div", { class: "wi-body" }, this.left, this.detail);
     this.foot = h("div", { class: "wi-foot" });
     this.status = h("div", { class: "ws-only-read", role: "status" });
     this.failure = h("p", { class: "wi-failure", role: "alert", hidden: true });
     // JupyterLab's own shortcuts must not take our arrow keys.
     this.root = h("div", { class: "wslab wi", "data-lm-suppress-shortcuts": "true" },
-      h("div", { class: "wi-frame" }, header, h("div", { class: "wi-body" }, this.left, this.detail), this.foot, this.failure, this.status));
+      h("div", { class: "wi-frame" }, header, this.body, this.foot, this.failure, this.status));
     this.root.style.setProperty("--wi-height", `${this.store.model.get("height")}px`);
     this.showLegend();
     el.append(this.root);
@@ -812,7 +813,6 @@ class View {
 
   clear() {
     if (this.held) this.setPaused(false);
-    this.selected = null;
     this.follow = true;
     this.showLegend();
     this.store.clear();
@@ -836,6 +836,10 @@ class View {
   }
 
   key(event) {
+    if (event.key === "Escape" && this.selected) {
+      event.stopPropagation();
+      this.unselect();
+    }
     const page = Math.max(1, Math.floor(this.viewHeight / this.height) - 1);
     const moves = { ArrowUp: -1, ArrowDown: 1, PageUp: -page, PageDown: page, Home: -Infinity, End: Infinity };
     if (event.key === "Enter" || event.key === " ") {
@@ -872,13 +876,24 @@ class View {
     if (row !== this.lines.at(-1)?.row) this.follow = false;
     mark(this.following, "aria-pressed", this.follow);
     this.drawRows();
+    this.body.classList.add("wi-chosen");
     this.detail.scrollTop = 0;
-    this.detail.replaceChildren(...this.describe(row));
+    const close = h("button", { type: "button", class: "wi-unselect", onclick: () => this.unselect() }, "Hide");
+    this.detail.replaceChildren(close, ...this.describe(row));
+  }
+
+  // The timeline gets its whole width back.
+  unselect() {
+    this.showLegend();
+    this.drawRows();
+    this.list.focus();
   }
 
   // The right side.
 
   showLegend() {
+    this.selected = null;
+    this.body.classList.remove("wi-chosen");
     const item = (kind, row, text) => {
       const art = document.createElementNS(SVG, "svg");
       art.setAttribute("viewBox", "0 0 64 16");

@@ -1,12 +1,11 @@
 // A question, a place to commit to an answer, and later the outcome beside it.
-// The answer goes to the kernel as a custom message, which waits there for the running cell to end;
-// so what the learner chose is drawn from here, and the outcome from the model.
-
-let count = 0;
+// What the learner chooses, and commits to, goes to the kernel as a custom message, which waits there
+// for the running cell to end; so it is drawn from here, and the outcome from the model.
 
 // Arrow keys choose an option and Enter commits, instead of moving through the notebook's cells.
 // JupyterLab looks for this at the focused element first, so that one on its parent is too late.
 const KEYS_ARE_MINE = { "data-lm-suppress-shortcuts": "true" };
+const COMMIT = "That is my prediction"; // predict.py names it too
 
 function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -22,30 +21,54 @@ function plain(text) {
 function render({ model, el }) {
   const root = element("div", { class: "wslab ws-predict" });
   el.append(root);
-  const group = `ws-predict-${++count}`;
-  let chosen = model.get("answer") ?? "";
-  let committed = model.get("answer") !== null;
+  // Radios of one name are one group in the whole page, and this file is loaded once for each
+  // question: a counter of its own would give the same name to all.
+  const group = `ws-predict-${Math.random().toString(36).slice(2)}`;
+  let said = model.get("answer"); // what was committed to
+  let chosen = said ?? model.get("chosen") ?? "";
+  let touched = false; // something was chosen in this view
+  let changing = false; // an answer is there and stands until another one is committed to
   let button = null;
 
-  const isOpen = () => !committed && model.get("actual") === null;
+  const isOpen = () => (said === null || changing) && model.get("actual") === null;
 
   function choose(answer) {
     chosen = answer;
     button?.setAttribute("aria-disabled", String(chosen.trim() === ""));
   }
 
+  function tell() {
+    touched = true;
+    if (chosen.trim() !== "" && isOpen()) model.send({ chosen });
+  }
+
   function commit() {
     if (chosen.trim() === "" || !isOpen()) return;
-    committed = true;
-    model.send({ answer: chosen });
+    said = chosen;
+    changing = false;
+    model.send({ chosen, answer: chosen });
     draw();
     root.querySelector(".ws-outcome").focus(); // the button that had the focus is gone
   }
 
+  function change() {
+    changing = true;
+    draw();
+    (root.querySelector("input:checked") ?? root.querySelector("input")).focus();
+  }
+
+  // Enter commits. Shift+Enter commits too, if there is something to commit to, and then means what
+  // it means everywhere: run on. So it is pressed once more, where JupyterLab listens to it.
   function onEnter(event) {
-    if (event.key !== "Enter" || event.shiftKey) return;
+    if (event.key !== "Enter" || event.isComposing || (event.target === button && !event.shiftKey)) return;
     event.preventDefault();
     commit();
+    if (!event.shiftKey) return;
+    event.stopPropagation();
+    const place = root.querySelector(".ws-outcome") ?? root;
+    place.tabIndex = -1;
+    place.focus();
+    place.dispatchEvent(new KeyboardEvent("keydown", event));
   }
 
   function free() {
@@ -54,6 +77,7 @@ function render({ model, el }) {
     input.value = chosen;
     input.disabled = !isOpen();
     input.addEventListener("input", () => choose(input.value));
+    input.addEventListener("change", tell);
     input.addEventListener("keydown", onEnter);
     return input;
   }
@@ -62,18 +86,22 @@ function render({ model, el }) {
     const radio = element("input", { ...KEYS_ARE_MINE, type: "radio", name: group, value: option });
     radio.checked = option === chosen;
     radio.disabled = !isOpen();
-    radio.addEventListener("change", () => choose(option));
+    radio.addEventListener("change", () => {
+      choose(option);
+      tell();
+    });
     radio.addEventListener("keydown", onEnter);
     const label = element("label", {}, radio, element("span", {}, option));
-    if (!isOpen()) label.classList.add(radio.checked && committed ? "ws-chosen" : "ws-soft");
+    if (!isOpen()) label.classList.add(radio.checked ? "ws-chosen" : "ws-soft");
     return label;
   }
 
   function outcome() {
     const actual = model.get("actual");
-    const rows = [["you said", committed ? chosen : "not answered"]];
+    const rows = [["you said", said ?? "not answered"]];
+    if (said === null && chosen.trim() !== "") rows[0] = ["you chose", `${chosen}, but did not press "${COMMIT}"`];
     if (actual !== null) {
-      const same = committed && plain(chosen) === plain(actual);
+      const same = said !== null && plain(said) === plain(actual);
       rows.push(["the wire says", same ? `${actual} (as you said)` : actual]);
       if (model.get("because")) rows.push(["because", model.get("because")]);
     }
@@ -86,16 +114,27 @@ function render({ model, el }) {
   }
 
   function draw() {
+    if (changing && model.get("actual") !== null) {
+      changing = false; // too late: the answer from before stands
+      chosen = said;
+    }
     const options = model.get("options");
     const legend = element("legend", {}, model.get("question"));
     const answers = options.length ? options.map(choice) : [free()];
+    button = null;
     root.replaceChildren(element("fieldset", {}, legend, ...answers));
     if (!isOpen()) {
       root.append(outcome());
+      if (model.get("actual") === null && !model.get("is_final")) {
+        const again = element("button", { ...KEYS_ARE_MINE, type: "button", class: "ws-plain" }, "Change it");
+        again.addEventListener("click", change);
+        root.append(element("div", { class: "ws-again" }, again));
+      }
       return;
     }
-    button = element("button", { ...KEYS_ARE_MINE, type: "button" }, "That is my prediction");
+    button = element("button", { ...KEYS_ARE_MINE, type: "button" }, COMMIT);
     button.addEventListener("click", commit);
+    button.addEventListener("keydown", onEnter);
     choose(chosen);
     const note = "Before you run the next cell. A wrong one is welcome.";
     root.append(element("div", { class: "ws-commit" }, button, element("span", { class: "ws-soft" }, note)));
@@ -103,14 +142,23 @@ function render({ model, el }) {
 
   function onAnswer() {
     const answer = model.get("answer");
-    if (answer !== null && !(committed && plain(answer) === plain(chosen))) {
-      committed = true; // in another view of the same question
-      chosen = answer;
-      draw();
+    if (answer === null || changing || (said !== null && plain(answer) === plain(said))) return;
+    said = chosen = answer; // in another view of the same question
+    draw();
+  }
+
+  function onChosen() {
+    if (touched || said !== null) return;
+    choose(model.get("chosen") ?? ""); // in another view
+    if (!isOpen()) return draw();
+    // In place: drawing afresh would take the focus from whoever is at it.
+    for (const input of root.querySelectorAll("input")) {
+      if (input.type === "radio") input.checked = input.value === chosen;
+      else input.value = chosen;
     }
   }
 
-  const listeners = { "change:actual": draw, "change:because": draw, "change:answer": onAnswer };
+  const listeners = { "change:actual": draw, "change:because": draw, "change:answer": onAnswer, "change:chosen": onChosen };
   for (const [name, listener] of Object.entries(listeners)) model.on(name, listener);
   draw();
   return () => {
