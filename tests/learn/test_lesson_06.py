@@ -362,9 +362,10 @@ def test_plausible_wrong_ones_are_refused(wrong, expected, seen, hint, impatient
 def test_a_slow_member_that_holds_up_others_behind_the_senders_back_is_noticed(
     impatient,
 ):
-    # Who stands behind whom in a set is chance: it may take another try.
+    # Who stands behind whom in a set is chance: it may take another try, and where nobody stands
+    # behind the slow one, another part of the check may notice.
     verdicts = []
-    while not verdicts or (verdicts[-1] and len(verdicts) < 3):
+    while not verdicts or ("its wire is full" not in verdicts[-1].hint and len(verdicts) < 5):
         verdicts.append(check("06 rooms", hall(one_task_for_all)))
     assert verdicts[-1].passed is False
     assert "on the wires of exactly: " in verdicts[-1].expected
