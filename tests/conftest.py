@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -20,6 +21,12 @@ NO_BROWSER = (
 # A busy machine is no failure: pytest's own limit bounds a property that hangs.
 settings.register_profile("wslab", settings.default, deadline=None)
 settings.load_profile("wslab")
+
+
+def pytest_configure() -> None:
+    """Take interrupts, also where a shell has started us in the background and so ignores them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
