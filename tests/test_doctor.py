@@ -39,11 +39,12 @@ VERSIONS = {
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Forget this machine's proxies, Hub and running Jupyter servers."""
+    """Forget this machine's proxies, Hub and running Jupyter servers, and how busy it is."""
     for name in list(os.environ):
         if name.lower().endswith("_proxy") or name.startswith(("JUPYTERHUB_", "BINDER_", "JPY_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
+    monkeypatch.setattr(module, "LATE_S", 2.0)  # other tests may run at the same time
 
 
 def found(report: Report, name: str) -> Finding:
@@ -333,11 +334,17 @@ def test_a_hub_whose_server_is_not_found_is_not_known(monkeypatch: pytest.Monkey
     assert url.seen == "/user/demo-abc/proxy/PORT/ on the notebook's own host"
 
 
+# Said aloud, since where wslab is installed it is enabled.
+NO_TUNNEL = "--ServerApp.jpserver_extensions=wslab.tunnel=False"
+
+
 @pytest.fixture(scope="module")
 def with_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
     pytest.importorskip("jupyter_server_proxy")
     jupyter = Jupyter(
-        tmp_path_factory.mktemp("with"), "--ServerApp.jpserver_extensions=jupyter_server_proxy=True"
+        tmp_path_factory.mktemp("with"),
+        "--ServerApp.jpserver_extensions=jupyter_server_proxy=True",
+        NO_TUNNEL,
     )
     yield jupyter
     jupyter.close()
@@ -349,6 +356,7 @@ def without_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]
     jupyter = Jupyter(
         tmp_path_factory.mktemp("without"),
         "--ServerApp.jpserver_extensions=jupyter_server_proxy=False",
+        NO_TUNNEL,
     )
     yield jupyter
     jupyter.close()
