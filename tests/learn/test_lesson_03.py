@@ -479,7 +479,7 @@ def not_async(websocket):
             pushes(cancels_finally, pause_s=0.1),  # as in the lesson
             "one tick every 20 ms",
             "on the wire",
-            "ticks come, but about 1",
+            "ticks come, but about ",
         ),
         (
             "03 ticks",
