@@ -7,6 +7,7 @@ import re
 import pytest
 
 import wslab
+from tests.peers import until
 from wslab.examples.chat import MAX_ROOMS, PAGE, SHOW, chat
 
 
@@ -47,6 +48,7 @@ def test_a_room_is_deaf_to_the_others(server):
     ana.call("say", {"room": "tea", "text": "hot"})
     ben.call("say", {"room": "coffee", "text": "black"})  # answered after what came before it
     ben.call("leave", {"room": "coffee"})
+    until(lambda: heard)  # a plain handler runs on a thread of its own
     assert [said["text"] for said in heard] == ["black"]
     ana.close()
     ben.close()

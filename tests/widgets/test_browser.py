@@ -166,7 +166,9 @@ def test_commands_go_in_bounded_batches_and_the_page_sets_the_pace():
         browser.send(str(number))
     for _ in range(20):
         browser.view.refresh()
-    assert [len(said["commands"]) for said in page.told("do")] == [200] * 5
+    batches = [len(said["commands"]) for said in page.told("do")]
+    assert sum(batches) == 1_000  # the flusher may have begun while the last were still to come
+    assert max(batches) == 200
     page.batch(done=list(range(1, 501)))
     for _ in range(3):
         browser.view.refresh()
