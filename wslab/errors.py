@@ -20,9 +20,13 @@
 
 A connection that ends raises what ``websockets`` raises (``ConnectionClosed`` and its two
 children), so that code written for ``websockets`` catches it unchanged.
+
+Below them are two questions to an exception that somebody else's code let through.
 """
 
 from __future__ import annotations
+
+import asyncio
 
 __all__ = [
     "BadPacket",
@@ -40,6 +44,8 @@ __all__ = [
     "Refused",
     "WrongThread",
     "WslabError",
+    "in_words",
+    "is_cancelled",
 ]
 
 
@@ -142,3 +148,19 @@ class CallFailed(WslabError):
 
 class ClientGone(WslabError, ConnectionError):
     """A client of a hub left before it answered."""
+
+
+def in_words(exc: BaseException) -> str:
+    """Return an exception's name and text; one whose text fails has none."""
+    try:
+        return f"{type(exc).__name__}: {exc}"
+    except Exception as failure:
+        return f"{type(exc).__name__} (whose text raised {type(failure).__name__})"
+
+
+def is_cancelled(exc: BaseException) -> bool:
+    """Whether the task that runs is being cancelled, other than by a handler that raised this."""
+    if not isinstance(exc, asyncio.CancelledError):
+        return False
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

@@ -28,7 +28,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.protocol import State
 
 from . import cells, page, place, portal, tunnel
-from .errors import LoopBlocked, PortalClosed, PortInUse, WrongThread
+from .errors import LoopBlocked, PortalClosed, PortInUse, WrongThread, in_words
 from .handlers import Handler, awaited, check_handler, handler_name
 from .page import check_page
 from .recording import Stillborn, Wire, new_tape, recorded
@@ -69,9 +69,7 @@ class HandlerError:
     traceback: str
 
     def __str__(self) -> str:
-        return (
-            f"{type(self.exception).__name__}: {self.exception} (connection {self.connection_id})"
-        )
+        return f"{in_words(self.exception)} (connection {self.connection_id})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import EXTERNAL_CLOSE_CODES
 from websockets.protocol import State
 
-from ..errors import BadPacket, ClientGone, Refused
+from ..errors import BadPacket, ClientGone, Refused, in_words, is_cancelled
 from . import codec
 from .backlog import Backlog
 from .delivery import Delivery
@@ -643,22 +643,10 @@ class HubClient:
                 if isinstance(result, Delivery):  # of a handler that is one emit
                     result = result.reached
                 self._answer(packet, Shared(*codec.encode_answer(packet.id, result)))
-        except Refused as exc:
-            self._complain("refused", str(exc), packet)
-        except ConnectionClosed as exc:
-            if self.websocket.state is State.OPEN:  # another's
-                self._failed(exc, handler.name, packet)
-        except asyncio.CancelledError as exc:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                if packet.id is not None:  # it may come back and ask again
-                    self._complain("failed", "its handler was cancelled", packet)
-                raise
-            self._failed(exc, handler.name, packet)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as exc:  # SystemExit in one handler must not end the loop
-            self._failed(exc, handler.name, packet)
+        except BaseException as exc:
+            if is_cancelled(exc) and packet.id is not None:  # it may come back and ask again
+                self._complain("failed", "its handler was cancelled", packet)
+            self._caught(exc, handler.name, packet)
 
     async def _handle_raw(self, message: str | bytes) -> None:
         handler = self._hub._handlers.get("message")
@@ -675,18 +663,17 @@ class HubClient:
         self._inbox.read_ahead()
         try:
             await self._hub._run(handler, self, *args)
-        except Refused as exc:
-            self._complain("refused", str(exc))
-        except asyncio.CancelledError as exc:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            self._failed(exc, handler.name)
-        except KeyboardInterrupt:
-            raise
         except BaseException as exc:
-            if not isinstance(exc, ConnectionClosed) or self.websocket.state is State.OPEN:
-                self._failed(exc, handler.name)
+            self._caught(exc, handler.name)
+
+    def _caught(self, exc: BaseException, where: str, packet: codec.Packet | None = None) -> None:
+        """Take what a handler let through; SystemExit, too, must not end the loop."""
+        if is_cancelled(exc) or isinstance(exc, KeyboardInterrupt):
+            raise exc
+        if isinstance(exc, Refused):
+            self._complain("refused", str(exc), packet)
+        elif not isinstance(exc, ConnectionClosed) or self.websocket.state is State.OPEN:
+            self._failed(exc, where, packet)  # a ConnectionClosed: another client's
 
     # What goes to it; on the loop.
 
@@ -721,14 +708,6 @@ class HubClient:
     def _tell_dropped(self, count: int) -> None:
         packet = json.dumps({"event": "dropped", "data": {"count": count}})
         self._send(Shared(packet))  # what tells of a loss must not be lost itself
-
-
-def in_words(exc: BaseException) -> str:
-    """Return an exception's name and text; one whose text fails has none."""
-    try:
-        return f"{type(exc).__name__}: {exc}"
-    except Exception as failure:
-        return f"{type(exc).__name__} (whose text raised {type(failure).__name__})"
 
 
 def _asked(websocket: Any) -> tuple[str, int | None]:

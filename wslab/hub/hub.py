@@ -23,10 +23,10 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast, overload
 
-from ..errors import LoopBlocked, Refused, WrongThread
+from ..errors import LoopBlocked, Refused, WrongThread, in_words, is_cancelled
 from . import codec
 from .backlog import POLICIES, Policy
-from .client import HubClient, in_words
+from .client import HubClient
 from .delivery import CLOSING, DELIVERED, DROPPED, QUEUED, SKIPPED, Delivery, Trace
 from .history import History, Past, Session
 from .members import Clients, Members, Rooms, check_room
@@ -329,8 +329,7 @@ class Hub:
         except KeyboardInterrupt:
             raise
         except BaseException as exc:  # SystemExit in one handler must not end the loop
-            task = asyncio.current_task()
-            if isinstance(exc, asyncio.CancelledError) and (task is None or task.cancelling()):
+            if is_cancelled(exc):
                 raise
             self._record(exc, client, handler.name)
             reason = ""

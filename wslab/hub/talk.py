@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..errors import CallFailed, Refused
+from ..errors import CallFailed, Refused, in_words, is_cancelled
 from .codec import RESERVED, check_name, dumps, encode_answer, encode_error
 from .peer import (
     Answered,
@@ -440,12 +440,9 @@ class Talk:
         try:
             result = await self._run(handler, came.data)
             answer = encode_answer(came.id, result) if came.id is not None else None
-        except asyncio.CancelledError as exc:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            self._failed(came, exc)  # the handler's own
         except BaseException as exc:  # SystemExit in a handler must not end the loop
+            if is_cancelled(exc):
+                raise
             self._failed(came, exc)
         else:
             if answer is not None:
@@ -468,7 +465,7 @@ class Talk:
         return result
 
     def _failed(self, came: Came, exc: BaseException) -> None:
-        message = f"{type(exc).__name__}: {exc}"
+        message = in_words(exc)
         code = "refused" if isinstance(exc, Refused) else "failed"
         if code == "refused":
             message = str(exc)
