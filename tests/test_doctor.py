@@ -213,6 +213,19 @@ def test_an_echo_that_comes_late_is_found(monkeypatch: pytest.MonkeyPatch) -> No
     assert re.search(r"slowest echo \d+ ms .*; expected under 0 ms", finding.seen)
 
 
+def test_an_echo_that_is_late_once_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    worst = module._worst_echo
+    asked: list[str] = []
+
+    async def late_once(url: str) -> float:
+        asked.append(url)
+        return 9.0 if len(asked) == 1 else await worst(url)
+
+    monkeypatch.setattr(module, "_worst_echo", late_once)
+    assert found(wslab.doctor(), "answers while busy").ok is True
+    assert len(asked) == 2
+
+
 def test_a_port_that_stays_taken_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[socket.socket] = []
     stop = wslab.Server.stop
