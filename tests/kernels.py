@@ -130,17 +130,21 @@ class Kernel:
 
     def _start(self) -> None:
         # Its ports are chosen here and bound there: in between another test's kernel may take one.
-        for _ in range(3):
-            try:
-                return self._start_once()
-            except RuntimeError as exc:
-                if "Address already in use" not in str(exc):
-                    raise
-                taken = exc
-        raise taken
+        try:
+            for _ in range(3):
+                try:
+                    return self._start_once()
+                except RuntimeError as exc:
+                    if "Address already in use" not in str(exc):
+                        raise
+                    self._end()
+                    taken = exc
+            raise taken
+        except BaseException:
+            self.close()
+            raise
 
     def _start_once(self) -> None:
-        self._context: zmq.Context[Any] = zmq.Context()
         self._log = Path(self._folder.name) / f"kernel-{uuid.uuid4().hex[:6]}.log"
         key = uuid.uuid4().hex.encode()
         file, info = write_connection_file(f"{self._folder.name}/{uuid.uuid4().hex}.json", key=key)
@@ -154,6 +158,7 @@ class Kernel:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._context: zmq.Context[Any] = zmq.Context()
         self._session = Session(key=key, signature_scheme=info["signature_scheme"])
         self._sockets: dict[str, zmq.Socket[Any]] = {}
         self._poller = zmq.Poller()
@@ -165,11 +170,7 @@ class Kernel:
             socket.connect(f"tcp://{info['ip']}:{info[f'{name}_port']}")
             self._sockets[name] = socket
             self._poller.register(socket, zmq.POLLIN)
-        try:
-            self._wait_ready(60.0)
-        except BaseException:
-            self.close()
-            raise
+        self._wait_ready(60.0)
 
     def _wait_ready(self, timeout: float) -> None:
         # A SUB socket misses what is published before it has subscribed: ask until it hears.
@@ -213,6 +214,10 @@ class Kernel:
 
     def close(self) -> None:
         """End the process by its id, whatever state it is in, and free every socket."""
+        self._end()
+        self._folder.cleanup()
+
+    def _end(self) -> None:
         if self.is_alive:
             self._process.terminate()
             try:
@@ -221,7 +226,6 @@ class Kernel:
                 self._process.kill()
                 self._process.wait(5)
         self._context.destroy(linger=0)
-        self._folder.cleanup()
 
     # --- cells -----------------------------------------------------------------------------
 

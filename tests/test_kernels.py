@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
+from typing import Any
 
 import pytest
 
+from tests import kernels
 from tests.kernels import Kernel, lost, run_with_nbclient
 
 pytestmark = pytest.mark.kernel
@@ -74,6 +77,25 @@ def test_restart_forgets_and_close_leaves_no_process():
     for pid in (first, second):
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_a_port_taken_between_its_choice_and_its_use_is_chosen_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    choose = kernels.write_connection_file
+    chosen: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+
+        def choose_first_the_taken_one(file: str, **options: Any) -> Any:
+            if not chosen:
+                options["shell_port"] = taken.getsockname()[1]
+            chosen.append(file)
+            return choose(file, **options)
+
+        monkeypatch.setattr(kernels, "write_connection_file", choose_first_the_taken_one)
+        with Kernel() as kernel:
+            assert kernel.check("6 * 7") == "42"
+    assert len(chosen) == 2
 
 
 def test_nbclient_runs_this_interpreter():
