@@ -15,12 +15,6 @@ from wslab.learn.exercises import Exercise, Miss, _exercises
 from wslab.learn.probe import Probe, bounded, describe, nonce
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    wslab.shutdown()
-
-
 @pytest.fixture
 def make(monkeypatch):
     """Register a check for this test, called "zz test"."""

@@ -3,30 +3,12 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
-import json
 import time
-from pathlib import Path
 
 import pytest
 
-import wslab
+from tests.learn.rig import cells, solution
 from wslab.learn import NotYet, check
-
-COURSE = Path(__file__).resolve().parents[2] / "notebooks"
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    wslab.shutdown()
-
-
-def solution(name: str):
-    spec = importlib.util.spec_from_file_location("solution", COURSE / "solutions" / name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def name_of(websocket) -> str:
@@ -39,7 +21,7 @@ async def echo(websocket) -> None:
 
 
 def test_the_solution_passes():
-    verdict = check("00 greeting", solution("00_start_here.py").greet)
+    verdict = check("00 greeting", solution("00_start_here").greet)
     assert verdict, str(verdict)
     assert "3 clients with random names" in verdict.seen
 
@@ -63,10 +45,8 @@ def test_other_right_ways_pass(right):
 
 
 def test_the_stub_in_the_notebook_is_not_yet():
-    cells = json.loads((COURSE / "00_start_here.ipynb").read_text())["cells"]
-    stub = next("".join(c["source"]) for c in cells if c["id"] == "exercise-greeting")
     namespace = {"NotYet": NotYet}
-    exec(stub, namespace)
+    exec(cells("00_start_here")["exercise-greeting"], namespace)
     assert check("00 greeting", namespace["greet"]).passed is None
 
 

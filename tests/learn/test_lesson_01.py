@@ -6,28 +6,13 @@ import asyncio
 import base64
 import functools
 import hashlib
-import runpy
 import threading
-from pathlib import Path
 
 import pytest
 
-from wslab import portal
+from tests.learn.rig import COURSE, solution
 from wslab.learn import NotYet, Verdict, check, hint
 from wslab.wire.handshake import GUID, accept_key, build_response, check_key
-
-SOLUTION = Path(__file__).parents[2] / "notebooks" / "solutions" / "01_handshake.py"
-
-
-@pytest.fixture(autouse=True)
-def a_fresh_lab():
-    yield
-    portal.shutdown()
-
-
-@pytest.fixture(scope="module")
-def solution():
-    return runpy.run_path(str(SOLUTION))
 
 
 def b64(data: bytes) -> str:
@@ -48,8 +33,8 @@ def refused(verdict: Verdict, expected: str, seen: str, tip: str = "") -> None:
 # accept(key)
 
 
-def test_the_solution_derives_accept(solution):
-    verdict = check("01 accept", solution["accept"])
+def test_the_solution_derives_accept():
+    verdict = check("01 accept", solution("01_handshake").accept)
     assert verdict.passed is True, str(verdict)
     assert verdict.seen == "3 random keys, and 3 real clients opened with it"
 
@@ -140,8 +125,8 @@ def server(answer=answer_to, *, closes=True):
     return handler
 
 
-def test_the_solution_shakes_hands(solution):
-    verdict = check("01 server", solution["shake_hands"])
+def test_the_solution_shakes_hands():
+    verdict = check("01 server", solution("01_handshake").shake_hands)
     assert verdict.passed is True, str(verdict)
     assert verdict.seen == (
         "it opened for 6 good handshakes with random keys and refused 7 bad ones properly"
@@ -305,4 +290,4 @@ def test_a_server_that_blocks_is_bounded_and_named(monkeypatch):
 def test_hints_end_with_the_solution():
     for name in ("01 accept", "01 server"):
         assert "solutions/01_handshake.py" in repr(hint(name, 3))
-    assert SOLUTION.exists()
+    assert (COURSE / "solutions" / "01_handshake.py").exists()

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-from pathlib import Path
-
 import pytest
 
-import wslab
+from tests.learn.rig import cells, solution
 from wslab.learn import NotYet, check
 from wslab.wire.frames import FrameDecoder
 
-COURSE = Path(__file__).resolve().parents[2] / "notebooks"
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    wslab.shutdown()
-
-
-def solution(name: str):
-    spec = importlib.util.spec_from_file_location("solution", COURSE / "solutions" / name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-Parser = solution("02_frames.py").Parser
+Parser = solution("02_frames").Parser
 
 
 def test_the_solution_passes_every_time():
@@ -113,10 +93,8 @@ def test_other_right_ways_pass(right):
 
 
 def test_the_stub_in_the_notebook_is_not_yet():
-    cells = json.loads((COURSE / "02_frames.ipynb").read_text())["cells"]
-    stub = next("".join(c["source"]) for c in cells if c["id"] == "exercise-parser")
     namespace = {"NotYet": NotYet}
-    exec(stub, namespace)
+    exec(cells("02_frames")["exercise-parser"], namespace)
     assert check("02 parser", namespace["Parser"]).passed is None
 
 
@@ -146,7 +124,7 @@ def little_endian():
         def from_bytes(data, order):
             return int.from_bytes(data, "little")
 
-    module = solution("02_frames.py")
+    module = solution("02_frames")
     module.int = Int
     return module.Parser()
 
@@ -162,7 +140,7 @@ def always_masked():
 
 
 def no_unmasking():
-    module = solution("02_frames.py")
+    module = solution("02_frames")
     module.unmask = lambda body, key: body
     return module.Parser()
 

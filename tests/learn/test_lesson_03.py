@@ -5,21 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import importlib.util
-import json
 import re
 import time
-from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-import wslab
+from tests.learn.rig import cells, solution
 from wslab.learn import NotYet, check, left_open, probe
 from wslab.learn.probe import Probe
 from wslab.portal import Portal
 
-COURSE = Path(__file__).resolve().parents[2] / "notebooks"
 # exercise -> the notebook's cell that holds its stub, the handler's name
 EXERCISES = {
     "03 capitals": ("exercise-capitals", "capitals"),
@@ -29,24 +25,10 @@ EXERCISES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    wslab.shutdown()
-
-
-def solution(name: str):
-    spec = importlib.util.spec_from_file_location("solution", COURSE / "solutions" / name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def from_the_notebook(exercise: str, *, started: bool):
     """Return an exercise's handler as it is in the notebook, or with its first line taken out."""
     cell, name = EXERCISES[exercise]
-    cells = json.loads((COURSE / "03_conversation.ipynb").read_text())["cells"]
-    lines = next(c["source"] for c in cells if c["id"] == cell)
+    lines = cells("03_conversation")[cell].splitlines(keepends=True)
     if started:
         kept = [line for line in lines if "raise NotYet" not in line]
         assert len(kept) == len(lines) - 1
@@ -58,7 +40,7 @@ def from_the_notebook(exercise: str, *, started: bool):
 
 @pytest.mark.parametrize("exercise", EXERCISES)
 def test_the_solution_passes_again_and_again(exercise):
-    handler = getattr(solution("03_conversation.py"), EXERCISES[exercise][1])
+    handler = getattr(solution("03_conversation"), EXERCISES[exercise][1])
     for _ in range(2):
         verdict = check(exercise, handler)
         assert verdict, str(verdict)
@@ -535,7 +517,7 @@ def test_a_plain_def_is_named_without_saying_twice_what_was_expected():
 
 
 def test_one_frame_that_is_not_shown_is_one_frame():
-    with Probe(solution("03_conversation.py").counting) as bench:
+    with Probe(solution("03_conversation").counting) as bench:
         peer = bench.connect()
         for number in (1, 2, 3):
             peer.send("a")

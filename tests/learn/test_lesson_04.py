@@ -8,42 +8,19 @@ import asyncio
 import concurrent.futures
 import contextlib
 import functools
-import importlib.util
-import json
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
-import wslab
 from tests.kernels import Kernel, lost
+from tests.learn.rig import COURSE, cells, solution
 from wslab.learn import NotYet, check
 
-COURSE = Path(__file__).resolve().parents[2] / "notebooks"
-LESSON = COURSE / "04_event_loops.ipynb"
+LESSON = "04_event_loops"
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    wslab.shutdown()
-
-
-def solution(name: str):
-    spec = importlib.util.spec_from_file_location("solution", COURSE / "solutions" / name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def cells() -> dict[str, str]:
-    """Return the sources of the lesson's code cells by their ids."""
-    document = json.loads(LESSON.read_text())
-    return {c["id"]: "".join(c["source"]) for c in document["cells"] if c["cell_type"] == "code"}
-
-
-at_once = solution("04_event_loops.py").at_once
+at_once = solution("04_event_loops").at_once
 
 
 def test_the_solution_passes_every_time():
@@ -125,7 +102,7 @@ def test_other_right_ways_pass(right):
 
 def test_the_stub_in_the_notebook_is_not_yet():
     namespace = {"NotYet": NotYet, "asyncio": asyncio}
-    exec(cells()["exercise-at-once"], namespace)
+    exec(cells(LESSON)["exercise-at-once"], namespace)
     verdict = check("04 at once", namespace["at_once"])
     assert verdict.passed is None
     assert verdict.took_s < 5
@@ -331,7 +308,7 @@ def test_a_handler_that_never_answers_ends_in_time():
 
 @pytest.mark.kernel
 def test_it_runs_again_in_a_kernel_whose_loops_are_nested_already():
-    sources = cells()
+    sources = cells(LESSON)
     with Kernel(cwd=COURSE) as kernel:
         for _ in range(2):
             ran = kernel.run_all(list(sources.values()), cell_ids=list(sources), timeout=120)

@@ -7,13 +7,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import importlib.util
 import itertools
-import json
 import re
 import time
 import uuid
-from pathlib import Path
 
 import pytest
 import websockets
@@ -21,33 +18,14 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 
 import wslab
 from tests.kernels import Kernel, lost
+from tests.learn.rig import COURSE, cells, solution
 from wslab.learn import NotYet, check, left_open, lesson_05
 
-COURSE = Path(__file__).resolve().parents[2] / "notebooks"
-LESSON = COURSE / "05_client_ids.ipynb"
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    wslab.shutdown()
-
-
-def solution(name: str):
-    spec = importlib.util.spec_from_file_location("solution", COURSE / "solutions" / name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def cells() -> dict[str, str]:
-    """Return the sources of the lesson's code cells by their ids."""
-    document = json.loads(LESSON.read_text())
-    return {c["id"]: "".join(c["source"]) for c in document["cells"] if c["cell_type"] == "code"}
+LESSON = "05_client_ids"
 
 
 def test_the_solution_passes_every_time():
-    module = solution("05_client_ids.py")
+    module = solution("05_client_ids")
     for _ in range(6):
         verdict = check("05 private", module.private, module.clients)
         assert verdict, str(verdict)
@@ -60,7 +38,7 @@ def test_the_solution_passes_every_time():
 
 def test_the_stub_in_the_notebook_is_not_yet():
     namespace = {"NotYet": NotYet}
-    exec(cells()["exercise-private"], namespace)
+    exec(cells(LESSON)["exercise-private"], namespace)
     verdict = check("05 private", namespace["private"], namespace["clients"])
     assert verdict.passed is None
     assert verdict.took_s < 5
@@ -193,7 +171,7 @@ def test_other_right_ways_pass(make):
 
 
 def test_it_passes_beside_clients_of_the_learners_own():
-    module = solution("05_client_ids.py")
+    module = solution("05_client_ids")
     own = wslab.connect(wslab.serve(module.private), name="own")
     id = own.recv(timeout=2)
     verdict = check("05 private", module.private, module.clients)
@@ -463,7 +441,7 @@ def test_what_the_handler_raised_is_shown():
 
 @pytest.mark.kernel
 def test_it_runs_again_in_the_same_kernel():
-    sources = cells()
+    sources = cells(LESSON)
     with Kernel(cwd=COURSE) as kernel:
         for _ in range(2):
             ran = kernel.run_all(list(sources.values()), cell_ids=list(sources), timeout=120)
@@ -483,7 +461,7 @@ def test_it_runs_again_in_the_same_kernel():
 
 @pytest.mark.kernel
 def test_its_cells_run_again_say_the_same():
-    sources = cells()
+    sources = cells(LESSON)
     once = [id for id in sources if id != "the-end"]
     order = [*once, "transfer-compare", "away-run", "away-compare", "transfer-compare"]
     order += ["registry", "ghost-run", "hub", "away-run"]

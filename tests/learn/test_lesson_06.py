@@ -5,46 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import importlib.util
-import json
 from collections import defaultdict
-from pathlib import Path
 
 import pytest
 from websockets.asyncio.server import broadcast
 from websockets.exceptions import ConnectionClosed
 
-import wslab
 from tests.kernels import Kernel, lost
+from tests.learn.rig import COURSE, cells, solution
 from wslab.learn import NotYet, check, left_open, lesson_06
 
-COURSE = Path(__file__).resolve().parents[2] / "notebooks"
-LESSON = COURSE / "06_rooms.ipynb"
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    wslab.shutdown()
+LESSON = "06_rooms"
 
 
 @pytest.fixture
 def impatient(monkeypatch):
     """What a wrong one does not send, it does not send later either."""
     monkeypatch.setattr(lesson_06, "WAIT_S", 0.6)
-
-
-def solution(name: str):
-    spec = importlib.util.spec_from_file_location("solution", COURSE / "solutions" / name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def source(cell: str) -> str:
-    """Return the source of one of the lesson's cells."""
-    document = json.loads(LESSON.read_text())
-    return next("".join(c["source"]) for c in document["cells"] if c["id"] == cell)
 
 
 def hall(
@@ -80,7 +57,7 @@ def hall(
 
 
 def test_the_solution_passes_again_and_again():
-    right = solution("06_rooms.py")
+    right = solution("06_rooms")
     for _ in range(4):
         verdict = check("06 rooms", right.hall)
         assert verdict, str(verdict)
@@ -92,7 +69,7 @@ def test_the_solution_passes_again_and_again():
 
 def test_the_stub_in_the_notebook_is_not_yet():
     namespace: dict[str, object] = {}
-    exec(source("exercise-hall"), namespace)
+    exec(cells(LESSON)["exercise-hall"], namespace)
     assert check("06 rooms", namespace["hall"]).passed is None
 
 
@@ -383,12 +360,12 @@ AGAIN = (
 
 @pytest.mark.kernel
 def test_its_cells_run_again_say_the_same():
-    document = json.loads(LESSON.read_text())
-    ids = [one["id"] for one in document["cells"] if one["cell_type"] == "code"]
+    sources = cells(LESSON)
+    ids = list(sources)
     once = ids[: ids.index("hub-drop") + 1]
     order = [*once, *AGAIN]
     with Kernel(cwd=COURSE) as kernel:
-        ran = kernel.run_all([source(id) for id in order], cell_ids=order, timeout=120)
+        ran = kernel.run_all([sources[id] for id in order], cell_ids=order, timeout=120)
         assert lost(ran) == []
         assert [cell.error for cell in ran if cell.error] == []
         says = {

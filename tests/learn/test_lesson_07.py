@@ -7,45 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import importlib.util
-import json
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 import wslab
 from tests.kernels import Kernel, lost
+from tests.learn.rig import COURSE, cells, solution
 from wslab.learn import NotYet, check, lesson_07
 from wslab.learn.lesson_07 import ARRIVES, ENDS, LOST, THROWS, _StandIn, ends, in_page
 
-COURSE = Path(__file__).resolve().parents[2] / "notebooks"
-LESSON = COURSE / "07_browser.ipynb"
+LESSON = "07_browser"
 EXERCISE = "07 safe sender"
 
 
 @pytest.fixture(autouse=True)
-def closed(monkeypatch):
+def impatient(monkeypatch):
+    """Wait less long for a page that is not there."""
     monkeypatch.setattr(lesson_07, "PAGE_DOOR_S", 0.05)
-    yield
-    wslab.shutdown()
 
 
-def solution(name: str):
-    spec = importlib.util.spec_from_file_location("solution", COURSE / "solutions" / name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def code_cells() -> dict[str, str]:
-    """Return the sources of the lesson's code cells by their ids."""
-    document = json.loads(LESSON.read_text())
-    return {c["id"]: "".join(c["source"]) for c in document["cells"] if c["cell_type"] == "code"}
-
-
-send_safely = solution("07_browser.py").send_safely
+send_safely = solution("07_browser").send_safely
 
 
 def send_all(page, messages):
@@ -481,7 +464,7 @@ def test_it_says_run_again_until_it_is_over(name, state, capsys):
     names |= dict.fromkeys(("server", "listener"), server)
     names |= dict.fromkeys(("learns", "goodbye"), guess)
     names |= {"taken": ["message 1"], "guesses": {}, "ends": lambda *_: {}, "display": print}
-    exec(code_cells()[name], names)
+    exec(cells(LESSON)[name], names)
     (said,) = (one for one in capsys.readouterr().out.splitlines() if "readyState" in one)
     assert said.startswith(f"readyState: {state or 'none yet'}")
     assert ("Run this cell again" in said) == (state != "CLOSED")
@@ -492,7 +475,7 @@ def test_it_says_run_again_until_it_is_over(name, state, capsys):
 
 @pytest.mark.kernel
 def test_it_runs_twice_without_a_page():
-    sources = code_cells()
+    sources = cells(LESSON)
     with Kernel(cwd=COURSE) as kernel:
         for _ in range(2):
             ran = kernel.run_all(list(sources.values()), cell_ids=list(sources), timeout=120)

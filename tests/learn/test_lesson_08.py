@@ -7,12 +7,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import importlib.util
-import json
 import re
 import threading
 import time
-from pathlib import Path
 
 import pytest
 import websockets.sync.client
@@ -21,17 +18,11 @@ from websockets.protocol import State
 
 import wslab
 from tests.kernels import Kernel, lost
+from tests.learn.rig import cells, solution
 from wslab.learn import NotYet, check, lesson_08
 from wslab.learn.lesson_08 import effect_page
 
-COURSE = Path(__file__).resolve().parents[2] / "notebooks"
-LESSON = COURSE / "08_again.ipynb"
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    wslab.shutdown()
+LESSON = "08_again"
 
 
 @pytest.fixture
@@ -41,19 +32,6 @@ def impatient(monkeypatch):
         monkeypatch.setattr(lesson_08, name, 1.0)
 
 
-def solution():
-    spec = importlib.util.spec_from_file_location("solution", COURSE / "solutions/08_again.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def cells() -> dict[str, str]:
-    """Return the sources of the lesson's code cells by their ids."""
-    document = json.loads(LESSON.read_text())
-    return {c["id"]: "".join(c["source"]) for c in document["cells"] if c["cell_type"] == "code"}
-
-
 async def echo(socket, *_):
     with contextlib.suppress(ConnectionClosed):
         async for message in socket:
@@ -61,7 +39,7 @@ async def echo(socket, *_):
 
 
 def test_the_solution_passes_every_time():
-    cell = solution().cell
+    cell = solution("08_again").cell
     for _ in range(3):
         verdict = check("08 again", cell)
         assert verdict, str(verdict)
@@ -213,7 +191,7 @@ def test_the_way_that_keeps_one_is_told_so():
 
 def stub(change=lambda source: source):
     namespace = {"NotYet": NotYet, "asyncio": asyncio, "connect": connect}
-    source = cells()
+    source = cells(LESSON)
     exec(source["exercise-given"], namespace)
     exec(change(source["exercise-again"]), namespace)
     return namespace["cell"]
@@ -480,7 +458,7 @@ async def cell(url):
 @pytest.mark.usefixtures("impatient")
 def test_what_an_earlier_try_left_is_not_held_against_a_right_one():
     namespace = {"NotYet": NotYet, "asyncio": asyncio, "connect": connect}
-    source = cells()
+    source = cells(LESSON)
     head, _, tail = source["exercise-again"].partition("async def cell")
     naive = head + "async def cell" + tail.replace("    raise NotYet", "    pass  # no NotYet")
     exec(source["exercise-given"], namespace)
@@ -526,7 +504,7 @@ def test_a_cell_that_blocks_ends_in_time():
 
 def test_a_connection_of_another_loop_is_explained():
     """Somebody has tried the cell in the notebook: its name holds a connection of that loop."""
-    module = solution()
+    module = solution("08_again")
 
     async def tried():
         async def quiet(socket):
@@ -555,7 +533,7 @@ def test_the_page_shows_and_runs_the_effect():
 
 
 def test_the_lesson_shows_both_effects():
-    source = cells()
+    source = cells(LESSON)
     assert "return () => socket.close();" in source["cleanup"]
     assert "return" not in source["effect"]
 
@@ -581,7 +559,7 @@ def assert_one_after_the_other(said: str) -> None:
 
 @pytest.mark.kernel
 def test_the_lesson_twice_in_one_kernel():
-    source = cells()
+    source = cells(LESSON)
     with Kernel() as kernel:
         for _ in range(2):
             ran = kernel.run_all(list(source.values()), cell_ids=list(source), timeout=60)
