@@ -9,7 +9,6 @@ running a cell twice.
 from __future__ import annotations
 
 import html
-import pathlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -18,10 +17,10 @@ import anywidget
 import traitlets
 
 from .. import cells
+from ..widgets import read_static
 
 __all__ = ["Prediction", "predict"]
 
-_STATIC = pathlib.Path(__file__).parent.parent / "widgets" / "static"
 _MAX_CHARACTERS = 200
 _BUTTON = "That is my prediction"  # as predict.js writes it
 
@@ -43,8 +42,8 @@ _asked: dict[_Key, _Asked] = {}
 class Prediction(anywidget.AnyWidget):
     """A question with a place for the learner's answer; made by :func:`predict`."""
 
-    _esm = _STATIC / "predict.js"
-    _css = (_STATIC / "theme.css").read_text("utf-8") + (_STATIC / "predict.css").read_text("utf-8")
+    _esm = read_static("predict.js")
+    _css = read_static("theme.css", "predict.css")
 
     # All of these go to the browser only: trait sync the other way jams while a cell awaits.
     question = traitlets.Unicode().tag(sync=True)

@@ -1,5 +1,15 @@
 """What Servers and Clients look like: `views` says what there is to see, `plain` draws it as text
 and HTML, `panels` as live widgets, and `live` keeps the widgets up to date.
 
-Nothing is imported here: a widget is loaded when something is shown first.
+None of them is imported here: a widget is loaded when something is shown first.
 """
+
+from pathlib import Path
+
+__all__ = ["read_static"]
+
+
+def read_static(*names: str) -> str:
+    """Return files of static/ as one: what a widget is, as a module or as a style sheet."""
+    folder = Path(__file__).parent / "static"
+    return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -19,7 +18,7 @@ import traitlets
 
 from .. import place
 from ..wire.closecodes import CLOSE_CODES
-from . import browser_plain, live
+from . import browser_plain, live, read_static
 from .browser_comm import KernelSockets
 from .browser_events import STATES, PageClock, from_page, to_page
 from .browser_ways import WAYS
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BrowserView"]
 
-_STATIC = Path(__file__).parent / "static"
 FIRST_LOOK_S = 600.0  # a page that a running cell keeps from answering may be showing it already
 RETURN_S = 0.8  # for a page that takes its last view away only to draw it again
 ROLL_CALL_S = 2.0  # for the page that has the sockets to answer another one
@@ -42,10 +40,6 @@ MAX_ERRORS_SHOWN = 3
 Json = dict[str, Any]
 
 
-def _static(*names: str) -> str:
-    return "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in names)
-
-
 class BrowserView(anywidget.AnyWidget):
     """The widget of one Browser.
 
@@ -53,8 +47,8 @@ class BrowserView(anywidget.AnyWidget):
         browser: whose sockets these are.
     """
 
-    _esm = _static("browser.js")
-    _css = _static("theme.css", "browser.css")
+    _esm = read_static("browser.js")
+    _css = read_static("theme.css", "browser.css")
 
     # Kernel to browser only: trait sync the other way jams while a cell awaits.
     key = traitlets.Unicode().tag(sync=True)

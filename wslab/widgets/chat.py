@@ -24,29 +24,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 import traitlets
 from websockets.protocol import State
 
 from .. import cells
-from . import chat_plain, live, views
+from . import chat_plain, live, read_static, views
 from .chat_players import MAX_ROOMS, Chat, Line, Player
 from .panels import Panel
 
 __all__ = ["ChatPanel", "Line", "Player"]
 
-_STATIC = Path(__file__).parent / "static"
 MAX_LINES = 40
 MAX_TEXT = 10_000
 
 Json = dict[str, Any]
 _numbers = itertools.count(1)
-
-
-def _static(*names: str) -> str:
-    return "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in names)
 
 
 class ChatPanel(Panel):
@@ -68,8 +62,8 @@ class ChatPanel(Panel):
         ValueError: names, or an event's name, that cannot be.
     """
 
-    _esm = _static("rooms_dom.js", "chat.js")
-    _css = _static("theme.css", "panel.css", "chat.css")
+    _esm = read_static("rooms_dom.js", "chat.js")
+    _css = read_static("theme.css", "panel.css", "chat.css")
 
     kind = traitlets.Unicode("chat").tag(sync=True)
     lines = traitlets.Dict().tag(sync=True)

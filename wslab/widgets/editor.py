@@ -13,13 +13,13 @@ import os
 import ssl as tls
 import threading
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 
 from ..wire.handshake import explain
+from . import read_static
 from .tries import DEFAULTS, Plan, Target, Try, attempt, plan_of, to_json
 
 __all__ = ["HandshakeEditor"]
@@ -33,11 +33,6 @@ _START_LINE = (
 )
 # Offered, but not part of a good request: what a page of somebody else's would send.
 _OFFERED = (("Origin", "https://elsewhere.example"),)
-_STATIC = Path(__file__).parent / "static"
-
-
-def _static(*names: str) -> str:
-    return "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in names)
 
 
 class HandshakeEditor(anywidget.AnyWidget):
@@ -54,8 +49,8 @@ class HandshakeEditor(anywidget.AnyWidget):
     See RFC 6455 §4.1 for the request, §4.2 for the answer.
     """
 
-    _esm = _static("editor.js")
-    _css = _static("theme.css", "editor.css")
+    _esm = read_static("editor.js")
+    _css = read_static("theme.css", "editor.css")
 
     # Kernel to browser only: trait sync the other way jams while a cell awaits.
     title = traitlets.Unicode().tag(sync=True)

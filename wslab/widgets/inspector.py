@@ -11,7 +11,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -21,12 +20,11 @@ from ..wire.events import FrameEvent
 from ..wire.frames import Opcode
 from ..wire.sampling import SamplingReader, Tally
 from ..wire.tape import Tape
-from . import inspector_static, live, views
+from . import inspector_static, live, read_static, views
 from .inspector_view import Row, Timeline
 
 __all__ = ["Feed", "Inspector"]
 
-_STATIC = Path(__file__).parent / "static"
 FIRST_LOOK_S = 30.0  # a page that a running cell keeps from answering may be looking already
 EARLY_ROWS = 150
 ROWS_A_TICK = 150
@@ -35,10 +33,6 @@ STEADY_ROWS_S = 120.0  # what is drawn of an endless stream; nobody could read m
 BURST_ROWS = 1_000
 
 Json = dict[str, Any]
-
-
-def _static(*names: str) -> str:
-    return "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in names)
 
 
 class Feed:
@@ -180,8 +174,8 @@ class Inspector(anywidget.AnyWidget):
         ValueError: a source has no tape, or there is no source.
     """
 
-    _esm = _static("inspector.js")
-    _css = _static("theme.css", "inspector.css")
+    _esm = read_static("inspector.js")
+    _css = read_static("theme.css", "inspector.css")
 
     title = traitlets.Unicode().tag(sync=True)
     height = traitlets.Int(480).tag(sync=True)

@@ -15,7 +15,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar
 
 import anywidget
@@ -25,18 +24,13 @@ from websockets.protocol import State
 from .. import place
 from ..client import Client
 from ..server import Server
-from . import live, views
+from . import live, read_static, views
 
 __all__ = ["ClientPanel", "Panel", "ServerPanel", "panel_of"]
 
-_STATIC = Path(__file__).parent / "static"
 FIRST_LOOK_S = 600.0  # a page that a running cell keeps from answering may be looking already
 FIRST_ANSWER_S = 5.0  # and one that does not answer for so long need not stay with what is over
 MAX_DONE = 50  # ids of clicks
-
-
-def _static(*names: str) -> str:
-    return "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in names)
 
 
 class Panel(anywidget.AnyWidget):
@@ -46,8 +40,8 @@ class Panel(anywidget.AnyWidget):
         thing: the Server or Client; it is not kept alive by its panel.
     """
 
-    _esm = _static("panel.js")
-    _css = _static("theme.css", "panel.css")
+    _esm = read_static("panel.js")
+    _css = read_static("theme.css", "panel.css")
 
     view = traitlets.Dict().tag(sync=True)
     trouble: traitlets.List[Any] = traitlets.List().tag(sync=True)

@@ -15,23 +15,16 @@ from __future__ import annotations
 
 import threading
 import weakref
-from pathlib import Path
 from typing import Any
 
 import traitlets
 
 from ..hub import Hub
-from . import rooms_plain, rooms_view
+from . import read_static, rooms_plain, rooms_view
 from .chat import ChatPanel
 from .panels import Panel
 
 __all__ = ["ChatPanel", "RoomMap", "WhoIsHere", "map_of"]
-
-_STATIC = Path(__file__).parent / "static"
-
-
-def _static(*names: str) -> str:
-    return "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in names)
 
 
 class WhoIsHere(Panel):
@@ -47,8 +40,8 @@ class WhoIsHere(Panel):
         TypeError: not a Hub.
     """
 
-    _esm = _static("rooms_dom.js", "rooms.js")
-    _css = _static("theme.css", "panel.css", "rooms.css")
+    _esm = read_static("rooms_dom.js", "rooms.js")
+    _css = read_static("theme.css", "panel.css", "rooms.css")
 
     kind = traitlets.Unicode("who").tag(sync=True)
 
