@@ -42,7 +42,7 @@ _asked: dict[_Key, _Asked] = {}
 class Prediction(anywidget.AnyWidget):
     """A question with a place for the learner's answer; made by :func:`predict`."""
 
-    _esm = read_static("predict.js")
+    _esm = read_static("dom.js", "predict.js")
     _css = read_static("theme.css", "predict.css")
 
     # All of these go to the browser only: trait sync the other way jams while a cell awaits.

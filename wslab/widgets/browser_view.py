@@ -47,7 +47,7 @@ class BrowserView(anywidget.AnyWidget):
         browser: whose sockets these are.
     """
 
-    _esm = read_static("browser.js")
+    _esm = read_static("dom.js", "browser.js")
     _css = read_static("theme.css", "browser.css")
 
     # Kernel to browser only: trait sync the other way jams while a cell awaits.

@@ -62,7 +62,7 @@ class ChatPanel(Panel):
         ValueError: names, or an event's name, that cannot be.
     """
 
-    _esm = read_static("rooms_dom.js", "chat.js")
+    _esm = read_static("dom.js", "panel_dom.js", "chat.js")
     _css = read_static("theme.css", "panel.css", "chat.css")
 
     kind = traitlets.Unicode("chat").tag(sync=True)

@@ -174,7 +174,7 @@ class Inspector(anywidget.AnyWidget):
         ValueError: a source has no tape, or there is no source.
     """
 
-    _esm = read_static("inspector.js")
+    _esm = read_static("dom.js", "inspector.js")
     _css = read_static("theme.css", "inspector.css")
 
     title = traitlets.Unicode().tag(sync=True)

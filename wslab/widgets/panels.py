@@ -40,7 +40,7 @@ class Panel(anywidget.AnyWidget):
         thing: the Server or Client; it is not kept alive by its panel.
     """
 
-    _esm = read_static("panel.js")
+    _esm = read_static("dom.js", "panel_dom.js", "panel.js")
     _css = read_static("theme.css", "panel.css")
 
     view = traitlets.Dict().tag(sync=True)

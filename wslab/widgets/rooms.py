@@ -40,7 +40,7 @@ class WhoIsHere(Panel):
         TypeError: not a Hub.
     """
 
-    _esm = read_static("rooms_dom.js", "rooms.js")
+    _esm = read_static("dom.js", "panel_dom.js", "rooms.js")
     _css = read_static("theme.css", "panel.css", "rooms.css")
 
     kind = traitlets.Unicode("who").tag(sync=True)

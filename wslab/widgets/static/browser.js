@@ -179,15 +179,6 @@ class KernelSocket extends EventTarget {
 
 // --- what has the sockets -------------------------------------------------------------------------
 
-function baseUrl() {
-  try {
-    const data = document.getElementById("jupyter-config-data");
-    return JSON.parse(data.textContent).baseUrl || "/";
-  } catch {
-    return "/";
-  }
-}
-
 function absolute(url) {
   if (!url.startsWith("/")) return url;
   const whole = new URL(url, location.href);
@@ -725,7 +716,7 @@ function initialize({ model }) {
     if (runner.model?.widget_manager === model.widget_manager) runner.hear(said, buffers ?? []);
   });
   model.on("change:ended", () => model.get("ended") && runner.end(model.get("ended")));
-  const rest = mourning(model, () => runner.mourn());
+  const rest = mourn(model, () => runner.mourn());
   return () => {
     rest();
     runner.models.delete(model);
@@ -735,36 +726,7 @@ function initialize({ model }) {
   };
 }
 
-// Tell when the kernel has ended, which nothing that it sends could say.
-function mourning(model, onEnd) {
-  model.on("comm_live_update", () => model.comm_live === false && onEnd());
-  const status = model.widget_manager?.kernel?.statusChanged;  // where the page lets us ask
-  const heard = (_, word) => {
-    if (["restarting", "autorestarting", "terminating", "dead"].includes(word)) onEnd();
-  };
-  status?.connect?.(heard);
-  return () => status?.disconnect?.(heard);
-}
-
 // --- what there is to see -------------------------------------------------------------------------
-
-function h(name, attributes = {}, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else element.setAttribute(key, value);
-  }
-  element.append(...children);
-  return element;
-}
-
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-function mark(element, name, value) {
-  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
-}
 
 function sinceText(ms) {
   if (ms < 1) return "< 1 ms";

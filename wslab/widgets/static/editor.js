@@ -11,20 +11,6 @@ const WORDS = {
 };
 let editors = 0;
 
-function h(name, attributes = {}, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else element.setAttribute(key, value);
-  }
-  element.append(...children);
-  return element;
-}
-
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
 // One text field that knows what it was given and whether somebody has changed it.
 function field(label, kind, onChange) {
   const input = h("input", {

@@ -7,19 +7,12 @@
 const KEYS_ARE_MINE = { "data-lm-suppress-shortcuts": "true" };
 const COMMIT = "That is my prediction"; // predict.py names it too
 
-function element(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
 function plain(text) {
   return text.trim().replace(/\s+/g, " ").toLowerCase();
 }
 
 function render({ model, el }) {
-  const root = element("div", { class: "wslab ws-predict" });
+  const root = h("div", { class: "wslab ws-predict" });
   el.append(root);
   // Radios of one name are one group in the whole page, and this file is loaded once for each
   // question: a counter of its own would give the same name to all.
@@ -73,7 +66,7 @@ function render({ model, el }) {
 
   function free() {
     const name = "Your prediction";
-    const input = element("input", { ...KEYS_ARE_MINE, type: "text", "aria-label": name, size: "24" });
+    const input = h("input", { ...KEYS_ARE_MINE, type: "text", "aria-label": name, size: "24" });
     input.value = chosen;
     input.disabled = !isOpen();
     input.addEventListener("input", () => choose(input.value));
@@ -83,7 +76,7 @@ function render({ model, el }) {
   }
 
   function choice(option) {
-    const radio = element("input", { ...KEYS_ARE_MINE, type: "radio", name: group, value: option });
+    const radio = h("input", { ...KEYS_ARE_MINE, type: "radio", name: group, value: option });
     radio.checked = option === chosen;
     radio.disabled = !isOpen();
     radio.addEventListener("change", () => {
@@ -91,7 +84,7 @@ function render({ model, el }) {
       tell();
     });
     radio.addEventListener("keydown", onEnter);
-    const label = element("label", {}, radio, element("span", {}, option));
+    const label = h("label", {}, radio, h("span", {}, option));
     if (!isOpen()) label.classList.add(radio.checked ? "ws-chosen" : "ws-soft");
     return label;
   }
@@ -105,11 +98,11 @@ function render({ model, el }) {
       rows.push(["the wire says", same ? `${actual} (as you said)` : actual]);
       if (model.get("because")) rows.push(["because", model.get("because")]);
     }
-    const list = element("div", { class: "ws-outcome", tabindex: "-1", role: "status" });
+    const list = h("div", { class: "ws-outcome", tabindex: "-1", role: "status" });
     for (const [term, text] of rows) {
-      list.append(element("span", { class: "ws-soft" }, `${term} `), element("span", {}, text));
+      list.append(h("span", { class: "ws-soft" }, `${term} `), h("span", {}, text));
     }
-    if (actual === null) list.append(element("span", { class: "ws-soft ws-next" }, "Now run on."));
+    if (actual === null) list.append(h("span", { class: "ws-soft ws-next" }, "Now run on."));
     return list;
   }
 
@@ -119,25 +112,25 @@ function render({ model, el }) {
       chosen = said;
     }
     const options = model.get("options");
-    const legend = element("legend", {}, model.get("question"));
+    const legend = h("legend", {}, model.get("question"));
     const answers = options.length ? options.map(choice) : [free()];
     button = null;
-    root.replaceChildren(element("fieldset", {}, legend, ...answers));
+    root.replaceChildren(h("fieldset", {}, legend, ...answers));
     if (!isOpen()) {
       root.append(outcome());
       if (model.get("actual") === null && !model.get("is_final")) {
-        const again = element("button", { ...KEYS_ARE_MINE, type: "button", class: "ws-plain" }, "Change it");
+        const again = h("button", { ...KEYS_ARE_MINE, type: "button", class: "ws-plain" }, "Change it");
         again.addEventListener("click", change);
-        root.append(element("div", { class: "ws-again" }, again));
+        root.append(h("div", { class: "ws-again" }, again));
       }
       return;
     }
-    button = element("button", { ...KEYS_ARE_MINE, type: "button" }, COMMIT);
+    button = h("button", { ...KEYS_ARE_MINE, type: "button" }, COMMIT);
     button.addEventListener("click", commit);
     button.addEventListener("keydown", onEnter);
     choose(chosen);
     const note = "Before you run the next cell. A wrong one is welcome.";
-    root.append(element("div", { class: "ws-commit" }, button, element("span", { class: "ws-soft" }, note)));
+    root.append(h("div", { class: "ws-commit" }, button, h("span", { class: "ws-soft" }, note)));
   }
 
   function onAnswer() {

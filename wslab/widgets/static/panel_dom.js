@@ -1,27 +1,7 @@
-// What the views of a hub share: making and changing elements, clicks, and how a view comes and goes.
-// Elements are made once and changed where the text changed, so that focus and scrolling stay.
+// What the panels share, those of a hub too: clicks, troubles, and how a view comes and goes.
 // To the kernel go custom messages only: trait changes from here jam while an `await` cell runs.
 
 const WAITS_MS = 300;
-
-function h(name, attributes = {}, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else element.setAttribute(key, value);
-  }
-  element.append(...children);
-  return element;
-}
-
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-  element.hidden = !text && element.hasAttribute("data-hides");
-}
-
-function mark(element, name, value) {
-  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
-}
 
 // As many children as there are items; an item keeps its element by its key wherever it moves to.
 function fill(parent, items, make, draw = () => {}) {
@@ -42,15 +22,6 @@ function fill(parent, items, make, draw = () => {}) {
 
 function clock(at) {
   return new Date(at * 1000).toLocaleTimeString([], { hourCycle: "h23" });
-}
-
-function baseUrl() {
-  try {
-    const data = document.getElementById("jupyter-config-data");
-    return JSON.parse(data.textContent).baseUrl || "/";
-  } catch {
-    return "/";
-  }
 }
 
 // Whether an element that scrolls is at its end; then it stays there.
@@ -121,7 +92,7 @@ function clicks(model, said, onDead) {
   return { act, send, settle, enable, forget };
 }
 
-// What a hub's handlers raised, with the traceback to open.
+// What handlers raised, with the traceback to open.
 function troubles(parent, items) {
   fill(parent, items.map((item) => ({ ...item, key: item.kind })), () => {
     const details = h("details", {}, h("summary", {}, "traceback"), h("pre", { tabindex: "0" }));
@@ -130,22 +101,11 @@ function troubles(parent, items) {
     const [title, when, text, details] = element.children;
     mark(element, "data-kind", item.kind);
     write(title, item.title);
-    write(when, ` at ${clock(item.at)}: `);
+    write(when, item.at === null ? ": " : ` at ${clock(item.at)}: `);
     write(text, item.text);
     write(details.lastElementChild, item.details);
     details.hidden = !item.details;
   });
-}
-
-// Tell when the kernel has ended, which nothing that it sends could say.
-function mourn(model, onEnd) {
-  model.on("comm_live_update", onEnd);  // it restarts
-  const status = model.widget_manager?.kernel?.statusChanged;  // where the page lets us ask
-  const heard = (_, word) => {
-    if (["restarting", "autorestarting", "terminating", "dead"].includes(word)) onEnd();
-  };
-  status?.connect?.(heard);
-  return () => status?.disconnect?.(heard);
 }
 
 // Draw when traits change, say that it is shown, and that it goes; returns what ends it.

@@ -1,0 +1,45 @@
+// What every view does: make elements once and change them where something changed, so that focus,
+// selection and scrolling stay; and learn where Jupyter is, and that the kernel has ended.
+// It stands in front of a view's own file, in one module (see `read_static`).
+
+function h(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+// One that is marked data-hides is not there without a text.
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+  if (element.hasAttribute("data-hides")) element.hidden = !text;
+}
+
+function mark(element, name, value) {
+  if (value === null) element.removeAttribute(name);
+  else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+}
+
+function baseUrl() {
+  try {
+    const data = document.getElementById("jupyter-config-data");
+    return JSON.parse(data.textContent).baseUrl || "/";
+  } catch {
+    return "/";
+  }
+}
+
+// Tell when the kernel has ended, which nothing that it sends could say; returns what ends that.
+function mourn(model, onEnd) {
+  model.on("comm_live_update", onEnd);  // it restarts
+  const status = model.widget_manager?.kernel?.statusChanged;  // where the page lets us ask
+  const heard = (_, word) => {
+    if (["restarting", "autorestarting", "terminating", "dead"].includes(word)) onEnd();
+  };
+  status?.connect?.(heard);
+  return () => status?.disconnect?.(heard);
+}
