@@ -73,6 +73,24 @@ READY = """async timeout_ms => {
   await Promise.race([ready(), late]);
 }"""
 
+# In a page that showed another notebook before; what that page shows besides goes.
+OPEN = """async path => {
+  const { commands, shell } = window.jupyterapp;
+  const opened = await commands.execute("docmanager:open", { path });
+  shell.activateById(opened.id);
+  for (const other of [...shell.widgets("main")]) if (other.id !== opened.id) other.dispose();
+  while (shell.currentWidget !== opened) await new Promise(go => setTimeout(go, 20));
+}"""
+
+LEAVE = """async () => {
+  const panel = window.jupyterapp.shell.currentWidget;
+  await panel.context.sessionContext.shutdown();
+  panel.context.model.dirty = false;
+  panel.dispose();
+}"""
+
+SHUT_DOWN = "() => window.jupyterapp.shell.currentWidget?.context?.sessionContext.shutdown()"
+
 COMMAND = """async ([command, args, timeout_ms]) => {
   const late = new Promise(go => setTimeout(() => go("too late"), timeout_ms));
   const run = window.jupyterapp.commands.execute(command, args).then(() => "done");
@@ -138,6 +156,7 @@ class Lab:
         self.root = root or self._lay_out_course()
         self._opened = 0
         self._contexts: list[Sync] = []
+        self._idle: list[tuple[Sync, Sync]] = []  # pages (and their contexts) without a notebook
         self._no_proxy: socket.socket | None = None
         if not is_all_in_reach:
             self._no_proxy = socket.socket()
@@ -248,18 +267,36 @@ class Lab:
         return name
 
     def open(
-        self, path: str, *, timeout: float = 60.0, viewport: Mapping[str, int] | None = None
+        self,
+        path: str,
+        *,
+        timeout: float = 60.0,
+        viewport: Mapping[str, int] | None = None,
+        alone: bool = False,
     ) -> Notebook:
-        """Open a notebook by its path under the root, in a browser context of its own.
+        """Open a notebook by its path under the root, in a page of this lab that shows no other.
 
         Returns when its kernel is connected and idle.
+
+        Args:
+            path: where it is.
+            timeout: how long that may take, in seconds.
+            viewport: the page's size, if not VIEWPORT.
+            alone: in a new page, of a new browser context, that nobody gets afterwards. Loading
+                JupyterLab is most of the work of most tests, so only where it must be.
         """
-        self._opened += 1
-        context = self.new_context(viewport)
-        opened = Notebook(self, context, path)
-        # A workspace each: two pages on one workspace fight over it.
-        where = f"lab/workspaces/test-{self._opened}/tree/{path}?reset&token={self.token}"
-        opened.page.goto(self.url + where)
+        if self._idle and not alone:
+            context, page = self._idle.pop()
+            opened = Notebook(self, context, path, page)
+            page.set_viewport_size(dict(viewport or VIEWPORT))
+            page.evaluate(OPEN, path)
+        else:
+            self._opened += 1
+            context = self.new_context(viewport)
+            opened = Notebook(self, context, path, context.new_page(), alone=alone)
+            # A workspace each: two pages on one workspace fight over it.
+            where = f"lab/workspaces/test-{self._opened}/tree/{path}?reset&token={self.token}"
+            opened.page.goto(self.url + where)
         opened.wait_ready(timeout)
         return opened
 
@@ -290,6 +327,10 @@ class Lab:
             self._no_proxy.close()
         self._temporary.cleanup()
 
+    def take_back(self, context: Sync, page: Sync) -> None:
+        """Keep a page that shows no notebook for the next one."""
+        self._idle.append((context, page))
+
     def forget(self, context: Sync) -> None:
         """Close one page's context."""
         if context in self._contexts:
@@ -300,15 +341,22 @@ class Lab:
 class Notebook:
     """One notebook open in one page. `page` is Playwright's page for everything not here."""
 
-    def __init__(self, lab: Lab, context: Sync, path: str) -> None:
+    def __init__(
+        self, lab: Lab, context: Sync, path: str, page: Sync, *, alone: bool = False
+    ) -> None:
         self.lab = lab
         self.path = path
         self._context = context
+        self._is_spent = alone  # nobody gets this page afterwards
         self._console: list[str] = []
-        self.page = context.new_page()
-        self.page.on("console", self._hear)
-        self.page.on("pageerror", self._hear_exception)
-        self.page.on("crash", lambda _: self._console.append("the page crashed"))
+        self.page = page
+        self._listeners = {
+            "console": self._hear,
+            "pageerror": self._hear_exception,
+            "crash": self._hear_crash,
+        }
+        for event, listener in self._listeners.items():
+            page.on(event, listener)
 
     def __enter__(self) -> Self:
         return self
@@ -319,15 +367,20 @@ class Notebook:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._is_spent |= exc is not None
         self.close()
 
     def close(self) -> None:
-        """End the kernel, then close the page without saving."""
-        if not self.page.is_closed():
-            self.page.evaluate(
-                "() => window.jupyterapp.shell.currentWidget?.context?.sessionContext.shutdown()"
-            )
-        self.lab.forget(self._context)
+        """End the kernel, then close the notebook without saving, and the page if it is spent."""
+        if self._is_spent or self.page.is_closed():
+            if not self.page.is_closed():
+                self.page.evaluate(SHUT_DOWN)
+            self.lab.forget(self._context)
+            return
+        self.page.evaluate(LEAVE)
+        for event, listener in self._listeners.items():
+            self.page.remove_listener(event, listener)
+        self.lab.take_back(self._context, self.page)
 
     # --- what it says ----------------------------------------------------------------------
 
@@ -339,6 +392,9 @@ class Notebook:
 
     def _hear_exception(self, error: Any) -> None:
         self._console.append(f"page error: {error.message}\n{error.stack}")
+
+    def _hear_crash(self, _: Any) -> None:
+        self._console.append("the page crashed")
 
     @property
     def console_all(self) -> list[str]:
@@ -465,6 +521,7 @@ class Notebook:
 
     def set_theme(self, theme: str) -> None:
         """Change JupyterLab's theme (LIGHT, DARK) and wait until the page shows it."""
+        self._is_spent = True
         self.command("apputils:change-theme", {"theme": theme})
         # The splash has to go first: JupyterLab takes it away twice, and fails the second time,
         # when two changes of theme follow each other within its 200 ms of fading out.

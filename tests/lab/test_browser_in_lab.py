@@ -465,7 +465,7 @@ def test_hundreds_of_messages_a_second_both_ways(lab: Lab, house: House, expect,
         " browser.record.seen + 1)),"
         " all(a.at <= b.at for a, b in zip(browser.events, browser.events[1:]))]))",
     ]
-    with lab.open(lab.write(f"rate-{way}.ipynb", cells)) as notebook:
+    with lab.open(lab.write(f"rate-{way}.ipynb", cells), alone=True) as notebook:
         notebook.run_cell(0)
         notebook.run_cell(1)
         browser = Shown(notebook, 1)
