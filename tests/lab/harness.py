@@ -97,6 +97,18 @@ COMMAND = """async ([command, args, timeout_ms]) => {
   return await Promise.race([run, late]);
 }"""
 
+ASK = """async ([code, timeout_ms]) => {
+  const late = new Promise((_, no) => setTimeout(() => no(new Error("too late")), timeout_ms));
+  const { kernel } = window.jupyterapp.shell.currentWidget.context.sessionContext.session;
+  const asked = kernel.requestExecute({ code, store_history: false });
+  let text = "";
+  asked.onIOPub = ({ header, content }) => {
+    if (header.msg_type === "stream") text += content.text;
+  };
+  await Promise.race([asked.done, late]);
+  return text;
+}"""
+
 IDLE = """async timeout_ms => {
   const panel = window.jupyterapp.shell.currentWidget;
   const end = Date.now() + timeout_ms;
@@ -496,6 +508,17 @@ class Notebook:
         self.select(index)
         self.command("notebook:run-cell", timeout=timeout)
         self.wait_idle(timeout)
+
+    def wait_until(self, expression: str, *, timeout: float = 20.0) -> None:
+        """Wait until an expression is true in the kernel, which is asked beside the cells."""
+        deadline = time.monotonic() + timeout
+        code = f"print(bool({expression}))"
+        while (said := self.page.evaluate(ASK, [code, timeout * 1000])) != "True\n":
+            if time.monotonic() > deadline:
+                raise TimeoutError(
+                    f"expected {expression} within {timeout:g} s, and the kernel says {said!r}"
+                )
+            time.sleep(0.05)
 
     def select(self, index: int) -> None:
         """Make a cell the active one."""

@@ -124,6 +124,7 @@ def test_effects_with_and_without_a_cleanup(notebook, expect):
 
     page = frame(notebook, "effect")
     page.get_by_role("button", name="Mount", exact=True).click()
+    notebook.wait_until("len(effects.connections) == 2")
     count(notebook, expect, "effect", "mount-compare", 2)
     expect_outcome(notebook, expect, "mount-predict", "1", "2")
 
