@@ -121,6 +121,12 @@ class Jupyter:
         text = Path(f"/proc/{self.process.pid}/statm").read_text()
         return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
+    @property
+    def cpu_s(self) -> float:
+        """How long it has computed, in seconds (Linux)."""
+        times = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
+
     def dial(self, data: bytes, timeout_s: float = 10.0) -> socket.socket:
         """Connect over TCP and send bytes."""
         sock = socket.create_connection(("127.0.0.1", self.port), timeout=timeout_s)

@@ -353,6 +353,13 @@ def flood_up(way: str, url: str, size_mib: int) -> float:
         return size_mib / (time.perf_counter() - began)
 
 
+def work(jupyter: Jupyter, measure: Callable[..., float], way: str, url: str, units: int) -> float:
+    """Return how long Jupyter's server computes for each of the units measured, in microseconds."""
+    began_s = jupyter.cpu_s
+    measure(way, url, units)
+    return (jupyter.cpu_s - began_s) / units * 1e6
+
+
 def leaves_nothing(jupyter: Jupyter, way: str, url: str, count: int) -> str:
     """Open and end that many connections, 50 at a time, and count what Jupyter's server keeps."""
     with opened(way, url):
@@ -424,6 +431,18 @@ def main() -> None:
                 "MiB/s",
                 lambda way, url: ask(UP_IN_PAGE, [url, size_mib]),
             )
+        # Who else computes on the machine bounds what comes through; this is the ways' own part.
+        for title, measure, units in (
+            ("a round trip of a small message", round_trip, 4 * count),
+            ("1 MiB from the server", flood_down, 2 * size_mib),
+            ("1 MiB to the server", flood_up, 2 * size_mib),
+        ):
+            peers = {
+                way: (lambda w=way, m=measure, n=units: work(jupyter, m, w, plain[w], n))
+                for way in WAYS[:0:-1]
+            }
+            title = f"CPU of Jupyter's server: {title}"
+            show(title, in_turns(peers, rounds), "us", bigger_is_better=False)
         print(f"\nwhat {count} connections leave behind in Jupyter's server")
         for way in WAYS[1:]:
             print(f"  {way:<28}{leaves_nothing(jupyter, way, plain[way], count)}")
