@@ -178,7 +178,7 @@ def test_commands_go_in_bounded_batches_and_the_page_sets_the_pace():
     for _ in range(5):
         big.send(bytes(200_000))
     sizes = [big.view.refresh() for _ in range(5)]
-    assert all(200_000 < size < 300_000 or size > 200_000 for size in sizes)
+    assert all(size > 200_000 for size in sizes if size)  # the flusher may have sent one of them
     assert [len(said["commands"]) for said in page.told("do")] == [1] * 5
 
 
@@ -359,7 +359,7 @@ def test_a_callback_may_use_the_browser_and_is_never_called_twice_at_once():
     go_on.set()
     thread.join()
     assert order == ["1", "2"]
-    assert browser.waiting == 2
+    until(lambda: [one.get("data") for one in page.commands] == ["answer to 1", "answer to 2"])
 
 
 def test_what_cannot_be_a_callback():
