@@ -197,6 +197,7 @@ def ticks(handler: Any) -> str:
             f"{TICK!r} for the second client, also after the first one has left",
             lambda: f"{_ticks_on(second) - before} of them; on its wire: {second.peer.seen()}",
             "each connection needs a task of its own; stop only the one that is over",
+            waits=3,
         )
         _nothing_left(probe, join)
         return _praise(probe, f", and meanwhile {counts[0]} and {counts[1]} ticks came")

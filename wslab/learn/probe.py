@@ -170,14 +170,20 @@ class Probe:
         return f"; the handler holds its event loop: {_position(self._runner)}"
 
     def until(
-        self, is_true: Callable[[], bool], expected: str, seen: Callable[[], str], hint: str = ""
+        self,
+        is_true: Callable[[], bool],
+        expected: str,
+        seen: Callable[[], str],
+        hint: str = "",
+        *,
+        waits: int = 1,
     ) -> None:
-        """Wait until something is so.
+        """Wait until something is so, for as long as so many ``waits`` may take.
 
         Raises:
             Miss: it was not so in time.
         """
-        deadline = time.monotonic() + self.left_s()
+        deadline = time.monotonic() + self.left_s(waits * self.wait_s)
         while not is_true():
             if time.monotonic() > deadline:
                 raise Miss(expected, f"{seen()}{self.held()}", hint)
