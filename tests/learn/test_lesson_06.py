@@ -21,7 +21,7 @@ LESSON = "06_rooms"
 @pytest.fixture
 def impatient(monkeypatch):
     """What a wrong one does not send, it does not send later either."""
-    monkeypatch.setattr(lesson_06, "WAIT_S", 0.6)
+    monkeypatch.setattr(lesson_06, "WAIT_S", 1.0)
 
 
 def hall(
