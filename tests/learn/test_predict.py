@@ -6,7 +6,9 @@ tests/lab has JupyterLab; here the messages of the browser are made by hand.
 from __future__ import annotations
 
 import importlib
+import threading
 
+import anywidget
 import pytest
 
 from wslab import cells
@@ -69,6 +71,22 @@ def test_an_answer_is_kept_and_compared(ask, said, actual, right):
     guess.compare(actual)
     assert guess.was_right is right
     assert f"you said       {said.strip()}" in str(guess)
+
+
+def test_an_answer_that_comes_while_its_question_is_asked_again_is_kept(ask, monkeypatch):
+    # On the thread of a subshell, while the cell that asks runs on the main one.
+    first = ask("Which?", ["a", "b"])
+    make = anywidget.AnyWidget.__init__
+
+    def make_and_hear(widget, **state):
+        make(widget, **state)
+        thread = threading.Thread(target=say, args=(first, {"chosen": "b", "answer": "b"}))
+        thread.start()
+        thread.join()
+
+    monkeypatch.setattr(anywidget.AnyWidget, "__init__", make_and_hear)
+    second = ask("Which?", ["a", "b"])
+    assert (second.chosen, second.answer) == ("b", "b")
 
 
 def test_a_mind_that_changed_stands(ask):

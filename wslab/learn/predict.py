@@ -66,6 +66,10 @@ class Prediction(anywidget.AnyWidget):
             is_final=self._asked.is_known and self._asked.answer is not None,
         )
         self._asked.latest = self
+        # What the page said meanwhile, heard on a subshell's thread, went to the one before.
+        for name in ("chosen", "answer"):
+            if getattr(self._asked, name) != getattr(self, name):
+                setattr(self, name, getattr(self._asked, name))
         self.on_msg(self._take)
 
     def _take(self, _widget: Any, content: Any, _buffers: Any) -> None:
@@ -78,8 +82,9 @@ class Prediction(anywidget.AnyWidget):
             text = content.get(name)
             if isinstance(text, str) and text.strip():
                 said = text.strip()[:_MAX_CHARACTERS]
-                for holder in (self._asked, self, self._asked.latest):
-                    setattr(holder, name, said)
+                setattr(self._asked, name, said)  # first: one that is being made looks here last
+                for prediction in (self, self._asked.latest):
+                    setattr(prediction, name, said)
 
     def compare(self, actual: Any, because: str = "") -> Self:
         """Put what really happened beside the answer, in the widget that asked.
