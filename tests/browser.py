@@ -27,6 +27,7 @@ FLAGS = (
     "--disable-sync",
 )
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+EXPECT_S = 20.0  # for a page beside others on a small machine; who sees it sooner goes on sooner
 DEADLINE_S = 100.0  # under pytest's own limit, so that the error names the call that hung
 
 
@@ -150,6 +151,7 @@ class Chromium:
             executable_path=executable, args=list(FLAGS)
         )
         self.browser = Sync(browser, self._loop)
+        expect.set_options(timeout=EXPECT_S * 1000)
         self.expect = Sync(expect, self._loop)
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ from wslab.widgets.browser_ways import WAYS, Ways
 URL = "ws://127.0.0.1:9/"
 
 
-def until(condition, timeout: float = 5.0):
+def until(condition, timeout: float = 20.0):
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline

@@ -49,7 +49,7 @@ def no_panel_left():
     assert live._flusher.views == {}
 
 
-def until(condition, timeout: float = 5.0):
+def until(condition, timeout: float = 20.0):
     """Wait for what happens on the lab's loop."""
     deadline = time.monotonic() + timeout
     while not condition():

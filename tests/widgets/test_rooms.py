@@ -28,7 +28,7 @@ from wslab.widgets.rooms import ChatPanel, RoomMap, WhoIsHere, map_of
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
-def until(condition, timeout: float = 5.0):
+def until(condition, timeout: float = 20.0):
     """Wait for what happens on the lab's loop; return what the condition gave."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
