@@ -27,7 +27,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
 from . import page
-from .errors import LoopBlocked, WslabError
+from .errors import LoopBlocked, WslabError, in_words
 from .handlers import Handler, awaited, check_handler, handler_name
 from .page import Page
 from .server import Server, serve
@@ -541,7 +541,7 @@ def _load(path: Path) -> Any:
         line = traceback.extract_tb(exc.__traceback__)
         inner = [step for step in line if step.filename == str(path)]
         where = f"{path.name} line {inner[-1].lineno}" if inner else path.name
-        raise _UserError(f"{where}: {type(exc).__name__}: {exc}") from None
+        raise _UserError(f"{where}: {in_words(exc)}") from None
     return module
 
 

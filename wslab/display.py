@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .errors import in_words
+
 if TYPE_CHECKING:
     from .client import Client
     from .hub import Hub
@@ -101,7 +103,7 @@ def _with_panel(data: dict[str, Any], make: Callable[[], Any]) -> dict[str, Any]
         panel.show()
         data[WIDGET] = {"version_major": 2, "version_minor": 0, "model_id": panel.model_id}
     except Exception as exc:
-        why = f"No live panel: {type(exc).__name__}: {exc}"
+        why = f"No live panel: {in_words(exc)}"
         import html
 
         data["text/html"] += f"<p>{html.escape(why)}</p>"

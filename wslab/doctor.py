@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from . import place, portal
 from .client import connect
-from .errors import HandshakeRefused, LoopBlocked, WrongThread
+from .errors import HandshakeRefused, LoopBlocked, WrongThread, in_words
 from .server import Server, serve
 from .why import is_loopback
 
@@ -437,7 +437,7 @@ def _undo_late(late: Any, undo: Callable[[Any], object]) -> None:
 
 
 def _short(exc: BaseException) -> str:
-    return str(exc) if isinstance(exc, _NoAnswer) else f"{type(exc).__name__}: {exc}"
+    return str(exc) if isinstance(exc, _NoAnswer) else in_words(exc)
 
 
 def _held() -> str:

@@ -28,7 +28,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.protocol import State
 
 from . import cells, page, place, portal, tunnel
-from .errors import LoopBlocked, PortalClosed, PortInUse, WrongThread, in_words
+from .errors import LoopBlocked, PortalClosed, PortInUse, WrongThread, in_words, is_cancelled
 from .handlers import Handler, awaited, check_handler, handler_name
 from .page import check_page
 from .recording import Stillborn, Wire, new_tape, recorded
@@ -623,8 +623,7 @@ class Server:
             else:
                 await timed(awaitable, report)
         except asyncio.CancelledError as exc:
-            task = asyncio.current_task()
-            if task is None or not task.cancelling():  # it awaited something that was cancelled
+            if not is_cancelled(exc):  # it awaited something that was cancelled
                 self._record_error(exc, websocket, handler_name(self.handler))
             raise
         except Exception as exc:

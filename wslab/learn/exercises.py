@@ -18,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import in_words
+
 __all__ = ["Exercise", "Hints", "Miss", "NotYet", "Verdict", "check", "exercise", "hint"]
 
 _NOT_YET = "Write the exercise's cell, run it, then run this one."
@@ -225,7 +227,7 @@ def check(name: str, *things: Any) -> Verdict:
         return verdict(
             False,
             expected="your code to run to its end",
-            seen=f"{type(exc).__name__}: {exc}",
+            seen=in_words(exc),
             details=_learners_traceback(exc),
         )
     return verdict(True, seen=seen or "")

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .. import client, raw
-from ..errors import ConnectFailed
+from ..errors import ConnectFailed, in_words
 from ..handlers import handler_name
 from ..wire.handshake import (
     GUID,
@@ -263,7 +263,7 @@ class _Bench:
             if isinstance(exc, NotImplementedError):
                 raise NotYet
             raise Miss(
-                expected, f"your code raised {type(exc).__name__}: {exc} {when}", _why_raised(exc)
+                expected, f"your code raised {in_words(exc)} {when}", _why_raised(exc)
             ) from exc
         response, _ = HeadReader("server").feed(came.data)
         if isinstance(response, Problem):
@@ -332,9 +332,7 @@ async def _real_clients(listener: raw.Listener, count: int = KEYS) -> None:
         await asyncio.to_thread(_visit, listener.port)
         if listener.errors:
             exc = listener.errors[0]
-            raise Miss(
-                "a real client to open", f"your code raised {type(exc).__name__}: {exc}"
-            ) from exc
+            raise Miss("a real client to open", f"your code raised {in_words(exc)}") from exc
 
 
 def _visit(port: int) -> None:

@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Iterable
 from typing import Any
 
+from ..errors import in_words
 from ..portal import lab
 from .exercises import Miss, exercise
 from .probe import Peer, Probe, nonce
@@ -215,7 +216,7 @@ def rooms(handler: Any) -> str:
         raised = probe.errors
         if raised:
             exc = raised[0]
-            seen = f"your handler raised {type(exc).__name__}: {exc}"
+            seen = f"your handler raised {in_words(exc)}"
             raise Miss("no error while members come and go", seen, _GONE) from exc
         _nobody_held(house)
         heard = sum(len(text.heard) for text in house.texts.values())

@@ -20,7 +20,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
-from ..errors import LoopBlocked
+from ..errors import LoopBlocked, in_words
 from ..handlers import handler_name
 from ..portal import Portal
 from . import probe as bench
@@ -234,7 +234,7 @@ def _run(house: _House, runner: Portal, run: Callable[[str], Any], number: int) 
             )
         raise Miss(expected, f"RuntimeError: {exc}", hint) from exc
     except Exception as exc:
-        seen = f"{type(exc).__name__}: {exc}"
+        seen = in_words(exc)
         raise Miss(expected, seen, "mend what your cell raised") from exc
 
 

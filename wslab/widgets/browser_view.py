@@ -17,6 +17,7 @@ import anywidget
 import traitlets
 
 from .. import place
+from ..errors import in_words
 from ..wire.closecodes import CLOSE_CODES
 from . import browser_plain, live, read_static
 from .browser_comm import KernelSockets
@@ -182,7 +183,7 @@ class BrowserView(anywidget.AnyWidget):
 
     def show_failure(self, exc: BaseException) -> None:
         """Say that it no longer is up to date, and why."""
-        self.failure = f"This browser stopped: {type(exc).__name__}: {exc}"
+        self.failure = f"This browser stopped: {in_words(exc)}"
 
     def end(self) -> None:
         """Tell the pages that it is over; they close their sockets."""

@@ -16,6 +16,7 @@ from typing import Any
 import anywidget
 import traitlets
 
+from ..errors import in_words
 from ..wire.events import FrameEvent
 from ..wire.frames import Opcode
 from ..wire.sampling import SamplingReader, Tally
@@ -360,7 +361,7 @@ class Inspector(anywidget.AnyWidget):
 
     def show_failure(self, exc: BaseException) -> None:
         """Say that it no longer is up to date, and why."""
-        self.failure = f"The Inspector stopped: {type(exc).__name__}: {exc}"
+        self.failure = f"The Inspector stopped: {in_words(exc)}"
 
     # Browser to kernel.
 

@@ -23,6 +23,7 @@ from websockets.protocol import State
 
 from .. import place
 from ..client import Client
+from ..errors import in_words
 from ..server import Server
 from . import live, read_static, views
 
@@ -254,7 +255,7 @@ class ClientPanel(Panel):
 
 def _words(exc: BaseException) -> str:
     notes = "".join(f" {note}" for note in getattr(exc, "__notes__", ()))
-    return f"{type(exc).__name__}: {exc}{notes}"
+    return f"{in_words(exc)}{notes}"
 
 
 # One panel for each thing, however often it is shown.

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .. import portal, raw
-from ..errors import ConnectFailed, HandshakeTimeout, LoopBlocked, NobodyListening
+from ..errors import ConnectFailed, HandshakeTimeout, LoopBlocked, NobodyListening, in_words
 from ..server import Server
 from ..wire.frames import encode_frame
 from ..wire.handshake import (
@@ -280,7 +280,7 @@ def attempt(target: Target, plan: Plan, good: Plan, *, timeout_s: float = TIMEOU
         ) from exc
     except OSError as exc:  # no such host, TLS that does not fit
         raise ConnectFailed(
-            f"expected a connection to {target.host_header}, got {type(exc).__name__}: {exc}"
+            f"expected a connection to {target.host_header}, got {in_words(exc)}"
         ) from exc
     response, _ = _read_answer(answer.data)
     failure = _failure(target, answer, response, errors)
