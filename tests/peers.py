@@ -17,20 +17,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
+
+T = TypeVar("T")
 
 PEM = Path(__file__).with_name("localhost.pem")  # for localhost, 127.0.0.1 and ::1, 2020 to 2120
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
-def until(is_true: Callable[[], object], within_s: float = 5.0) -> None:
-    """Wait until a condition holds; fail where it does not in time."""
+def until(is_true: Callable[[], T], within_s: float = 5.0) -> T:
+    """Wait until a condition holds, and return what it gave; fail where it does not in time."""
     deadline = time.monotonic() + within_s
-    while not is_true():
+    while not (value := is_true()):
         assert time.monotonic() < deadline, "it did not become true in time"
         time.sleep(0.001)
+    return value
 
 
 def printed(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import json
 import socket
 import statistics
@@ -409,9 +410,15 @@ def main() -> None:
             found = {way: evaluate(IN_PAGE, [urls["deflate"][way], codes_at]) for way in WAYS}
             table("Chromium", found)
 
-        def turns(title: str, unit: str, measure: Callable[..., float], *more: Any) -> None:
+        def turns(
+            title: str,
+            unit: str,
+            measure: Callable[..., float],
+            *more: Any,
+            ways: tuple[str, ...] = WAYS,
+        ) -> None:
             # jupyter-server-proxy first: the others are compared with it.
-            peers = {way: (lambda w=way: measure(w, plain[w], *more)) for way in WAYS[::-1]}
+            peers = {way: (lambda w=way: measure(w, plain[w], *more)) for way in ways[::-1]}
             show(title, in_turns(peers, rounds), unit, bigger_is_better=unit != "us")
 
         turns("Python: round trip of a small message", "us", round_trip, count)
@@ -437,12 +444,8 @@ def main() -> None:
             ("1 MiB from the server", flood_down, 2 * size_mib),
             ("1 MiB to the server", flood_up, 2 * size_mib),
         ):
-            peers = {
-                way: (lambda w=way, m=measure, n=units: work(jupyter, m, w, plain[w], n))
-                for way in WAYS[:0:-1]
-            }
-            title = f"CPU of Jupyter's server: {title}"
-            show(title, in_turns(peers, rounds), "us", bigger_is_better=False)
+            cost = functools.partial(work, jupyter, measure)
+            turns(f"CPU of Jupyter's server: {title}", "us", cost, units, ways=WAYS[1:])
         print(f"\nwhat {count} connections leave behind in Jupyter's server")
         for way in WAYS[1:]:
             print(f"  {way:<28}{leaves_nothing(jupyter, way, plain[way], count)}")

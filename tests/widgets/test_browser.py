@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 import time
@@ -9,6 +10,7 @@ import time
 import pytest
 
 import wslab
+from tests import peers
 from wslab import cells, place
 from wslab.errors import BadURL
 from wslab.widgets import browser as browser_module
@@ -27,11 +29,8 @@ from wslab.widgets.browser_ways import WAYS, Ways
 URL = "ws://127.0.0.1:9/"
 
 
-def until(condition, timeout: float = 20.0):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+# For what happens on the lab's loop, beside other tests.
+until = functools.partial(peers.until, within_s=20.0)
 
 
 @pytest.fixture(autouse=True)

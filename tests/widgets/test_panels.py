@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import threading
 import time
@@ -10,6 +11,7 @@ import types
 import pytest
 
 import wslab
+from tests import peers
 from wslab import place
 from wslab.stalls import Stall
 from wslab.widgets import live, panels, views
@@ -49,12 +51,8 @@ def no_panel_left():
     assert live._flusher.views == {}
 
 
-def until(condition, timeout: float = 20.0):
-    """Wait for what happens on the lab's loop."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+# For what happens on the lab's loop, beside other tests.
+until = functools.partial(peers.until, within_s=20.0)
 
 
 # What there is to see of a server.

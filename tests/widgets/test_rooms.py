@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import html.parser
 import json
@@ -18,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import wslab
+from tests import peers
 from tests.kernels import Kernel
 from wslab import cells
 from wslab.errors import BadURL, CallFailed
@@ -28,13 +30,8 @@ from wslab.widgets.rooms import ChatPanel, RoomMap, WhoIsHere, map_of
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
-def until(condition, timeout: float = 20.0):
-    """Wait for what happens on the lab's loop; return what the condition gave."""
-    deadline = time.monotonic() + timeout
-    while not (value := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    return value
+# For what happens on the lab's loop, beside other tests.
+until = functools.partial(peers.until, within_s=20.0)
 
 
 @pytest.fixture
