@@ -395,8 +395,8 @@ class Soak:
             f"{stats['late']} late",
             "stalls": f"{stats['flood']:,}",
             "emits": f"{total['emitted']:,} ({total['emitted'] / took_s:,.0f} a second)",
-            "receivers": f"{total['delivered']:,} delivered, {total['queued']:,} queued first "
-            f"({(total['delivered'] + total['queued']) / took_s:,.0f} a second)",
+            "receivers": f"{total['sent']:,} sent, {total['queued']:,} queued first "
+            f"({(total['sent'] + total['queued']) / took_s:,.0f} a second)",
             "dropped": f"{dropped}; not told, since the connection broke: {stats['untold']}",
             "read by clients": f"{stats['read']:,}",
             "calls": f"{stats['answers']:,} answered",

@@ -310,9 +310,9 @@ class World:
             book.inbox.expect(sent)
         if self.keeps:
             self._keep(delivery, to, line, skipped)
-        told = delivery.delivered + delivery.queued + delivery.dropped
+        told = delivery.sent + delivery.queued + delivery.dropped
         self.stats["emitted"] += 1
-        self.stats["delivered"] += delivery.delivered
+        self.stats["sent"] += delivery.sent
         self.stats["queued"] += delivery.queued
         if told != len(reachable):
             raise Fault(

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.hub.rig import FakeSocket, aio, frames_of, listening, one, speaking, until
 from wslab.hub import Hub, Trace
 from wslab.hub.backlog import Backlog
-from wslab.hub.delivery import CLOSING, DELIVERED, DROPPED, QUEUED, Delivery
+from wslab.hub.delivery import CLOSING, DROPPED, QUEUED, SENT, Delivery
 from wslab.hub.shared import Shared
 
 NOISE = random.Random(9).randbytes(2_000_000)  # which no compression makes smaller
@@ -46,7 +46,7 @@ class Rig:
         delivery = Delivery("e", (), None)
         delivery.outcomes = {}
         outcome = self.backlog.put(Shared(text), delivery, **how)
-        if outcome in (QUEUED, DELIVERED, DROPPED):  # as the hub counts them
+        if outcome in (QUEUED, SENT, DROPPED):  # as the hub counts them
             setattr(delivery, outcome, getattr(delivery, outcome) + 1)
         delivery.outcomes["abc123"] = outcome
         return delivery
@@ -58,7 +58,7 @@ class Rig:
 
 def outcome(delivery):
     """Return the delivery's one outcome; its numbers agree."""
-    numbers = {name: getattr(delivery, name) for name in (DELIVERED, QUEUED, DROPPED)}
+    numbers = {name: getattr(delivery, name) for name in (SENT, QUEUED, DROPPED)}
     (found,) = delivery.outcomes.values()
     assert numbers == {name: int(name == found) for name in numbers}, (numbers, found)
     return found
@@ -71,16 +71,16 @@ async def test_drop_oldest():
     rig.socket.pause()
     deliveries = [rig.put(f"{nth}") for nth in range(5)]
     assert [outcome(each) for each in (direct, *deliveries)] == [
-        DELIVERED, DROPPED, DROPPED, QUEUED, QUEUED, QUEUED,
+        SENT, DROPPED, DROPPED, QUEUED, QUEUED, QUEUED,
     ]  # fmt: skip
     assert (len(rig.backlog), rig.backlog.dropped, rig.backlog.sent) == (3, 2, 1)
     assert rig.told == []
     await rig.catch_up()
     assert rig.socket.texts == ["direct", "2", "3", "4"]
     assert rig.told == [2]
-    assert [outcome(each) for each in deliveries[2:]] == [DELIVERED] * 3
+    assert [outcome(each) for each in deliveries[2:]] == [SENT] * 3
     assert (len(rig.backlog), rig.backlog.size_bytes, rig.backlog.sent) == (0, 0, 4)
-    assert outcome(rig.put("after")) == DELIVERED
+    assert outcome(rig.put("after")) == SENT
     assert rig.told == [2]
 
 
@@ -161,7 +161,7 @@ async def test_a_fragmented_send_in_progress():
     third = rig.put("3")  # not before those that wait
     await until(lambda: rig.backlog._task is None)
     assert rig.socket.texts == ["1", "2", "3"]
-    assert [outcome(each) for each in (first, second, third)] == [DELIVERED] * 3
+    assert [outcome(each) for each in (first, second, third)] == [SENT] * 3
     assert rig.told == []
 
 
@@ -198,7 +198,7 @@ async def test_a_closing_connection_takes_nothing(how):
         rig.socket.transport.closing = True
     late = rig.put("late")
     assert list(late.outcomes.values()) == [CLOSING]
-    assert (late.delivered, late.queued, late.dropped) == (0, 0, 0)
+    assert (late.sent, late.queued, late.dropped) == (0, 0, 0)
     waiting = asyncio.create_task(rig.backlog.room())
     await rig.catch_up()
     assert rig.socket.texts == []
@@ -295,7 +295,7 @@ class Machine(RuleBasedStateMachine):
         assert sum(self.rig.told) == self.told
         waits = {text for text, _, _ in self.waits}
         for text, delivery in self.deliveries.items():
-            expected = DELIVERED if text in self.sent else QUEUED if text in waits else DROPPED
+            expected = SENT if text in self.sent else QUEUED if text in waits else DROPPED
             assert outcome(delivery) == expected
 
     def teardown(self):
@@ -339,15 +339,15 @@ async def test_a_stalled_client_hurts_nobody_and_hears_what_it_lost():
         assert client.queued == 10
         assert client.dropped == before + 20
         assert [each.outcomes[slow.id] for each in deliveries] == ["dropped"] * 20 + ["queued"] * 10
-        assert all(each.outcomes[quick.id] == "delivered" for each in deliveries)
-        assert (deliveries[0].delivered, deliveries[0].dropped, deliveries[0].queued) == (1, 1, 0)
+        assert all(each.outcomes[quick.id] == "sent" for each in deliveries)
+        assert (deliveries[0].sent, deliveries[0].dropped, deliveries[0].queued) == (1, 1, 0)
         assert "10 queued, " in repr(client)
         got = [await slow.read() for _ in range(len(first) - before + 10 + 1)]
         assert got[: len(first) - before] == first[: len(first) - before]
         assert [each["data"] for each in got[len(first) - before : -1]] == list(range(20, 30))
         assert got[-1] == {"event": "dropped", "data": {"count": before + 20}}
-        assert all(each.outcomes[slow.id] == "delivered" for each in deliveries[20:])
-        assert deliveries[-1].delivered == 2
+        assert all(each.outcomes[slow.id] == "sent" for each in deliveries[20:])
+        assert deliveries[-1].sent == 2
         hub.emit("e", "after")
         assert (await slow.read())["data"] == "after"
         assert client.queued == 0

@@ -675,7 +675,7 @@ async def test_emit_to_whom():
                 packets = await wire.all()
                 assert packets in ([], [{"event": "e", "data": 1}])
                 found += name * len(packets)
-            assert delivery.delivered == len(found)
+            assert delivery.sent == len(found)
             return found, delivery
 
         def wire_names(how):
@@ -699,8 +699,8 @@ async def test_emit_to_whom():
         delivery = alice.emit("e", 1)
         assert (delivery.event, delivery.to, delivery.sender) == ("e", (alice.id,), None)
         assert await a.all() == [{"event": "e", "data": 1}]
-    assert hub.emit("e", to=alice).delivered == 0
-    assert hub.emit("e").delivered == 0
+    assert hub.emit("e", to=alice).sent == 0
+    assert hub.emit("e").sent == 0
 
 
 @aio
@@ -766,7 +766,7 @@ async def test_broadcast_sends_as_it_is():
     hub = Hub()
     async with listening(hub) as url, speaking(url) as wire:
         delivery = await hub.broadcast("hello")
-        assert (delivery.event, delivery.to, delivery.delivered) == (None, (), 1)
+        assert (delivery.event, delivery.to, delivery.sent) == (None, (), 1)
         for raw in (b"\0\xff", "", b"", bytearray(b"x"), memoryview(b"y"), "é"):
             hub.broadcast(raw)
         assert await wire.all() == ["hello", b"\0\xff", "", b"", b"x", b"y", "é"]
@@ -830,7 +830,7 @@ async def test_trace():
         deliveries = [hub.emit("e", nth, skip=hub.clients[a.id]) for nth in range(3)]
         assert list(hub.trace.deliveries) == deliveries[1:]
         assert hub.trace.seen == 3
-        assert set(deliveries[0].outcomes.values()) == {"skipped", "delivered"}
+        assert set(deliveries[0].outcomes.values()) == {"skipped", "sent"}
         assert deliveries[0].outcomes[a.id] == "skipped"
         assert deliveries[0].preview == "0"
     hub.trace = None
@@ -862,7 +862,7 @@ async def test_emit_from_many_threads_arrives_everywhere_in_one_order():
         def talk(nth):
             for count in range(25):
                 delivery = hub.emit("e", [nth, count])
-                assert delivery.delivered == 2
+                assert delivery.sent == 2
                 client.join(f"room {nth} {count}")
                 hub.broadcast("raw", to=client)
                 assert client.leave(f"room {nth} {count}")

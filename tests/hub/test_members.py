@@ -244,12 +244,12 @@ class Membership(RuleBasedStateMachine):
             peer.id: "skipped" if peer in left_out else _OUTCOME[peer.state] for peer in peers
         }
         assert list(delivery.outcomes.items()) == list(expected.items())
-        counts = [list(expected.values()).count(word) for word in ("delivered", "skipped")]
-        assert [delivery.delivered, delivery.skipped] == counts
+        counts = [list(expected.values()).count(word) for word in ("sent", "skipped")]
+        assert [delivery.sent, delivery.skipped] == counts
         assert (delivery.queued, delivery.dropped, delivery.reached) == (0, 0, counts[0])
         assert delivery.to == names
         for peer in peers:
-            if expected[peer.id] == "delivered":
+            if expected[peer.id] == "sent":
                 peer.got.append(payload)
 
     def resolved(self, target):
@@ -363,7 +363,7 @@ class Membership(RuleBasedStateMachine):
         assert len(set(self.told)) == len(self.told), "told twice"
 
 
-_OUTCOME = {"in": "delivered", "closing": "closing"}
+_OUTCOME = {"in": "sent", "closing": "closing"}
 
 
 def _heard(socket):

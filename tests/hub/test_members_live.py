@@ -73,7 +73,7 @@ class OverSockets(RuleBasedStateMachine):
         assert self.runner.run(wire.call("say", room)) == sorted(each.id for each in them)
         (delivery,) = self.hub.trace.deliveries
         assert delivery.outcomes == {
-            each.id: "skipped" if each is wire else "delivered" for each in them
+            each.id: "skipped" if each is wire else "sent" for each in them
         }
         for each in self.wires:
             heard = [{"event": "said", "data": room}] if each in them and each is not wire else []

@@ -129,7 +129,7 @@ async def test_compressed_once_for_any_number_of_clients(monkeypatch):
         plain = [await stack.enter_async_context(connect(url, compression=None))]
         await until(lambda: len(hub.clients) == 26)
         with _counted(monkeypatch) as made:
-            assert hub.emit("chat", SENTENCE).delivered == 26
+            assert hub.emit("chat", SENTENCE).sent == 26
             assert sorted(made) == [-12, -9]  # whatever was negotiated: not one a client
             hub.broadcast(SENTENCE)
             hub.broadcast(BYTES[-1])

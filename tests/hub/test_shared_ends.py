@@ -52,7 +52,7 @@ class Talk:
             parts = [text, *binary]
         outcome = delivery.outcomes.get(self.client.id, "gone")
         self.outcomes.append(outcome)
-        if outcome == "delivered":
+        if outcome == "sent":
             self.sent += parts
         return delivery
 
@@ -98,7 +98,7 @@ class Talk:
             self.shared()
         assert self.outcomes[-3:] == ["gone"] * 3
         assert "closing" in self.outcomes or how not in ("own close", "own close amid fragments")
-        assert [(each.delivered, each.queued, each.dropped) for each in waiting] == (
+        assert [(each.sent, each.queued, each.dropped) for each in waiting] == (
             [(0, 0, 1)] * len(waiting)
         )
         return before

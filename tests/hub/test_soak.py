@@ -12,7 +12,7 @@ import pytest
 from tests.hub.rig import TOKEN, FakeSocket, aio, one, until
 from tests.hub.soak import WORLDS, Soak, soak
 from wslab.hub import Hub
-from wslab.hub.backlog import DELIVERED, Backlog
+from wslab.hub.backlog import SENT, Backlog
 from wslab.hub.history import Session
 from wslab.hub.members import Members
 
@@ -57,9 +57,9 @@ class Crooked:
                 put()
             elif self.how == "out of order":
                 self.kept = backlog, message
-                return DELIVERED
+                return SENT
             else:
-                return DELIVERED
+                return SENT
         return put()
 
 

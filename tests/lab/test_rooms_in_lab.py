@@ -103,7 +103,7 @@ def test_a_learner_plays_all_of_them(any_lab: Lab, expect):
         expect(ben.lines.last).to_contain_text("say in lobby from ana hello")
         expect(ana.text).to_have_value("")
         expect(shown.messages).to_have_count(1)
-        outcomes = ["skipped; it is the sender", "delivered", "not meant for it"]
+        outcomes = ["skipped; it is the sender", "sent", "not meant for it"]
         assert shown.outcomes(0) == outcomes
 
         # By the keyboard, JupyterLab's shortcuts notwithstanding: "a", "b", "d", "d" are some.
@@ -266,7 +266,7 @@ def test_looks(lab: Lab, expect):
         expect(crowd.who).to_have_count(12)
         expect(crowd.messages).to_have_count(20)
         expect(crowd.root.locator("thead .ws-client")).to_have_count(9)  # and one for the others
-        expect(crowd.messages.last.locator(".ws-rest")).to_contain_text(" delivered")
+        expect(crowd.messages.last.locator(".ws-rest")).to_contain_text(" sent")
         for theme, width in ((LIGHT, 1280), (DARK, 1280), (LIGHT, 640)):
             notebook.set_theme(theme)
             notebook.page.set_viewport_size({"width": width, "height": 1400})

@@ -193,19 +193,19 @@ def test_a_record_keeps_no_hub_alive():
 # What became of each message.
 
 
-def test_delivered_skipped_and_not_meant(hub, panel):
+def test_sent_skipped_and_not_meant(hub, panel):
     RoomMap(hub)
     for player in panel:
         player.join("lobby")
     panel["cleo"].leave("lobby")
     panel["ana"].say("hello", "lobby")
     until(lambda: matrix_of(hub)["messages"])
-    assert cells_of(hub) == {"ana": "skipped", "ben": "delivered", "cleo": ""}
+    assert cells_of(hub) == {"ana": "skipped", "ben": "sent", "cleo": ""}
     [message] = matrix_of(hub)["messages"]
     assert (message["event"], message["preview"]) == ("say", '"hello"')
     assert (message["sender"], message["to"]) == ("ana", "lobby")
     assert message["sender_id"] == panel["ana"].client.hub_id
-    assert message["words"] == "delivered to ben; left out by skip=: ana"
+    assert message["words"] == "sent to ben; left out by skip=: ana"
     assert abs(message["at"] - time.time()) < 5
 
 
@@ -217,9 +217,9 @@ def test_from_the_program_to_everybody_to_one_and_to_nobody(hub, panel):
     hub.broadcast(b"\x01\x02", to="empty")
     news, only, raw = matrix_of(hub)["messages"]
     assert (news["sender"], news["to"], news["preview"]) == ("the program", "everybody", "[1,2]")
-    assert news["cells"] == ["delivered"] * 3
+    assert news["cells"] == ["sent"] * 3
     assert (only["to"], only["preview"]) == ("ben", "")
-    assert only["cells"] == ["", "delivered", ""]
+    assert only["cells"] == ["", "sent", ""]
     assert (raw["event"], raw["to"], raw["words"]) == ("raw", "empty", "nobody was there to get it")
 
 
@@ -249,7 +249,7 @@ class Stalled:
             size -= len(self.sock.recv(1 << 20))
 
 
-def test_queued_dropped_and_delivered_late():
+def test_queued_dropped_and_sent_late():
     hub = wslab.Hub(backlog=2)
     shown = RoomMap(hub)
     with wslab.serve(hub) as server, Stalled(server, hub) as stalled:
@@ -260,7 +260,7 @@ def test_queued_dropped_and_delivered_late():
             hub.emit("tick", number)
         messages = shown._look(hub)["matrix"]["messages"]
         outcomes = [message["cells"][0] for message in messages]
-        assert outcomes == ["delivered", "dropped", "dropped", "queued", "queued"]
+        assert outcomes == ["sent", "dropped", "dropped", "queued", "queued"]
         assert messages[1]["words"] == "dropped for slow"
         assert messages[3]["words"] == "queued for slow"
         assert "more than 2 messages waited" in shown._look(hub)["matrix"]["why"]["dropped"]
@@ -273,7 +273,7 @@ def test_queued_dropped_and_delivered_late():
         stalled.read_on(len(big))
         until(lambda: not hub.clients[stalled.id].queued)
         messages = shown._look(hub)["matrix"]["messages"]  # the same reader, brought up to date
-        assert [m["cells"][0] for m in messages][3:] == ["delivered", "delivered"]
+        assert [m["cells"][0] for m in messages][3:] == ["sent", "sent"]
         stalled.sock.close()
         until(lambda: not hub.clients)
     shown.close()
@@ -335,9 +335,9 @@ def test_a_crowd_is_folded_and_counted():
         [room] = matrix["rooms"]
         assert (room["count"], room["others"]) == ("41", "33")
         a, b = matrix["messages"][1:]
-        assert a["cells"] == ["skipped", *["delivered"] * 6, "dropped"]
-        assert b["cells"] == ["skipped", *["delivered"] * 6, "queued"]
-        assert a["others"] == b["others"] == "33 delivered"
+        assert a["cells"] == ["skipped", *["sent"] * 6, "dropped"]
+        assert b["cells"] == ["skipped", *["sent"] * 6, "queued"]
+        assert a["others"] == b["others"] == "33 sent"
         assert a["words"].endswith(
             "and 31 more; dropped for " + f"{stalled.id}; left out by skip=: {first.id}"
         )
@@ -511,7 +511,7 @@ def test_text_and_html_say_the_same(hub, panel):
     lines = forms["text/plain"].splitlines()
     assert lines[0] == "hub 'house', 3 clients in 1 room"
     assert "  room lobby (3): ana, ben, cleo" in lines
-    assert lines[-1] == "  + delivered"
+    assert lines[-1] == "  + sent"
     shown.close()
 
 

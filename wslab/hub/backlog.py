@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 from websockets.frames import Opcode
 from websockets.protocol import State
 
-from .delivery import CLOSING, DELIVERED, DROPPED, QUEUED, Delivery
+from .delivery import CLOSING, DROPPED, QUEUED, SENT, Delivery
 from .shared import PLAIN, RSV1, UNKNOWN, Shared, begin_afresh, window_bits
 
 __all__ = ["POLICIES", "Backlog", "Policy"]
@@ -146,7 +146,7 @@ class Backlog:
             return CLOSING
         if not self._entries and not websocket.paused and websocket.send_in_progress is None:
             self._write(message)
-            return DELIVERED
+            return SENT
         return self._wait(_Entry(message, delivery, key, is_essential))
 
     def _write(self, message: Shared) -> None:
@@ -255,8 +255,8 @@ class Backlog:
             self._write(entry.message)
             if entry.delivery is not None:
                 entry.delivery.queued -= 1
-                entry.delivery.delivered += 1
-                entry.delivery.note(self.client_id, DELIVERED)
+                entry.delivery.sent += 1
+                entry.delivery.note(self.client_id, SENT)
             if websocket.transport.is_closing():
                 break
         if not self.is_full_of_answers:

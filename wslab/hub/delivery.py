@@ -12,10 +12,10 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-__all__ = ["CLOSING", "DELIVERED", "DROPPED", "QUEUED", "SKIPPED", "Delivery", "Trace"]
+__all__ = ["CLOSING", "DROPPED", "QUEUED", "SENT", "SKIPPED", "Delivery", "Trace"]
 
-# "Delivered" is what a server can know: handed to TCP. That it was read, only an answer tells.
-DELIVERED: Final = "delivered"
+# All that a server can know: handed to TCP. That it was read, only an answer tells.
+SENT: Final = "sent"
 QUEUED: Final = "queued"  # behind others, in the client's backlog
 DROPPED: Final = "dropped"  # from a full backlog
 SKIPPED: Final = "skipped"  # left out by skip=
@@ -31,7 +31,7 @@ class Delivery:
         to: the rooms' names and clients' ids that it was meant for; empty means everybody.
         sender: id of the client whose handler emitted it, or None.
         at_s: when, on the clock of ``time.monotonic()``.
-        delivered: clients for whom it was handed to TCP.
+        sent: clients for whom it was handed to TCP.
         queued: clients in whose backlog it waits, or waited.
         dropped: clients for whom it was dropped.
         skipped: clients left out by ``skip``.
@@ -44,7 +44,7 @@ class Delivery:
     to: tuple[str, ...]
     sender: str | None
     at_s: float = field(default_factory=time.monotonic)
-    delivered: int = 0
+    sent: int = 0
     queued: int = 0
     dropped: int = 0
     skipped: int = 0
@@ -54,8 +54,8 @@ class Delivery:
 
     @property
     def reached(self) -> int:
-        """Clients that got it or will."""
-        return self.delivered + self.queued
+        """Clients to whom it was sent, or for whom it waits."""
+        return self.sent + self.queued
 
     def __await__(self) -> Generator[Any, None, Self]:
         yield from ()  # to await it takes no turn of the loop

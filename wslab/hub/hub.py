@@ -27,7 +27,7 @@ from ..errors import LoopBlocked, Refused, WrongThread, in_words, is_cancelled
 from . import codec
 from .backlog import POLICIES, Policy
 from .client import HubClient
-from .delivery import CLOSING, DELIVERED, DROPPED, QUEUED, SKIPPED, Delivery, Trace
+from .delivery import CLOSING, DROPPED, QUEUED, SENT, SKIPPED, Delivery, Trace
 from .history import History, Past, Session
 from .members import Clients, Members, Rooms, check_room
 from .shared import Shared
@@ -554,22 +554,22 @@ class Hub:
         if self.trace is not None:
             self.trace.begin(delivery)
         outcomes = delivery.outcomes
-        delivered = 0
+        sent = 0
         for client in clients:
             if left_out and client in left_out:
                 outcome = SKIPPED
                 delivery.skipped += 1
             else:
                 outcome = client._backlog.put(message, delivery, key)  # by position: faster
-                if outcome is DELIVERED:
-                    delivered += 1
+                if outcome is SENT:
+                    sent += 1
                 elif outcome is QUEUED:
                     delivery.queued += 1
                 elif outcome is DROPPED:
                     delivery.dropped += 1
             if outcomes is not None:
                 outcomes[client.id] = CLOSING if client._is_gone else outcome
-        delivery.delivered += delivered
+        delivery.sent += sent
         return delivery
 
     def _resolved(

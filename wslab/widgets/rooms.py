@@ -85,7 +85,7 @@ class RoomMap(WhoIsHere):
     """Who is in which room, and for each message from whom to whom, and what became of it.
 
     One column a client; a room's row marks its members, a message's row says for each client
-    whether it was delivered, queued, dropped, left out (``skip=``) or on its way out. Eight clients
+    whether it was sent, queued, dropped, left out (``skip=``) or on its way out. Eight clients
     and twenty messages are drawn, the others counted.
 
     Args:

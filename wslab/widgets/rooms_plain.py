@@ -15,7 +15,7 @@ from typing import Any
 __all__ = ["to_html", "to_text"]
 
 SIGNS = {
-    "delivered": "+",
+    "sent": "+",
     "queued": "~",
     "dropped": "x",
     "skipped": "-",

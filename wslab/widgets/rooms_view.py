@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..hub import Delivery, Hub, HubClient, Trace
-from ..hub.delivery import CLOSING, DELIVERED, DROPPED, QUEUED, SKIPPED
+from ..hub.delivery import CLOSING, DROPPED, QUEUED, SENT, SKIPPED
 from . import views
 
 __all__ = [
@@ -42,7 +42,7 @@ MAX_NAMES = 8
 MAX_NAME = 40  # characters
 KEPT_MESSAGES = 60  # of a trace that a map turns on: with 5,000 clients each is 0.3 MB
 
-OUTCOMES = (DELIVERED, QUEUED, DROPPED, SKIPPED, CLOSING)
+OUTCOMES = (SENT, QUEUED, DROPPED, SKIPPED, CLOSING)
 
 Json = dict[str, Any]
 
@@ -313,7 +313,7 @@ class MatrixReader:
         record: Record,
     ) -> Json:
         shown = tuple((column["name"], column["gone"]) for column in columns)
-        version = (delivery.delivered, delivery.queued, delivery.dropped, ids, shown)
+        version = (delivery.sent, delivery.queued, delivery.dropped, ids, shown)
         old = self._made.get(number)
         if old is not None and old[0] == version:
             return old[1]
@@ -327,7 +327,7 @@ class MatrixReader:
         in_columns = collections.Counter(cells)
         counts = collections.Counter(
             {
-                DELIVERED: delivery.delivered,
+                SENT: delivery.sent,
                 QUEUED: delivery.queued,
                 DROPPED: delivery.dropped,
                 SKIPPED: delivery.skipped,
@@ -397,7 +397,7 @@ def _why(hub: Hub) -> Json:
         "disconnect": "too much waited, and the client was sent away with 1013",
     }
     return {
-        DELIVERED: "handed to TCP; that it was read, only an answer tells",
+        SENT: "handed to TCP; that it was read, only an answer tells",
         QUEUED: "waits in the hub, since this client reads too slowly",
         DROPPED: dropped[hub.slow],
         SKIPPED: "left out by skip=",
@@ -410,7 +410,7 @@ def _words(outcomes: dict[str, str], counts: Any, named: Any, hub: Hub) -> str:
     if not outcomes and not any(counts.values()):
         return "nobody was there to get it"
     beginnings = {
-        DELIVERED: "delivered to",
+        SENT: "sent to",
         QUEUED: "queued for",
         DROPPED: "dropped for",
         SKIPPED: "left out by skip=:",

@@ -9,7 +9,7 @@ const COLUMNS = [
   ["queued", "queued", "ws-number", "Messages that wait, since this client reads too slowly"],
   ["dropped", "dropped", "ws-number", "Messages that its full backlog has lost"],
 ];
-const OUTCOMES = ["delivered", "queued", "dropped", "skipped", "closing", ""];
+const OUTCOMES = ["sent", "queued", "dropped", "skipped", "closing", ""];
 const LABELS = { "": "not meant for it" };
 
 function plural(count, noun) {
