@@ -810,6 +810,30 @@ def test_the_state_machine_keeps_its_places(lab: Lab, house: House, expect):
         assert look() == before
 
 
+def test_json_reads_in_the_log_as_it_was_sent(lab: Lab, house: House, expect):
+    texts = [
+        '{"event":"say","data":{"text":"hello"}}',
+        """{"text":"it's \\"here\\""}""",
+        "it's",
+        "a\nb",
+    ]
+    cells = [
+        f"{IMPORT}\nbrowser = wslab.Browser({house.url!r}, name='json')\n"
+        f"for text in {texts!r}:\n    browser.send(text, when_open=True)\nbrowser",
+    ]
+    with lab.open(lab.write("json.ipynb", cells)) as notebook:
+        notebook.run_cell(0)
+        shown = Shown(notebook, 0)
+        messages = shown.root.locator(".ws-log li[data-type=message] .ws-mono")
+        expect(messages).to_have_count(len(texts))
+        heard = [row.inner_text().removeprefix("data ") for row in messages.all()]
+        assert heard[0] == """'{"event":"say","data":{"text":"hello"}}'"""
+        # Each is a literal of JavaScript, whichever quotes it stands in.
+        assert notebook.page.evaluate("all => all.map((one) => (0, eval)(one))", heard) == texts
+        assert heard[2:] == ['"it\'s"', '"a\\nb"']
+        assert complaints(notebook) == []
+
+
 def test_through_the_tunnel_nothing_is_lost(hub_lab: Lab, expect):
     cells = [
         """

@@ -42,8 +42,17 @@ const wallClock = () => performance.timeOrigin + performance.now();
 // --- what a line of JavaScript looks like ---------------------------------------------------------
 
 function quote(text, limit = 80) {
-  const cut = text.length > limit ? `${text.slice(0, limit)}…` : text;
-  return JSON.stringify(cut);
+  return quoted(text.length > limit ? `${text.slice(0, limit)}…` : text);
+}
+
+// In the quotes that need fewer escapes, so that JSON inside reads as it was sent.
+function quoted(text) {
+  const escaped = JSON.stringify(text);
+  const doubles = text.split('"').length;
+  const singles = text.split("'").length;
+  if (doubles <= singles) return escaped;
+  const inside = escaped.slice(1, -1).replace(/\\.|'/g, (one) => ({ '\\"': '"', "'": "\\'" })[one] ?? one);
+  return `'${inside}'`;
 }
 
 function literal(data) {
@@ -748,7 +757,7 @@ function bytesText(count) {
 function shownData(row) {
   if (typeof row.data === "string") {
     const isCut = row.size_bytes > row.data.length && row.data.length >= MAX_SHOWN;
-    return JSON.stringify(row.data) + (isCut ? ` … ${bytesText(row.size_bytes)}` : "");
+    return quoted(row.data) + (isCut ? ` … ${bytesText(row.size_bytes)}` : "");
   }
   const name = { blob: "Blob", arraybuffer: "ArrayBuffer" }[row.binary_type] ?? "";
   const more = row.size_bytes > MAX_BYTES_SHOWN ? " …" : "";
