@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import queue
+import sys
 import threading
 import time
 
@@ -45,6 +46,19 @@ def test_it_is_full_by_count_and_by_size(inbox):
     assert [large.put(quarter) for _ in range(4)] == [True] * 3 + [False]
     large.get(0)
     assert not large.put(quarter)
+
+
+@pytest.mark.parametrize("character", ["x", "é", "日", "🙂"])
+def test_it_counts_bytes_and_not_characters(character):
+    inbox = Inbox(1000, portal.lab().loop)
+    message = character * 2**20
+    held_bytes = 0
+    while inbox.put(message):
+        held_bytes += len(message.encode())
+    assert held_bytes <= boxes.MAX_WAITING_BYTES
+    assert boxes.size_of(message) >= max(len(message.encode()), sys.getsizeof(message) - 128)
+    assert [inbox.get(0) for _ in range(len(inbox))][-1] is message
+    assert inbox._size_bytes == 0
 
 
 def test_the_pump_goes_on_when_it_is_half_empty(inbox):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.server
+import os
 import socket
 import ssl
 import struct
@@ -15,6 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from websockets.frames import Close
 from websockets.protocol import State
@@ -149,6 +151,103 @@ def test_a_server_of_ours_that_has_stopped():
 def test_an_unknown_host():
     error = fails(ConnectFailed, "ws://no-such-host.invalid/", "'no-such-host.invalid'", proxy=None)
     assert isinstance(error, ConnectionError)
+
+
+# --- a proxy, a redirect, a header: each is named as what it is -------------------------------
+
+
+@pytest.fixture
+def through(monkeypatch):
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    return lambda proxy: monkeypatch.setenv("http_proxy", proxy)
+
+
+FAR = "ws://server.example:8000/"
+
+
+def test_a_proxy_that_is_not_there(through):
+    port = peers.free_port()
+    through(f"http://me:secret@127.0.0.1:{port}")
+    error = fails(ConnectFailed, FAR, f"127.0.0.1:{port}", "nothing listens there", "HTTP_PROXY")
+    assert "secret" not in str(error)
+    fails(ConnectFailed, FAR, "its name", proxy="http://proxy.invalid:3128")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [("407 Proxy Authentication Required", "407"), ("502 Bad Gateway", "502")]
+)
+def test_a_proxy_that_refuses(through, status, words):
+    with peers.raw_server(peers.answer(status)) as port:
+        through(f"http://127.0.0.1:{port}")
+        fails(ConnectFailed, FAR, f"the proxy at http://127.0.0.1:{port}", words)
+
+
+def test_a_proxy_that_says_nothing(through):
+    with peers.raw_server(peers.hold) as port:
+        through(f"http://127.0.0.1:{port}")
+        words = (f"the proxy at http://127.0.0.1:{port}", "in time, from it or from the server")
+        fails(HandshakeTimeout, FAR, *words, open_timeout=0.2)
+
+
+def test_a_proxy_that_did_its_part_is_not_blamed(through):
+    def tunnel(sock):
+        peers.read_head(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        peers.answer("403 Forbidden")(sock)
+
+    with peers.raw_server(tunnel) as port:
+        through(f"http://127.0.0.1:{port}")
+        assert "proxy" not in str(fails(HandshakeRefused, FAR, FAR, "403"))
+
+
+def test_a_server_of_ours_needs_no_proxy(through, monkeypatch):
+    through(f"http://127.0.0.1:{peers.free_port()}")
+    with wslab.serve(echo) as server, monkeypatch.context() as elsewhere:
+        elsewhere.setattr(why, "is_loopback", lambda host: False)  # as at an address of one's own
+        for target in (server, server.url):
+            with wslab.connect(target) as alice:
+                alice.send("hi")
+                assert alice.recv(timeout=3) == "hi"
+
+
+def test_where_a_redirect_led_to_is_named():
+    port = peers.free_port()
+    there = f"Location: ws://127.0.0.1:{port}/there"
+    with peers.raw_server(peers.answer("302 Found", b"", there)) as first:
+        words = (f"nothing listens at 127.0.0.1:{port}", f"ws://127.0.0.1:{first}/ had redirected")
+        fails(NobodyListening, f"ws://127.0.0.1:{first}/", *words)
+    with peers.raw_server(peers.answer("404 Not Found")) as last:
+        there = f"Location: ws://127.0.0.1:{last}/there"
+        with peers.raw_server(peers.answer("302 Found", b"", there)) as first:
+            url = f"ws://127.0.0.1:{first}/"
+            fails(HandshakeRefused, url, f"from ws://127.0.0.1:{last}/there (where {url} had")
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "words"),
+    [
+        ({"additional_headers": {"X-City": "日本"}}, ("'X-City'", "'日'", "urllib.parse.quote")),
+        ({"additional_headers": [("X-A", "a\r\nX-B: b")]}, ("'X-A'", "'\\r' at 1")),
+        ({"additional_headers": {"X Room": "1"}}, ("name", "'X Room'")),
+        ({"additional_headers": Headers({"": "1"})}, ("name", "''")),
+        ({"origin": "http://bücher.example/日"}, ("'Origin'",)),
+        ({"user_agent_header": "me\n"}, ("'User-Agent'",)),
+        ({"subprotocols": ["chat room"]}, ("subprotocols", "'chat room'")),
+    ],
+)
+def test_a_header_that_http_cannot_carry_is_named_before_anybody_is_asked(kwargs, words):
+    with wslab.serve(echo) as server:
+        with pytest.raises(ValueError, match="expected") as refused:
+            wslab.connect(server, **kwargs)
+        assert all(word in str(refused.value) for word in words)
+        assert "X-B" not in str(refused.value)  # values may be secrets
+        assert server.connections_seen == 0
+        with pytest.raises(TypeError, match="'X-N' to hold a str, got int"):
+            wslab.connect(server, additional_headers={"X-N": 1})
+        carried = {"X-City": "Zürich", "X-Empty": "", "X-Tab": "a\tb"}
+        wslab.connect(server, additional_headers=carried).close()
 
 
 class Pages(http.server.BaseHTTPRequestHandler):
@@ -413,6 +512,19 @@ def test_this_client_closed():
             "This client closed it with 4000 (private use: the application gives it a meaning) and "
             'the reason "done". The last ping was answered 0.'
         )
+
+
+def test_a_pong_that_nobody_asked_for_answers_no_ping():
+    def script(sock):  # RFC 6455 §5.5.3: it may come as a heartbeat of the other side's own
+        peers.upgrade(sock)
+        sock.sendall(peers.frame(0xA, b"alive", masked=False))
+        sock.sendall(peers.close_frame(1000, masked=False))
+        peers.read_frame(sock)
+
+    with peers.raw_server(script) as port:
+        client = wslab.connect(f"ws://127.0.0.1:{port}/", ping_interval=None)
+        assert list(client) == []
+        assert "ping" not in client.why_closed
 
 
 def test_it_broke_off():

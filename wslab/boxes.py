@@ -22,7 +22,16 @@ from websockets.protocol import State
 
 from .errors import PortalClosed
 
-__all__ = ["Feed", "Inbox", "Message", "Outbox", "check_fragments", "check_iterable", "result_of"]
+__all__ = [
+    "Feed",
+    "Inbox",
+    "Message",
+    "Outbox",
+    "check_fragments",
+    "check_iterable",
+    "result_of",
+    "size_of",
+]
 
 Message = str | bytes
 T = TypeVar("T")
@@ -33,6 +42,16 @@ MAX_UNSENT_BYTES = 64 * 2**10  # as much may be handed over without waiting for 
 # none ever does), so nobody sleeps for longer than this without looking.
 WAIT_SLICE_S = 0.2
 UNSENT_OVERHEAD_BYTES = 16  # what each counts beside its payload: an empty one is not free
+
+
+def size_of(message: Message) -> int:
+    """Return at least the bytes of memory that a message takes, and the same at each asking.
+
+    A character takes up to four. ``sys.getsizeof`` would say how many, but more of them after
+    somebody has had the text encoded.
+    """
+    is_narrow = isinstance(message, bytes) or message.isascii()
+    return len(message) if is_narrow else 4 * len(message)
 
 
 class Inbox:
@@ -58,7 +77,7 @@ class Inbox:
         """Add a message, on the loop; whether there is room for more."""
         with self._lock:
             self._messages.append(message)
-            self._size_bytes += len(message)
+            self._size_bytes += size_of(message)
             if self._readers > self._bell.qsize():
                 self._bell.put(None)
             return not self._is_over(self.limit, MAX_WAITING_BYTES)
@@ -125,7 +144,7 @@ class Inbox:
                         message = self._messages[0]
                         del self._messages[0]
                         is_taken = True
-                        self._size_bytes -= len(message)
+                        self._size_bytes -= size_of(message)
                     elif self.ended:
                         return None
                     else:
@@ -145,7 +164,7 @@ class Inbox:
                 if is_taken:
                     with self._lock:
                         self._messages.appendleft(message)
-                        self._size_bytes += len(message)
+                        self._size_bytes += size_of(message)
                 raise
             finally:
                 if is_waiting:
@@ -158,7 +177,7 @@ class Inbox:
         """Let ``func`` choose which of the messages that are here stay; on the loop."""
         with self._lock:
             self._messages = collections.deque(func(list(self._messages)))
-            self._size_bytes = sum(map(len, self._messages))
+            self._size_bytes = sum(map(size_of, self._messages))
         if not self._is_over_half():
             self.wake()
 

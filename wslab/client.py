@@ -27,9 +27,9 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
 from . import cells, portal, why
-from .boxes import Feed, Inbox, Message, Outbox, check_iterable
+from .boxes import Feed, Inbox, Message, Outbox, check_iterable, size_of
 from .emitter import Emitter
-from .errors import BadURL, LoopBlocked, PortalClosed, WrongThread
+from .errors import BadURL, LoopBlocked, PortalClosed, WrongThread, WslabError
 from .reconnect import Attempt, Reconnect, session_in, with_query
 from .recording import Wire, new_tape, recorded
 from .rejoin import Rejoin
@@ -90,6 +90,7 @@ class Client(Emitter):
         self._target = target  # this process's own server, if that is where it goes
         self._websocket: Any = None
         self._tried: Any = None  # the connection in its handshake
+        self._tried_at: why.Attempted | None = None  # where the last attempt got to
         self._wire: Wire | None = None
         self._kwargs: dict[str, Any] = {}
         self._inbox: Inbox | None = None
@@ -233,8 +234,9 @@ class Client(Emitter):
     async def _connect(self) -> None:
         """Open a connection, the first or another one, and take it for the client's own."""
         url = self.url if self._talk is None else with_query(self.url, self._talk.peer.query())
+        connector = ws_client.connect(url, **self._kwargs)
         try:
-            self._websocket = await ws_client.connect(url, **self._kwargs)
+            self._websocket = await connector
         except AssertionError:
             # What a server that speaks first (SSH, SMTP) does to websockets; it knows the reason.
             failure = self._tried and self._tried.protocol.handshake_exc
@@ -242,6 +244,9 @@ class Client(Emitter):
                 raise
             raise failure from failure.__cause__
         finally:
+            reached = self._tried is not None and self._tried.protocol.uri == connector.ws_uri
+            proxy = None if reached else why.proxy_of(connector)
+            self._tried_at = why.Attempted(connector.uri, proxy)
             self._tried = None
         self._opened_s = time.monotonic()
         if self._websocket.state is State.CLOSED:  # already, before this end was ready
@@ -265,8 +270,12 @@ class Client(Emitter):
         assert self._rejoin is not None
         self._rejoin.may_send.set()
 
+    def _not_opened(self, exc: Exception) -> WslabError | None:
+        """Say what went wrong, and where: at a proxy, or where a redirect led to."""
+        return why.not_opened(exc, self.url, self._target, self._tried_at)
+
     def _why_not_opened(self, exc: Exception) -> str:
-        return str(why.not_opened(exc, self.url, self._target) or exc) or type(exc).__name__
+        return str(self._not_opened(exc) or exc) or type(exc).__name__
 
     def _came(self, frame: Frame) -> bool:
         """Take a message on the short way, past websockets' queue and the pump; on the loop.
@@ -387,12 +396,12 @@ class Client(Emitter):
     def _keep(self, message: Message) -> None:
         with self._lock:
             self._received.append(message)
-            self._received_bytes += len(message)
+            self._received_bytes += size_of(message)
             while len(self._received) > 1 and (
                 len(self._received) > KEEP_RECEIVED or self._received_bytes > KEEP_RECEIVED_BYTES
             ):
                 oldest = self._received.popleft()
-                self._received_bytes -= len(oldest)
+                self._received_bytes -= size_of(oldest)
                 if not self.received_dropped:
                     self._first = oldest
                 self.received_dropped += 1
@@ -864,6 +873,7 @@ def connect(
 
     Raises:
         BadURL: not a WebSocket URL.
+        ValueError: a header of your own that HTTP cannot carry, or another wrong argument.
         NobodyListening: nothing listens there.
         HandshakeRefused: something answered, but not with 101 (RFC 6455 §4.1).
         HandshakeTimeout: no answer came in time.
@@ -888,9 +898,10 @@ def connect(
         kwargs.update(unix=True, path=path)
         url = f"{scheme}://localhost/"
     host, port = why.check_url(url)
+    why.check_headers(kwargs)
     local = target if not isinstance(target, str) else _server_at(host, port)
     _refuse_kernel_server(local, "connect()")
-    if why.is_loopback(host):
+    if why.is_loopback(host) or _runner_of(local):
         kwargs.setdefault("proxy", None)  # a proxy's own 127.0.0.1 is another machine
     claim = cells.claim("client", keep=keep)
     runner = portal.lab()
@@ -905,7 +916,7 @@ def connect(
         )
     except BaseException as exc:
         client._discard()
-        told = why.not_opened(exc, url, local) if isinstance(exc, Exception) else None
+        told = client._not_opened(exc) if isinstance(exc, Exception) else None
         if told is None:
             raise
         raise told from exc
@@ -942,9 +953,11 @@ def _short_cut_kind(kind: Any) -> type:
 
 def _server_at(host: str, port: int) -> Any:
     """This process's own server at that address, if there is one."""
-    if not why.is_loopback(host):
-        return None
-    return next((t for t in cells.things() if getattr(t, "port", None) == port), None)
+    is_here = why.is_loopback(host)
+    for thing in cells.things():
+        if getattr(thing, "port", None) == port and (is_here or getattr(thing, "host", "") == host):
+            return thing
+    return None
 
 
 def _runner_of(server: Any) -> dict[int, Any]:

@@ -204,7 +204,8 @@ def _recorded_kind(kind: Any) -> type:
             opcode = getattr(event, "opcode", -1)  # the first event is the HTTP head: it has none
             if 0 <= opcode < 8 and event.fin:
                 self.wire.received += 1
-            elif opcode == 0xA:
+            elif opcode == 0xA and bytes(event.data) in self.pending_pings:
+                # One that nobody asked for tells nothing of a ping (RFC 6455 §5.5.3).
                 self.wire.last_pong_s = time.monotonic()
             super().process_event(event)
 

@@ -12,10 +12,11 @@ import ipaddress
 import re
 import socket
 import ssl
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
+from websockets.datastructures import Headers
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
@@ -25,6 +26,7 @@ from websockets.exceptions import (
     InvalidURI,
     ProxyError,
 )
+from websockets.proxy import get_proxy
 
 from .errors import (
     BadURL,
@@ -36,7 +38,16 @@ from .errors import (
 )
 from .wire.closecodes import close_code_meaning
 
-__all__ = ["check_url", "closed", "is_loopback", "not_opened", "shown"]
+__all__ = [
+    "Attempted",
+    "check_headers",
+    "check_url",
+    "closed",
+    "is_loopback",
+    "not_opened",
+    "proxy_of",
+    "shown",
+]
 
 
 class Stall(Protocol):
@@ -135,29 +146,115 @@ _STATUS = {
 }
 
 
-def not_opened(exc: Exception, url: str, local: Any = None) -> WslabError | None:
+class Attempted(NamedTuple):
+    """Where an attempt to connect got to before it failed.
+
+    Attributes:
+        url: the URL that was tried last: a redirect leads elsewhere than was asked for.
+        proxy: the proxy that was on the way and was not passed, or None.
+    """
+
+    url: str
+    proxy: str | None
+
+
+def proxy_of(connector: Any) -> str | None:
+    """Return the URL of the proxy that ``websockets.connect`` takes, as it works it out."""
+    kwargs = connector.create_connection_kwargs
+    if kwargs.get("unix") or kwargs.get("sock") is not None:
+        return None
+    proxy = get_proxy(connector.ws_uri) if connector.proxy is True else connector.proxy
+    return str(proxy) if proxy else None
+
+
+def check_headers(kwargs: Mapping[str, Any]) -> None:
+    """Refuse what a request's head cannot carry (RFC 9110 §5.1, §5.5), before anybody is asked.
+
+    Args:
+        kwargs: the keywords of ``websockets.connect``: ``additional_headers``, ``origin``,
+            ``user_agent_header`` and ``subprotocols`` are looked at.
+
+    Raises:
+        ValueError: which header, what HTTP allows in it, and what it holds.
+    """
+    additional: Any = kwargs.get("additional_headers") or ()
+    if isinstance(additional, Headers):
+        pairs = list(additional.raw_items())
+    else:
+        pairs = list(additional.items() if isinstance(additional, Mapping) else additional)
+    for keyword, name in (("origin", "Origin"), ("user_agent_header", "User-Agent")):
+        if kwargs.get(keyword) is not None:
+            pairs.append((name, kwargs[keyword]))
+    for protocol in kwargs.get("subprotocols") or ():
+        if not isinstance(protocol, str) or not _TOKEN.fullmatch(protocol):
+            raise ValueError(
+                f"expected subprotocols= to be names made of letters, digits and !#$%&'*+-.^_`|~ "
+                f"(RFC 6455 §4.1), got {protocol!r:.60}"
+            )
+    for name, value in pairs:
+        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+            raise ValueError(
+                f"expected a header's name made of letters, digits and !#$%&'*+-.^_`|~ "
+                f"(RFC 9110 §5.1), got {name!r:.60}"
+            )
+        if not isinstance(value, str):
+            raise TypeError(
+                f"expected the header {name!r} to hold a str, got {type(value).__name__}"
+            )
+        bad = _NOT_IN_A_VALUE.search(value)
+        if bad is not None:
+            # Its value may be a secret: only the character is shown.
+            raise ValueError(
+                f"expected the header {name!r} to hold characters that HTTP can carry (Latin-1, "
+                f"no line's end; RFC 9110 §5.5), got {bad[0]!r} at {bad.start()}: encode it, for "
+                "example with urllib.parse.quote"
+            )
+
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_NOT_IN_A_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
+
+
+def not_opened(
+    exc: Exception, url: str, local: Any = None, attempted: Attempted | None = None
+) -> WslabError | None:
     """Say why ``url`` could not be connected to.
 
     Args:
         exc: what websockets or the socket raised.
         url: where to.
         local: this process's own server at that address, if there is one.
+        attempted: where the attempt got to, if that is known.
 
     Returns:
         The exception to raise instead, or None where the one that came is best left alone.
     """
-    parts = urlsplit(url)
-    where = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'wss' else 80)}"
-    url = shown(url)
     if isinstance(exc, WslabError):
         return None
+    asked, last = shown(url), url if attempted is None else attempted.url
+    if last != url:
+        local = None  # it is somebody else's address
+    parts = urlsplit(last)
+    where = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'wss' else 80)}"
+    url = shown(last)
+    if url != asked:
+        url += f" (where {asked} had redirected to)"
+        where += f" (where {asked} had redirected to)"
     if isinstance(exc, InvalidStatus):
         return _refused(exc, url)
     if isinstance(exc, InvalidURI):
         return BadURL(f"expected a URL such as ws://127.0.0.1:8765/, got {url!r}: {exc.msg}")
-    if isinstance(exc, ProxyError | InvalidProxy | ImportError):  # SOCKS needs python-socks
-        return ConnectFailed(
-            f"the proxy on the way to {url} failed: {_innermost(exc)}. It comes from the "
+    proxy = None if attempted is None else attempted.proxy
+    at_proxy = isinstance(exc, ProxyError | InvalidProxy | ImportError)  # SOCKS: python-socks
+    if isinstance(exc, OSError) and proxy is not None:
+        # TLS over a proxy that speaks none itself is TLS with the server behind it.
+        at_proxy = not isinstance(exc, ssl.SSLError) or not proxy.startswith("http://")
+    if at_proxy:
+        by = f" at {shown(proxy)}" if proxy else ""
+        said = _unreachable(exc) if isinstance(exc, OSError) else _innermost(exc)
+        kind = HandshakeTimeout if isinstance(exc, TimeoutError) else ConnectFailed
+        return kind(
+            f"the proxy{by} on the way to {url} failed: {said}. It comes from the "
             "environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) or from proxy=...; proxy=None goes "
             "there directly"
         )
@@ -209,6 +306,16 @@ def not_opened(exc: Exception, url: str, local: Any = None) -> WslabError | None
         hint = f". {_NO_TLS}" if parts.scheme == "wss" and isinstance(exc, ConnectionError) else ""
         return ConnectFailed(f"could not connect to {where}: {exc.strerror or exc}{hint}")
     return None
+
+
+def _unreachable(exc: OSError) -> str:
+    if isinstance(exc, socket.gaierror):
+        return f"no address was found for its name ({exc.strerror})"
+    if isinstance(exc, TimeoutError):
+        return "no answer came in time, from it or from the server behind it"
+    if _is_refusal(exc):
+        return "nothing listens there (TCP was refused)"
+    return exc.strerror or str(exc) or type(exc).__name__
 
 
 _NO_TLS = "Does it speak TLS at all? If not, the URL starts with ws://"
