@@ -274,6 +274,38 @@ async def test_reading_ahead_is_bounded(monkeypatch):
     assert 0 < most <= 5
 
 
+@pytest.mark.parametrize("is_binary", [False, True])
+@aio
+async def test_what_was_taken_up_no_longer_counts_as_read_ahead(monkeypatch, is_binary):
+    # A client that always keeps some messages waiting was asked in vain once 8 MiB had gone by.
+    monkeypatch.setattr("wslab.hub.inbox.MAX_AHEAD_BYTES", 50_000)
+    hub = Hub()
+    answers = []
+
+    @hub.on("work")
+    async def work(client, data):
+        answers.append(await client.call("ask", timeout=5.0))
+
+    async def say():
+        if is_binary:
+            await wire.emit("work", {"$binary": 0}, binary=1)
+            await wire.websocket.send(b"x" * 10_000)
+        else:
+            await wire.emit("work", "x" * 10_000)
+
+    async with listening(hub) as url, speaking(url) as wire:
+        for _ in range(3):  # two wait while one is at work
+            await say()
+        for nth in range(40):
+            packet = await wire.read()
+            if nth < 37:
+                await say()
+            await wire.send({"answer": packet["id"], "data": nth})
+        assert await wire.all() == []
+        assert one(hub)._inbox._ahead_bytes == 0
+    assert answers == list(range(40))
+
+
 # Sessions.
 
 

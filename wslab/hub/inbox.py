@@ -65,7 +65,7 @@ class Inbox:
         self._hub = hub
         self._complain = complain
         self._partial: codec.Packet | None = None  # its binary frames are still to come
-        self._ahead: collections.deque[Item] | None = None
+        self._ahead: collections.deque[tuple[Item, int]] | None = None  # with its bytes
         self._ahead_bytes = 0
         self._calls: dict[int, asyncio.Future[Any]] | None = None  # most clients are never asked
         self._next_call = 1
@@ -83,9 +83,9 @@ class Inbox:
         """Return what comes next; raises ConnectionClosed at the end."""
         while True:
             if self._ahead:
-                item = self._ahead.popleft()
-                if not self._ahead:
-                    self._ahead_bytes = 0
+                item, size = self._ahead.popleft()
+                self._ahead_bytes -= size
+                self.read_ahead()  # there is room again, and an answer may be behind it
                 return item
             if self._pump is None:
                 self._is_reading = True
@@ -145,8 +145,9 @@ class Inbox:
                 message = await self._websocket.recv()
                 item = self._assembled(message)
                 if item is not None:
-                    self._ahead.append(item)
-                    self._ahead_bytes += len(message)
+                    size = _size_of(item, message)
+                    self._ahead.append((item, size))
+                    self._ahead_bytes += size
                     self._wake()
 
     def _has_read_ahead(self, _pump: asyncio.Task[None]) -> None:
@@ -222,6 +223,11 @@ def _settle(answer: asyncio.Future[Any], packet: codec.Packet) -> None:
             answer.set_result(codec.take_binary(packet))
         except BadPacket as exc:
             answer.set_exception(CallFailed(str(exc), code="bad-packet"))
+
+
+def _size_of(item: Item, message: str | bytes) -> int:
+    # Of a packet with binary frames, `message` is only the last.
+    return item.size_bytes if type(item) is codec.Packet else len(message)
 
 
 def _too_large(size: int, limit: int) -> str:
