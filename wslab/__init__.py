@@ -1,31 +1,75 @@
-"""wslab: learn and use WebSockets where you already work, in a notebook.
+"""Understand and use WebSockets where you already work: in a notebook.
 
-The public names and nothing else. Importing it starts no thread and loads no widget.
+::
+
+    server = wslab.serve(handler)                 # any handler from the websockets docs, or a Hub
+    alice = wslab.connect(server, name="alice")   # a Server, or any ws:// or wss:// URL
+    alice.send("hello")
+    alice.recv(timeout=1)
+
+These are the public names and nothing else. Importing the package starts no thread and loads no
+widget.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .client import Client, connect
 from .display import register as _register
 from .doctor import doctor
+from .errors import (
+    BadPacket,
+    BadURL,
+    CallFailed,
+    ClientGone,
+    ConnectFailed,
+    HandshakeRefused,
+    HandshakeTimeout,
+    LoopBlocked,
+    NestingRefused,
+    NobodyListening,
+    PortalClosed,
+    PortInUse,
+    Refused,
+    WrongThread,
+    WslabError,
+)
 from .portal import allow_nested_loops, run, shutdown
 from .reconnect import Reconnect
 from .server import Server, serve
+from .wire.tape import Tape
 
 if TYPE_CHECKING:
     from .hub import Hub
     from .widgets.browser import Browser
     from .widgets.inspector import Inspector
 
+    __version__: str
+
 __all__ = [
+    "BadPacket",
+    "BadURL",
     "Browser",
+    "CallFailed",
     "Client",
+    "ClientGone",
+    "ConnectFailed",
+    "HandshakeRefused",
+    "HandshakeTimeout",
     "Hub",
     "Inspector",
+    "LoopBlocked",
+    "NestingRefused",
+    "NobodyListening",
+    "PortInUse",
+    "PortalClosed",
     "Reconnect",
+    "Refused",
     "Server",
+    "Tape",
+    "WrongThread",
+    "WslabError",
     "allow_nested_loops",
     "connect",
     "doctor",
@@ -34,27 +78,31 @@ __all__ = [
     "shutdown",
 ]
 
+# Loaded by whoever asks for them: widgets, and what many notebooks do without.
+_LATER = {
+    "Browser": "wslab.widgets.browser",
+    "Hub": "wslab.hub",
+    "Inspector": "wslab.widgets.inspector",
+}
+
 _register()  # how they show themselves, where IPython already runs; loads no widget
 
+if not TYPE_CHECKING:  # a checker would take every name for one that is here
 
-def __getattr__(name: str) -> Any:
-    if name == "Inspector":  # a widget: loaded by whoever asks for it
-        from .widgets.inspector import Inspector
+    def __getattr__(name: str) -> object:
+        if name in _LATER:
+            from importlib import import_module
 
-        return Inspector
-    if name == "Browser":
-        from .widgets.browser import Browser
+            return getattr(import_module(_LATER[name]), name)
+        if name == "__version__":
+            from importlib.metadata import version
 
-        return Browser
-    if name == "Hub":
-        from .hub import Hub
+            return version("wslab")
+        raise AttributeError(f"module 'wslab' has no attribute {name!r}")
 
-        return Hub
-    if name == "__version__":
-        from importlib.metadata import version
 
-        return version("wslab")
-    raise AttributeError(f"module 'wslab' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})
 
 
 def load_ipython_extension(ipython: object) -> None:

@@ -69,6 +69,13 @@ class Client(Emitter):
     Iterating gives the messages as they come and ends when the connection closes normally. Use it
     as a context manager to close it at the end of a ``with`` block. With ``reconnect`` it is one
     connection after another, and the end is the end of the last.
+
+    Attributes:
+        name: how views call it.
+        url: where it is connected to.
+        tape: every byte of the connection, or None where ``record=False``; see :class:`Tape`.
+        received_dropped: messages that ``received`` no longer keeps.
+        discarded: messages that came while it was closing and found no room.
     """
 
     def __init__(

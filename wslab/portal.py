@@ -23,7 +23,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast, overload
 
 from . import cells
 from .errors import LoopBlocked, NestingRefused, PortalClosed, WrongThread
@@ -704,6 +704,14 @@ def kernel() -> KernelPortal:
         return _kernel
 
 
+@overload
+def run(
+    func: Callable[..., Awaitable[T]] | Coroutine[Any, Any, T],
+    *args: Any,
+    timeout: float | None = None,
+) -> T: ...
+@overload
+def run(func: Callable[..., T], *args: Any, timeout: float | None = None) -> T: ...
 def run(
     func: Callable[..., Any] | Coroutine[Any, Any, T], *args: Any, timeout: float | None = None
 ) -> Any:

@@ -161,6 +161,21 @@ class Server:
     """A running server; made by :func:`serve`. All its methods work from any thread but its loop's.
 
     Use it as a context manager to stop it at the end of a ``with`` block.
+
+    Attributes:
+        name: how views call it.
+        handler: what runs for each connection.
+        page: what a plain HTTP GET gets.
+        tape: every byte of every connection, or None where ``record=False``; see :class:`Tape`.
+        errors: the latest exceptions that the handler or a hook let through.
+        errors_seen: how many there were in all.
+        refusals: the latest requests that did not become a connection.
+        refusals_seen: how many there were in all.
+        connections_seen: TCP connections so far.
+        note: what is out of the ordinary about it, in words; "" for nothing.
+        runner: the event loop that it runs on.
+        began_s: when it began to listen, on the clock of ``time.monotonic()``.
+        replaced: whether its cell ran again, and a new server took its place.
     """
 
     def __init__(
