@@ -74,8 +74,8 @@ def server(hub):
     with wslab.serve(hub) as server:
         yield server
         # Nothing but what a handler of the hub let through, which the server shows as well.
-        assert [error.exception for error in server.errors] == [
-            failure.exception for failure in hub.errors
+        assert [(error.at, error.where) for error in server.errors] == [
+            (failure.at, failure.where) for failure in hub.errors
         ]
 
 

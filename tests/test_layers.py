@@ -18,7 +18,19 @@ PACKAGE = Path(__file__).resolve().parent.parent / "wslab"
 
 # A name stands for the module and, if it is a package, all that is in it.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("boxes", "cells", "errors", "handlers", "page", "place", "reconnect", "stalls", "why", "wire"),
+    (
+        "boxes",
+        "cells",
+        "errors",
+        "failures",
+        "handlers",
+        "page",
+        "place",
+        "reconnect",
+        "stalls",
+        "why",
+        "wire",
+    ),
     ("emitter", "hub", "portal", "recording", "rejoin", "tunnel"),
     ("client", "raw", "server"),
     ("__init__", "cli", "display", "doctor", "examples", "learn", "widgets"),
@@ -206,7 +218,7 @@ def test_hub_knows_asyncio_and_websockets_only():
         if _block(name) == "hub"
         for imported in _imports(name, tree)
         if imported.split(".")[0] not in sys.stdlib_module_names | {"websockets"}
-        and not imported.startswith(("wslab.hub", "wslab.wire", "wslab.errors"))
+        and not imported.startswith(("wslab.hub", "wslab.wire", "wslab.errors", "wslab.failures"))
     ]
     assert foreign == []
 

@@ -34,7 +34,7 @@ from wslab.errors import (
     NobodyListening,
     WslabError,
 )
-from wslab.server import HandlerError
+from wslab.failures import Failure
 from wslab.stalls import Stall
 
 
@@ -549,7 +549,7 @@ def test_the_handler_raised():
         assert client.why_closed == (
             "The server closed it with 1011 (internal error: something unexpected happened, such "
             "as an exception in a handler). The server's handler raised LookupError: no such room "
-            f"(connection {server.errors[0].connection_id}); see server.errors."
+            f"(in fail, for {server.errors[0].who}); see server.errors."
         )
         other.close()
         assert "LookupError" not in other.why_closed
@@ -574,7 +574,8 @@ def test_an_error_of_an_earlier_client_on_the_same_port_is_not_this_ones():
     with wslab.serve(echo) as server:
         client = wslab.connect(server)
         for at in (client._began_at - 1, client._began_at + 1):
-            error = HandlerError(at, "abc123", client._wire.address, "echo", KeyError(at), "")
+            peer = client._wire.address
+            error = Failure.of(KeyError(at), where="echo", who="abc123", peer=peer, at=at)
             server.errors.append(error)
             client.close()
             assert ("handler raised KeyError" in client.why_closed) is (at > client._began_at)

@@ -8,6 +8,7 @@ handler got wrong keeps its traceback. It is the only module that prints.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import functools
 import os
 import queue
@@ -424,9 +425,6 @@ def _serve(args: argparse.Namespace) -> int:
     args.handler = args.example or args.handler
     handler = _handler(args.handler)
     log = _Log(is_quiet=args.quiet)
-    listeners = getattr(handler, "failure_listeners", None)
-    if listeners is not None:  # a Hub's: it does not let a handler's exception end the connection
-        listeners.append(lambda failure: log.put(sys.stderr, failure.traceback))
     # Also where a shell started this in the background and told it to ignore interrupts.
     signals = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
@@ -435,6 +433,7 @@ def _serve(args: argparse.Namespace) -> int:
     server = None
     try:
         server = _start(args, handler, log)
+        server.errors.listen(lambda failure: log.put(sys.stderr, failure.traceback.rstrip()))
         print(
             f"wslab: {server.name} at {server.url}\n"
             f"       page at {server.page_url} (Ctrl-C stops)",
@@ -447,7 +446,7 @@ def _serve(args: argparse.Namespace) -> int:
         except LoopBlocked as exc:
             _complain(str(exc))
             return 1
-        log.print_the_rest(server)
+        log.print_the_rest()
         print("wslab: stopped", flush=True)
         return 0
     finally:
@@ -555,7 +554,6 @@ class _Log:
         self._is_quiet = is_quiet
         self._lines: queue.SimpleQueue[tuple[Any, str] | None] = queue.SimpleQueue()
         self._left_out = 0
-        self._shown: set[int] = set()  # exceptions whose traceback has been put already
 
     def end(self, signum: int, frame: FrameType | None) -> None:
         """Take a signal: what is printed ends here."""
@@ -584,22 +582,19 @@ class _Log:
                 return
             print(line[1], file=line[0], flush=True)
 
-    def print_the_rest(self, server: Server) -> None:
-        """Print what came while the server stopped, and the errors that no handler showed."""
+    def print_the_rest(self) -> None:
+        """Print what came while the server stopped."""
         while not self._lines.empty():
             line = self._lines.get()
             if line is not None:
                 print(line[1], file=line[0], flush=True)
-        for error in tuple(server.errors):
-            if id(error.exception) not in self._shown:
-                print(error.traceback.rstrip(), file=sys.stderr, flush=True)
         if self._left_out:
             print(f"wslab: {self._left_out} lines were left out: nobody read them", flush=True)
 
     # Around each connection; these run on the server's loop.
 
     def told(self, handler: Handler) -> Handler:
-        """Wrap a handler so that each client's coming and going, and its errors, are told."""
+        """Wrap a handler so that each client's coming and going is told."""
 
         async def told(websocket: Any) -> None:
             began_s = time.monotonic()
@@ -612,8 +607,6 @@ class _Log:
             except Exception as exc:
                 is_own_end = isinstance(exc, ConnectionClosed) and websocket.state is not State.OPEN
                 if not is_own_end:
-                    self._shown.add(id(exc))
-                    self.put(sys.stderr, _traceback(exc))
                     await websocket.close(1011)  # as websockets itself does next
                 raise
             else:
@@ -622,11 +615,10 @@ class _Log:
                 code = websocket.close_code
                 meaning = close_code_meaning(code).partition(":")[0] if code else "still open"
                 took_s = time.monotonic() - began_s
-                self.event(
-                    "disconnect",
-                    websocket,
-                    f"{_address(peer)} {code or ''} {meaning}, {took_s:.1f} s",
-                )
+                text = f"{_address(peer)} {code or ''} {meaning}, {took_s:.1f} s"
+                # Next, so that what the handler raised, which the server records now, comes first.
+                loop = asyncio.get_running_loop()
+                loop.call_soon(self.event, "disconnect", websocket, text)
 
         functools.update_wrapper(told, handler)
         told.__name__ = handler_name(handler)
@@ -646,14 +638,6 @@ def _address(peer: Any) -> str:
 def _printable(text: str) -> str:
     # What a client sends must not reach the terminal as a control sequence.
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-
-
-def _traceback(exc: BaseException) -> str:
-    """Format an exception from the handler's own code on; our frames around it explain nothing."""
-    tb = exc.__traceback__
-    while tb is not None and tb.tb_next and Path(tb.tb_frame.f_code.co_filename).parent == PACKAGE:
-        tb = tb.tb_next
-    return "".join(traceback.format_exception(type(exc), exc, tb)).rstrip()
 
 
 if __name__ == "__main__":

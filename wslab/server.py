@@ -18,7 +18,6 @@ import logging
 import os
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -28,7 +27,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.protocol import State
 
 from . import cells, page, place, portal, tunnel
-from .errors import LoopBlocked, PortalClosed, PortInUse, WrongThread, in_words, is_cancelled
+from .errors import LoopBlocked, PortalClosed, PortInUse, WrongThread, is_cancelled
+from .failures import Failure, FailureLog
 from .handlers import Handler, awaited, check_handler, handler_name
 from .page import check_page
 from .recording import Stillborn, Wire, new_tape, recorded
@@ -40,36 +40,16 @@ if TYPE_CHECKING:
 
     from websockets.http11 import Request, Response
 
-__all__ = ["Connection", "HandlerError", "Refusal", "Server", "serve"]
+__all__ = ["Connection", "Refusal", "Server", "serve"]
 
 CLOSE_GRACE_S = 2.0  # for clients to answer the close frame before they are cut off
 HANDLER_GRACE_S = 0.5  # for handlers to clean up after their connection before they are cancelled
 START_TIMEOUT_S = 10.0
-_HERE = os.path.dirname(__file__)
 
 # A child of websockets' own, so that what its documentation says of logging holds; silent unless
 # the user configures one of the two.
 logger = logging.getLogger("websockets.server.wslab")
 logger.addHandler(logging.NullHandler())
-
-
-@dataclass(frozen=True, slots=True)
-class HandlerError:
-    """An exception that a handler (or a hook such as ``process_request``) let through.
-
-    ``at`` is in seconds since the epoch; ``peer`` is the client's address; ``where`` names the
-    function; ``traceback`` is the formatted text.
-    """
-
-    at: float
-    connection_id: str
-    peer: tuple[str, int] | None
-    where: str
-    exception: BaseException
-    traceback: str
-
-    def __str__(self) -> str:
-        return f"{in_words(self.exception)} (connection {self.connection_id})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +176,7 @@ class Server:
         self.handler = handler
         self.note = ""
         self.page = page
-        self.errors: collections.deque[HandlerError] = collections.deque(maxlen=50)
-        self.errors_seen = 0
+        self.errors = FailureLog()
         self.refusals: collections.deque[Refusal] = collections.deque(maxlen=50)
         self.refusals_seen = 0
         self.connections_seen = 0
@@ -294,6 +273,11 @@ class Server:
             for websocket in self._websockets.copy().values()
             if websocket.state is State.OPEN
         )
+
+    @property
+    def errors_seen(self) -> int:
+        """How many exceptions handlers and hooks have let through; see ``errors``."""
+        return self.errors.seen
 
     @property
     def stalls(self) -> tuple[Stall, ...]:
@@ -659,31 +643,20 @@ class Server:
         return found if isinstance(found, list) else []
 
     def _note_failure(self, failure: Any) -> None:
-        self.errors.append(
-            HandlerError(
-                failure.at,
-                failure.client_id,
-                failure.address,
-                failure.where,
+        if not isinstance(failure, Failure):  # a hub's own form
+            failure = Failure.of(
                 failure.exception,
-                failure.traceback,
+                where=failure.where,
+                who=failure.client_id,
+                peer=failure.address,
+                at=failure.at,
             )
-        )
-        self.errors_seen += 1
+        self.errors.append(failure)
 
     def _record_error(self, exc: BaseException, websocket: Any, where: str) -> None:
-        tb = exc.__traceback__  # from the user's own code on: our frames around it explain nothing
-        while (
-            tb is not None
-            and tb.tb_next
-            and os.path.dirname(tb.tb_frame.f_code.co_filename) == _HERE
-        ):
-            tb = tb.tb_next
-        text = "".join(traceback.format_exception(type(exc), exc, tb))
-        connection_id = websocket.wire.id if websocket is not None else "?"
+        who = websocket.wire.id if websocket is not None else ""
         peer = _address(websocket) if websocket is not None else None
-        self.errors.append(HandlerError(time.time(), connection_id, peer, where, exc, text))
-        self.errors_seen += 1
+        self.errors.append(Failure.of(exc, where=where, who=who, peer=peer))
 
     # Handles are context managers, and show themselves as text.
 

@@ -323,7 +323,8 @@ def test_callbacks_are_called_in_order_and_what_they_raise_is_seen():
         ("message", 0, "OPEN"),
     ]
     [error] = browser.errors
-    assert str(error).endswith("hear: ValueError: not this one")
+    assert str(error).startswith("ValueError: not this one (in ")
+    assert error.where.endswith("hear")
     assert "in hear" in error.traceback
     browser.view.refresh()
     assert browser.view.troubles == 1

@@ -172,9 +172,7 @@ def test_errors_refusals_and_stalls(server, alice):
     assert (held["kind"], held["text"], held["at"]) == ("held", "held by slow()", None)
     assert error["title"] == "Last error"
     [raised] = server.errors
-    assert error["text"] == (
-        f"ValueError: not this one (in echo(), connection {raised.connection_id})"
-    )
+    assert error["text"] == (f"ValueError: not this one (in echo(), connection {raised.who})")
     assert error["at"] == int(raised.at)
     assert error["details"].startswith("Traceback (most recent call last):\n")
     assert error["details"].endswith("ValueError: not this one\n")

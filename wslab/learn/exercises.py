@@ -10,24 +10,17 @@ from __future__ import annotations
 
 import html
 import importlib
-import os
-import sysconfig
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import in_words
+from ..failures import users_traceback
 
 __all__ = ["Exercise", "Hints", "Miss", "NotYet", "Verdict", "check", "exercise", "hint"]
 
 _NOT_YET = "Write the exercise's cell, run it, then run this one."
-# What runs around the learner's code: wslab, Python's own library, and all that is installed.
-_AROUND = (
-    os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
-    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
-)
 
 
 class NotYet(NotImplementedError):
@@ -41,10 +34,12 @@ class Miss(Exception):
         expected: what should have been on the wire.
         seen: what was there instead: which frame, at what time.
         hint: one sentence on where to look.
+        details: the traceback of what the learner's code raised, where no cause has it.
     """
 
-    def __init__(self, expected: str, seen: str, hint: str = "") -> None:
+    def __init__(self, expected: str, seen: str, hint: str = "", details: str = "") -> None:
         super().__init__(expected, seen, hint)
+        self.details = details
         self.expected = expected
         self.seen = seen
         self.hint = hint
@@ -219,7 +214,7 @@ def check(name: str, *things: Any) -> Verdict:
     except Miss as miss:
         if isinstance(miss.__cause__, NotImplementedError):
             return verdict(None)
-        details = _learners_traceback(miss.__cause__) if miss.__cause__ else ""
+        details = users_traceback(miss.__cause__) if miss.__cause__ else miss.details
         return verdict(
             False, expected=miss.expected, seen=miss.seen, hint=miss.hint, details=details
         )
@@ -228,17 +223,9 @@ def check(name: str, *things: Any) -> Verdict:
             False,
             expected="your code to run to its end",
             seen=in_words(exc),
-            details=_learners_traceback(exc),
+            details=users_traceback(exc),
         )
     return verdict(True, seen=seen or "")
-
-
-def _learners_traceback(exc: BaseException) -> str:
-    """Format a traceback from the learner's own code on: our frames around it explain nothing."""
-    tb = exc.__traceback__
-    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(_AROUND):
-        tb = tb.tb_next
-    return "".join(traceback.format_exception(type(exc), exc, tb or exc.__traceback__))
 
 
 def hint(name: str, number: int = 0) -> Hints:

@@ -28,7 +28,7 @@ from ..widgets.browser import Browser, BrowserEvent
 from ..widgets.browser_events import STATES
 from ..wire.events import FrameEvent
 from ..wire.tape import Tape
-from .exercises import Miss, exercise
+from .exercises import Miss, NotYet, exercise
 from .probe import Probe, bounded, describe, nonce
 
 __all__ = ["ENDS", "ends", "in_page"]
@@ -197,8 +197,8 @@ def _judge(tape: Tape, messages: Sequence[str], page: Browser, when: str | None)
     if is_one and data == list(messages) and _close_code(frames[-1]) == 4000:
         return
     for error in page.errors:
-        if isinstance(error.exception, NotImplementedError):
-            raise error.exception
+        if error.kind.rpartition(".")[2] in ("NotYet", "NotImplementedError"):
+            raise NotYet
     state = "there is no socket yet" if when is None else f"the socket is {when}"
     miss = Miss(
         f"called while {state}: {len(messages)} text frames, the messages in order, "
@@ -207,7 +207,7 @@ def _judge(tape: Tape, messages: Sequence[str], page: Browser, when: str | None)
         _hint(frames, messages, page, when),
     )
     if page.errors:
-        miss.__cause__ = page.errors[0].exception
+        miss.details = page.errors[0].traceback
         miss.seen += f". Your callback raised {page.errors[0]}"
         miss.hint = "mend what your callback raised first"
     raise miss

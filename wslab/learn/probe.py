@@ -24,6 +24,7 @@ from websockets.exceptions import ConnectionClosed
 from .. import cells
 from ..client import Client, connect
 from ..errors import ConnectFailed, LoopBlocked
+from ..failures import is_around
 from ..handlers import check_handler, handler_name
 from ..portal import Portal, lab
 from ..server import Server
@@ -31,12 +32,13 @@ from ..stalls import describe_frame
 from ..wire.closecodes import close_code_meaning
 from ..wire.events import CloseEvent, Event, FrameEvent
 from ..wire.tape import Tape
-from .exercises import _AROUND, Miss
+from .exercises import Miss
 
 __all__ = ["Peer", "Probe", "bounded", "describe", "nonce"]
 
 WAIT_S = 3.0  # for one message
 CHECK_S = 20.0  # for all that one Probe does
+MAX_RAISED = 50  # exceptions that a check keeps
 _SHOWN = 4  # frames in a Miss
 _SHOWN_CHARACTERS = 40
 
@@ -76,6 +78,17 @@ def bounded(
         _end(runner)
 
 
+class _Watched(Server):
+    """A server that also keeps the exceptions themselves: checks look into them."""
+
+    raised: list[BaseException]
+
+    def _record_error(self, exc: BaseException, websocket: Any, where: str) -> None:
+        super()._record_error(exc, websocket, where)
+        if len(self.raised) < MAX_RAISED:
+            self.raised.append(exc)
+
+
 class Probe:
     """A server of the learner's handler, with a tape and clients, for a ``with`` block.
 
@@ -103,7 +116,7 @@ class Probe:
         self._deadline = time.monotonic() + CHECK_S
         self._runner = Portal("check")
         self.tape = Tape()  # what crosses the server's transports
-        self.server = Server(
+        self.server = _Watched(
             handler,
             name=handler_name(handler),
             tape=self.tape,
@@ -114,11 +127,12 @@ class Probe:
             claim=cells.claim("check", keep=True),
             kwargs={"compression": None, **kwargs},
         )
+        self.server.raised = []
 
     @property
     def errors(self) -> tuple[BaseException, ...]:
         """What the handler raised so far."""
-        return tuple(error.exception for error in tuple(self.server.errors))
+        return tuple(self.server.raised)
 
     def connect(self, path: str = "/", *, name: str | None = None, **kwargs: Any) -> Peer:
         """Connect a client to the learner's server.
@@ -409,7 +423,7 @@ def _let_go(runner: Portal) -> bool:
 
 def _is_in_learners_code(runner: Portal) -> bool:
     frame = sys._current_frames().get(runner.thread_id or 0)
-    while frame is not None and frame.f_code.co_filename.startswith((*_AROUND, "<frozen")):
+    while frame is not None and is_around(frame.f_code.co_filename):
         frame = frame.f_back
     return frame is not None
 

@@ -26,8 +26,6 @@ import contextlib
 import inspect
 import itertools
 import threading
-import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -36,8 +34,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from .. import cells, portal
 from ..errors import BadURL
+from ..failures import Failure, FailureLog
 from . import browser_plain
-from .browser_events import BrowserEvent, CallbackError, Record
+from .browser_events import BrowserEvent, Record
 from .browser_ways import WAYS, Ways
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
 
     from .browser_view import BrowserView
 
-__all__ = ["Browser", "BrowserEvent", "CallbackError", "Socket"]
+__all__ = ["Browser", "BrowserEvent", "Socket"]
 
 MAX_COUNT = 32
 MAX_WAITING = 10_000  # commands, and at most so many bytes of them:
@@ -274,8 +273,7 @@ class Browser:
         self.name = name or f"browser {next(_numbers)}"
         self.ways = Ways(target, forced=way)
         self.record = Record()
-        self.errors: deque[CallbackError] = deque(maxlen=MAX_ERRORS)
-        self.errors_seen = 0
+        self.errors = FailureLog(MAX_ERRORS)
         self.ended = ""  # why, once it has
         self.replaced = False
         self._mutex = threading.RLock()
@@ -385,6 +383,11 @@ class Browser:
     def exceptions(self) -> tuple[BrowserEvent, ...]:
         """What the browser threw: ``.name``, ``.text`` and the line (``.js``) of each."""
         return tuple(event for event in self.events if event.type == "exception")
+
+    @property
+    def errors_seen(self) -> int:
+        """How many exceptions callbacks have let through; see ``errors``."""
+        return self.errors.seen
 
     @property
     def waiting(self) -> int:
@@ -549,9 +552,7 @@ class Browser:
             listener.callback(argument)
         except Exception as exc:
             name = getattr(listener.callback, "__qualname__", repr(listener.callback))
-            text = "".join(traceback.format_exception(exc))
-            self.errors.append(CallbackError(time.time(), name, exc, text))
-            self.errors_seen += 1
+            self.errors.append(Failure.of(exc, where=name))
             if self._view is not None:
                 self._view.wake()
 

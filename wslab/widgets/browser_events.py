@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["STATES", "BrowserEvent", "CallbackError", "PageClock", "Record", "from_page", "to_page"]
+__all__ = ["STATES", "BrowserEvent", "PageClock", "Record", "from_page", "to_page"]
 
 STATES = ("CONNECTING", "OPEN", "CLOSING", "CLOSED")
 """The names of ``readyState`` 0 to 3."""
@@ -91,19 +91,6 @@ class BrowserEvent:
         if self.type == "open":
             return f"protocol {_quoted(self.protocol)}, extensions {_quoted(self.extensions)}"
         return self.text
-
-
-@dataclass(frozen=True, slots=True)
-class CallbackError:
-    """An exception that a callback of ``on_message`` or ``on_event`` let through. ``at``: epoch."""
-
-    at: float
-    callback: str
-    exception: BaseException
-    traceback: str
-
-    def __str__(self) -> str:
-        return f"{self.callback}: {type(self.exception).__name__}: {self.exception}"
 
 
 def shown_data(data: str | bytes | None, size_bytes: int) -> str:

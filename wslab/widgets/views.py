@@ -16,7 +16,8 @@ from websockets.protocol import State
 
 from .. import place as places
 from ..client import Client
-from ..server import Connection, HandlerError, Server
+from ..failures import Failure
+from ..server import Connection, Server
 
 __all__ = [
     "client_log",
@@ -153,9 +154,9 @@ def server_trouble(server: Server, *, held: str | None = None) -> list[dict[str,
     return trouble
 
 
-def _error(error: HandlerError, count: int) -> dict[str, Any]:
-    text = one_line(f"{type(error.exception).__name__}: {error.exception}", MAX_REASON)
-    where = f"{error.where}(), connection {error.connection_id}"
+def _error(error: Failure, count: int) -> dict[str, Any]:
+    text = one_line(error.summary, MAX_REASON)
+    where = f"{error.where}()" + (f", connection {error.who}" if error.who else "")
     title = "Last error" if count == 1 else f"Last of {count:,} errors"
     details = _end_of(error.traceback)
     return _trouble("error", title, f"{text} (in {where})", at=error.at, details=details)
