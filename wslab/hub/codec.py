@@ -1,7 +1,7 @@
 """What a hub and its clients say to each other: packets, as JSON that a person can read.
 
 A packet is one text frame, and as many binary frames right after it as its ``binary`` says; ten
-lines of browser JavaScript can speak it::
+lines of browser JavaScript can speak it:
 
     who     text frame                              meaning
     both    {"event": "chat", "data": "hi"}         an event; data may be any JSON, or left out

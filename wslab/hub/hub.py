@@ -91,8 +91,6 @@ def _called(function: Callable[..., Any], *args: Any) -> Any:
 class Hub:
     """Clients, rooms, events and answers on top of WebSockets; itself a handler.
 
-    ::
-
         hub = wslab.Hub()
 
         @hub.on("chat")
