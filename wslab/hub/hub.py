@@ -23,9 +23,19 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast, overload
 
-from ..errors import LoopBlocked, Refused, WrongThread, in_words, is_cancelled
+from ..errors import ClientGone, LoopBlocked, Refused, WrongThread, in_words
 from . import codec
 from .backlog import POLICIES, Policy
+from .calling import (
+    called,
+    check_takes,
+    function_name,
+    is_async,
+    must_pass,
+    running_loop,
+    submitted,
+    waited,
+)
 from .client import HubClient
 from .delivery import CLOSING, DROPPED, QUEUED, SENT, SKIPPED, Delivery, Trace
 from .history import History, Past, Session
@@ -61,31 +71,10 @@ class _Handler:
     __slots__ = ("function", "is_async", "name")
 
     def __init__(self, function: Callable[..., Any], arguments: int, example: str) -> None:
-        self.name = getattr(function, "__qualname__", None) or type(function).__name__
+        check_takes(function, arguments, f"a function such as `{example}`")
+        self.name = function_name(function)
         self.function = function
-        called = function if inspect.isroutine(function) else getattr(function, "__call__", None)  # noqa: B004
-        self.is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
-        if not callable(function):
-            raise TypeError(
-                f"expected a function such as `{example}`, got {type(function).__name__} "
-                f"{function!r:.60}"
-            )
-        if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
-            raise TypeError(f"expected `{example}`, got a function that yields: return the answer")
-        with contextlib.suppress(ValueError):  # a builtin without a signature
-            signature = inspect.signature(function)
-            try:
-                signature.bind(*range(arguments))
-            except TypeError:
-                raise TypeError(f"expected `{example}`, got {self.name}{signature}") from None
-
-
-def _called(function: Callable[..., Any], *args: Any) -> Any:
-    # A future cannot hold StopIteration: before Python 3.12 it would stay unset for ever.
-    try:
-        return function(*args)
-    except StopIteration as exc:
-        raise RuntimeError("the handler raised StopIteration") from exc
+        self.is_async = is_async(function)
 
 
 class Hub:
@@ -270,7 +259,7 @@ class Hub:
         try:
             if handler.is_async:
                 return await handler.function(*args)
-            result = await asyncio.to_thread(_called, handler.function, *args)
+            result = await asyncio.to_thread(called, handler.function, *args)
             return await result if inspect.isawaitable(result) else result
         finally:
             self._next_turn()
@@ -324,10 +313,8 @@ class Hub:
             reason = "refused"
         except Refused as exc:
             reason = str(exc) or "refused"
-        except KeyboardInterrupt:
-            raise
         except BaseException as exc:  # SystemExit in one handler must not end the loop
-            if is_cancelled(exc):
+            if must_pass(exc, is_async=handler.is_async):
                 raise
             self._record(exc, client, handler.name)
             reason = ""
@@ -406,21 +393,50 @@ class Hub:
         except RuntimeError:  # it was closed at this moment
             return self._on_loop(function, *args)
         try:
-            return done.result(OFF_LOOP_TIMEOUT_S)
+            return waited(done, OFF_LOOP_TIMEOUT_S)
         except TimeoutError:
             if not done.cancel():
-                return done.result()
+                return waited(done, None)  # it is being done now
             raise LoopBlocked(
                 f"hub {self.name!r} could not do it within {OFF_LOOP_TIMEOUT_S:g} s: something "
                 "holds its event loop. It has been taken back"
             ) from None
 
-    def _check_loop(self, what: str) -> None:
-        if self._thread_id != threading.get_ident():
+    def _ask(self, ask: Callable[[], Coroutine[Any, Any, Any]], timeout: float | None) -> Any:
+        """Have an ``async def`` run on the hub's loop, from wherever this was called.
+
+        Returns:
+            On a thread whose loop runs, something to await; elsewhere, what it returned.
+        """
+        here = running_loop()
+        if here is not None and here is self._loop:
+            return ask()
+        if here is None and self._thread_id == threading.get_ident():
             raise WrongThread(
-                f"{what} is awaited on the hub's own loop: in a handler that is `async def`, or "
-                "from a cell, where wslab.serve runs the hub, by `wslab.run(client.call, ...)`"
+                "client.call() was called on the thread of the hub's own loop, which does not run "
+                "now: the answer could not come. Await it in an `async def`"
             )
+        gone = f"hub {self.name!r} runs no more: its event loop was closed"
+        try:
+            assert self._loop is not None
+            answer = submitted(self._loop, ask)
+        except RuntimeError:
+            raise ClientGone(gone) from None
+        if here is not None:
+            return asyncio.wrap_future(answer)
+        try:
+            return waited(answer, None if timeout is None else timeout + OFF_LOOP_TIMEOUT_S)
+        except concurrent.futures.CancelledError:
+            raise ClientGone(gone) from None
+        except TimeoutError:
+            if answer.done():
+                return answer.result()
+            raise LoopBlocked(
+                f"hub {self.name!r} could not ask within {timeout:g} s: something holds its event "
+                "loop. The question has been taken back"
+            ) from None
+        finally:
+            answer.cancel()
 
     # Sending.
 

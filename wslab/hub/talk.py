@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..errors import CallFailed, Refused, in_words, is_cancelled
+from .calling import called, check_takes, is_async
 from .codec import RESERVED, check_name, dumps, encode_answer, encode_error
 from .peer import (
     Answered,
@@ -149,20 +150,7 @@ class Talk:
             TypeError, ValueError: no name that an event can have, or nothing that can be called.
         """
         self.check(event)
-        if not callable(func):
-            raise TypeError(
-                f"expected a function of one argument, the event's data, got "
-                f"{type(func).__name__} {func!r:.60}"
-            )
-        with contextlib.suppress(ValueError):  # a builtin without a signature
-            signature = inspect.signature(func)
-            try:
-                signature.bind(None)
-            except TypeError:
-                name = getattr(func, "__qualname__", type(func).__name__)
-                raise TypeError(
-                    f"expected a function of one argument, the event's data, got {name}{signature}"
-                ) from None
+        check_takes(func, 1, "a function of one argument, the event's data")
         self._handlers[event] = _Handler(func, contextvars.copy_context())
 
     def off(self, event: str) -> bool:
@@ -451,7 +439,7 @@ class Talk:
     async def _run(self, handler: _Handler, data: Any) -> Any:
         context = handler.context.copy()
         context.run(_inside.set, self)
-        if _is_async(handler.func):
+        if is_async(handler.func):
             # A task of its own: it has the context of the cell that registered it.
             task = self._loop.create_task(_await(None, handler.func, data), context=context)
             try:
@@ -459,7 +447,7 @@ class Talk:
             finally:
                 if not task.done():
                     task.cancel()
-        result = await self._loop.run_in_executor(None, context.run, handler.func, data)
+        result = await self._loop.run_in_executor(None, context.run, called, handler.func, data)
         if inspect.isawaitable(result):  # of a lambda, say
             return _result(await self._loop.create_task(_await(result), context=context))
         return result
@@ -528,20 +516,13 @@ def _fill(answer: concurrent.futures.Future[Any] | None, result: Any) -> None:
             answer.set_result(result)
 
 
-def _is_async(func: Any) -> bool:
-    while hasattr(func, "func") and not inspect.isfunction(func):  # a partial
-        func = func.func
-    return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(
-        getattr(func, "__call__", None)  # noqa: B004
-    )
-
-
 async def _await(
     awaitable: Any, func: Callable[[Any], Any] | None = None, data: Any = None
 ) -> tuple[Any, BaseException | None]:
     try:
         return await (awaitable if func is None else func(data)), None
-    except (SystemExit, KeyboardInterrupt) as exc:  # out of a task they would go to the loop
+    except (SystemExit, KeyboardInterrupt, GeneratorExit) as exc:
+        # Out of a task the first two would go to the loop; the last would close who awaits it.
         return None, exc
 
 
