@@ -101,15 +101,15 @@ class Emitter(abc.ABC):
     def errors(self) -> tuple[Any, ...]:
         """What went wrong with events: handlers that raised and errors that the Hub reported.
 
-        The latest 100. Each has ``at`` (epoch seconds), ``event``, ``code``, ``message``,
-        ``exception`` and ``traceback``.
+        The latest 100. Each has ``at`` (epoch seconds), ``event``, ``code``, ``message`` and, where
+        a function of yours raised, the exception's ``kind`` and ``traceback`` as text.
         """
         return tuple(self._talk.errors) if self._talk is not None else ()
 
     @property
     def errors_seen(self) -> int:
         """How many of them there have been."""
-        return self._talk.errors_seen if self._talk is not None else 0
+        return self._talk.errors.seen if self._talk is not None else 0
 
     # Talking.
 

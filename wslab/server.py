@@ -329,7 +329,7 @@ class Server:
         portal.inherited.update(sock.fileno() for sock in server.sockets)
         self.runner.watch(asyncio.get_running_loop())
         self._enter(server)
-        self._listeners.append(self._note_failure)
+        self._listeners.append(self.errors.append)
 
     def _enter(self, server: ws_server.Server) -> None:
         """Let Jupyter's server find this one, where there is one. Serving never fails of it."""
@@ -464,7 +464,7 @@ class Server:
         assert server is not None
         self._leave()
         with contextlib.suppress(ValueError):
-            self._listeners.remove(self._note_failure)
+            self._listeners.remove(self.errors.append)
         listening = [sock.fileno() for sock in server.sockets]
         portal.inherited.difference_update(listening)
         try:
@@ -598,12 +598,14 @@ class Server:
     def _recording(self, where: str, websocket: Any) -> Iterator[None]:
         try:
             yield
-        except (asyncio.CancelledError, InvalidHandshake):
-            raise  # the latter is how a hook refuses a client: websockets answers for it
+        except InvalidHandshake:
+            raise  # how a hook refuses a client: websockets answers for it
         except Exception as exc:
             self._record_error(exc, websocket, where)
             raise  # websockets answers 500
         except BaseException as exc:
+            if is_cancelled(exc):
+                raise
             # SystemExit in one hook must not end the loop for everybody.
             self._record_error(exc, websocket, where)
             raise RuntimeError(f"{where} raised {type(exc).__name__}") from exc
@@ -641,17 +643,6 @@ class Server:
         # A Hub keeps its handlers' exceptions from ending a connection, and tells them here.
         found = getattr(self.handler, "failure_listeners", None)
         return found if isinstance(found, list) else []
-
-    def _note_failure(self, failure: Any) -> None:
-        if not isinstance(failure, Failure):  # a hub's own form
-            failure = Failure.of(
-                failure.exception,
-                where=failure.where,
-                who=failure.client_id,
-                peer=failure.address,
-                at=failure.at,
-            )
-        self.errors.append(failure)
 
     def _record_error(self, exc: BaseException, websocket: Any, where: str) -> None:
         who = websocket.wire.id if websocket is not None else ""

@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import EXTERNAL_CLOSE_CODES
 from websockets.protocol import State
 
-from ..errors import BadPacket, ClientGone, Refused, in_words, is_cancelled
+from ..errors import BadPacket, ClientGone, Refused, is_cancelled
 from . import codec
 from .backlog import Backlog
 from .calling import must_pass
@@ -708,8 +708,8 @@ class HubClient:
             self._send(answer)
 
     def _failed(self, exc: BaseException, where: str, packet: codec.Packet | None = None) -> None:
-        self._hub._record(exc, self, where)
-        text = in_words(exc) if self._hub.show_errors else "the handler failed"
+        failure = self._hub._record(exc, self, where)
+        text = failure.summary if self._hub.show_errors else "the handler failed"
         self._complain("failed", text, packet)
 
     def _complain(self, code: str, message: str, packet: codec.Packet | None = None) -> None:

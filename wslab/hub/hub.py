@@ -15,15 +15,13 @@ import contextlib
 import contextvars
 import inspect
 import logging
-import os
 import threading
 import time
-import traceback
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, cast, overload
 
-from ..errors import ClientGone, LoopBlocked, Refused, WrongThread, in_words
+from ..errors import ClientGone, LoopBlocked, Refused, WrongThread
+from ..failures import Failure, FailureLog
 from . import codec
 from .backlog import POLICIES, Policy
 from .calling import (
@@ -42,29 +40,16 @@ from .history import History, Past, Session
 from .members import Clients, Members, Rooms, check_room
 from .shared import Shared
 
-__all__ = ["Hub", "HubFailure"]
+__all__ = ["Hub"]
 
 OFF_LOOP_TIMEOUT_S = 5.0  # for the loop to take up what another thread asks of it
-_HERE = os.path.dirname(__file__)
 _log = logging.getLogger("wslab.hub")
+# For what a server or view shows anyway: silent unless the user configures logging.
+_shown_log = logging.getLogger("wslab.hub.shown")
+_shown_log.addHandler(logging.NullHandler())
 _sender: contextvars.ContextVar[HubClient | None] = contextvars.ContextVar("sender", default=None)
 
 Target = str | HubClient | Iterable[str | HubClient] | None
-
-
-@dataclass(frozen=True, slots=True)
-class HubFailure:
-    """An exception that a handler let through. ``at``: epoch seconds; ``where``: which handler."""
-
-    at: float
-    client_id: str
-    address: tuple[str, int] | None
-    where: str
-    exception: BaseException
-    traceback: str
-
-    def __str__(self) -> str:
-        return f"{in_words(self.exception)} (in {self.where})"
 
 
 class _Handler:
@@ -111,9 +96,9 @@ class Hub:
     Attributes:
         clients: who is connected: a live, read-only mapping from ``client.id`` to `HubClient`.
         rooms: a live, read-only mapping from a room's name to its clients, in order of joining.
-        errors: the latest 50 exceptions that handlers let through, each a `HubFailure`;
-            ``errors_seen`` counts all. Where no server or view listens, they also go to the logger
-            ``wslab.hub``.
+        errors: the latest 50 exceptions that handlers let through, each a `Failure`;
+            ``errors_seen`` counts all. They also go to the logger ``wslab.hub``, where a server or
+            view shows them to ``wslab.hub.shown``, which is silent unless logging is configured.
         complaints: what senders were told, counted by code, such as "unknown-event".
         emitted: events and raw messages that were sent, each counted once.
         trace: set it to a `Trace` to keep who got what.
@@ -168,10 +153,9 @@ class Hub:
         self.max_handlers = max_handlers
         self.grace_s = grace_s
         self.show_errors = show_errors
-        self.errors: collections.deque[HubFailure] = collections.deque(maxlen=50)
-        self.errors_seen = 0
+        self.errors = FailureLog()
         # Called on the loop, by views and by whoever runs this hub; they must not raise.
-        self.failure_listeners: list[Callable[[HubFailure], object]] = []
+        self.failure_listeners: list[Callable[[Failure], object]] = []
         self.leave_listeners: list[Callable[[HubClient, str], object]] = []
         self.complaints: collections.Counter[str] = collections.Counter()  # told to senders
         self.emitted = 0
@@ -357,18 +341,22 @@ class Hub:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _record(self, exc: BaseException, client: HubClient, where: str) -> None:
-        tb = exc.__traceback__  # from the handler's own code on: ours around it explains nothing
-        while tb and tb.tb_next and os.path.dirname(tb.tb_frame.f_code.co_filename) == _HERE:
-            tb = tb.tb_next
-        text = "".join(traceback.format_exception(type(exc), exc, tb))
-        failure = HubFailure(time.time(), client.id, client.address, where, exc, text)
+    @property
+    def errors_seen(self) -> int:
+        """How many exceptions handlers have let through."""
+        return self.errors.seen
+
+    def _record(self, exc: BaseException, client: HubClient, where: str) -> Failure:
+        failure = Failure.of(exc, where=where, who=client.id, peer=client.address)
         self.errors.append(failure)
-        self.errors_seen += 1
-        if not self.failure_listeners:  # then nobody shows it, but a log may
-            _log.error("handler %s failed for client %s\n%s", where, client.id, text.rstrip())
+        log = _shown_log if self.failure_listeners else _log
+        log.error(
+            "handler %s failed for client %s\n%s", where, client.id, failure.traceback.rstrip()
+        )
         for tell in tuple(self.failure_listeners):
-            tell(failure)
+            with contextlib.suppress(Exception):  # a view that fails is no failure of the sender's
+                tell(failure)
+        return failure
 
     # Any thread may ask; the loop does it.
 

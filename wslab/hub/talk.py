@@ -14,17 +14,18 @@ import collections
 import concurrent.futures
 import contextlib
 import contextvars
+import dataclasses
 import inspect
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..errors import CallFailed, Refused, in_words, is_cancelled
-from .calling import called, check_takes, is_async
-from .codec import RESERVED, check_name, dumps, encode_answer, encode_error
+from ..errors import CallFailed, Refused, is_cancelled
+from ..failures import Failure, FailureLog, said_by
+from .calling import called, check_takes, function_name, is_async
+from .codec import MAX_NAME, RESERVED, check_name, dumps, encode_answer, encode_error
 from .peer import (
     Answered,
     Came,
@@ -44,6 +45,7 @@ __all__ = ["ConnectionLost", "EventFailure", "Talk"]
 
 MAX_EVENTS = 1_000  # that wait for their handler; beyond it the hub is slowed down
 MAX_ERRORS = 100
+MAX_TOLD = 2_000  # characters of what the hub says went wrong
 _OWN = (Welcomed, Dropped, Failed)  # events of the hub itself
 # Which conversation's handler the code at hand was called from: it must not wait for itself.
 _inside: contextvars.ContextVar[Any] = contextvars.ContextVar("wslab_handler_of", default=None)
@@ -54,25 +56,24 @@ class ConnectionLost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class EventFailure:
+class EventFailure(Failure):
     """What went wrong with an event: a handler raised, or the hub reported an error.
 
-    ``at`` is in seconds since the epoch; ``event`` the event that it is about, if one is known;
-    ``code`` a word such as ``failed`` or ``unknown-event``; ``exception`` and ``traceback`` (text)
-    are there where a handler of this client raised.
+    Args:
+        event: the event that it is about, if one is known.
+        code: a word for programs, such as ``failed`` or ``unknown-event``.
+
+    Where the hub reported it, ``kind`` and ``traceback`` are empty.
     """
 
-    at: float
     event: str | None
     code: str
-    message: str
-    exception: BaseException | None = None
-    traceback: str = ""
 
     def __str__(self) -> str:
+        if self.kind:
+            who = f"the handler of {self.event!r}" if self.event is not None else self.where
+            return f"{who} raised {self.summary}"
         about = f" about {self.event!r}" if self.event is not None else ""
-        if self.exception is not None:
-            return f"the handler of {self.event!r} raised {self.message}"
         return f"the hub said{about}: {self.message} ({self.code})"
 
 
@@ -113,8 +114,7 @@ class Talk:
         self.gap: str | None = None
         self.dropped = 0
         self.unhandled = 0
-        self.errors: collections.deque[EventFailure] = collections.deque(maxlen=MAX_ERRORS)
-        self.errors_seen = 0
+        self.errors = FailureLog(MAX_ERRORS)
         self._loop = loop
         self._lock = threading.Lock()  # guards the peer, the outbox and the calls
         self._room = threading.Condition(self._lock)
@@ -373,7 +373,7 @@ class Talk:
                     if isinstance(event, Dropped):
                         self.dropped += event.count
                     if isinstance(event, Failed):
-                        self._note(event.event, event.code, event.message)
+                        self._note_told(event)
                     if self.is_claiming:
                         self._hand_own(event)
                     elif not isinstance(event, Welcomed) or event.is_first:
@@ -431,7 +431,7 @@ class Talk:
         except BaseException as exc:  # SystemExit in a handler must not end the loop
             if is_cancelled(exc):
                 raise
-            self._failed(came, exc)
+            self._failed(came, exc, function_name(handler.func))
         else:
             if answer is not None:
                 self._answer(*answer)
@@ -452,27 +452,37 @@ class Talk:
             return _result(await self._loop.create_task(_await(result), context=context))
         return result
 
-    def _failed(self, came: Came, exc: BaseException) -> None:
-        message = in_words(exc)
-        code = "refused" if isinstance(exc, Refused) else "failed"
-        if code == "refused":
-            message = str(exc)
+    def _failed(self, came: Came, exc: BaseException, where: str) -> None:
+        if isinstance(exc, Refused):
+            code, message = "refused", said_by(exc)
         else:
-            lines = "".join(traceback.format_exception(exc))
-            self._note(came.event, code, message, exc.with_traceback(None), lines)
+            code, message = "failed", self.note(exc, where, event=came.event).summary
         if came.id is not None:
             self._answer(encode_error(code, message, answer=came.id))
 
-    def _note(
-        self,
-        event: str | None,
-        code: str,
-        message: str,
-        exc: BaseException | None = None,
-        lines: str = "",
-    ) -> None:
-        self.errors_seen += 1
-        self.errors.append(EventFailure(time.time(), event, code, message, exc, lines))
+    def note(self, exc: BaseException, where: str, *, event: str | None = None) -> Failure:
+        """Record what a function let through."""
+        told = Failure.of(exc, where=where)
+        fields = {field.name: getattr(told, field.name) for field in dataclasses.fields(told)}
+        failure = EventFailure(**fields, event=event, code="failed")
+        self.errors.append(failure)
+        return failure
+
+    def _note_told(self, told: Failed) -> None:
+        event = told.event[:MAX_NAME] if told.event is not None else None
+        self.errors.append(
+            EventFailure(
+                at=time.time(),
+                where="the hub",
+                who="",
+                peer=None,
+                kind="",
+                message=told.message[:MAX_TOLD],
+                traceback="",
+                event=event,
+                code=told.code[:MAX_NAME],
+            )
+        )
 
     def _answer(self, text: str, binary: Iterable[bytes] = ()) -> None:
         with self._lock:
