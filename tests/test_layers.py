@@ -24,6 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "errors",
         "failures",
         "handlers",
+        "heads",
         "page",
         "place",
         "reconnect",

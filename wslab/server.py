@@ -13,6 +13,7 @@ import collections
 import concurrent.futures
 import contextlib
 import errno
+import functools
 import inspect
 import logging
 import os
@@ -23,10 +24,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from websockets.asyncio import server as ws_server
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 from websockets.protocol import State
+from websockets.server import ServerProtocol
 
-from . import cells, page, place, portal, tunnel
+from . import cells, heads, page, place, portal, tunnel
 from .errors import LoopBlocked, PortalClosed, PortInUse, WrongThread, is_cancelled
 from .failures import Failure, FailureLog
 from .handlers import Handler, awaited, check_handler, handler_name
@@ -45,6 +47,9 @@ __all__ = ["Connection", "Refusal", "Server", "serve"]
 CLOSE_GRACE_S = 2.0  # for clients to answer the close frame before they are cut off
 HANDLER_GRACE_S = 0.5  # for handlers to clean up after their connection before they are cancelled
 START_TIMEOUT_S = 10.0
+OPEN_TIMEOUT_S = 10.0  # websockets' own, where none is given
+MAX_REASON = 1_000
+PAGE_METHODS = ("GET", "HEAD")  # what a page answers: a 404 there is no refusal
 
 # A child of websockets' own, so that what its documentation says of logging holds; silent unless
 # the user configures one of the two.
@@ -54,12 +59,17 @@ logger.addHandler(logging.NullHandler())
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A request to open a WebSocket that this server did not accept. ``at``: epoch seconds."""
+    """A request that this server turned away: for a WebSocket, or one that it can't serve at all.
+
+    ``at`` is in seconds since the epoch; ``status`` what it answered, or 408 where it hung up on
+    somebody who did not end the request in time; ``reason`` at most 1,000 characters.
+    """
 
     at: float
     status: int
     reason: str
     peer: str
+    connection_id: str = ""
 
 
 class Connection:
@@ -179,6 +189,7 @@ class Server:
         self.errors = FailureLog()
         self.refusals: collections.deque[Refusal] = collections.deque(maxlen=50)
         self.refusals_seen = 0
+        self.refusal_listeners: list[Callable[[Refusal], object]] = []  # called on the loop
         self.connections_seen = 0
         self._host, self._port = host, port or 0
         self.runner = runner
@@ -224,8 +235,7 @@ class Server:
         path = self._kwargs.get("path") if self._kwargs.get("unix") else self._sock_name
         if path and not isinstance(path, tuple):
             return f"{scheme}+unix://{os.fsdecode(path)}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{scheme}://{host}:{self.port}/"
+        return f"{scheme}://{_in_url(self.host)}:{self.port}/"
 
     @property
     def tunnel_id(self) -> str:
@@ -535,14 +545,53 @@ class Server:
     def _made(self, websocket: Any, transport: asyncio.Transport) -> None:
         self._websockets[id(websocket)] = websocket
         websocket.wire.fileno = portal.inherit(transport)
+        heads.read_head_of(websocket.protocol, _has_frames)
+        # All answers pass here, also those that websockets gives before and after any hook.
+        websocket.protocol.send_response = functools.partial(self._send_response, websocket)
+
+    def _send_response(self, websocket: Any, response: Response) -> None:
+        request, status = websocket.request, response.status_code
+        is_for_page = request is not None and request.method in PAGE_METHODS
+        if status >= 400 and not (is_for_page and not page.is_handshake(request)):
+            text = bytes(response.body or b"").decode(errors="replace").strip()
+            self._record_refusal(websocket, status, text)
+        ServerProtocol.send_response(websocket.protocol, response)
+
+    def _record_refusal(self, websocket: Any, status: int, text: str) -> None:
+        # What a client has sent may be in the text: 50 headers of 8 KiB are not kept.
+        text = text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}..."
+        address = _address(websocket)
+        peer = f"{_in_url(address[0])}:{address[1]}" if address is not None else ""
+        refusal = Refusal(time.time(), status, text, peer, websocket.wire.id)
+        self.refusals.append(refusal)
+        self.refusals_seen += 1
+        for tell in tuple(self.refusal_listeners):
+            tell(refusal)
 
     def _lost(self, websocket: Any) -> None:
         self._websockets.pop(id(websocket), None)
+        websocket.protocol.__dict__.pop("send_response", None)  # it leads back to the connection
+        limit_s = self._kwargs.get("open_timeout", OPEN_TIMEOUT_S)
+        if (
+            websocket.request is None
+            and isinstance(websocket.protocol.handshake_exc, InvalidMessage)  # by its end
+            and limit_s is not None
+            and websocket.wire.received_bytes
+            and time.monotonic() - websocket.wire.began_s >= limit_s
+        ):
+            text = f"hung up: the request did not end within {limit_s:g} s (open_timeout)"
+            self._record_refusal(websocket, 408, text)
         portal.inherited.discard(websocket.wire.fileno)
 
     async def _process_request(
         self, websocket: ws_server.ServerConnection, request: Request
     ) -> Response | None:
+        if page.is_handshake(request) and heads.has_body(request):
+            return websocket.respond(
+                400,
+                "A request for a WebSocket has no body (RFC 6455 §4.1), and this one announces "
+                "one; send messages when the connection is open.\n",
+            )
         # Jupyter's server has asked for its login and checked the Origin by its own rule.
         came_in = self._entry is not None and self._entry.is_shown(request.headers)
         if page.is_handshake(request) and "origins" not in self._kwargs and not came_in:
@@ -582,12 +631,6 @@ class Server:
                 answer = theirs(websocket, request, response)
                 if inspect.isawaitable(answer):
                     answer = await answer
-        final = answer or response
-        if final.status_code >= 400 and page.is_handshake(request):
-            reason = bytes(final.body or b"").decode(errors="replace").strip()
-            peer = str(websocket.remote_address)
-            self.refusals.append(Refusal(time.time(), final.status_code, reason, peer))
-            self.refusals_seen += 1
         return answer
 
     def _select_subprotocol(self, websocket: Any, offered: Any) -> Any:
@@ -773,6 +816,14 @@ def _port_in_use(host: str, port: int) -> PortInUse:
         f"expected port {port} on {host} to be free, but {who} listens there. Stop it, choose "
         "another port, or leave port out to get a free one",
     )
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _has_frames(request: Request) -> bool:
+    return page.is_handshake(request) and not heads.has_body(request)
 
 
 def _first_port(server: ws_server.Server) -> int:
