@@ -151,6 +151,7 @@ def _recorded_kind(kind: Any) -> type:
                     label=wire.label,
                     client_address=_shown(client),
                     server_address=_shown(server),
+                    is_secure=transport.get_extra_info("sslcontext") is not None,
                 )
                 both = (track.client, track.server)
                 self._record_came, record_went = both if self._side == "server" else both[::-1]
