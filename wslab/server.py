@@ -224,6 +224,16 @@ class Server:
         )
 
     @property
+    def tcp_host(self) -> str:
+        """As `host`, but "" where it listens on a Unix socket."""
+        return "" if self._unix_path else self.host
+
+    @property
+    def _unix_path(self) -> Any:
+        path = self._kwargs.get("path") if self._kwargs.get("unix") else self._sock_name
+        return None if isinstance(path, tuple) else path
+
+    @property
     def is_secure(self) -> bool:
         """Whether it speaks TLS (``wss://``)."""
         return self._kwargs.get("ssl") is not None
@@ -232,8 +242,8 @@ class Server:
     def url(self) -> str:
         """The URL for clients on this machine."""
         scheme = "wss" if self.is_secure else "ws"
-        path = self._kwargs.get("path") if self._kwargs.get("unix") else self._sock_name
-        if path and not isinstance(path, tuple):
+        path = self._unix_path
+        if path:
             return f"{scheme}+unix://{os.fsdecode(path)}"
         return f"{scheme}://{_in_url(self.host)}:{self.port}/"
 
@@ -245,18 +255,25 @@ class Server:
 
     @property
     def browser_url(self) -> str:
-        """The URL that a browser which looks at this notebook must use."""
-        return place.browser_url(self.port, secure=self.is_secure, tunnel_id=self.tunnel_id)
+        """The URL that a browser which looks at this notebook must use; "" where there is none.
+
+        A browser can't open a Unix socket: there it has only the tunnel, where one leads to it.
+        """
+        return place.browser_url(self.port, **self._reached_by)
 
     @property
     def page_url(self) -> str:
         """The http(s) URL of the page that this server gives to a browser; see `needs_login`."""
-        return place.page_url(self.port, secure=self.is_secure, tunnel_id=self.tunnel_id)
+        return place.page_url(self.port, **self._reached_by)
 
     @property
     def ways(self) -> tuple[place.Way, ...]:
         """The ways from a browser to this server, best first, and what each changes."""
-        return place.ways(self.port, secure=self.is_secure, tunnel_id=self.tunnel_id)
+        return place.ways(self.port, **self._reached_by)
+
+    @property
+    def _reached_by(self) -> dict[str, Any]:
+        return {"secure": self.is_secure, "tunnel_id": self.tunnel_id, "host": self.tcp_host}
 
     @property
     def needs_login(self) -> str:
@@ -596,7 +613,9 @@ class Server:
         came_in = self._entry is not None and self._entry.is_shown(request.headers)
         if page.is_handshake(request) and "origins" not in self._kwargs and not came_in:
             for origin in request.headers.get_all("Origin"):
-                if not place.is_allowed_origin(origin):
+                if not place.is_allowed_origin(origin) and origin not in self._own_origins(
+                    websocket
+                ):
                     return websocket.respond(
                         403,
                         f"This server does not let pages from {origin!r} connect: any page on the "
@@ -620,6 +639,17 @@ class Server:
                 ancestors=sorted(place.known_origins()),
             )
             return await answer if inspect.isawaitable(answer) else answer
+
+    def _own_origins(self, websocket: Any) -> list[str]:
+        # The address that a client reached it at, and the one it was told to listen on: a page
+        # from there is this server's own. Not what the Host header says: a web site can make its
+        # name lead here, and with it its pages' Origin.
+        own = websocket.local_address
+        hosts = [own[0]] if isinstance(own, tuple) else []
+        if isinstance(self._host, str):
+            hosts.append(self._host.lower())
+        scheme = "https" if self.is_secure else "http"
+        return [f"{scheme}://{_in_url(host)}:{self.port}" for host in hosts if host]
 
     async def _process_response(
         self, websocket: ws_server.ServerConnection, request: Request, response: Response
