@@ -429,7 +429,7 @@ def test_errors_and_complaints(hub, panel):
     look = shown._look(hub)
     [trouble] = look["trouble"]
     assert trouble["text"] == (
-        f"ValueError: <b>no</b> (in hub.<locals>.say), client {panel['ana'].client.hub_id}"
+        f"ValueError: <b>no</b> (in hub.<locals>.say, for {panel['ana'].client.hub_id})"
     )
     assert trouble["details"].endswith("ValueError: <b>no</b>\n")
     assert look["view"]["complaints"] == ["failed 1", "unknown-event 1"]
