@@ -429,6 +429,51 @@ def test_with_a_handler_only_raw_messages_are(server, hub):
         assert alice.waiting == 0
 
 
+@pytest.mark.parametrize("before", [0, 1])
+@pytest.mark.parametrize("has_talked", [False, True])
+def test_an_event_whose_binary_frames_come_after_on_is_handled(before, has_talked):
+    go_on = threading.Event()
+
+    async def hub(websocket):
+        await websocket.send('{"event":"other","data":1}')
+        await websocket.send('{"event":"x","data":[{"$binary":0},{"$binary":1}],"binary":2}')
+        for nth in range(2):
+            if nth == before:
+                await asyncio.to_thread(go_on.wait, 10)
+            await websocket.send(b"%d" % nth)
+        await websocket.send(b"raw")
+        await websocket.wait_closed()
+
+    with wslab.serve(hub) as server, wslab.connect(server) as alice:
+        if has_talked:
+            alice.emit("hello")
+        # A client that has talked keeps the frames together itself.
+        until(lambda: len(alice.received) == 2 + before)
+        came = []
+        alice.on("x", came.append)
+        go_on.set()
+        until(lambda: came)
+        assert came == [[b"0", b"1"]]
+        assert alice.recv(timeout=5) == '{"event":"other","data":1}'
+        assert alice.recv(timeout=5) == b"raw"
+        assert (alice.waiting, alice.unhandled) == (0, 0)
+
+
+def test_a_beginning_that_is_never_continued_stays_a_message():
+    async def hub(websocket):
+        await websocket.send('{"event":"x","data":{"$binary":0},"binary":1}')
+        await websocket.send('{"event":"y","data":{"$binary":0},"binary":1}')
+
+    with wslab.serve(hub) as server, wslab.connect(server) as alice:
+        until(lambda: alice.state is State.CLOSED)
+        until(lambda: alice._gone.is_set())
+        alice.on("x", print)
+        alice.on("y", print)
+        assert [json.loads(alice.recv(timeout=5))["event"] for _ in range(2)] == ["x", "y"]
+        with pytest.raises(ConnectionClosed):
+            alice.recv(timeout=5)
+
+
 def test_who_it_is_to_the_hub(server, hub):
     with wslab.connect(server) as alice, wslab.connect(server, reconnect=True) as bob:
         for client in (alice, bob):

@@ -38,7 +38,6 @@ from .peer import (
     Peer,
     Raw,
     Welcomed,
-    events_of,
 )
 
 __all__ = ["ConnectionLost", "EventFailure", "Talk"]
@@ -164,13 +163,19 @@ class Talk:
             The messages that go on waiting.
         """
         left: list[Message] = []
-        for came in events_of(waiting):
+        past = Peer()
+        for came in [each for message in waiting for each in past.receive(message)]:
             if isinstance(came, Came) and came.event == event:
                 self._hand(came)
             elif isinstance(came, _OWN) and (not self.is_claiming or _name(came) == event):
                 self._hand_own(came)
             elif isinstance(came, (Raw, Came, *_OWN)):
                 left += came.messages
+        begun = past.begun()  # its binary frames are on their way
+        with self._lock:
+            has_end = self._has_ended or self._outbox is None
+            if has_end or not self.peer.go_on_from(begun):
+                left += begun
         self.is_claiming = True
         return left
 
