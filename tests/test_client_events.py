@@ -29,6 +29,7 @@ from tests.peers import until
 from wslab import cells, portal
 from wslab.errors import CallFailed, NobodyListening, Refused, WrongThread
 from wslab.hub import Hub
+from wslab.hub.words import OF_SOCKET_IO
 from wslab.reconnect import Reconnect
 from wslab.widgets import plain, views
 
@@ -210,7 +211,9 @@ def test_handlers_get_the_data(server, hub):
         async def instead(data):
             came.append(asyncio.get_running_loop() is portal.lab().loop)
 
-        assert alice.on("heard", instead) is instead
+        with pytest.warns(match="'heard' had the handler heard, and instead takes its") as told:
+            assert alice.on("heard", instead) is instead
+        assert told[0].filename == __file__
         alice.emit("shout", "x")
         until(lambda: len(came) == 2)
         assert came[1] is True
@@ -427,6 +430,43 @@ def test_with_a_handler_only_raw_messages_are(server, hub):
         assert alice.recv(timeout=5) == "raw"
         assert alice.recv(timeout=5) == b"raw"
         assert alice.waiting == 0
+
+
+def test_a_handler_of_all_other_events(server, hub):
+    with wslab.connect(server) as alice:
+        came = []
+        hub.emit("early", 0)
+        until(lambda: alice.waiting == 2)
+        alice.on("heard", lambda data: came.append(data))
+
+        @alice.on("*")
+        def others(event, data):
+            came.append((event, data))
+            return "mine"
+
+        until(lambda: came == [("early", 0)])
+        hub.emit("late", 1)
+        hub.emit("heard", 2)
+        until(lambda: len(came) == 3)
+        assert came[1:] == [("late", 1), 2]
+        [client] = hub.clients.values()
+        assert wslab.run(client.call, "ask", 3) == "mine"
+        alice.off("*")
+        hub.emit("late", 4)
+        until(lambda: alice.unhandled)
+        assert len(came) == 4
+        with pytest.raises(TypeError, match="two arguments, the event's name and its data"):
+            alice.on("*", came.append)
+
+
+@pytest.mark.parametrize("word", sorted(OF_SOCKET_IO))
+def test_words_of_socket_io_say_what_to_write(server, word):
+    with wslab.connect(server) as alice:
+        for register in (lambda: alice.on(word), lambda: alice.on(word, print)):
+            with pytest.raises(ValueError, match=f"got '{word}': .*\\w"):
+                register()
+        with pytest.raises(ValueError, match="of your own"):
+            alice.emit(word)
 
 
 @pytest.mark.parametrize("before", [0, 1])

@@ -587,7 +587,7 @@ class Client(Emitter):
             self._talk.end()
         return self._talk
 
-    def _claim(self, event: str, func: Callable[[Any], Any] | None) -> None:
+    def _claim(self, event: str, func: Callable[..., Any] | None) -> None:
         talk = self._new_talk() if self._talk is None else self._talk
         if func is None:
             talk.check(event)

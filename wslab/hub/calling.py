@@ -13,6 +13,7 @@ import contextlib
 import inspect
 import threading
 import time
+import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ __all__ = [
     "must_pass",
     "running_loop",
     "submitted",
+    "tell_replaced",
     "waited",
 ]
 
@@ -36,6 +38,26 @@ WAIT_SLICE_S = 0.2
 def function_name(function: Any) -> str:
     """Return a function's name for messages, or its class's."""
     return getattr(function, "__qualname__", None) or type(function).__name__
+
+
+def tell_replaced(event: str, before: Any, function: Any, *, stacklevel: int) -> None:
+    """Warn that a handler takes another one's place; not where a cell defines the same again.
+
+    Args:
+        event: of which both are handlers.
+        before: the function that was its handler, or None.
+        function: that is its handler now.
+        stacklevel: of whoever registers it, seen from the caller.
+    """
+    names = [function_name(each) for each in (before, function)]
+    if before is None or names[0] == names[1]:
+        return
+    old, new = (name.rpartition("<locals>.")[2] for name in names)
+    warnings.warn(
+        f"{event!r} had the handler {old}, and {new} takes its place: an event has one handler. "
+        "Let one call the other, or give each an event of its own",
+        stacklevel=stacklevel + 1,
+    )
 
 
 def is_async(function: Any) -> bool:

@@ -225,13 +225,14 @@ class HubClient:
 
     # What handlers do with it.
 
-    def join(self, room: str) -> bool:
-        """Put it into a room; return whether that is new.
+    def join(self, room: str, *rooms: str) -> bool:
+        """Put it into a room, or several; return whether it was not in all of them before.
 
         Raises:
-            TypeError, ValueError: not a room's name.
+            TypeError, ValueError: not a room's name; then it joins none of them.
         """
-        return bool(self._hub._on_loop(self._join, check_room(room)))
+        names = [check_room(each) for each in (room, *rooms)]
+        return any(self._hub._on_loop(lambda: [self._join(name) for name in names]))
 
     def _join(self, room: str) -> bool:
         self._admit()
@@ -243,9 +244,14 @@ class HubClient:
             here._session.join(room, history.offset)
         return is_new
 
-    def leave(self, room: str) -> bool:
-        """Take it out of a room; return whether it was there."""
-        return bool(self._hub._on_loop(self._leave, check_room(room)))
+    def leave(self, room: str, *rooms: str) -> bool:
+        """Take it out of a room, or several; return whether it was in one of them.
+
+        Raises:
+            TypeError, ValueError: not a room's name; then it leaves none of them.
+        """
+        names = [check_room(each) for each in (room, *rooms)]
+        return any(self._hub._on_loop(lambda: [self._leave(name) for name in names]))
 
     def _leave(self, room: str) -> bool:
         here = self._current()
@@ -637,7 +643,11 @@ class HubClient:
         if packet.flaw:
             self._complain("too-large", packet.flaw, packet)
             return
-        handler = self._hub._handlers.get(event)
+        handlers = self._hub._handlers
+        handler = handlers.get(event)
+        args: tuple[Any, ...] = ()
+        if handler is None:
+            handler, args = handlers.get("*"), (event,)
         if handler is None or event in codec.RESERVED:
             known = sorted(self._hub._handlers.keys() - codec.RESERVED)
             names = ", ".join(map(repr, known[:8])) if self._hub.show_errors else ""
@@ -654,7 +664,7 @@ class HubClient:
             return
         self._inbox.read_ahead()
         try:
-            result = await self._hub._run(handler, self, data)
+            result = await self._hub._run(handler, self, *args, data)
             if packet.id is not None:
                 if isinstance(result, Delivery):  # of a handler that is one emit
                     result = result.reached

@@ -37,6 +37,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import BadPacket
+from .words import OF_SOCKET_IO
 
 __all__ = [
     "FROM_HUB",
@@ -54,7 +55,7 @@ __all__ = [
 
 FROM_HUB = frozenset({"welcome", "error", "dropped"})
 # What a client may not emit, since a handler of that name means something else.
-RESERVED = FROM_HUB | {"connect", "disconnect", "message"}
+RESERVED = FROM_HUB | OF_SOCKET_IO | {"connect", "disconnect", "message", "*"}
 MAX_BINARY = 64  # binary frames of one packet
 MAX_NAME = 128  # characters of an event's name
 NOTHING: Any = object()

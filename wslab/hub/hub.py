@@ -18,7 +18,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from typing import Any, cast, overload
+from typing import Any, TypeVar, cast, overload
 
 from ..errors import ClientGone, LoopBlocked, Refused, WrongThread
 from ..failures import Failure, FailureLog
@@ -32,6 +32,7 @@ from .calling import (
     must_pass,
     running_loop,
     submitted,
+    tell_replaced,
     waited,
 )
 from .client import HubClient
@@ -39,6 +40,7 @@ from .delivery import CLOSING, DROPPED, QUEUED, SENT, SKIPPED, Delivery, Trace
 from .history import History, Past, Session
 from .members import Clients, Members, Rooms, check_room
 from .shared import Shared
+from .words import for_hubs
 
 __all__ = ["Hub"]
 
@@ -49,6 +51,13 @@ _shown_log = logging.getLogger("wslab.hub.shown")
 _shown_log.addHandler(logging.NullHandler())
 _sender: contextvars.ContextVar[HubClient | None] = contextvars.ContextVar("sender", default=None)
 
+F = TypeVar("F", bound=Callable[..., Any])
+_ARGUMENTS = {
+    "connect": ("client",),
+    "disconnect": ("client", "reason"),
+    "message": ("client", "message"),
+    "*": ("client", "event", "data"),
+}
 Target = str | HubClient | Iterable[str | HubClient] | None
 
 
@@ -176,16 +185,19 @@ class Hub:
     # Handlers.
 
     @overload
-    def on(self, event: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+    def on(self, event: str) -> Callable[[F], F]: ...
     @overload
-    def on(self, event: str, function: Callable[..., Any]) -> Callable[..., Any]: ...
-    def on(self, event: str, function: Callable[..., Any] | None = None) -> Any:
+    def on(self, event: str, function: F) -> F: ...
+    def on(self, event: str, function: F | None = None) -> F | Callable[[F], F]:
         """Register the handler of an event, in place of the one it had; nobody is disconnected.
+
+        An event has one handler, since one can give the answer to a call. Registering again swaps
+        it, as a cell does that runs again; one of another name warns that it takes the place.
 
         ``async def handler(client, data)`` runs on the hub's loop; what it returns is the answer
         to a ``call`` (a Delivery as the number that it reached). A plain ``def`` runs on a thread,
-        since on the loop it could hold up everybody; from there, ``emit``, ``join`` and the like
-        work as usual.
+        since on the loop it could hold up everybody; from there, ``emit``, ``join``,
+        ``client.call`` and the like work as usual.
 
         The messages of one client are handled one after the other, in order: a handler that waits
         for something that the same client sends later waits in vain, other than for the answer to
@@ -200,26 +212,29 @@ class Hub:
             event: an event's name, or one of: ``"connect"``, called with the client, which may
                 raise `Refused`, or return False, to turn it away; ``"disconnect"``, called with
                 the client and the reason in words; ``"message"``, called with the client and the
-                text or bytes of whatever is no packet.
+                text or bytes of whatever is no packet; ``"*"``, called with the client, the
+                event's name and its data for events that have no handler of their own.
             function: the handler; left out, a decorator is returned.
 
         Raises:
             TypeError: not a function of those arguments.
-            ValueError: not an event's name, or one that is the hub's own.
+            ValueError: not an event's name, or one that the hub or Socket.IO keeps for itself.
         """
         codec.check_name(event)
-        if event in codec.FROM_HUB:
-            raise ValueError(
-                f"expected an event that clients emit, got {event!r}, which only the hub does"
-            )
-        if function is None:
-            return lambda function: self.on(event, function)
-        names = {"connect": ("client",), "disconnect": ("client", "reason")}
-        arguments = names.get(event, ("client", "message" if event == "message" else "data"))
-        example = (
-            f"async def {event if event.isidentifier() else 'handler'}({', '.join(arguments)})"
-        )
-        self._handlers[event] = _Handler(function, len(arguments), example)
+        hint = for_hubs(event)
+        if hint:
+            raise ValueError(f"expected an event that clients emit, got {event!r}: {hint}")
+        if function is not None:
+            return self._register(event, function)
+        return lambda function: self._register(event, function)
+
+    def _register(self, event: str, function: F) -> F:
+        arguments = _ARGUMENTS.get(event, ("client", "data"))
+        name = event if event.isidentifier() else "handler"
+        handler = _Handler(function, len(arguments), f"async def {name}({', '.join(arguments)})")
+        before = self._handlers.get(event)
+        self._handlers[event] = handler
+        tell_replaced(event, before and before.function, function, stacklevel=3)
         return function
 
     def off(self, event: str) -> None:
@@ -469,8 +484,8 @@ class Hub:
         codec.check_name(event)
         if event in codec.RESERVED:
             raise ValueError(
-                f"expected an event of your own, got {event!r}, which means something else here; "
-                "raw messages are sent with hub.broadcast()"
+                f"expected an event of your own, got {event!r}, which means something else here"
+                + ("; hub.broadcast() sends raw messages" if event == "message" else "")
             )
 
     def _emit(

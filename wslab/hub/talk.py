@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 from ..errors import CallFailed, Refused, is_cancelled
 from ..failures import Failure, FailureLog, said_by
-from .calling import called, check_takes, function_name, is_async
+from .calling import called, check_takes, function_name, is_async, tell_replaced
 from .codec import MAX_NAME, RESERVED, check_name, dumps, encode_answer, encode_error
 from .peer import (
     Answered,
@@ -39,6 +39,7 @@ from .peer import (
     Raw,
     Welcomed,
 )
+from .words import for_clients
 
 __all__ = ["ConnectionLost", "EventFailure", "Talk"]
 
@@ -93,7 +94,7 @@ class Outbox(Protocol):
 
 @dataclass(slots=True)
 class _Handler:
-    func: Callable[[Any], Any]
+    func: Callable[..., Any]
     context: contextvars.Context  # of the cell that registered it: what it prints lands there
 
 
@@ -135,22 +136,29 @@ class Talk:
             TypeError, ValueError: what was expected, and what came.
         """
         check_name(event)
-        if event in ("connect", "disconnect", "message"):
-            hint = {
-                "message": "messages that are no events come with recv()",
-                "connect": "connect() returns when it is open",
-            }.get(event, "recv() ends with the connection, and client.why_closed says why")
+        hint = for_clients(event)
+        if hint:
             raise ValueError(f"expected the name of an event, got {event!r}: {hint}")
 
-    def on(self, event: str, func: Callable[[Any], Any]) -> None:
+    def on(self, event: str, func: Callable[..., Any]) -> None:
         """Let ``func`` handle an event, in place of the one before; from any thread.
 
         Raises:
             TypeError, ValueError: no name that an event can have, or nothing that can be called.
         """
         self.check(event)
-        check_takes(func, 1, "a function of one argument, the event's data")
+        if event == "*":
+            check_takes(func, 2, "a function of two arguments, the event's name and its data")
+        else:
+            check_takes(func, 1, "a function of one argument, the event's data")
+        before = self._handlers.get(event)
         self._handlers[event] = _Handler(func, contextvars.copy_context())
+        tell_replaced(event, before and before.func, func, stacklevel=4)
+
+    def _handler(self, event: str) -> tuple[_Handler | None, tuple[Any, ...]]:
+        """Return who handles an event, and what it gets before the data."""
+        own = self._handlers.get(event) if event != "*" else None
+        return (own, ()) if own is not None else (self._handlers.get("*"), (event,))
 
     def off(self, event: str) -> bool:
         """Take a handler out; whether there was one."""
@@ -165,7 +173,7 @@ class Talk:
         left: list[Message] = []
         past = Peer()
         for came in [each for message in waiting for each in past.receive(message)]:
-            if isinstance(came, Came) and came.event == event:
+            if isinstance(came, Came) and self._is_for(event, came):
                 self._hand(came)
             elif isinstance(came, _OWN) and (not self.is_claiming or _name(came) == event):
                 self._hand_own(came)
@@ -178,6 +186,9 @@ class Talk:
                 left += begun
         self.is_claiming = True
         return left
+
+    def _is_for(self, event: str, came: Came) -> bool:
+        return came.event == event != "*" or (event == "*" and came.event not in self._handlers)
 
     # Saying something; on any thread but the loop's.
 
@@ -240,6 +251,7 @@ class Talk:
             raise ValueError(
                 f"expected an event's name of your own, got {event!r}: in a hub that means "
                 "something else"
+                + ("; client.send() sends a raw message" if event == "message" else "")
             )
         return None if data is None else dumps(data)
 
@@ -395,7 +407,7 @@ class Talk:
             self._hand(Came(name, event.data, None, event.messages))
 
     def _hand(self, came: Came) -> None:
-        if came.event not in self._handlers:
+        if self._handler(came.event)[0] is None:
             self.unhandled += 1
             if came.id is not None:
                 known = ", ".join(map(repr, sorted(self._handlers)[:8]))
@@ -417,21 +429,21 @@ class Talk:
                 came = self._events.popleft()
                 if self._has_room is not None and len(self._events) <= MAX_EVENTS // 2:
                     self._has_room.set()
-                handler = self._handlers.get(came.event)
+                handler, args = self._handler(came.event)
                 if handler is None:  # taken out meanwhile
                     self.unhandled += 1
                     continue
                 self._running = (came.event, time.monotonic())
                 try:
-                    await self._handle(came, handler)
+                    await self._handle(came, handler, (*args, came.data))
                 finally:
                     self._running = None
         finally:
             self._worker = None
 
-    async def _handle(self, came: Came, handler: _Handler) -> None:
+    async def _handle(self, came: Came, handler: _Handler, args: tuple[Any, ...]) -> None:
         try:
-            result = await self._run(handler, came.data)
+            result = await self._run(handler, args)
             answer = encode_answer(came.id, result) if came.id is not None else None
         except BaseException as exc:  # SystemExit in a handler must not end the loop
             if is_cancelled(exc):
@@ -441,18 +453,18 @@ class Talk:
             if answer is not None:
                 self._answer(*answer)
 
-    async def _run(self, handler: _Handler, data: Any) -> Any:
+    async def _run(self, handler: _Handler, args: tuple[Any, ...]) -> Any:
         context = handler.context.copy()
         context.run(_inside.set, self)
         if is_async(handler.func):
             # A task of its own: it has the context of the cell that registered it.
-            task = self._loop.create_task(_await(None, handler.func, data), context=context)
+            task = self._loop.create_task(_await(None, handler.func, args), context=context)
             try:
                 return _result(await task)
             finally:
                 if not task.done():
                     task.cancel()
-        result = await self._loop.run_in_executor(None, context.run, called, handler.func, data)
+        result = await self._loop.run_in_executor(None, context.run, called, handler.func, *args)
         if inspect.isawaitable(result):  # of a lambda, say
             return _result(await self._loop.create_task(_await(result), context=context))
         return result
@@ -532,10 +544,10 @@ def _fill(answer: concurrent.futures.Future[Any] | None, result: Any) -> None:
 
 
 async def _await(
-    awaitable: Any, func: Callable[[Any], Any] | None = None, data: Any = None
+    awaitable: Any, func: Callable[..., Any] | None = None, args: tuple[Any, ...] = ()
 ) -> tuple[Any, BaseException | None]:
     try:
-        return await (awaitable if func is None else func(data)), None
+        return await (awaitable if func is None else func(*args)), None
     except (SystemExit, KeyboardInterrupt, GeneratorExit) as exc:
         # Out of a task the first two would go to the loop; the last would close who awaits it.
         return None, exc
