@@ -22,6 +22,7 @@ from typing import Any, TypeVar, cast, overload
 
 from ..errors import ClientGone, LoopBlocked, Refused, WrongThread
 from ..failures import Failure, FailureLog
+from ..pongs import pongs_bounded
 from . import codec
 from .backlog import POLICIES, Policy
 from .calling import (
@@ -280,7 +281,8 @@ class Hub:
         _sender.set(client)
         self._alive += 1
         try:
-            await client._live()
+            with pongs_bounded(websocket):
+                await client._live()
         finally:
             self._alive -= 1
 
