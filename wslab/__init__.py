@@ -1,5 +1,7 @@
 """Understand and use WebSockets where you already work: in a notebook.
 
+::
+
     server = wslab.serve(handler)                 # any handler from the websockets docs, or a Hub
     alice = wslab.connect(server, name="alice")   # a Server, or any ws:// or wss:// URL
     alice.send("hello")
@@ -45,35 +47,35 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = [  # noqa: RUF022  in the order in which help() and the reference show them
-    "serve",
-    "Server",
-    "connect",
-    "Client",
-    "Reconnect",
-    "Hub",
+__all__ = [
+    "BadPacket",
+    "BadURL",
     "Browser",
-    "Inspector",
-    "Tape",
-    "run",
-    "allow_nested_loops",
-    "doctor",
-    "shutdown",
-    "WslabError",
+    "CallFailed",
+    "Client",
+    "ClientGone",
     "ConnectFailed",
-    "NobodyListening",
     "HandshakeRefused",
     "HandshakeTimeout",
-    "BadURL",
-    "PortInUse",
+    "Hub",
+    "Inspector",
     "LoopBlocked",
-    "WrongThread",
-    "PortalClosed",
     "NestingRefused",
-    "BadPacket",
+    "NobodyListening",
+    "PortInUse",
+    "PortalClosed",
+    "Reconnect",
     "Refused",
-    "CallFailed",
-    "ClientGone",
+    "Server",
+    "Tape",
+    "WrongThread",
+    "WslabError",
+    "allow_nested_loops",
+    "connect",
+    "doctor",
+    "run",
+    "serve",
+    "shutdown",
 ]
 
 # Loaded by whoever asks for them: widgets, and what many notebooks do without.
@@ -91,8 +93,7 @@ if not TYPE_CHECKING:  # a checker would take every name for one that is here
         if name in _LATER:
             from importlib import import_module
 
-            value = globals()[name] = getattr(import_module(_LATER[name]), name)
-            return value
+            return getattr(import_module(_LATER[name]), name)
         if name == "__version__":
             from importlib.metadata import version
 

@@ -226,3 +226,67 @@ def test_a_reload_brings_it_back(notebook: Notebook, expect):
     notebook.run_cell(3)
     row(notebook, "closed by alice").wait_for()
     assert notebook.console == []
+
+
+RECORD = """
+from wslab.wire.frames import Opcode, encode_frame
+from wslab.wire.tape import Tape
+
+tape = Tape(name="echo")
+for name in ("alice", "bob"):
+    track = tape.open(name, side="server", label=name, client_address=name, server_address="s:1")
+    track.client(
+        b"GET / HTTP/1.1\\r\\nHost: s\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\nSec-WebSocket-Version: 13\\r\\n\\r\\n"
+    )
+    track.server(
+        b"HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n"
+        b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\\r\\n\\r\\n"
+    )
+    track.client(bytes.fromhex("818537fa213d7f9f4d5158"))
+for number in (1, 2, 3):
+    asks, key = bytes([number, 2, 3, 4]), bytes(4)
+    tape._record(track, 1, encode_frame(Opcode.PING, asks), 20.0 * number)
+    tape._record(track, 0, encode_frame(Opcode.PONG, asks, mask_key=key), 20.0 * number + 0.01)
+for number in range(200):
+    tape._record(track, 1, encode_frame(Opcode.TEXT, b"%d" % number), 61.0 + number / 1000)
+Inspector(tape, select=lambda event: event.text == "100")
+"""
+
+
+def test_it_opens_on_an_arrow_and_keepalive_opens_with_a_click_or_a_key(lab: Lab, expect):
+    with lab.open(lab.write("chosen.ipynb", [SETUP, RECORD])) as notebook:
+        notebook.run_cell(0)
+        notebook.run_cell(1)
+        assert notebook.errors() == []
+        page = notebook.page
+        expect(page.locator(".wi-detail h3")).to_have_text("Frame 108, echo to bob")
+        chosen = page.locator('.wi-row[aria-selected="true"]')
+        expect(chosen).to_have_count(1)
+        assert "echo to bob, text, “100”" in chosen.get_attribute("aria-label")
+        expect(page.get_by_role("button", name="Follow")).to_have_attribute("aria-pressed", "false")
+        places = "e => [e, e.closest('.wi-list')].map((each) => each.getBoundingClientRect())"
+        inner, outer = chosen.evaluate(places)
+        middle = (outer["top"] + outer["bottom"]) / 2
+        assert abs((inner["top"] + inner["bottom"]) / 2 - middle) < 30
+
+        page.locator(".wi-list").hover()
+        page.mouse.wheel(0, -20_000)
+        fold = page.locator('.wi-row[data-what="keepalive"]')
+        expect(fold).to_contain_text("3 pings and 3 pongs, 20 s apart")
+        expect(page.locator('.wi-row[data-what="gap"]')).to_have_count(0)
+        pongs = page.locator('.wi-row[aria-label*="pong, "][data-what="frame"]')
+        expect(pongs).to_have_count(0)
+        fold.locator(".wi-label").click()
+        expect(fold).to_have_attribute("aria-expanded", "true")
+        expect(pongs).to_have_count(3)
+        expect(page.locator(".wi-detail")).to_contain_text("whether the other end is still there")
+        page.keyboard.press("Enter")  # the list has the focus; the line is chosen
+        expect(fold).to_have_attribute("aria-expanded", "false")
+        expect(pongs).to_have_count(0)
+        if folder := keep_screenshots():
+            notebook.screenshot(folder / "inspector-keepalive.png", index=1)
+        # Who looks for pings finds them.
+        page.get_by_label("Search in paths").fill("pong")
+        expect(pongs).to_have_count(3)
+        assert notebook.console == []

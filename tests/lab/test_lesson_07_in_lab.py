@@ -93,7 +93,7 @@ class Lesson:
         for outcome in self.cell(name).locator(".ws-outcome").all():
             lines = outcome.inner_text().split("\n")
             assert "the wire says" in lines, lines
-            found.append(lines[lines.index("the wire says") + 1].removesuffix(" (as you said)"))
+            found.append(lines[lines.index("the wire says") + 1])
         return found
 
 

@@ -90,7 +90,7 @@ def test_three_runs_and_the_mend(notebook, expect):
     run(notebook, "tell", "recall-compare")
     assert "heard: ['rain', 'rain', 'rain']" in notebook.text(at("rain"))
     said = "once for each connection"
-    expect_outcome(notebook, expect, "rain-predict", said, f"{said} (as you said)")
+    expect_outcome(notebook, expect, "rain-predict", said, f"{said}\n\u2713 right")
     assert notebook.cell(at("rain")).locator("svg[role=img]").count() == 3
 
     # By hand, as the text invites to: a fourth connection. Then the mend ends them all.

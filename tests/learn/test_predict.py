@@ -70,6 +70,7 @@ def test_an_answer_is_kept_and_compared(ask, said, actual, right):
     assert guess.was_right is None
     guess.compare(actual)
     assert guess.was_right is right
+    assert str(guess).splitlines()[-1].strip() == ("\u2713 right" if right else "\u2717 wrong")
     assert f"you said       {said.strip()}" in str(guess)
 
 

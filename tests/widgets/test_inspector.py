@@ -263,6 +263,157 @@ def test_a_name_that_comes_late_replaces_the_id():
     assert [lane["name"] for lane in timeline.take_new_lanes().values()] == ["bob"]
 
 
+# --- keepalive -----------------------------------------------------------------------------
+
+
+def kept_alive(*, pings: int = 3, interval_s: float = 20.0) -> tuple[Tape, Track]:
+    """Return a tape on which the server's library has pinged so many times, late by some ms."""
+    tape = Tape(name="echo")
+    track = opened(tape)
+    began_s = rows_of(tape)[1]["at"]
+    for number in range(1, pings + 1):
+        at_s = began_s + number * (interval_s + 0.004)
+        ping(tape, track, at_s, bytes([number, 1, 2, 3]))
+    return tape, track
+
+
+def ping(tape: Tape, track: Track, at_s: float, data: bytes, *, by: str = "server") -> None:
+    other = {"server": "client", "client": "server"}[by]
+    for sender, opcode, later_s in ((by, Opcode.PING, 0.0), (other, Opcode.PONG, 0.003)):
+        key = KEY if sender == "client" else None
+        line = 0 if sender == "client" else 1
+        tape._record(track, line, encode_frame(opcode, data, mask_key=key), at_s + later_s)
+
+
+def test_keepalive_stands_on_one_line_that_says_how_many_and_how_often():
+    tape, track = kept_alive()
+    tape._record(track, 0, HELLO, 65.0)
+    rows = rows_of(tape)
+    assert [row.get("keepalive", False) for row in rows] == [False] * 2 + [True] * 6 + [False]
+    feed = Feed([tape])
+    feed.catch_up()
+    lanes, numbers = feed.timeline.lanes, feed.numbers()
+    said = inspector_static.text("t", lanes, rows, numbers)
+    assert "3 pings and 3 pongs, 20 s apart" in said
+    assert "pong" not in said.replace("3 pongs", "")
+    assert len(said.splitlines()) == 7  # title, two of HTTP, keepalive, silence, Hello, figures
+    assert "3 pings and 3 pongs" in inspector_static.svg("t", lanes, rows, numbers)
+
+
+@pytest.mark.parametrize(
+    ("at_s", "data"),
+    [
+        (7.0, b"\x01\x02\x03\x04"),  # alice.ping() somewhere in between
+        (20.0, b"are you there?"),  # the moment fits, but no library of ours writes so
+        (20.0, b""),
+    ],
+)
+def test_a_ping_that_somebody_sends_is_an_arrow(at_s, data):
+    tape = Tape()
+    track = opened(tape)
+    ping(tape, track, at_s, data, by="client")
+    assert [row.get("keepalive", False) for row in rows_of(tape)] == [False] * 4
+
+
+def test_one_by_hand_does_not_put_the_rhythm_out():
+    tape, track = kept_alive(pings=1)
+    ping(tape, track, 31.0, b"hand", by="server")
+    ping(tape, track, 40.02, b"\x09\x09\x09\x09")
+    kept = [row.get("keepalive", False) for row in rows_of(tape)]
+    assert kept == [False] * 2 + [True] * 2 + [False] * 2 + [True] * 2
+
+
+def test_the_rhythm_of_another_library_is_learnt_from_its_third_ping_on():
+    tape = Tape()
+    track = opened(tape)
+    for number in range(4):
+        ping(tape, track, 2.0 + 7.0 * (number + 1), b"beat %d" % number)
+    kept = [row.get("keepalive", False) for row in rows_of(tape)]
+    assert kept == [False] * 6 + [True] * 4
+
+
+def test_pings_that_are_the_subject_are_not_folded():
+    tape, _ = kept_alive()
+    inspector = Inspector(tape, fold_keepalive=False)
+    assert inspector.folds_keepalive is False
+    data, _ = inspector._repr_mimebundle_()
+    assert "pings and" not in data["text/plain"]
+    assert data["text/plain"].count("pong") == 3
+    inspector.close()
+
+
+# --- opened on an arrow --------------------------------------------------------------------
+
+
+def two_hellos() -> tuple[Tape, Track, Track]:
+    tape = Tape()
+    alice = opened(tape, "a1")
+    bob = opened(tape, "b2", label="bob", client_address="127.0.0.1:2")
+    for track in (alice, bob, alice):
+        track.client(HELLO)
+    alice.client(encode_frame(Opcode.CLOSE, b"\x03\xe8bye", mask_key=KEY))
+    return tape, alice, bob
+
+
+def chosen_by(tape: Tape, select) -> tuple[str, object]:
+    inspector = Inspector(tape, select=select)
+    feed = inspector._read()
+    [row] = [row.json for row in feed.rows if row.json.get("chosen")]
+    again = [row.json["id"] for row in inspector._read().rows if row.json.get("chosen")]
+    assert again == [row["id"]]
+    text = inspector._repr_mimebundle_()[0]["text/plain"]
+    assert sum("<== chosen" in line for line in text.splitlines()) == 1
+    inspector.close()
+    return feed.timeline.lanes[row["lane"]]["name"], row.get("code", row.get("n"))
+
+
+def test_it_opens_on_the_arrow_that_is_asked_for():
+    tape, _, bob = two_hellos()
+    frames = [event for event in tape.events if event.kind == "frame"]
+    assert chosen_by(tape, frames[0]) == ("alice", 1)
+    assert chosen_by(tape, frames[1]) == ("bob", 1)
+    assert chosen_by(tape, lambda event: event.text == "Hello") == ("alice", 2)  # the latest
+    theirs = bob.connection_id
+    hello = lambda event: event.connection_id == theirs and event.text == "Hello"  # noqa: E731
+    assert chosen_by(tape, hello) == ("bob", 1)
+    # What happened as a frame came is that frame's arrow.
+    assert chosen_by(tape, lambda event: event.kind == "close") == ("alice", 1000)
+    assert chosen_by(tape, tape.messages[1]) == ("bob", 1)
+
+
+def test_what_is_not_there_yet_is_chosen_when_it_comes_and_the_first_stays():
+    tape = Tape()
+    track = opened(tape)
+    inspector = Inspector(tape, select=lambda event: event.text == "Hello")
+    feed = inspector._begin() or inspector._feed
+    track.client(HELLO + HELLO)
+    rows = [row.json for row in feed.poll()]
+    assert [row.get("chosen", False) for row in rows] == [True, False]
+    inspector.close()
+
+
+def test_the_chosen_arrow_is_in_the_static_form_among_many():
+    tape = Tape()
+    track = opened(tape)
+    track.client(HELLO)
+    for number in range(100):
+        track.server(encode_frame(Opcode.TEXT, b"%d" % number))
+    inspector = Inspector(tape, select=lambda event: event.text == "Hello")
+    text = inspector._repr_mimebundle_()[0]["text/plain"]
+    assert "around the chosen one of 103 events" in text
+    assert 'text "Hello", 11 B   <== chosen' in text
+    inspector.close()
+
+
+def test_another_select_says_what_it_takes():
+    with pytest.raises(TypeError, match=r"an event of the tape.*got str"):
+        Inspector(Tape(), select="Hello")
+    with pytest.raises(ZeroDivisionError):
+        tape = Tape()
+        opened(tape)
+        Inspector(tape, select=lambda event: 1 / 0)
+
+
 # --- load ----------------------------------------------------------------------------------
 
 

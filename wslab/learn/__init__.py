@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from .exercises import NotYet, Verdict, check, hint
 from .left import left_open
+from .missing import watch as _watch_for_missing_names
 from .predict import Prediction, predict
 
 __all__ = ["NotYet", "Prediction", "Verdict", "check", "hint", "left_open", "predict"]
+
+_watch_for_missing_names()

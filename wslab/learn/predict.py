@@ -22,6 +22,7 @@ from ..widgets import read_static
 __all__ = ["Prediction", "predict"]
 
 _MAX_CHARACTERS = 200
+RIGHT, WRONG = "\N{CHECK MARK} right", "\N{BALLOT X} wrong"  # a sign and a word; as predict.js
 _BUTTON = "That is my prediction"  # as predict.js writes it
 
 
@@ -117,15 +118,16 @@ class Prediction(anywidget.AnyWidget):
             rows = [("you said", "not answered")]
         if self.actual is not None:
             rows.append(("the wire says", self.actual))
-            if self.because:
-                rows.append(("because", self.because))
+            verdict = {True: RIGHT, False: WRONG, None: "because"}[self.was_right]
+            if self.because or self.was_right is not None:
+                rows.append((verdict, self.because))
         return rows
 
     def __str__(self) -> str:
         lines = [self.question]
         if self.answer is None and self.actual is None:
             lines += [f"  ( ) {option}" for option in self.options]
-        lines += [f"  {label:<14} {text}" for label, text in self._rows()]
+        lines += [f"  {label:<14} {text}".rstrip() for label, text in self._rows()]
         return "\n".join(lines)
 
     __repr__ = __str__

@@ -10,19 +10,19 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import anywidget
 import traitlets
 
 from ..errors import in_words
-from ..wire.events import FrameEvent
+from ..wire.events import Event, FrameEvent
 from ..wire.frames import Opcode
 from ..wire.sampling import SamplingReader, Tally
 from ..wire.tape import Tape
 from . import inspector_static, live, read_static, views
-from .inspector_view import Row, Timeline
+from .inspector_view import KEEPALIVE_S, Row, Timeline
 
 __all__ = ["Feed", "Inspector"]
 
@@ -44,6 +44,7 @@ class Feed:
         servers: addresses of the servers among the sources.
         since_s: what happened before is counted and not drawn.
         max_rows: rows that are kept.
+        intervals_s, is_chosen: see :class:`Timeline`.
     """
 
     def __init__(
@@ -53,9 +54,11 @@ class Feed:
         *,
         since_s: float = -1.0,
         max_rows: int = 2_000,
+        intervals_s: Iterable[float] = (KEEPALIVE_S,),
+        is_chosen: Callable[[int, Event], bool] | None = None,
     ) -> None:
         self.tapes = tuple(tapes)
-        self.timeline = Timeline(servers)
+        self.timeline = Timeline(servers, intervals_s=intervals_s, is_chosen=is_chosen)
         self.rows: deque[Row] = deque(maxlen=max_rows)
         self.since_s = since_s
         self.drawn = 0  # frames that became rows
@@ -169,9 +172,13 @@ class Inspector(anywidget.AnyWidget):
             both among them, their connection is drawn once, from the server's record.
         max_rows: rows that are kept to be looked at; what is older is only counted.
         height: of the timeline, in CSS pixels.
+        select: the arrow to open it on: an event of the tape (``server.tape.frames[-1]``), or a
+            function of an event: the latest for which it is true, or the first that comes.
+        fold_keepalive: whether the pings and pongs that a library sends by itself stand on one line
+            that opens; False where they are the subject.
 
     Raises:
-        TypeError: a source is none of these.
+        TypeError: a source is none of these, or ``select`` is neither event nor function.
         ValueError: a source has no tape, or there is no source.
     """
 
@@ -184,9 +191,17 @@ class Inspector(anywidget.AnyWidget):
     paused = traitlets.Bool(False).tag(sync=True)
     state = traitlets.Unicode().tag(sync=True)
     failure = traitlets.Unicode().tag(sync=True)
+    folds_keepalive = traitlets.Bool(True).tag(sync=True)
     early = traitlets.Dict().tag(sync=True)  # what a page finds that the kernel cannot answer yet
 
-    def __init__(self, *sources: Any, max_rows: int = 2_000, height: int = 480) -> None:
+    def __init__(
+        self,
+        *sources: Any,
+        max_rows: int = 2_000,
+        height: int = 480,
+        select: Event | Callable[[Event], bool] | None = None,
+        fold_keepalive: bool = True,
+    ) -> None:
         self._pages: set[str] = set()
         self._feed: Feed | None = None
         self._outbox: deque[Row] = deque()
@@ -203,8 +218,13 @@ class Inspector(anywidget.AnyWidget):
         self._tapes = [_tape_of(source) for source in self._sources]
         if not self._tapes:
             raise ValueError("expected a Server, a Client or a Tape to inspect, got none")
+        self._choice = None if select is None else _Choice(select, self._tapes)
         super().__init__(
-            title=_title(self._sources), height=height, max_rows=max_rows, state=self._state()
+            title=_title(self._sources),
+            height=height,
+            max_rows=max_rows,
+            state=self._state(),
+            folds_keepalive=fold_keepalive,
         )
         self.on_msg(self._on_msg)
 
@@ -258,7 +278,7 @@ class Inspector(anywidget.AnyWidget):
             if self._feed is None:
                 self._begin()
             assert self._feed is not None
-            rows = [row.json for row in self._feed.rows]
+            rows = [self._unfolded(row.json) for row in self._feed.rows]
             lanes, numbers = self._feed.timeline.lanes, self._feed.numbers()
             numbers = views_numbers(numbers, self._base)
         data["text/html"] = inspector_static.html(self.title, lanes, rows, numbers)
@@ -267,11 +287,20 @@ class Inspector(anywidget.AnyWidget):
         live.watch(self)
         return bundle
 
+    def _unfolded(self, row: Json) -> Json:
+        return row if self.folds_keepalive else {**row, "keepalive": False}
+
     def _read(self) -> Feed:
         """Return a feed that has read what is there, so that its next poll brings what is new."""
         servers = [_address_of(source) for source in self._sources]
+        intervals_s = {interval for source in self._sources for interval in _intervals_of(source)}
         feed = Feed(
-            self._tapes, filter(None, servers), since_s=self._cleared_s, max_rows=self.max_rows
+            self._tapes,
+            filter(None, servers),
+            since_s=self._cleared_s,
+            max_rows=self.max_rows,
+            intervals_s=sorted(intervals_s),
+            is_chosen=self._choice,
         )
         feed.catch_up()
         while feed.poll():
@@ -406,6 +435,55 @@ def views_numbers(numbers: Json, base: Json) -> Json:
     for key in ("header", "bytes"):
         since[key] = max(0, numbers[key] - base.get(key, 0))
     return since
+
+
+class _Choice:
+    """Which event to open on: known from the beginning, or the first that fits."""
+
+    def __init__(self, select: Any, tapes: list[Tape]) -> None:
+        if not callable(select) and not isinstance(select, Event):
+            raise TypeError(
+                "expected for select an event of the tape, such as server.tape.frames[-1], or a "
+                f"function of an event that is true of it, got {type(select).__name__}"
+            )
+        self._fits: Callable[[Event], bool] | None = None
+        self._key: tuple[Any, ...] | None = None
+        if not callable(select):
+            self._key = _key_of(select)
+            return
+        self._fits = select
+        events = (event for tape in reversed(tapes) for event in reversed(tape.events))
+        self._take(next(filter(self._is_true_of, events), None))
+
+    def __call__(self, _source: int, event: Event) -> bool:
+        if self._key is None and self._is_true_of(event):
+            self._take(event)
+        return self._key is not None and _key_of(event) == self._key
+
+    def _take(self, event: Event | None) -> None:
+        self._key = None if event is None else _key_of(event)
+
+    def _is_true_of(self, event: Event) -> bool:
+        assert self._fits is not None
+        try:
+            return bool(self._fits(event))
+        except (AttributeError, TypeError):  # an event of a kind that it does not speak of
+            return False
+
+
+def _key_of(event: Event) -> tuple[Any, ...]:
+    """Return what an event is known by, however often its tape is read."""
+    number = event.number if isinstance(event, FrameEvent) else 0
+    return event.kind, event.connection_id, event.sender, event.at_s, number
+
+
+def _intervals_of(source: Any) -> Iterable[float]:
+    """Return how often the ends of a source ping, in seconds."""
+    for end in (source, *getattr(source, "connections", ())):
+        websocket = getattr(end, "websocket", None)
+        interval_s = getattr(websocket, "ping_interval", KEEPALIVE_S)
+        if isinstance(interval_s, int | float) and 0 < interval_s < float("inf"):
+            yield float(interval_s)
 
 
 def _flat(sources: Iterable[Any]) -> list[Any]:

@@ -11,7 +11,7 @@ import html as escaping
 from typing import Any
 
 from . import views
-from .inspector_view import moment, words
+from .inspector_view import folded, moment, words
 
 __all__ = ["html", "numbers_in_words", "svg", "text"]
 
@@ -60,19 +60,35 @@ def text(title: str, lanes: list[Json], rows: list[Json], numbers: Json) -> str:
     lines = [f"Inspector of {title}"]
     if not rows:
         return "\n".join([*lines, EMPTY])
-    shown = rows[-MAX_ROWS:]
-    if len(rows) > len(shown):
-        lines.append(f"the last {len(shown)} of {len(rows):,} events")
+    shown, is_part = _shown(rows)
+    if is_part:
+        lines.append(is_part)
     clients = [lanes[row["lane"]]["name"] for row in shown if "lane" in row]
     width = min(20, max((len(name) for name in clients), default=6))
-    before_s = shown[0]["at"]
+    before_s = _began_s(shown[0])
     for row in shown:
-        if row["at"] - before_s > _SILENCE_S:
+        if _began_s(row) - before_s > _SILENCE_S and row["what"] != "keepalive":
             lines.append(f"{'':>10}  ({_silence(row['at'] - before_s)} of silence)")
         before_s = row["at"]
         lines.append(f"{moment(row['at']):>10}  {_line(row, lanes, width)}")
     lines.append(" | ".join(numbers_in_words(numbers)))
     return "\n".join(lines)
+
+
+def _shown(rows: list[Json]) -> tuple[list[Json], str]:
+    """Return the last rows, or those around the chosen one, and in words what that leaves out."""
+    lines = folded(rows)
+    at = next((n for n, row in enumerate(lines) if row.get("chosen")), len(lines))
+    end = len(lines) if at >= len(lines) - MAX_ROWS else at + MAX_ROWS // 2
+    shown = lines[max(0, end - MAX_ROWS) : end]
+    if len(shown) == len(lines):
+        return shown, ""
+    which = f"the last {len(shown)}" if end == len(lines) else f"{len(shown)} around the chosen one"
+    return shown, f"{which} of {len(lines):,} events"
+
+
+def _began_s(row: Json) -> float:
+    return float(row["from"] if "from" in row else row["at"])
 
 
 def _silence(seconds: float) -> str:
@@ -84,6 +100,7 @@ def _line(row: Json, lanes: list[Json], width: int) -> str:
         return f"({words(row)})"
     lane = lanes[row["lane"]]
     name = lane["name"]
+    chosen = "   <== chosen" if row.get("chosen") else ""
     name = name if len(name) <= width else name[: width - 1] + "…"
     if row["what"] in ("ended", "dropped", "fault"):
         arrow = " ×  " if row["what"] == "ended" else "    "
@@ -91,7 +108,7 @@ def _line(row: Json, lanes: list[Json], width: int) -> str:
         arrow = "··> " if row["by"] == "client" else "<·· "
     else:
         arrow = "--> " if row["by"] == "client" else "<-- "
-    return f"{name:<{width}} {arrow}{lanes[lane['server']]['name']}  {words(row)}"
+    return f"{name:<{width}} {arrow}{lanes[lane['server']]['name']}  {words(row)}{chosen}"
 
 
 def html(title: str, lanes: list[Json], rows: list[Json], numbers: Json) -> str:
@@ -109,7 +126,7 @@ def html(title: str, lanes: list[Json], rows: list[Json], numbers: Json) -> str:
 
 def svg(title: str, lanes: list[Json], rows: list[Json], numbers: Json) -> str:
     """Return the timeline as a sequence diagram: lanes across, time down."""
-    shown = rows[-MAX_ROWS:]
+    shown, is_part = _shown(rows)
     used = sorted(list(dict.fromkeys(row["lane"] for row in shown if "lane" in row))[-MAX_LANES:])
     servers = list(dict.fromkeys(lanes[lane]["server"] for lane in used))
     order: list[int] = []
@@ -123,12 +140,12 @@ def svg(title: str, lanes: list[Json], rows: list[Json], numbers: Json) -> str:
     x_of = {lane: _TIME + 50 + step * nth for nth, lane in enumerate(order)}
     out: list[str] = []
     y = 64.0
-    if len(rows) > len(shown):
-        out.append(_text(_WIDTH / 2, y, f"the last {len(shown)} of {len(rows):,} events", "s m"))
+    if is_part:
+        out.append(_text(_WIDTH / 2, y, is_part, "s m"))
         y += _ROW
-    before_s = shown[0]["at"]
+    before_s = _began_s(shown[0])
     for row in shown:
-        if row["at"] - before_s > _SILENCE_S:
+        if _began_s(row) - before_s > _SILENCE_S and row["what"] != "keepalive":
             out.append(f'<path class="q" d="M{_TIME} {y}H{_WIDTH - 16}"/>')
             out.append(
                 _text(
@@ -142,6 +159,8 @@ def svg(title: str, lanes: list[Json], rows: list[Json], numbers: Json) -> str:
             y += _ROW
         before_s = row["at"]
         out.append(_text(_TIME - 10, y + 4, moment(row["at"]), "s e"))
+        if row.get("chosen"):
+            out.append(f'<path class="c" d="M4 {y - _ROW / 2 + 3}v{_ROW - 4}"/>')
         out.append(_drawn(row, lanes, x_of, y, right, step))
         y += _ROW
     height = y + 26
@@ -162,7 +181,8 @@ def svg(title: str, lanes: list[Json], rows: list[Json], numbers: Json) -> str:
 
 _STYLE = (
     "text{fill:#1d2433}.s{fill:#5f6775;font-size:11px}.b{font-weight:600}.m{text-anchor:middle}"
-    ".e{text-anchor:end}.l{stroke:#d5d9df;stroke-width:1}.q{stroke:#d5d9df;stroke-dasharray:2 5}"
+    ".c{stroke:#1d5fc4;stroke-width:3}.e{text-anchor:end}.l{stroke:#d5d9df;stroke-width:1}"
+    ".q{stroke:#d5d9df;stroke-dasharray:2 5}"
 )
 
 

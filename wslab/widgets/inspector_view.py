@@ -7,8 +7,10 @@ server's is drawn, under the client's name. Left out: reading tapes, counting, a
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 from ..wire.closecodes import close_code_meaning
@@ -32,8 +34,12 @@ from ..wire.headers import Head, Problem
 from ..wire.tape import Tape, Track
 from . import views
 
-__all__ = ["Row", "Timeline", "moment", "words"]
+__all__ = ["KEEPALIVE_S", "Row", "Timeline", "folded", "moment", "words"]
 
+KEEPALIVE_S = 20.0  # how often websockets asks unless told otherwise
+_MIN_LEARNT_S = 5.0  # pings of an unknown rhythm: at least so far apart
+_KEYS = 4  # bytes in a keepalive ping of websockets
+_MAX_UNANSWERED = 8
 MAX_BYTES = 256  # of a payload, and of what it inflates to, that a row carries
 MAX_LABEL = 80  # characters
 MAX_BODY = 2_000  # characters of an HTTP body
@@ -62,6 +68,11 @@ class _Connection:
     parts: dict[Sender, int] = field(default_factory=dict)
     closes: list[tuple[Sender, int | None, str]] = field(default_factory=list)
     is_upgraded: bool = False
+    upgraded_s: float = 0.0
+    kept_s: dict[Sender, float] = field(default_factory=dict)  # the last ping by a library
+    pinged_s: dict[Sender, float] = field(default_factory=dict)  # the last ping
+    gaps_s: dict[Sender, float] = field(default_factory=dict)
+    unanswered: deque[bytes] = field(default_factory=lambda: deque(maxlen=_MAX_UNANSWERED))
 
 
 class Timeline:
@@ -70,13 +81,25 @@ class Timeline:
     Args:
         servers: addresses ("host:port") of servers that are inspected themselves: a client's own
             record of a connection to one of them is not drawn, but lends it the client's name.
+        intervals_s: how often libraries of ours ping by themselves; such a ping, and its pong, is
+            marked ``keepalive``. Another sender's rhythm is learnt from its third ping on.
+        is_chosen: asked about each event that is drawn until it is true of one, whose row is
+            marked ``chosen``.
 
     Attributes:
         lanes: one for each client connection and each server, as plain JSON.
         texts: what headers are for; rows refer to them by number.
     """
 
-    def __init__(self, servers: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        servers: Iterable[str] = (),
+        *,
+        intervals_s: Iterable[float] = (KEEPALIVE_S,),
+        is_chosen: Callable[[int, Event], bool] | None = None,
+    ) -> None:
+        self._intervals_s = tuple(intervals_s)
+        self._is_chosen = is_chosen
         self.lanes: list[Json] = []
         self.texts: list[tuple[str, str, str]] = []
         self.ping_s: float | None = None
@@ -190,6 +213,10 @@ class Timeline:
             if row is not None:
                 self._number(row, event, connection, offset_s)
                 rows.append(row)
+            drawn = row or connection.frame
+            if drawn and self._is_chosen is not None and self._is_chosen(source, event):
+                drawn.json["chosen"] = True
+                self._is_chosen = None
         return rows
 
     def _number(self, row: Row, event: Event, connection: _Connection, offset_s: float) -> None:
@@ -241,6 +268,7 @@ class Timeline:
             json["body"] = _shown_body(response.body)
             json["size"] = len(response.body)
         connection.is_upgraded = response.status == 101
+        connection.upgraded_s = event.at_s
         connection.request = None
         return Row(json)
 
@@ -285,11 +313,9 @@ class Timeline:
             "kind": frame.kind,
             "n": event.number,
             "label": _label(frame),
-            "size": frame.payload_size_bytes,
+            "size": len(frame.payload_raw),
             "wire": frame.size_bytes,
         }
-        if frame.cut_bytes:
-            json["cut"] = frame.cut_bytes
         if frame.inflated is not None:
             content = frame.inflated[:MAX_BYTES]
             json["content"] = len(frame.inflated)
@@ -304,12 +330,41 @@ class Timeline:
                 connection.parts[event.sender] = began + 1
         if frame.carry:
             json["carry"] = frame.carry.hex()
+        if frame.opcode in (Opcode.PING, Opcode.PONG) and self._keeps_alive(connection, event):
+            json["keepalive"] = True
         if frame.faults:
             json["faults"] = [_fault(fault) for fault in frame.faults]
         json["bytes"] = [len(frame.header), len(payload), len(content)]
         row = Row(json, frame.header + payload + content)
         connection.frame, connection.faults = row, frame.faults
         return row
+
+    def _keeps_alive(self, connection: _Connection, event: FrameEvent) -> bool:
+        """Tell whether a library sent this ping by itself, or whether this pong answers such a one.
+
+        Nothing in a ping says so, but its moment does: so long after the opening, or after the last
+        one, as its sender is known to wait.
+        """
+        payload, sender = event.frame.payload, event.sender
+        if event.opcode == Opcode.PONG:
+            if payload not in connection.unanswered:
+                return False
+            connection.unanswered.remove(payload)
+            return True
+        since_s = event.at_s - connection.kept_s.get(sender, connection.upgraded_s)
+        is_known = len(payload) == _KEYS and any(
+            since_s > 0.5 * each and _is_about(since_s, each * round(since_s / each), each)
+            for each in self._intervals_s
+        )
+        gap_s = event.at_s - connection.pinged_s.get(sender, connection.upgraded_s)
+        before_s = connection.gaps_s.get(sender, 0.0)
+        is_learnt = before_s >= _MIN_LEARNT_S and _is_about(gap_s, before_s, before_s)
+        connection.pinged_s[sender], connection.gaps_s[sender] = event.at_s, gap_s
+        if is_known:
+            connection.kept_s[sender] = event.at_s
+        if is_known or is_learnt:
+            connection.unanswered.append(payload)
+        return is_known or is_learnt
 
     # Events that complete the row of their frame.
 
@@ -460,7 +515,40 @@ def _ending(closes: list[tuple[Sender, int | None, str]], is_clean: bool, client
     return f"closed by {who[sender]}: {code if code is not None else 'no code'} {name}{said}"
 
 
+def _is_about(seconds: float, wanted_s: float, interval_s: float) -> bool:
+    return abs(seconds - wanted_s) <= 0.05 * interval_s + 0.02
+
+
 # Words that the static forms share.
+
+
+def folded(rows: Iterable[Json]) -> list[Json]:
+    """Return rows with each run of keepalive pings and pongs as one row, which says how many."""
+    lines: list[Json] = []
+    run: list[Json] = []
+    for row in rows:
+        if row.get("keepalive"):
+            run.append(row)
+            continue
+        if run:
+            lines.append(_fold(run))
+            run = []
+        lines.append(row)
+    return [*lines, _fold(run)] if run else lines
+
+
+def _fold(run: list[Json]) -> Json:
+    before: dict[Any, float] = {}
+    gaps_s = []
+    for row in run:
+        if row["kind"] == "ping":
+            who = row["lane"], row["by"]
+            if who in before:
+                gaps_s.append(row["at"] - before[who])
+            before[who] = row["at"]
+    line: Json = {"what": "keepalive", "id": run[0]["id"], "at": run[-1]["at"], "frames": len(run)}
+    line |= {"from": run[0]["at"], "pings": sum(row["kind"] == "ping" for row in run)}
+    return line | {"every": median(gaps_s) if gaps_s else 0.0}
 
 
 def moment(at_s: float) -> str:
@@ -484,11 +572,23 @@ def words(row: Json) -> str:
         return label + (" Upgrade: websocket" if row["upgrade"] else "")
     if what == "passed":
         return f"{row['frames']:,} frames not drawn; all are counted"
+    if what == "keepalive":
+        return _keepalive_words(row)
     if what == "body":
         return f"{views.size(row['size'])} of body {label}"
     if what == "fault":
         return f"fault: {label} ({row['faults'][0][1]})"
     return label
+
+
+def _keepalive_words(row: Json) -> str:
+    pings, pongs = row["pings"], row["frames"] - row["pings"]
+    said = " and ".join(
+        f"{count:,} {word}{'' if count == 1 else 's'}"
+        for count, word in ((pings, "ping"), (pongs, "pong"))
+        if count
+    )
+    return f"{said}, {row['every']:.3g} s apart" if row["every"] else f"keepalive: {said}"
 
 
 def _frame_words(row: Json) -> str:
@@ -502,8 +602,6 @@ def _frame_words(row: Json) -> str:
     if row["kind"] == "close":
         label = str(row.get("code") or "without a code")
         label += f' "{row["reason"]}"' if row.get("reason") else ""
-    if row.get("cut"):
-        parts.append(f"{views.size(row['cut'])} of it not kept")
     if row.get("compressed"):
         parts.append("compressed")
     if "rtt" in row:

@@ -2,6 +2,12 @@
 // selection and scrolling stay; and learn where Jupyter is, and that the kernel has ended.
 // It stands in front of a view's own file, in one module (see `read_static`).
 
+// Keys that are pressed inside a view are the view's: two d's must not delete the cell around it.
+// JupyterLab looks for this mark at the focused element first, and there it takes ":focus" for a
+// match; so that on a parent it is too late.
+const KEYS_ARE_MINE = "data-lm-suppress-shortcuts";
+const TAKES_KEYS = "a, button, input, select, summary, textarea, [tabindex]";
+
 function h(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -9,6 +15,7 @@ function h(name, attributes = {}, ...children) {
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
     else element.setAttribute(key, value === true ? "" : value);
   }
+  if (element.matches(TAKES_KEYS)) element.setAttribute(KEYS_ARE_MINE, "true");
   element.append(...children.flat().filter((child) => child !== null && child !== undefined));
   return element;
 }

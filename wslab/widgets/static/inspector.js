@@ -108,6 +108,19 @@ function lapse(seconds) {
   return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
 }
 
+// "8 pings and 8 pongs, 20 s apart": what a library sends by itself, to hear whether anybody is there.
+function keepaliveWords(row) {
+  const pongs = row.frames - row.pings;
+  const said = [[row.pings, "ping"], [pongs, "pong"]].filter(([n]) => n).map(([n, word]) => plural(n, word)).join(" and ");
+  return row.every ? `${said}, ${Number(row.every.toPrecision(3))} s apart` : `keepalive: ${said}`;
+}
+
+function median(numbers) {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  const half = sorted.length / 2;
+  return sorted.length ? (sorted[Math.floor(half)] + sorted[Math.ceil(half - 1)]) / 2 : 0;
+}
+
 function trip(seconds) {
   if (seconds >= 1) return `${seconds.toFixed(2)} s`;
   return seconds < 0.01 ? `${(seconds * 1e3).toFixed(2)} ms` : `${Math.round(seconds * 1e3)} ms`;
@@ -135,6 +148,8 @@ class Store {
     this.texts = [];
     this.numbers = null;
     this.base = null;
+    this.folds = new Map(); // id of a run's first row -> the row that stands for the run
+    this.chosen = null; // the row that the kernel asked to open on
   }
 
   send(content) {
@@ -188,10 +203,13 @@ class Store {
         pos += head + payload + content;
       }
       row.group = groupOf(row);
+      if (row.chosen) this.chosen = row;
       this.rows.push(row);
     }
     const excess = this.rows.length - this.model.get("max_rows");
     if (excess > 0) this.rows.splice(0, excess);
+    const oldest = this.rows[0]?.id ?? Infinity;
+    for (const id of this.folds.keys()) if (id < oldest) this.folds.delete(id);
     if (this.lanes.size > 3000) {
       const used = new Set(this.rows.map((row) => row.lane));
       for (const [id, lane] of this.lanes) if (lane.side === "client" && !used.has(id)) this.lanes.delete(id);
@@ -203,6 +221,7 @@ class Store {
     const last = this.rows.at(-1);
     this.base = this.numbers;
     this.rows = [];
+    this.chosen = null;
     this.send({ type: "clear", at: last ? last.at : 0, base: this.base ?? {} });
     this.changed();
   }
@@ -314,6 +333,9 @@ class View {
     this.follow = true;
     this.held = null; // the rows that are shown while it is paused
     this.selected = null;
+    this.opened = null; // the row that it was opened on, for the kernel asked for it
+    this.isCentred = false; // that row stays in the middle until somebody scrolls or chooses
+    this.unfolded = new Set(); // runs of keepalive that show their rows
     this.field = "opcode";
     this.lines = [];
     this.pool = new Map();
@@ -366,6 +388,9 @@ class View {
       "aria-label": "Timeline: what crossed the wire, oldest first. Up and down choose, Enter reads.",
       onkeydown: (event) => this.key(event),
       onscroll: () => this.scrolled(),
+      onwheel: () => { this.isCentred = false; },
+      onpointerdown: () => { this.isCentred = false; },
+      ontouchstart: () => { this.isCentred = false; },
       onclick: (event) => this.clicked(event),
     }, this.canvas);
     this.empty = h("div", { class: "wi-empty" });
@@ -431,10 +456,13 @@ class View {
     this.drawControls();
     this.drawFoot();
     const anchor = this.follow ? null : this.topLine();
+    this.openOnChosen();
     this.choose();
     this.arrange();
     const whole = this.lines.length * this.height;
-    if (this.follow) this.top = whole - this.viewHeight;
+    const middle = this.isCentred ? this.lines.findIndex((line) => line.row === this.selected) : -1;
+    if (middle >= 0) this.top = (middle + 0.5) * this.height - this.viewHeight / 2;
+    else if (this.follow) this.top = whole - this.viewHeight;
     else if (anchor) {
       const now = this.lines.findIndex((line) => line.id >= anchor.id);
       this.top = Math.max(0, now) * this.height + anchor.offset;
@@ -464,22 +492,72 @@ class View {
     return this.held ?? this.store.rows;
   }
 
-  // Which rows are shown, and where silence is folded.
+  // The kernel asked for a row; not again where somebody has chosen another one since.
+  openOnChosen() {
+    const { chosen } = this.store;
+    if (!chosen || this.opened === chosen || !this.rows.includes(chosen)) return;
+    const isLeft = this.opened !== null && this.selected !== this.opened;
+    this.opened = chosen; // another object, though the same row, once all rows have been sent anew
+    if (isLeft) return;
+    this.isCentred = true;
+    this.select(chosen);
+  }
+
+  // Keepalive is folded, unless it is what somebody looks for.
+  get folds() {
+    const isSubject = this.query || (this.kinds.size === 1 && this.kinds.has("ping"));
+    return this.store.model.get("folds_keepalive") && !isSubject;
+  }
+
+  foldOf(run) {
+    const { folds } = this.store;
+    const [first] = run;
+    if (!folds.has(first.id)) folds.set(first.id, { what: "keepalive", id: first.id - 0.25, first, group: "ping" });
+    const fold = folds.get(first.id);
+    const before = new Map();
+    const gaps = [];
+    fold.pings = 0;
+    for (const row of run) {
+      if (row.kind !== "ping") continue;
+      fold.pings += 1;
+      const who = `${row.lane} ${row.by}`;
+      if (before.has(who)) gaps.push(row.at - before.get(who));
+      before.set(who, row.at);
+    }
+    return Object.assign(fold, { at: run.at(-1).at, from: first.at, frames: run.length, every: median(gaps) });
+  }
+
+  // Which rows are shown, and where silence and keepalive are folded.
   choose() {
-    const { query } = this;
+    const { query, folds } = this;
     const all = this.kinds.size === KINDS.length && !this.lane && !query;
     const lines = [];
     let before = null;
+    let run = [];
+    const fold = () => {
+      if (!run.length) return;
+      const row = this.foldOf(run);
+      lines.push((row.line ??= { id: row.id, row }));
+      if (this.unfolded.has(run[0].id)) for (const each of run) lines.push((each.line ??= { id: each.id, row: each }));
+      before = run.at(-1);
+      run = [];
+    };
     for (const row of this.rows) {
       if (!all) {
         if (row.group !== "note" && !this.kinds.has(row.group) && !(row.group === "reserved")) continue;
         if (this.lane && row.lane !== undefined && String(row.lane) !== this.lane) continue;
         if (query && !this.textOf(row).includes(query)) continue;
       }
+      if (folds && row.keepalive) {
+        run.push(row);
+        continue;
+      }
+      fold();
       if (before !== null && row.at - before.at > SILENCE_S) lines.push({ id: row.id - 0.5, gap: row.at - before.at });
       lines.push((row.line ??= { id: row.id, row })); // made once: this runs for every row at each drawing
       before = row;
     }
+    fold();
     this.lines = lines;
   }
 
@@ -584,7 +662,8 @@ class View {
       element.y = i * height;
       mark(element, "aria-selected", line.row !== undefined && line.row === this.selected);
       const span = line.row && this.spans.get(line.row.lane);
-      const state = `${geometry}${span?.to}`;
+      const isFold = line.row?.what === "keepalive";
+      const state = `${geometry}${span?.to}${isFold ? `${line.row.frames} ${this.unfolded.has(line.row.first.id)}` : ""}`;
       if (element.drawn !== line.id || element.geometry !== state) {
         element.drawn = line.id;
         element.geometry = state;
@@ -605,6 +684,8 @@ class View {
     art.setAttribute("viewBox", `0 0 ${this.width} ${this.height}`);
     art.setAttribute("width", this.width);
     art.setAttribute("height", this.height);
+    mark(element, "aria-expanded", row?.what === "keepalive" ? this.unfolded.has(row.first.id) : null);
+    mark(element, "title", row?.by ? this.names(row).join(" to ") : null);
     mark(element, "data-what", row ? row.what : "gap");
     mark(element, "data-kind", row ? row.group : "gap");
     mark(element, "data-fault", row?.faults || (row?.what === "ended" && !row.clean) ? "1" : "0");
@@ -631,7 +712,11 @@ class View {
     const { art, label, meta } = element.parts;
     const y = this.height / 2;
     art.innerHTML = `${lines}<path class="wi-fold" d="M${TIME_WIDTH} ${y}H${this.width - 12}"/>`;
-    write(label, line.gap ? `${lapse(line.gap)} of silence` : `${plural(line.row.frames, "frame")} not drawn, all counted`);
+    const { row } = line;
+    const isOpen = row && row.what === "keepalive" && this.unfolded.has(row.first.id);
+    write(label, line.gap ? `${lapse(line.gap)} of silence`
+      : row.what === "keepalive" ? `${isOpen ? "▾" : "▸"} ${keepaliveWords(row)}`
+      : `${plural(row.frames, "frame")} not drawn, all counted`);
     place(label, (TIME_WIDTH + this.width) / 2, this.width - TIME_WIDTH - 20, "middle", y - 10);
     write(meta, "");
   }
@@ -660,7 +745,7 @@ class View {
     const [from, to] = row.by === "client" ? [client, server] : [server, client];
     const y = this.isOn ? this.height - 11 : this.height / 2;
     art.innerHTML = lines + arrow(row, from, to, y);
-    write(label, labelOf(row));
+    write(label, this.isOn ? labelOf(row) : `${this.saidBy(row)}${labelOf(row)}`);
     label.classList.toggle("wi-box", row.what === "request" || row.what === "response");
     label.classList.toggle("ws-mono", row.what === "frame" && row.kind !== "close");
     write(meta, metaOf(row));
@@ -678,9 +763,16 @@ class View {
     }
   }
 
+  // Whose an arrow is, where it stands beside it.
+  saidBy(row) {
+    const name = this.store.lanes.get(row.lane)?.name;
+    return name ? (row.by === "client" ? `${name}: ` : `to ${name}: `) : "";
+  }
+
   // The same in words, for those who listen.
   spoken({ row, gap }) {
     if (gap) return `${lapse(gap)} of silence`;
+    if (row.what === "keepalive") return `${moment(row.at)}, ${keepaliveWords(row)}`;
     if (row.what === "passed") return `${plural(row.frames, "frame")} not drawn, all counted`;
     const lane = this.store.lanes.get(row.lane);
     const client = lane?.name ?? "client";
@@ -788,6 +880,7 @@ class View {
 
   setFollow(isOn) {
     this.follow = isOn;
+    this.isCentred = false;
     this.changed();
   }
 
@@ -804,6 +897,7 @@ class View {
     const isMine = Math.abs(now - this.top) < 2;
     this.scrolledTo = now;
     if (isMine) return;
+    if (this.isCentred) return this.changed(); // the list has become another size: nobody scrolled
     this.top = now;
     this.follow = now + this.viewHeight >= this.whole - 4;
     mark(this.following, "aria-pressed", this.follow);
@@ -811,8 +905,17 @@ class View {
   }
 
   clicked(event) {
-    const element = event.target.closest(".wi-row");
-    if (element?.line.row) this.select(element.line.row);
+    const row = event.target.closest(".wi-row")?.line.row;
+    if (!row) return;
+    this.isCentred = false;
+    if (row.what === "keepalive") this.unfold(row);
+    this.select(row);
+  }
+
+  unfold(fold) {
+    if (!this.unfolded.delete(fold.first.id)) this.unfolded.add(fold.first.id);
+    this.follow = false;
+    this.changed();
   }
 
   key(event) {
@@ -824,7 +927,8 @@ class View {
     const moves = { ArrowUp: -1, ArrowDown: 1, PageUp: -page, PageDown: page, Home: -Infinity, End: Infinity };
     if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
-      if (this.selected) (this.detail.querySelector("[tabindex='0'], summary") ?? this.detail).focus();
+      if (this.selected?.what === "keepalive") this.unfold(this.selected);
+      else if (this.selected) (this.detail.querySelector("[tabindex='0'], summary") ?? this.detail).focus();
       return;
     }
     const move = moves[event.key];
@@ -844,6 +948,7 @@ class View {
     const line = this.lines[to];
     if (!line?.row) return;
     this.follow = to === last;
+    this.isCentred = false;
     this.select(line.row);
     const top = to * this.height;
     if (top < this.top) this.scrollTo(top);
@@ -901,7 +1006,10 @@ class View {
     if (row.what === "frame") return this.microscope(row);
     if (["request", "response", "body"].includes(row.what)) return this.reader(row);
     const lane = this.store.lanes.get(row.lane)?.name;
-    const title = { ended: "The end of the connection", dropped: "Dropped", fault: "A broken rule", passed: "Too fast to be drawn" }[row.what];
+    const title = { ended: "The end of the connection", dropped: "Dropped", fault: "A broken rule", passed: "Too fast to be drawn", keepalive: "Keepalive" }[row.what];
+    if (row.what === "keepalive")
+      return [h("h3", {}, title), h("p", { class: "ws-soft" }, `${keepaliveWords(row)}, from ${moment(row.from)} to ${moment(row.at)}`),
+        h("p", {}, "Nobody's program sent these. The library at each end asks with a ping whether the other end is still there, and the other end's library answers with a pong. A click on the line, or Enter, shows each of them. ", h("span", { class: "ws-soft" }, "RFC 6455 §5.5.2, §5.5.3"))];
     const says = row.what === "passed"
       ? `${plural(row.frames, "frame")} crossed the wire here faster than anybody can read. They are counted below, and kept on the tape as far as it reaches.`
       : row.label;

@@ -3,8 +3,6 @@
 // for the running cell to end; so it is drawn from here, and the outcome from the model.
 
 // Arrow keys choose an option and Enter commits, instead of moving through the notebook's cells.
-// JupyterLab looks for this at the focused element first, so that one on its parent is too late.
-const KEYS_ARE_MINE = { "data-lm-suppress-shortcuts": "true" };
 const COMMIT = "That is my prediction"; // predict.py names it too
 
 function plain(text) {
@@ -51,22 +49,28 @@ function render({ model, el }) {
   }
 
   // Enter commits. Shift+Enter commits too, if there is something to commit to, and then means what
-  // it means everywhere: run on. So it is pressed once more, where JupyterLab listens to it.
+  // it means everywhere: run on.
   function onEnter(event) {
     if (event.key !== "Enter" || event.isComposing || (event.target === button && !event.shiftKey)) return;
     event.preventDefault();
     commit();
-    if (!event.shiftKey) return;
+    runOn(event);
+  }
+
+  // All keys in here are ours; those that run a cell are pressed once more where JupyterLab listens.
+  function runOn(event) {
+    if (event.key !== "Enter" || !(event.shiftKey || event.ctrlKey || event.altKey)) return;
+    event.preventDefault();
     event.stopPropagation();
-    const place = root.querySelector(".ws-outcome") ?? root;
-    place.tabIndex = -1;
-    place.focus();
-    place.dispatchEvent(new KeyboardEvent("keydown", event));
+    root.tabIndex = -1;
+    root.focus();
+    root.dispatchEvent(new KeyboardEvent("keydown", event));
+    root.removeAttribute("tabindex");
   }
 
   function free() {
     const name = "Your prediction";
-    const input = h("input", { ...KEYS_ARE_MINE, type: "text", "aria-label": name, size: "24" });
+    const input = h("input", { type: "text", "aria-label": name, size: "24" });
     input.value = chosen;
     input.disabled = !isOpen();
     input.addEventListener("input", () => choose(input.value));
@@ -76,7 +80,7 @@ function render({ model, el }) {
   }
 
   function choice(option) {
-    const radio = h("input", { ...KEYS_ARE_MINE, type: "radio", name: group, value: option });
+    const radio = h("input", { type: "radio", name: group, value: option });
     radio.checked = option === chosen;
     radio.disabled = !isOpen();
     radio.addEventListener("change", () => {
@@ -94,13 +98,15 @@ function render({ model, el }) {
     const rows = [["you said", said ?? "not answered"]];
     if (said === null && chosen.trim() !== "") rows[0] = ["you chose", `${chosen}, but did not press "${COMMIT}"`];
     if (actual !== null) {
-      const same = said !== null && plain(said) === plain(actual);
-      rows.push(["the wire says", same ? `${actual} (as you said)` : actual]);
-      if (model.get("because")) rows.push(["because", model.get("because")]);
+      rows.push(["the wire says", actual]);
+      const isRight = said !== null && plain(said) === plain(actual);
+      const verdict = said === null ? "because" : isRight ? "✓ right" : "✗ wrong"; // as predict.py
+      if (said !== null || model.get("because")) rows.push([verdict, model.get("because")]);
     }
-    const list = h("div", { class: "ws-outcome", tabindex: "-1", role: "status" });
+    const list = h("div", { class: "ws-outcome", tabindex: "-1", role: "status", onkeydown: runOn });
     for (const [term, text] of rows) {
-      list.append(h("span", { class: "ws-soft" }, `${term} `), h("span", {}, text));
+      const kind = /^[✓✗]/.test(term) ? "ws-verdict" : "ws-soft";
+      list.append(h("span", { class: kind }, `${term} `), h("span", {}, text));
     }
     if (actual === null) list.append(h("span", { class: "ws-soft ws-next" }, "Now run on."));
     return list;
@@ -119,13 +125,13 @@ function render({ model, el }) {
     if (!isOpen()) {
       root.append(outcome());
       if (model.get("actual") === null && !model.get("is_final")) {
-        const again = h("button", { ...KEYS_ARE_MINE, type: "button", class: "ws-plain" }, "Change it");
+        const again = h("button", { type: "button", class: "ws-plain" }, "Change it");
         again.addEventListener("click", change);
         root.append(h("div", { class: "ws-again" }, again));
       }
       return;
     }
-    button = h("button", { ...KEYS_ARE_MINE, type: "button" }, COMMIT);
+    button = h("button", { type: "button" }, COMMIT);
     button.addEventListener("click", commit);
     button.addEventListener("keydown", onEnter);
     choose(chosen);

@@ -1,0 +1,77 @@
+"""Which cell to run first: what a NameError in a lesson is answered with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.kernels import Kernel
+from wslab.learn.missing import find
+
+CELLS = [
+    ("markdown", "m1", "# Title\n\nText"),
+    ("code", "setup", "import os.path as where\nfrom a import b as c\nserver = 1"),
+    ("markdown", "m2", "## Two clients & more"),
+    ("code", "two", "alice, (bob, *others) = 1, (2, 3)\nfor each in others:\n    last = each"),
+    ("code", "def", "async def handler(ws):\n    inside = 1\n\nclass Parser:\n    field = 2"),
+    ("code", "again", "alice = 2  # made anew"),
+    ("code", "use", "print(alice)"),
+    ("code", "later", "dora = 3"),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    cells = [{"cell_type": kind, "id": name, "source": text} for kind, name, text in CELLS]
+    (tmp_path / "07_lesson.ipynb").write_text(json.dumps({"cells": cells}))
+    (tmp_path / "06_broken.ipynb").write_text("{")
+    (tmp_path / "notes.ipynb").write_text(json.dumps({"cells": cells}))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "heading"),
+    [
+        ("alice", "alice = 2  # made anew", "Two clients & more"),  # the last one before
+        ("bob", "alice, (bob, *others) = 1, (2, 3)", "Two clients & more"),
+        ("others", "alice, (bob, *others) = 1, (2, 3)", "Two clients & more"),
+        ("last", "alice, (bob, *others) = 1, (2, 3)", "Two clients & more"),
+        ("where", "import os.path as where", "Title"),
+        ("c", "import os.path as where", "Title"),
+        ("handler", "async def handler(ws):", "Two clients & more"),
+        ("Parser", "async def handler(ws):", "Two clients & more"),
+    ],
+)
+def test_the_earlier_cell_that_makes_the_name_is_found(folder, name, line, heading):
+    found = find(name, "use", "print(alice)", folder)
+    assert found is not None
+    assert (found.name, found.line, found.heading) == (name, line, heading)
+    assert f"begins with\n    {line}\n" in str(found)
+    assert "Run > Run All Above Selected Cell" in str(found)
+    assert "Two clients &amp; more" in found._repr_html_() or heading == "Title"
+
+
+@pytest.mark.parametrize("name", ["inside", "field", "a", "dora", "nobody"])
+def test_what_no_earlier_cell_makes_is_not_explained(folder, name):
+    assert find(name, "use", "print(alice)", folder) is None
+
+
+def test_a_cell_of_no_lesson_is_let_alone(folder, tmp_path):
+    assert find("alice", "use", "print(alice, 1)", folder) is None
+    assert find("alice", None, "print(alice)", folder) is not None
+    assert find("alice", "other", "print(alice)", folder) is not None  # its id was made anew
+
+
+@pytest.mark.kernel
+def test_a_kernel_says_it_below_the_error_and_once(folder):
+    with Kernel(cwd=folder) as kernel:
+        for _ in range(2):
+            kernel.check("import wslab.learn", cell_id="m1")
+        failed = kernel.run("print(alice)", cell_id="use")
+        assert failed.error == "NameError: name 'alice' is not defined"
+        assert failed.text.count("begins with\n    alice = 2  # made anew") == 1
+        assert [list(one["data"]) for one in failed.results] == [["text/plain", "text/html"]]
+        own = kernel.run("print(nobody)", cell_id="own")
+        assert (own.status, own.text) == ("error", "")
