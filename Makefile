@@ -34,7 +34,7 @@ $(shell rm -f "$(LAB)" "$(TEST)")
 endif
 endif
 
-.PHONY: help lab test check bench clean setup-lab setup-test
+.PHONY: help lab test check bench docs clean setup-lab setup-test
 
 help: ## Show this list
 	@echo 'make <target>, each doing its own set-up in $(VENV):'
@@ -62,6 +62,9 @@ bench: $(TEST) ## Measure: start, echo, throughput, beside plain websockets
 	  name=$$(basename "$$file" .py); echo "== $$name"; \
 	  "$(BIN)/python" -m "tests.benchmarks.$$name" $(ARGS) || exit 1; \
 	done
+
+docs: $(TEST) ## Write the API reference from the docstrings into build/docs
+	@"$(BIN)/python" -m tests.reference build/docs
 
 clean: ## Remove the environments and all that the tools left
 	rm -rf .venv .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -42,7 +42,7 @@ def printed(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
 
     wslab's own loggers have a handler that says nothing; pytest's hides all others.
     """
-    silent = ("websockets.server.wslab", "websockets.client.wslab")
+    silent = ("websockets.server.wslab", "websockets.client.wslab", "wslab.hub.shown")
     return [
         record
         for record in (*caplog.get_records("setup"), *caplog.get_records("call"))

@@ -341,6 +341,25 @@ def test_a_second_interrupt_does_not_wait(app: Path) -> None:
 
 
 @needs_posix
+@pytest.mark.parametrize("host", ["127.0.0.2", "::1", "0.0.0.0"])
+def test_the_addresses_that_are_printed_lead_there(host: str) -> None:
+    try:
+        with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else 2):
+            pass
+    except OSError:
+        pytest.skip(f"no {host} here")
+    with Serving("--host", host) as serving:
+        with connect(serving.url) as websocket:
+            websocket.send("hi")
+            assert websocket.recv(timeout=WAIT_S) == "hi"
+        page_url = re.search(r"http://\S+", serving.head)
+        assert page_url is not None
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(page_url[0], timeout=WAIT_S) as answer:
+            assert answer.status == 200
+
+
+@needs_posix
 def test_a_refused_origin_is_told() -> None:
     with Serving() as serving:
         with pytest.raises(InvalidStatus), connect(serving.url, origin="https://a.example"):

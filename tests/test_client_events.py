@@ -29,6 +29,7 @@ from tests.peers import until
 from wslab import cells, portal
 from wslab.errors import CallFailed, NobodyListening, Refused, WrongThread
 from wslab.hub import Hub
+from wslab.hub.words import OF_SOCKET_IO
 from wslab.reconnect import Reconnect
 from wslab.widgets import plain, views
 
@@ -210,7 +211,9 @@ def test_handlers_get_the_data(server, hub):
         async def instead(data):
             came.append(asyncio.get_running_loop() is portal.lab().loop)
 
-        assert alice.on("heard", instead) is instead
+        with pytest.warns(match="'heard' had the handler heard, and instead takes its") as told:
+            assert alice.on("heard", instead) is instead
+        assert told[0].filename == __file__
         alice.emit("shout", "x")
         until(lambda: len(came) == 2)
         assert came[1] is True
@@ -321,7 +324,7 @@ def test_what_a_handler_raises_is_kept_and_answers_the_hub(server, hub):
             wslab.run(client.call, "worse")
         assert [error.event for error in alice.errors] == ["ask", "odd", "worse"]
         first = alice.errors[0]
-        assert isinstance(first.exception, KeyError)
+        assert (first.kind, first.where) == ("KeyError", ask.__qualname__)
         assert "raise KeyError(data)" in first.traceback
         assert str(first) == "the handler of 'ask' raised KeyError: 'x'"
         assert first.at == pytest.approx(time.time(), abs=60)
@@ -336,7 +339,7 @@ def test_an_error_that_the_hub_reports_is_visible(server):
         until(lambda: alice.errors)
         assert '"code":"unknown-event"' in [alice.recv(timeout=5), alice.recv(timeout=5)][1]
         [error] = alice.errors
-        assert (error.event, error.code, error.exception) == ("unknown", "unknown-event", None)
+        assert (error.event, error.code, error.kind) == ("unknown", "unknown-event", "")
         assert str(error).startswith("the hub said about 'unknown': nobody handles")
         told = []
         alice.on("error", told.append)
@@ -427,6 +430,88 @@ def test_with_a_handler_only_raw_messages_are(server, hub):
         assert alice.recv(timeout=5) == "raw"
         assert alice.recv(timeout=5) == b"raw"
         assert alice.waiting == 0
+
+
+def test_a_handler_of_all_other_events(server, hub):
+    with wslab.connect(server) as alice:
+        came = []
+        hub.emit("early", 0)
+        until(lambda: alice.waiting == 2)
+        alice.on("heard", lambda data: came.append(data))
+
+        @alice.on("*")
+        def others(event, data):
+            came.append((event, data))
+            return "mine"
+
+        until(lambda: came == [("early", 0)])
+        hub.emit("late", 1)
+        hub.emit("heard", 2)
+        until(lambda: len(came) == 3)
+        assert came[1:] == [("late", 1), 2]
+        [client] = hub.clients.values()
+        assert wslab.run(client.call, "ask", 3) == "mine"
+        alice.off("*")
+        hub.emit("late", 4)
+        until(lambda: alice.unhandled)
+        assert len(came) == 4
+        with pytest.raises(TypeError, match="two arguments, the event's name and its data"):
+            alice.on("*", came.append)
+
+
+@pytest.mark.parametrize("word", sorted(OF_SOCKET_IO))
+def test_words_of_socket_io_say_what_to_write(server, word):
+    with wslab.connect(server) as alice:
+        for register in (lambda: alice.on(word), lambda: alice.on(word, print)):
+            with pytest.raises(ValueError, match=f"got '{word}': .*\\w"):
+                register()
+        with pytest.raises(ValueError, match="of your own"):
+            alice.emit(word)
+
+
+@pytest.mark.parametrize("before", [0, 1])
+@pytest.mark.parametrize("has_talked", [False, True])
+def test_an_event_whose_binary_frames_come_after_on_is_handled(before, has_talked):
+    go_on = threading.Event()
+
+    async def hub(websocket):
+        await websocket.send('{"event":"other","data":1}')
+        await websocket.send('{"event":"x","data":[{"$binary":0},{"$binary":1}],"binary":2}')
+        for nth in range(2):
+            if nth == before:
+                await asyncio.to_thread(go_on.wait, 10)
+            await websocket.send(b"%d" % nth)
+        await websocket.send(b"raw")
+        await websocket.wait_closed()
+
+    with wslab.serve(hub) as server, wslab.connect(server) as alice:
+        if has_talked:
+            alice.emit("hello")
+        # A client that has talked keeps the frames together itself.
+        until(lambda: len(alice.received) == 2 + before)
+        came = []
+        alice.on("x", came.append)
+        go_on.set()
+        until(lambda: came)
+        assert came == [[b"0", b"1"]]
+        assert alice.recv(timeout=5) == '{"event":"other","data":1}'
+        assert alice.recv(timeout=5) == b"raw"
+        assert (alice.waiting, alice.unhandled) == (0, 0)
+
+
+def test_a_beginning_that_is_never_continued_stays_a_message():
+    async def hub(websocket):
+        await websocket.send('{"event":"x","data":{"$binary":0},"binary":1}')
+        await websocket.send('{"event":"y","data":{"$binary":0},"binary":1}')
+
+    with wslab.serve(hub) as server, wslab.connect(server) as alice:
+        until(lambda: alice.state is State.CLOSED)
+        until(lambda: alice._gone.is_set())
+        alice.on("x", print)
+        alice.on("y", print)
+        assert [json.loads(alice.recv(timeout=5))["event"] for _ in range(2)] == ["x", "y"]
+        with pytest.raises(ConnectionClosed):
+            alice.recv(timeout=5)
 
 
 def test_who_it_is_to_the_hub(server, hub):

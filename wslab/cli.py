@@ -20,6 +20,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from http.client import responses
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -27,11 +28,10 @@ from typing import Any, NoReturn
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
-from . import page
 from .errors import LoopBlocked, WslabError, in_words
 from .handlers import Handler, awaited, check_handler, handler_name
 from .page import Page
-from .server import Server, serve
+from .server import Refusal, Server, serve
 from .wire.closecodes import close_code_meaning
 
 __all__ = ["main"]
@@ -433,6 +433,7 @@ def _serve(args: argparse.Namespace) -> int:
     server = None
     try:
         server = _start(args, handler, log)
+        server.refusal_listeners.append(log.refused)
         server.errors.listen(lambda failure: log.put(sys.stderr, failure.traceback.rstrip()))
         print(
             f"wslab: {server.name} at {server.url}\n"
@@ -464,7 +465,6 @@ def _start(args: argparse.Namespace, handler: Handler, log: _Log) -> Server:
             args.port,
             name=args.name or handler_name(handler),
             page=_page(args.handler),
-            process_response=log.answered,
         )
     except OSError as exc:
         if isinstance(exc, WslabError):
@@ -565,10 +565,10 @@ class _Log:
         else:
             self._left_out += 1
 
-    def event(self, what: str, websocket: Any, text: str) -> None:
+    def event(self, what: str, connection_id: str, text: str) -> None:
         if not self._is_quiet:
             now = time.strftime("%H:%M:%S")
-            self.put(sys.stdout, f"{now}  {what:10}  {websocket.id.hex[:6]}  {text}")
+            self.put(sys.stdout, f"{now}  {what:10}  {connection_id}  {text}")
 
     def print_until_end(self) -> None:
         # Windows does not wake a wait without a bound for Ctrl-C.
@@ -601,7 +601,8 @@ class _Log:
             peer = websocket.remote_address
             # Not the query: a token may be in it.
             path = websocket.request.path.partition("?")[0] if websocket.request else ""
-            self.event("connect", websocket, f"{_address(peer)} {_printable(path)}")
+            connection_id = websocket.id.hex[:6]
+            self.event("connect", connection_id, f"{_address(peer)} {_printable(path)}")
             try:
                 await awaited(handler(websocket), handler)
             except Exception as exc:
@@ -618,17 +619,16 @@ class _Log:
                 text = f"{_address(peer)} {code or ''} {meaning}, {took_s:.1f} s"
                 # Next, so that what the handler raised, which the server records now, comes first.
                 loop = asyncio.get_running_loop()
-                loop.call_soon(self.event, "disconnect", websocket, text)
+                loop.call_soon(self.event, "disconnect", connection_id, text)
 
         functools.update_wrapper(told, handler)
         told.__name__ = handler_name(handler)
         return told
 
-    def answered(self, websocket: Any, request: Any, response: Any) -> None:
-        """Tell of a WebSocket that was refused; called by websockets with each answer."""
-        if page.is_handshake(request) and response.status_code != 101:
-            status = f"{response.status_code} {response.reason_phrase}"
-            self.event("refused", websocket, f"{_address(websocket.remote_address)} {status}")
+    def refused(self, refusal: Refusal) -> None:
+        """Tell of a request that was turned away."""
+        status = f"{refusal.status} {responses.get(refusal.status, '')}"
+        self.event("refused", refusal.connection_id, f"{refusal.peer or '?'} {status}")
 
 
 def _address(peer: Any) -> str:

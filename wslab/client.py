@@ -253,7 +253,9 @@ class Client(Emitter):
         finally:
             reached = self._tried is not None and self._tried.protocol.uri == connector.ws_uri
             proxy = None if reached else why.proxy_of(connector)
-            self._tried_at = why.Attempted(connector.uri, proxy)
+            # The session is ours: with it in its query it is no other place.
+            last = self.url if connector.uri == url else connector.uri
+            self._tried_at = why.Attempted(last, proxy)
             self._tried = None
         self._opened_s = time.monotonic()
         if self._websocket.state is State.CLOSED:  # already, before this end was ready
@@ -585,7 +587,7 @@ class Client(Emitter):
             self._talk.end()
         return self._talk
 
-    def _claim(self, event: str, func: Callable[[Any], Any] | None) -> None:
+    def _claim(self, event: str, func: Callable[..., Any] | None) -> None:
         talk = self._new_talk() if self._talk is None else self._talk
         if func is None:
             talk.check(event)

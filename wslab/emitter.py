@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Emitter"]
 
-F = TypeVar("F", bound=Callable[[Any], Any])
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Emitter(abc.ABC):
@@ -39,7 +39,7 @@ class Emitter(abc.ABC):
         """Return the talk for a call that waits; refuse it where it cannot wait."""
 
     @abc.abstractmethod
-    def _claim(self, event: str, func: Callable[[Any], Any] | None) -> None:
+    def _claim(self, event: str, func: Callable[..., Any] | None) -> None:
         """Let events go to handlers from now on."""
 
     @abc.abstractmethod
@@ -101,15 +101,15 @@ class Emitter(abc.ABC):
     def errors(self) -> tuple[Any, ...]:
         """What went wrong with events: handlers that raised and errors that the Hub reported.
 
-        The latest 100. Each has ``at`` (epoch seconds), ``event``, ``code``, ``message``,
-        ``exception`` and ``traceback``.
+        The latest 100. Each has ``at`` (epoch seconds), ``event``, ``code``, ``message`` and, where
+        a function of yours raised, the exception's ``kind`` and ``traceback`` as text.
         """
         return tuple(self._talk.errors) if self._talk is not None else ()
 
     @property
     def errors_seen(self) -> int:
         """How many of them there have been."""
-        return self._talk.errors_seen if self._talk is not None else 0
+        return self._talk.errors.seen if self._talk is not None else 0
 
     # Talking.
 
@@ -204,7 +204,8 @@ class Emitter(abc.ABC):
         """Let a function handle an event of the Hub; also a decorator: ``@alice.on("chat")``.
 
         The function gets the event's data; where the Hub has called, what it returns (or raises) is
-        the answer. One handler an event: registering again replaces it. They run one at a time, in
+        the answer. An event has one handler, and registering again replaces it, as a cell does that
+        runs again; one of another name warns that it takes the place. They run one at a time, in
         the order of the events: an async one on the lab's loop, a plain one on a thread, where it
         may block. What one raises is kept in :attr:`errors`.
 
@@ -213,8 +214,9 @@ class Emitter(abc.ABC):
         ``"error"`` (code, message, event) and ``"dropped"`` (count).
 
         Args:
-            event: its name.
-            handler: a function of one argument; left out, this returns a decorator.
+            event: its name; ``"*"`` for all that have no handler of their own.
+            handler: a function of one argument, the data; for ``"*"`` of two, the event's name and
+                its data. Left out, this returns a decorator.
 
         Raises:
             TypeError, ValueError: no event can have that name, or the handler cannot be called.

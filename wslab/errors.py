@@ -1,7 +1,5 @@
 """The exceptions of wslab. Each says what was expected, what came, and what to do next.
 
-::
-
     WslabError
     ├── ConnectFailed            also a ConnectionError
     │   ├── NobodyListening      also a ConnectionRefusedError

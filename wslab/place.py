@@ -75,6 +75,10 @@ class Kind(enum.Enum):
     COLAB = "colab"
 
 
+# jupyter-server-proxy goes to "localhost", and to no other address unless it is told.
+_PROXY_REACHES = ("127.0.0.1", "localhost", "::1")
+
+
 @dataclass(frozen=True)
 class Way:
     """One way from a page to a server of ours.
@@ -222,6 +226,7 @@ def ways(
     tunnel_id: str = "",
     path: str = "/",
     place: Place | None = None,
+    host: str = "127.0.0.1",
 ) -> tuple[Way, ...]:
     """Return the ways from a page here to a server, best first; the last is always the comm's.
 
@@ -229,31 +234,35 @@ def ways(
     `<base_url>wslab/`, jupyter-server-proxy at `<base_url>proxy/<port>/`.
 
     Args:
-        port: the port that the server listens on, at 127.0.0.1.
+        port: the port that the server listens on.
         secure: whether the server itself speaks TLS.
         tunnel_id: the server's name in the tunnel; "" where it has none.
         path: path and query to ask for, starting with `/`.
         place: where this is; by default found out now.
+        host: the address or name that it listens on; "" for a Unix socket, which no browser can
+            open: then there is no direct way.
 
     Raises:
         ValueError: the path does not start with a slash, or the port is out of range.
     """
-    _check(port, path)
+    _check(port, path, host)
     place = detect() if place is None else place
-    url = f"ws{'s' if secure else ''}://127.0.0.1:{port}{path}"
-    direct = Way("direct", "directly", url)
+    url = _direct("ws", port, secure, path, host)
+    direct = [Way("direct", "directly", url)] if url else []
     found: list[Way] = []
     if place.can_reach_kernel is True:
-        found.append(direct)
+        found += direct
     if tunnel_id and place._has_jupyter:
-        url = _through_jupyter("ws", f"wslab/{tunnel_id}{path}", place)
-        found.append(Way("tunnel", "through Jupyter, by wslab's tunnel", url, _TUNNEL_CHANGES))
+        through = _through_jupyter("ws", f"wslab/{tunnel_id}{path}", place)
+        found.append(Way("tunnel", "through Jupyter, by wslab's tunnel", through, _TUNNEL_CHANGES))
     if place.can_reach_kernel is None:
-        found.append(direct)
-    if not secure and place._has_jupyter and (place.is_proxied or place.has_server_proxy):
-        url = _through_jupyter("ws", f"proxy/{port}{path}", place)
-        found.append(Way("proxy", "through Jupyter, by jupyter-server-proxy", url, _PROXY_CHANGES))
-    return (*found, Way("comm", "by a socket in the kernel", direct.url, _COMM_CHANGES))
+        found += direct
+    has_proxy = place._has_jupyter and (place.is_proxied or place.has_server_proxy)
+    if not secure and has_proxy and host in _PROXY_REACHES:
+        through = _through_jupyter("ws", f"proxy/{port}{path}", place)
+        label = "through Jupyter, by jupyter-server-proxy"
+        found.append(Way("proxy", label, through, _PROXY_CHANGES))
+    return (*found, Way("comm", "by a socket in the kernel", url, _COMM_CHANGES))
 
 
 def browser_url(
@@ -263,6 +272,7 @@ def browser_url(
     path: str = "/",
     tunnel_id: str = "",
     place: Place | None = None,
+    host: str = "127.0.0.1",
 ) -> str:
     """Return the WebSocket URL that a browser looking at this place should use.
 
@@ -275,16 +285,18 @@ def browser_url(
     reached there, and `secure` changes only direct URLs.
 
     Args:
-        port: the port that the server listens on, at 127.0.0.1.
+        port: the port that the server listens on.
         secure: whether the server itself speaks TLS.
         path: path and query to ask for, starting with `/`.
         tunnel_id: the server's name in the tunnel; "" where it has none.
         place: where this is; by default found out now.
+        host: the address or name that it listens on; "" for a Unix socket, which no browser can
+            open: then the result is "" where no tunnel leads there.
 
     Raises:
         ValueError: the path does not start with a slash, or the port is out of range.
     """
-    return _url("ws", port, secure, path, tunnel_id, place)
+    return _url("ws", port, secure, path, tunnel_id, place, host)
 
 
 def page_url(
@@ -294,9 +306,10 @@ def page_url(
     path: str = "/",
     tunnel_id: str = "",
     place: Place | None = None,
+    host: str = "127.0.0.1",
 ) -> str:
     """Return the http URL of a server's page; everything else is as in `browser_url`."""
-    return _url("http", port, secure, path, tunnel_id, place)
+    return _url("http", port, secure, path, tunnel_id, place, host)
 
 
 def needs_login(*, tunnel_id: str = "", place: Place | None = None) -> str:
@@ -520,8 +533,8 @@ def _checked_base_url(base_url: object) -> str:
     return text
 
 
-def _check(port: int, path: str) -> None:
-    if not 0 < port < 65536:
+def _check(port: int, path: str, host: str) -> None:
+    if host and not 0 < port < 65536:
         raise ValueError(f"expected a port from 1 to 65535, got {port}")
     if not path.startswith("/"):
         raise ValueError(f"expected a path that starts with '/', got {path!r}")
@@ -534,15 +547,23 @@ def _goes_through_jupyter(place: Place, tunnel_id: str) -> bool:
 
 
 def _url(
-    scheme: str, port: int, secure: bool, path: str, tunnel_id: str, place: Place | None
+    scheme: str, port: int, secure: bool, path: str, tunnel_id: str, place: Place | None, host: str
 ) -> str:
-    _check(port, path)
+    _check(port, path, host)
     place = detect() if place is None else place
-    if not _goes_through_jupyter(place, tunnel_id):
-        return f"{scheme}{'s' if secure else ''}://127.0.0.1:{port}{path}"
+    is_through_jupyter = _goes_through_jupyter(place, tunnel_id)
+    if not is_through_jupyter or not (tunnel_id or host in _PROXY_REACHES):
+        return _direct(scheme, port, secure, path, host)
     return _through_jupyter(
         scheme, f"wslab/{tunnel_id}{path}" if tunnel_id else f"proxy/{port}{path}", place
     )
+
+
+def _direct(scheme: str, port: int, secure: bool, path: str, host: str) -> str:
+    if not host:
+        return ""
+    host = f"[{host}]" if ":" in host else host
+    return f"{scheme}{'s' if secure else ''}://{host}:{port}{path}"
 
 
 def _through_jupyter(scheme: str, rest: str, place: Place) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from websockets.asyncio.connection import Connection
 from websockets.protocol import State
 
+from .pongs import PongDebt
 from .wire.tape import Tape, Track
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ def _recorded_kind(kind: Any) -> type:
         _made: Any
         _lost: Any
         _side: Sender
+        pong_debt: PongDebt
         _tape: Tape | None
         _record_came: Callable[[bytes], None] | None
         # Whether send() is websockets' own, so that who hands messages over may go around it.
@@ -151,11 +153,13 @@ def _recorded_kind(kind: Any) -> type:
                     label=wire.label,
                     client_address=_shown(client),
                     server_address=_shown(server),
+                    is_secure=transport.get_extra_info("sslcontext") is not None,
                 )
                 both = (track.client, track.server)
                 self._record_came, record_went = both if self._side == "server" else both[::-1]
             _introduce(wire)
             super().connection_made(_Transport(transport, wire, record_went))
+            self.pong_debt = PongDebt(self)
 
         def connection_lost(self, exc: Exception | None) -> None:
             try:
@@ -168,6 +172,8 @@ def _recorded_kind(kind: Any) -> type:
                 # They lead back here by way of their owner: a cycle that only the garbage
                 # collector would end.
                 self._made = self._lost = None
+                if "pong_debt" in self.__dict__:
+                    self.pong_debt.end()
 
         async def send(self, message: Any, *, text: bool | None = None) -> None:
             # Recording takes time on every message, and this gives it back: what websockets does
@@ -208,6 +214,12 @@ def _recorded_kind(kind: Any) -> type:
                 # One that nobody asked for tells nothing of a ping (RFC 6455 §5.5.3).
                 self.wire.last_pong_s = time.monotonic()
             super().process_event(event)
+            if opcode == 9:
+                self.pong_debt.see(event)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self.pong_debt.paid()
 
     if not Recorded.sends_plainly:
         del Recorded.send  # a user's own way of sending

@@ -13,6 +13,7 @@ import collections
 import concurrent.futures
 import contextlib
 import errno
+import functools
 import inspect
 import logging
 import os
@@ -23,10 +24,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from websockets.asyncio import server as ws_server
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 from websockets.protocol import State
+from websockets.server import ServerProtocol
 
-from . import cells, page, place, portal, tunnel
+from . import cells, heads, page, place, portal, tunnel
 from .errors import LoopBlocked, PortalClosed, PortInUse, WrongThread, is_cancelled
 from .failures import Failure, FailureLog
 from .handlers import Handler, awaited, check_handler, handler_name
@@ -45,6 +47,9 @@ __all__ = ["Connection", "Refusal", "Server", "serve"]
 CLOSE_GRACE_S = 2.0  # for clients to answer the close frame before they are cut off
 HANDLER_GRACE_S = 0.5  # for handlers to clean up after their connection before they are cancelled
 START_TIMEOUT_S = 10.0
+OPEN_TIMEOUT_S = 10.0  # websockets' own, where none is given
+MAX_REASON = 1_000
+PAGE_METHODS = ("GET", "HEAD")  # what a page answers: a 404 there is no refusal
 
 # A child of websockets' own, so that what its documentation says of logging holds; silent unless
 # the user configures one of the two.
@@ -54,12 +59,17 @@ logger.addHandler(logging.NullHandler())
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A request to open a WebSocket that this server did not accept. ``at``: epoch seconds."""
+    """A request that this server turned away: for a WebSocket, or one that it can't serve at all.
+
+    ``at`` is in seconds since the epoch; ``status`` what it answered, or 408 where it hung up on
+    somebody who did not end the request in time; ``reason`` at most 1,000 characters.
+    """
 
     at: float
     status: int
     reason: str
     peer: str
+    connection_id: str = ""
 
 
 class Connection:
@@ -179,6 +189,7 @@ class Server:
         self.errors = FailureLog()
         self.refusals: collections.deque[Refusal] = collections.deque(maxlen=50)
         self.refusals_seen = 0
+        self.refusal_listeners: list[Callable[[Refusal], object]] = []  # called on the loop
         self.connections_seen = 0
         self._host, self._port = host, port or 0
         self.runner = runner
@@ -213,6 +224,16 @@ class Server:
         )
 
     @property
+    def tcp_host(self) -> str:
+        """As `host`, but "" where it listens on a Unix socket."""
+        return "" if self._unix_path else self.host
+
+    @property
+    def _unix_path(self) -> Any:
+        path = self._kwargs.get("path") if self._kwargs.get("unix") else self._sock_name
+        return None if isinstance(path, tuple) else path
+
+    @property
     def is_secure(self) -> bool:
         """Whether it speaks TLS (``wss://``)."""
         return self._kwargs.get("ssl") is not None
@@ -221,11 +242,10 @@ class Server:
     def url(self) -> str:
         """The URL for clients on this machine."""
         scheme = "wss" if self.is_secure else "ws"
-        path = self._kwargs.get("path") if self._kwargs.get("unix") else self._sock_name
-        if path and not isinstance(path, tuple):
+        path = self._unix_path
+        if path:
             return f"{scheme}+unix://{os.fsdecode(path)}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{scheme}://{host}:{self.port}/"
+        return f"{scheme}://{_in_url(self.host)}:{self.port}/"
 
     @property
     def tunnel_id(self) -> str:
@@ -235,18 +255,25 @@ class Server:
 
     @property
     def browser_url(self) -> str:
-        """The URL that a browser which looks at this notebook must use."""
-        return place.browser_url(self.port, secure=self.is_secure, tunnel_id=self.tunnel_id)
+        """The URL that a browser which looks at this notebook must use; "" where there is none.
+
+        A browser can't open a Unix socket: there it has only the tunnel, where one leads to it.
+        """
+        return place.browser_url(self.port, **self._reached_by)
 
     @property
     def page_url(self) -> str:
         """The http(s) URL of the page that this server gives to a browser; see `needs_login`."""
-        return place.page_url(self.port, secure=self.is_secure, tunnel_id=self.tunnel_id)
+        return place.page_url(self.port, **self._reached_by)
 
     @property
     def ways(self) -> tuple[place.Way, ...]:
         """The ways from a browser to this server, best first, and what each changes."""
-        return place.ways(self.port, secure=self.is_secure, tunnel_id=self.tunnel_id)
+        return place.ways(self.port, **self._reached_by)
+
+    @property
+    def _reached_by(self) -> dict[str, Any]:
+        return {"secure": self.is_secure, "tunnel_id": self.tunnel_id, "host": self.tcp_host}
 
     @property
     def needs_login(self) -> str:
@@ -329,7 +356,7 @@ class Server:
         portal.inherited.update(sock.fileno() for sock in server.sockets)
         self.runner.watch(asyncio.get_running_loop())
         self._enter(server)
-        self._listeners.append(self._note_failure)
+        self._listeners.append(self.errors.append)
 
     def _enter(self, server: ws_server.Server) -> None:
         """Let Jupyter's server find this one, where there is one. Serving never fails of it."""
@@ -464,7 +491,7 @@ class Server:
         assert server is not None
         self._leave()
         with contextlib.suppress(ValueError):
-            self._listeners.remove(self._note_failure)
+            self._listeners.remove(self.errors.append)
         listening = [sock.fileno() for sock in server.sockets]
         portal.inherited.difference_update(listening)
         try:
@@ -535,19 +562,60 @@ class Server:
     def _made(self, websocket: Any, transport: asyncio.Transport) -> None:
         self._websockets[id(websocket)] = websocket
         websocket.wire.fileno = portal.inherit(transport)
+        heads.read_head_of(websocket.protocol, _has_frames)
+        # All answers pass here, also those that websockets gives before and after any hook.
+        websocket.protocol.send_response = functools.partial(self._send_response, websocket)
+
+    def _send_response(self, websocket: Any, response: Response) -> None:
+        request, status = websocket.request, response.status_code
+        is_for_page = request is not None and request.method in PAGE_METHODS
+        if status >= 400 and not (is_for_page and not page.is_handshake(request)):
+            text = bytes(response.body or b"").decode(errors="replace").strip()
+            self._record_refusal(websocket, status, text)
+        ServerProtocol.send_response(websocket.protocol, response)
+
+    def _record_refusal(self, websocket: Any, status: int, text: str) -> None:
+        # What a client has sent may be in the text: 50 headers of 8 KiB are not kept.
+        text = text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}..."
+        address = _address(websocket)
+        peer = f"{_in_url(address[0])}:{address[1]}" if address is not None else ""
+        refusal = Refusal(time.time(), status, text, peer, websocket.wire.id)
+        self.refusals.append(refusal)
+        self.refusals_seen += 1
+        for tell in tuple(self.refusal_listeners):
+            tell(refusal)
 
     def _lost(self, websocket: Any) -> None:
         self._websockets.pop(id(websocket), None)
+        websocket.protocol.__dict__.pop("send_response", None)  # it leads back to the connection
+        limit_s = self._kwargs.get("open_timeout", OPEN_TIMEOUT_S)
+        if (
+            websocket.request is None
+            and isinstance(websocket.protocol.handshake_exc, InvalidMessage)  # by its end
+            and limit_s is not None
+            and websocket.wire.received_bytes
+            and time.monotonic() - websocket.wire.began_s >= limit_s
+        ):
+            text = f"hung up: the request did not end within {limit_s:g} s (open_timeout)"
+            self._record_refusal(websocket, 408, text)
         portal.inherited.discard(websocket.wire.fileno)
 
     async def _process_request(
         self, websocket: ws_server.ServerConnection, request: Request
     ) -> Response | None:
+        if page.is_handshake(request) and heads.has_body(request):
+            return websocket.respond(
+                400,
+                "A request for a WebSocket has no body (RFC 6455 §4.1), and this one announces "
+                "one; send messages when the connection is open.\n",
+            )
         # Jupyter's server has asked for its login and checked the Origin by its own rule.
         came_in = self._entry is not None and self._entry.is_shown(request.headers)
         if page.is_handshake(request) and "origins" not in self._kwargs and not came_in:
             for origin in request.headers.get_all("Origin"):
-                if not place.is_allowed_origin(origin):
+                if not place.is_allowed_origin(origin) and origin not in self._own_origins(
+                    websocket
+                ):
                     return websocket.respond(
                         403,
                         f"This server does not let pages from {origin!r} connect: any page on the "
@@ -572,6 +640,17 @@ class Server:
             )
             return await answer if inspect.isawaitable(answer) else answer
 
+    def _own_origins(self, websocket: Any) -> list[str]:
+        # The address that a client reached it at, and the one it was told to listen on: a page
+        # from there is this server's own. Not what the Host header says: a web site can make its
+        # name lead here, and with it its pages' Origin.
+        own = websocket.local_address
+        hosts = [own[0]] if isinstance(own, tuple) else []
+        if isinstance(self._host, str):
+            hosts.append(self._host.lower())
+        scheme = "https" if self.is_secure else "http"
+        return [f"{scheme}://{_in_url(host)}:{self.port}" for host in hosts if host]
+
     async def _process_response(
         self, websocket: ws_server.ServerConnection, request: Request, response: Response
     ) -> Response | None:
@@ -582,12 +661,6 @@ class Server:
                 answer = theirs(websocket, request, response)
                 if inspect.isawaitable(answer):
                     answer = await answer
-        final = answer or response
-        if final.status_code >= 400 and page.is_handshake(request):
-            reason = bytes(final.body or b"").decode(errors="replace").strip()
-            peer = str(websocket.remote_address)
-            self.refusals.append(Refusal(time.time(), final.status_code, reason, peer))
-            self.refusals_seen += 1
         return answer
 
     def _select_subprotocol(self, websocket: Any, offered: Any) -> Any:
@@ -598,12 +671,14 @@ class Server:
     def _recording(self, where: str, websocket: Any) -> Iterator[None]:
         try:
             yield
-        except (asyncio.CancelledError, InvalidHandshake):
-            raise  # the latter is how a hook refuses a client: websockets answers for it
+        except InvalidHandshake:
+            raise  # how a hook refuses a client: websockets answers for it
         except Exception as exc:
             self._record_error(exc, websocket, where)
             raise  # websockets answers 500
         except BaseException as exc:
+            if is_cancelled(exc):
+                raise
             # SystemExit in one hook must not end the loop for everybody.
             self._record_error(exc, websocket, where)
             raise RuntimeError(f"{where} raised {type(exc).__name__}") from exc
@@ -641,17 +716,6 @@ class Server:
         # A Hub keeps its handlers' exceptions from ending a connection, and tells them here.
         found = getattr(self.handler, "failure_listeners", None)
         return found if isinstance(found, list) else []
-
-    def _note_failure(self, failure: Any) -> None:
-        if not isinstance(failure, Failure):  # a hub's own form
-            failure = Failure.of(
-                failure.exception,
-                where=failure.where,
-                who=failure.client_id,
-                peer=failure.address,
-                at=failure.at,
-            )
-        self.errors.append(failure)
 
     def _record_error(self, exc: BaseException, websocket: Any, where: str) -> None:
         who = websocket.wire.id if websocket is not None else ""
@@ -782,6 +846,14 @@ def _port_in_use(host: str, port: int) -> PortInUse:
         f"expected port {port} on {host} to be free, but {who} listens there. Stop it, choose "
         "another port, or leave port out to get a free one",
     )
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _has_frames(request: Request) -> bool:
+    return page.is_handshake(request) and not heads.has_body(request)
 
 
 def _first_port(server: ws_server.Server) -> int:

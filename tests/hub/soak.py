@@ -348,7 +348,6 @@ class Soak:
                 world.hub._history.prune()
                 left[f"sessions of {world.name}"] = len(sessions)
             world.by_token.clear()
-            world.hub.errors.clear()  # bounded; their tracebacks hold the clients in question
         self.closed.clear()
         for person in self.people:
             person.book = person.call = None

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import json
-import threading
+import math
 import time
 from types import SimpleNamespace
 
 import pytest
 
+import wslab
 from tests.hub.rig import DEADLINE_S, TOKEN, FakeSocket, aio, listening, one, speaking, until
-from wslab.errors import CallFailed, ClientGone, Refused, WrongThread
+from wslab.errors import CallFailed, ClientGone, LoopBlocked, Refused, WrongThread
 from wslab.hub import Hub
+from wslab.hub import hub as hub_module
 
 # Calls.
 
@@ -189,21 +192,94 @@ async def test_a_call_says_what_is_wrong_with_it():
             await client.call("welcome")
         with pytest.raises(ValueError, match="1 to 128"):
             await client.call("")
-        result = []
-
-        def plain():
-            coroutine = client.call("x")
-            try:
-                coroutine.send(None)
-            except BaseException as exc:
-                result.append(exc)
-
-        thread = threading.Thread(target=plain)
-        thread.start()
-        thread.join()
-        assert isinstance(result[0], WrongThread)
         assert await wire.all() == []
         assert not client._inbox._calls
+
+
+@aio
+@pytest.mark.parametrize("how", ["a thread", "the lab's loop", "another loop"])
+async def test_a_plain_handler_asks_its_client(how):
+    hub = Hub()
+
+    @hub.on("ask")
+    def ask(client, data):
+        if how == "a thread":
+            return client.call("pick", [1, b"2"])
+        if how == "the lab's loop":
+            return wslab.run(client.call, "pick", [1, b"2"])
+        return asyncio.run(awaits(client))
+
+    async def awaits(client):
+        return await client.call("pick", [1, b"2"])
+
+    async with listening(hub) as url, speaking(url) as wire:
+        await wire.emit("ask", id=1)
+        assert await wire.read() == {
+            "event": "pick", "data": [1, {"$binary": 0}], "id": 1, "binary": 1,
+        }  # fmt: skip
+        assert await wire.read() == b"2"
+        await wire.send({"answer": 1, "data": "that one"})
+        assert await wire.read() == {"answer": 1, "data": "that one"}
+        assert not one(hub)._inbox._calls
+    assert not hub.errors
+
+
+@aio
+async def test_a_call_from_a_thread_ends_in_every_way():
+    hub = Hub()
+    told = []
+
+    def told_by(*args, **kwargs):
+        with pytest.raises(Exception) as caught:  # noqa: PT011
+            one_client.call(*args, **kwargs)
+        told.append(caught.value)
+
+    async with listening(hub) as url, speaking(url) as wire:
+        one_client = one(hub)
+        await asyncio.to_thread(told_by, "x", timeout=0.05)
+        assert type(told[-1]) is TimeoutError
+        assert "did not answer 'x' within 0.05 s" in str(told[-1])
+        await asyncio.to_thread(told_by, "welcome")
+        assert type(told[-1]) is ValueError
+        assert (await wire.read())["event"] == "x"
+        thread = asyncio.create_task(asyncio.to_thread(told_by, "y", timeout=math.inf))
+        assert (await wire.read())["event"] == "y"
+        assert not thread.done()
+        await wire.send({"answer": 2, "error": {"code": "no", "message": "not today"}})
+        await thread
+        assert (type(told[-1]), told[-1].code, str(told[-1])) == (CallFailed, "no", "not today")
+        thread = asyncio.create_task(asyncio.to_thread(told_by, "z", timeout=None))
+        assert (await wire.read())["event"] == "z"
+    await thread
+    assert type(told[-1]) is ClientGone
+    await asyncio.to_thread(told_by, "z")
+    assert "has left" in str(told[-1])
+    assert not one_client._inbox._calls
+
+
+def test_a_call_when_its_loop_has_ended_is_told_so(monkeypatch):
+    hub = Hub()
+    found = []
+
+    async def main():
+        async with listening(hub) as url, speaking(url):
+            found.append(one(hub))
+
+    with asyncio.Runner() as runner:
+        runner.run(main())
+        with pytest.raises(WrongThread, match="does not run now"):
+            found[0].call("x")
+        monkeypatch.setattr(hub_module, "OFF_LOOP_TIMEOUT_S", 0.1)
+        with pytest.raises(LoopBlocked, match="could not ask within 0.01 s"):
+            in_thread(lambda: found[0].call("x", timeout=0.01))
+    with pytest.raises(ClientGone, match="event loop was closed"):
+        in_thread(lambda: found[0].call("x"))
+
+
+def in_thread(function):
+    """Call it on a thread of its own, and return or raise what comes of it."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result(DEADLINE_S)
 
 
 @aio

@@ -113,7 +113,7 @@ def not_async(websocket):
         (no_echo, "close 1000", "keep the loop"),
         (twice, "text 'hello ", "keep the loop"),
         (forgot_await, "no frame at all", "wait for a message"),
-        (misspelt, "Your handler raised AttributeError", "mend what your handler raised"),
+        (misspelt, "Your handler raised AttributeError", "fix what your handler raised"),
         (not_async, "a plain `def`", ""),
     ],
 )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import functools
+import itertools
 import re
 import time
 
@@ -74,10 +76,82 @@ def test_as_it_stands_in_the_notebook_each_fails_in_its_own_way(exercise, expect
 # --- other right ways ---------------------------------------------------------------------------
 
 
+async def while_it_is_open(websocket):
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            await websocket.send((await websocket.recv()).upper())
+
+
+async def by_anext(websocket):
+    messages = aiter(websocket)
+    while True:
+        try:
+            message = await anext(messages)
+        except StopAsyncIteration:
+            return
+        await websocket.send(message.upper())
+
+
+async def in_a_task_for_each_client(websocket):
+    async def serve():
+        async for message in websocket:
+            await websocket.send(message.upper())
+
+    await asyncio.create_task(serve())
+
+
+async def in_pieces(websocket):
+    async for _ in iter_pieces(websocket):
+        pass
+
+
+async def iter_pieces(websocket):
+    """Take a message as it comes, in pieces (the documentation's recv_streaming)."""
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            pieces = [piece async for piece in websocket.recv_streaming()]
+            await websocket.send("".join(pieces).upper())
+            yield
+
+
 class Capitals:
     async def __call__(self, websocket):
         async for message in websocket:
             await websocket.send([message[:3].upper(), message[3:].upper()])  # in fragments
+
+
+async def push_ticks(websocket):
+    while True:
+        await websocket.send("tick")
+        await asyncio.sleep(0.02)
+
+
+async def echo_all(websocket):
+    async for message in websocket:
+        await websocket.send(message)
+
+
+async def ticks_first_completed(websocket):
+    """The websockets documentation's pattern for a handler that does both."""
+    consumer = asyncio.create_task(echo_all(websocket))
+    producer = asyncio.create_task(push_ticks(websocket))
+    _, pending = await asyncio.wait([consumer, producer], return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+
+
+async def ticks_gathered(websocket):
+    """The documentation's shorter one."""
+    await asyncio.gather(echo_all(websocket), push_ticks(websocket))
+
+
+async def ticks_cancelled_when_closed(websocket):
+    """Both are tasks; the handler itself only waits for the end."""
+    tasks = [asyncio.create_task(job(websocket)) for job in (echo_all, push_ticks)]
+    await websocket.wait_closed()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def ticks_in_a_group(websocket):
@@ -161,6 +235,56 @@ async def pause_beside(websocket):
             group.create_task(later(message))
 
 
+async def pause_by_event(websocket):
+    async for message in websocket:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.Event().wait(), 0.03)
+        await websocket.send(message)
+
+
+async def pause_by_call_later(websocket):
+    loop = asyncio.get_running_loop()
+    async for message in websocket:
+        over = loop.create_future()
+        loop.call_later(0.03, over.set_result, None)
+        await over
+        await websocket.send(message)
+
+
+async def pause_in_small_steps(websocket):
+    async for message in websocket:
+        ready_s = time.monotonic() + 0.03
+        while time.monotonic() < ready_s:  # noqa: ASYNC110 - the stub's loop, with an await in it
+            await asyncio.sleep(0.001)
+        await websocket.send(message)
+
+
+class Counter:
+    def __init__(self):
+        self.counts: dict[str, int] = {}
+
+    async def __call__(self, websocket):
+        try:
+            async for message in websocket:
+                self.counts[websocket.id] = self.counts.get(websocket.id, 0) + 1
+                await websocket.send(f"{self.counts[websocket.id]} {message}")
+        finally:
+            self.counts.pop(websocket.id, None)
+
+
+async def count_on_the_connection(websocket):
+    websocket.count = 0
+    async for message in websocket:
+        websocket.count += 1
+        await websocket.send(f"{websocket.count} {message}")
+
+
+async def count_by_range(websocket):
+    with contextlib.suppress(ConnectionClosed):
+        for number in itertools.count(1):
+            await websocket.send(f"{number} {await websocket.recv()}")
+
+
 async def count_with(start, websocket):
     number = start
     with contextlib.suppress(Exception):
@@ -182,13 +306,26 @@ async def count_by_connection(websocket):
 @pytest.mark.parametrize(
     ("exercise", "right"),
     [
+        ("03 capitals", while_it_is_open),
+        ("03 capitals", by_anext),
+        ("03 capitals", in_a_task_for_each_client),
+        ("03 capitals", in_pieces),
         ("03 capitals", Capitals()),
+        ("03 ticks", ticks_first_completed),
+        ("03 ticks", ticks_gathered),
+        ("03 ticks", ticks_cancelled_when_closed),
         ("03 ticks", ticks_in_a_group),
         ("03 ticks", ticks_by_deadline),
         ("03 ticks", ticks_until_the_connection_is_closed),
         ("03 ticks", ticks_for_all_from_one_task()),
         ("03 pause", pause_in_a_thread),
         ("03 pause", pause_beside),
+        ("03 pause", pause_by_event),
+        ("03 pause", pause_by_call_later),
+        ("03 pause", pause_in_small_steps),
+        ("03 count", Counter()),
+        ("03 count", count_on_the_connection),
+        ("03 count", count_by_range),
         ("03 count", functools.partial(count_with, 1)),
         ("03 count", count_by_connection),
     ],
@@ -224,7 +361,7 @@ async def answers_twice(websocket):
 
 async def forgot_await(websocket):
     async for message in websocket:
-        websocket.send(message.upper()).close()
+        websocket.send(message.upper())
 
 
 async def never_lets_a_client_go(websocket):
@@ -233,6 +370,17 @@ async def never_lets_a_client_go(websocket):
             await websocket.send((await websocket.recv()).upper())
         except Exception:
             pass
+
+
+async def returns_still(websocket):
+    async for message in websocket:
+        return await websocket.send(message.upper())
+    return None
+
+
+async def as_title(websocket):
+    async for message in websocket:
+        await websocket.send(message.title())
 
 
 def one_at_a_time():
@@ -369,6 +517,88 @@ async def cancels_finally(websocket, task):
         task.cancel()
 
 
+async def ticks_when_spoken_to(websocket):
+    async for message in websocket:
+        await websocket.send(message)
+        await websocket.send("tick")
+
+
+async def echo_is_not_awaited(websocket):
+    task = asyncio.create_task(push_ticks(websocket))
+    try:
+        async for message in websocket:
+            websocket.send(message)
+    finally:
+        task.cancel()
+
+
+async def ticks_in_bytes(websocket):
+    async def push():
+        while True:
+            await websocket.send(b"tick")
+            await asyncio.sleep(0.02)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(push())
+        await echo_all(websocket)
+
+
+async def pauses_in_bytes(websocket):
+    async for message in websocket:
+        await asyncio.sleep(0.03)
+        await websocket.send(message.encode())
+
+
+async def pauses_once(websocket):
+    message = await websocket.recv()
+    await asyncio.sleep(0.03)
+    return await websocket.send(message)
+
+
+async def pause_too_short(websocket):
+    async for message in websocket:
+        await asyncio.sleep(0.003)
+        await websocket.send(message)
+
+
+def pauses_behind_a_lock():
+    lock = asyncio.Lock()
+
+    async def handler(websocket):
+        async for message in websocket:
+            async with lock:
+                await asyncio.sleep(0.03)
+            await websocket.send(message)
+
+    return handler
+
+
+async def pause_in_a_thread_that_is_waited_for(websocket):
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        async for message in websocket:
+            pool.submit(time.sleep, 0.03).result()
+            await websocket.send(message)
+
+
+async def counts_in_bytes(websocket):
+    for number in itertools.count(1):
+        await websocket.send(f"{number} {await websocket.recv()}".encode())
+
+
+async def counts_afterwards(websocket):
+    for number in itertools.count(1):
+        await websocket.send(f"{await websocket.recv()} {number}")
+
+
+async def counts_one(websocket):
+    return await websocket.send(f"1 {await websocket.recv()}")
+
+
+async def counts_without_await(websocket):
+    for number in itertools.count(1):
+        websocket.send(f"{number} {await websocket.recv()}")
+
+
 async def pauses_afterwards(websocket):
     async for message in websocket:
         await websocket.send(message)
@@ -440,6 +670,19 @@ def not_async(websocket):
     pass
 
 
+async def not_taken_out(websocket):
+    async for message in websocket:
+        await websocket.send(message.upper())
+        raise NotYet  # still there
+
+
+def test_a_not_yet_that_is_left_over_is_not_yet():
+    verdict = check("03 capitals", not_taken_out)
+    assert verdict.passed is None
+    assert "take `raise NotYet` out" in str(verdict)
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 @pytest.mark.parametrize(
     ("exercise", "wrong", "expected", "seen", "hint"),
     [
@@ -447,7 +690,9 @@ def not_async(websocket):
         ("03 capitals", not_in_capitals, "message 1 of the ", "'<", "each message"),
         ("03 capitals", in_bytes, "message 1 of the ", "b'", "send a str"),
         ("03 capitals", answers_twice, "message 2 of the ", "from the server at", "each message"),
-        ("03 capitals", forgot_await, "message 1 of the ", "no message within", "each message"),
+        ("03 capitals", forgot_await, "message 1 of the ", "no message within", "without `await`"),
+        ("03 capitals", returns_still, "message 2 of the ", "close 1000", "ended it"),
+        ("03 capitals", as_title, "message 1 of the ", "'", "each message"),
         ("03 capitals", one_at_a_time(), "1 of the second client", "no message within", ""),
         ("03 capitals", to_whoever_came_last(), "1 of the first client", "no message within", ""),
         ("03 capitals", not_async, "async def handler", "a plain `def`", ""),
@@ -484,6 +729,9 @@ def not_async(websocket):
             "the task push() still going 1.5 s later",
             "yours to stop",
         ),
+        ("03 ticks", ticks_when_spoken_to, "before it has sent", "no frame", "needs no request"),
+        ("03 ticks", echo_is_not_awaited, "message 1 of", "no answer", "without `await`"),
+        ("03 ticks", ticks_in_bytes, "'tick' for the first client", "binary", "send a str"),
         ("03 ticks", ticks_with_numbers, "'tick' for the first", "'tick 0'", "letter by letter"),
         ("03 ticks", stops_everybodys(), "after the first one has left", "0 of them", "of its own"),
         ("03 pause", still_sleeps, "both answers about 30 ms", "ms apart", "who holds it up"),
@@ -491,6 +739,21 @@ def not_async(websocket):
         ("03 pause", pauses_afterwards, "also after a rest", " ms; on the wire", "not after it"),
         ("03 pause", pauses_for_long, "an answer 30 ms after", "at best 3", "that long"),
         ("03 pause", blocks_for_long, "message 1", "holds its event loop: blocks_for_long()", ""),
+        ("03 pause", pauses_in_bytes, "message 1 of the ", "b'", "send a str"),
+        ("03 pause", pauses_once, "message 2 of the ", "close 1000", "ended it"),
+        ("03 pause", pause_too_short, "an answer 30 ms after", "usually", "belongs to the job"),
+        ("03 pause", pauses_behind_a_lock(), "both answers about", "ms apart", "who holds it up"),
+        (
+            "03 pause",
+            pause_in_a_thread_that_is_waited_for,
+            "both answers about",
+            "ms apart",
+            "who holds it up",
+        ),
+        ("03 count", counts_in_bytes, "message 1 of the ", "b'", "send a str"),
+        ("03 count", counts_afterwards, "message 1 of the ", " 1'", "count from 1"),
+        ("03 count", counts_one, "message 2 of the ", "close 1000", "ended it"),
+        ("03 count", counts_without_await, "message 1", "no message within", "without `await`"),
         ("03 count", begins_anew(), "message 1 of the ", "'2 ", "count from 1"),
         ("03 count", counts_in_the_loop, "message 2 of the ", "'1 ", "count from 1"),
         ("03 count", counts_by_address(), "message 1 of the ", "'2 ", "count from 1"),

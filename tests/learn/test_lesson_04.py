@@ -85,7 +85,23 @@ async def with_more(how, websocket, work):
         await websocket.send(await how(work, message))
 
 
+async def in_a_queue(websocket, work):
+    """Take messages in one task and work on them in another, as consumer and producer."""
+    messages: asyncio.Queue = asyncio.Queue()
+
+    async def answer():
+        while True:
+            await websocket.send(await asyncio.to_thread(work, await messages.get()))
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(answer())
+        async for message in websocket:
+            await messages.put(message)
+        task.cancel()
+
+
 RIGHT = [
+    in_a_queue,
     by_executor,
     by_pool_of_its_own,
     ByThread(),
@@ -220,8 +236,46 @@ async def ends_after_one(websocket, work):
 async def forgot_await(websocket, work):
     async for message in websocket:
         answer = asyncio.to_thread(work, message)
-        answer.close()
+        answer.close()  # or Python warns, but only when the traceback that holds it has gone
         await websocket.send(answer)
+
+
+async def forgot_the_other_await(websocket, work):
+    async for message in websocket:
+        websocket.send(await asyncio.to_thread(work, message))
+
+
+async def in_bytes(websocket, work):
+    async for message in websocket:
+        await websocket.send((await asyncio.to_thread(work, message)).encode())
+
+
+async def returns(websocket, work):
+    async for message in websocket:
+        return await websocket.send(await asyncio.to_thread(work, message))
+    return None
+
+
+async def sleeps_first(websocket, work):
+    async for message in websocket:
+        await asyncio.sleep(0)  # gives one turn away, and then holds the loop as before
+        await websocket.send(work(message))
+
+
+async def work_in_a_task(websocket, work):
+    """A task is no thread."""
+
+    async def answer(message):
+        return work(message)
+
+    async for message in websocket:
+        await websocket.send(await asyncio.create_task(answer(message)))
+
+
+async def not_taken_out(websocket, work):
+    async for message in websocket:
+        await websocket.send(await asyncio.to_thread(work, message))
+        raise NotYet  # still there
 
 
 async def called_it(websocket, work):
@@ -258,14 +312,26 @@ WRONG = [
     (out_of_order, "answer 3 came before answer 1", "finish a message before"),
     (mixes_clients_up, ", the answer to a message of ben", "to the client that asked"),
     (ends_after_one, "close 1000", "keep the loop"),
-    (forgot_await, "Your handler raised TypeError", "mend what your handler raised"),
-    (called_it, "Your handler raised TypeError", "mend what your handler raised"),
+    (forgot_await, "Your handler raised TypeError", "fix what your handler raised"),
+    (forgot_the_other_await, "no message within", "without `await` in front of it"),
+    (in_bytes, "got b'", "send a str"),
+    (returns, "close 1000", "keep the loop"),
+    (sleeps_first, "on the event loop's own thread", "on other threads"),
+    (work_in_a_task, "on the event loop's own thread", "on other threads"),
+    (called_it, "Your handler raised TypeError", "fix what your handler raised"),
     (answers_twice, "the answer to another message of ", "once for each message"),
     (without_work, "without_work(websocket)", "and with work"),
-    (not_async, "Your handler raised TypeError", "mend what your handler raised"),
+    (not_async, "Your handler raised TypeError", "fix what your handler raised"),
 ]
 
 
+def test_a_not_yet_that_is_left_over_is_not_yet():
+    verdict = check("04 at once", not_taken_out)
+    assert verdict.passed is None
+    assert "take `raise NotYet` out" in str(verdict)
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 @pytest.mark.parametrize(("wrong", "seen", "hint"), WRONG, ids=[w[0].__name__ for w in WRONG])
 def test_plausible_wrong_ones_are_refused(wrong, seen, hint):
     made = wrong() if wrong.__code__.co_argcount == 0 else wrong

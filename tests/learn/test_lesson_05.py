@@ -163,7 +163,48 @@ def with_queues():
     return private, clients
 
 
-@pytest.mark.parametrize("make", [by_number, by_class, by_context, by_callback, with_queues])
+def by_state():
+    """Look whether the connection is open, instead of expecting that it is not."""
+    clients: dict = {}
+
+    async def private(websocket):
+        clients[websocket.id.hex] = websocket
+        try:
+            await websocket.send(websocket.id.hex)
+            async for message in websocket:
+                to, _, text = message.partition(" ")
+                target = clients.get(to)
+                if target is not None and target.state is websockets.State.OPEN:
+                    await target.send(f"{websocket.id.hex} {text}")
+        finally:
+            del clients[websocket.id.hex]
+
+    return private, clients
+
+
+def by_wait_closed():
+    """A task for each connection forgets it when it has closed, whatever its handler does."""
+    clients: dict = {}
+
+    async def forget(websocket):
+        await websocket.wait_closed()
+        clients.pop(str(websocket.id), None)
+
+    async def private(websocket):
+        clients[str(websocket.id)] = websocket
+        task = asyncio.create_task(forget(websocket))
+        await websocket.send(str(websocket.id))
+        async for message in websocket:
+            await whisper(clients, str(websocket.id), message)
+        await task
+
+    return private, clients
+
+
+RIGHT = [by_number, by_class, by_context, by_callback, with_queues, by_state, by_wait_closed]
+
+
+@pytest.mark.parametrize("make", RIGHT)
 def test_other_right_ways_pass(make):
     for _ in range(2):
         verdict = check("05 private", *make())
@@ -192,7 +233,8 @@ def make(
     first=lambda id: id,
     deliver=None,
     address="{id} {text}",
-    swallow=True,
+    looks=True,
+    suppress=True,
 ):
     """Return a handler and its registry, right but for what is asked for otherwise."""
     clients: dict = {}
@@ -202,12 +244,11 @@ def make(
         to, _, text = message.partition(" ")
         said = address.format(id=id, to=to, text=text)
         if deliver is not None:
-            await deliver(clients, websocket, to, said)
-        elif swallow:
-            if to in clients:
+            with contextlib.suppress(ConnectionClosed):
+                await deliver(clients, websocket, to, said)
+        elif to in clients or not looks:
+            with contextlib.suppress(*([ConnectionClosed] if suppress else [])):
                 await clients[to].send(said)
-        else:
-            await clients[to].send(said)
 
     async def private(websocket):
         id = next_id(websocket)
@@ -268,6 +309,12 @@ async def in_bytes(clients, websocket, to, said):
         await clients[to].send(said.encode())
 
 
+async def comes_back(clients, websocket, to, said):
+    """Answer the sender where the other one is not there."""
+    target = clients.get(to, websocket)
+    await target.send(said)
+
+
 async def to_nobody(clients, websocket, to, said):
     pass
 
@@ -280,7 +327,7 @@ async def to_somebody(clients, websocket, to, said):
 
 async def forgot_await(clients, websocket, to, said):
     if to in clients:
-        clients[to].send(said).close()
+        clients[to].send(said)
 
 
 def blocking():
@@ -342,6 +389,73 @@ def one_message_only():
     return private, clients
 
 
+def suppresses_around_the_loop():
+    clients: dict = {}
+
+    async def private(websocket):
+        id = websocket.id.hex
+        clients[id] = websocket
+        try:
+            await websocket.send(id)
+            with contextlib.suppress(ConnectionClosed):
+                async for message in websocket:
+                    to, _, text = message.partition(" ")
+                    if to in clients:
+                        await clients[to].send(f"{id} {text}")
+        finally:
+            del clients[id]
+
+    return private, clients
+
+
+def returns_after_one():
+    clients: dict = {}
+
+    async def private(websocket):
+        id = websocket.id.hex
+        clients[id] = websocket
+        try:
+            await websocket.send(id)
+            async for message in websocket:
+                to, _, text = message.partition(" ")
+                if to in clients:
+                    return await clients[to].send(f"{id} {text}")
+        finally:
+            del clients[id]
+
+    return private, clients
+
+
+def enters_too_late():
+    """Only after the first message, so nobody can whisper to one who has said nothing yet."""
+    clients: dict = {}
+
+    async def private(websocket):
+        id = websocket.id.hex
+        await websocket.send(id)
+        try:
+            async for message in websocket:
+                clients[id] = websocket
+                await whisper(clients, id, message)
+        finally:
+            clients.pop(id, None)
+
+    return private, clients
+
+
+def not_taken_out():
+    clients: dict = {}
+
+    async def private(websocket):
+        clients[websocket.id.hex] = websocket
+        await websocket.send(websocket.id.hex)
+        async for message in websocket:
+            await whisper(clients, websocket.id.hex, message)
+            raise NotYet  # still there
+
+    return private, clients
+
+
 def another_registry():
     return make()[0], {}
 
@@ -365,11 +479,11 @@ WRONG = {
     "in bytes": ({"deliver": in_bytes}, "binary", "send a str"),
     "to nobody": ({"deliver": to_nobody}, "no such message within", "`<id of the sender> <text>`"),
     "to somebody": ({"deliver": to_somebody}, ", who ", "send to one connection"),
-    "forgot await": ({"deliver": forgot_await}, "no such message within", "`<id of the sender>"),
+    "forgot await": ({"deliver": forgot_await}, "no such message within", "without `await`"),
     "blocks": (blocking, "the handler holds its event loop: blocks()", ""),
     "without the sender": ({"address": "{text}"}, "frame", "`<id of the sender> <text>`"),
     "the target's id": ({"address": "{to} {text}"}, "frame", "`<id of the sender> <text>`"),
-    "a KeyError for who has gone": ({"swallow": False}, "raised KeyError", "look before you send"),
+    "a KeyError for who has gone": ({"looks": False}, "raised KeyError", "look before you send"),
     "a sentence for an id": ({"first": lambda id: f"you are {id}"}, "'you are ", "just the id"),
     "an id in bytes": ({"first": lambda id: id.encode()}, "b'", "send a str"),
     "ids by length": ({"ids": by_length}, "'", "never the same twice"),
@@ -377,10 +491,20 @@ WRONG = {
     "ids used again": ({"ids": by_id_of_object}, "'at-", "never the same twice"),
     "no first message": (silent, "no message within 1 s", "before you wait for anything"),
     "one message only": (one_message_only, "close 1000", GOES_ON),
+    "no suppress": ({"suppress": False}, "raised ConnectionClosedError", "ended a moment ago"),
+    "suppress around the loop": (
+        suppresses_around_the_loop,
+        "its own connection was closed; on the wire",
+        "ended a moment ago",
+    ),
+    "back to the sender": ({"deliver": comes_back}, "who sent it", "to one connection"),
+    "returns after one": (returns_after_one, "close 1000", GOES_ON),
+    "enters too late": (enters_too_late, "0 entries", "enter a client once, when"),
     "another registry": (another_registry, "0 entries", "that you give to check()"),
 }
 
 
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 @pytest.mark.parametrize("wrong", WRONG)
 def test_plausible_wrong_ones_are_refused(wrong, monkeypatch):
     monkeypatch.setattr(lesson_05, "WAIT_S", 1.0)
@@ -391,6 +515,12 @@ def test_plausible_wrong_ones_are_refused(wrong, monkeypatch):
     assert hint in verdict.hint, verdict
     assert verdict.took_s < 12
     assert left_open().connections == 0
+
+
+def test_a_not_yet_that_is_left_over_is_not_yet():
+    verdict = check("05 private", *not_taken_out())
+    assert verdict.passed is None
+    assert "take `raise NotYet` out" in str(verdict)
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,7 @@ def test_a_unix_socket_has_no_url_for_a_browser(tmp_path):
         view = views.server_view(server, place=HUB)
         assert view["url"].startswith("ws+unix://")
         assert (view["browser_url"], view["page_url"]) == ("", "")
+        assert view["reach"] == "no browser can open a Unix socket, so it has no URL there"
 
 
 def test_states_of_a_server():

@@ -185,7 +185,7 @@ def test_a_record_keeps_no_hub_alive():
     del hub
     gc.collect()
     assert ref() is None
-    assert str(shown).startswith("hub 'hub', 0 clients")  # what it was like, at the last look
+    assert str(shown).startswith("hub, 0 clients")  # what it was like, at the last look
     assert shown.refresh() == 0
     shown.close()
 
@@ -429,7 +429,7 @@ def test_errors_and_complaints(hub, panel):
     look = shown._look(hub)
     [trouble] = look["trouble"]
     assert trouble["text"] == (
-        f"ValueError: <b>no</b> (in hub.<locals>.say), client {panel['ana'].client.hub_id}"
+        f"ValueError: <b>no</b> (in hub.<locals>.say, for {panel['ana'].client.hub_id})"
     )
     assert trouble["details"].endswith("ValueError: <b>no</b>\n")
     assert look["view"]["complaints"] == ["failed 1", "unknown-event 1"]
@@ -522,6 +522,22 @@ def test_one_map_a_hub_however_often_it_is_shown():
     shown.close()
     assert map_of(hub) is not shown
     map_of(hub).close()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "page"),
+    [
+        ("hub", "hub, 0 clients in 0 rooms", "<b>hub</b>, 0 clients"),
+        ("chat", "hub 'chat', 0 clients", "<b>chat</b>, a hub, 0 clients"),
+    ],
+)
+def test_a_hub_without_a_name_is_called_a_hub_once(name, text, page):
+    shown = WhoIsHere(wslab.Hub(name))
+    try:
+        assert str(shown).startswith(text)
+        assert page in shown.forms()["text/html"]
+    finally:
+        shown.close()
 
 
 def test_a_terminal_gets_text_and_no_widget_is_loaded():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from dataclasses import replace
 
 import pytest
 
@@ -141,3 +142,33 @@ class TestConceal:
             second = hide_in_body(data[cut:], {"s3cretS3cret"}, data[:cut])
             assert b"s3cr" not in first + second
             assert second.endswith(b"!")
+
+
+class TestLengthsThatAreNone:
+    """A number in a head never raises, however long it is."""
+
+    @pytest.mark.parametrize("length", ["9" * 19, "9" * 5_000, "1" + "0" * 100_000])
+    def test_more_than_could_ever_come(self, length):
+        head = response()
+        headers = (*head.headers, replace(request_header(), value=length))
+        assert body_length(replace(head, headers=headers)) is None
+
+    @pytest.mark.parametrize(
+        ("length", "size"), [("0", 0), ("0" * 5_000 + "12", 12), ("9" * 18, int("9" * 18))]
+    )
+    def test_leading_zeros_are_nothing(self, length, size):
+        head = response()
+        headers = (*head.headers, replace(request_header(), value=length))
+        assert body_length(replace(head, headers=headers)) == size
+
+    @pytest.mark.parametrize("length", ["", "-1", "1e9", "\u0663", "\xb2", "5, 5", "0x10", "+5"])
+    def test_no_number(self, length):
+        assert body_length(request("GET", f"Content-Length: {length}")) == 0
+
+    def test_chunks_of_an_absurd_size(self):
+        for size in (b"f" * 4_000, b"F" * 16, b"9" * 4_000):
+            assert ChunkedReader().split(size + b"\r\nabc") == ([], len(size) + 5)
+
+
+def request_header():
+    return request("GET", "Content-Length: 1").headers[0]

@@ -19,6 +19,7 @@ from wslab.wire.events import FrameEvent, MessageEvent
 from wslab.wire.export import load
 from wslab.wire.frames import encode_frame
 from wslab.wire.handshake import build_response
+from wslab.wire.saved import BadFile
 from wslab.wire.tape import Tape
 
 # The objects of HAR 1.2: name to (type, is required). A name with an underscore is somebody's own.
@@ -497,3 +498,89 @@ def test_upgraded_twice_on_one_tape(tmp_path):
         track.client(masked(1, connection_id.encode()))
     entries = export(tape, tmp_path)["entries"]
     assert [messages_in(entry)[0][3] for entry in entries] == [b"a1", b"a2"]
+
+
+class TestOddEntries:
+    """What other programs write is loaded as far as it can be read; the notes say what was not."""
+
+    def load(self, har: dict, tmp_path) -> Tape:
+        (tmp_path / "odd.har").write_text(json.dumps(har))
+        return load(tmp_path / "odd.har")
+
+    @pytest.fixture
+    def har(self) -> dict:
+        return json.loads(json.dumps(CHROMES))
+
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            {"type": "receive", "time": 1795421762.6, "opcode": -1, "data": "Invalid frame header"},
+            {"type": "receive", "time": 1795421762.6, "opcode": 99, "data": "Invalid frame header"},
+            {"type": "receive", "time": "soon", "opcode": 1, "data": "Invalid frame header"},
+            {"type": "receive", "time": float("nan"), "opcode": 1, "data": "Invalid frame header"},
+            {"type": "receive", "opcode": 1, "data": "Invalid frame header"},
+            {"type": "receive", "time": 1795421762.6, "opcode": 2, "data": "Invalid frame header"},
+        ],
+        ids=["error", "opcode", "time", "nan", "no time", "no base64"],
+    )
+    def test_a_message(self, har, tmp_path, odd):
+        har["log"]["entries"][0]["_webSocketMessages"].insert(1, odd)
+        tape = self.load(har, tmp_path)
+        assert [message.data for message in tape.messages] == ["héllo", b"\xff\x00"]
+        (note,) = tape.notes
+        assert "har-1: message 1 was left out" in note
+        assert "Invalid frame header" in note
+        assert "1 notes" in repr(tape)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("request", None), ("startedDateTime", "today"), ("request", {"url": "ws://x:99999/"})],
+    )
+    def test_an_entry(self, har, tmp_path, name, value):
+        har["log"]["entries"][1][name] = value
+        tape = self.load(har, tmp_path)
+        assert [track.connection_id for track in tape.connections] == ["har-1", "har-3"]
+        assert len(tape.messages) == 2
+        (note,) = tape.notes
+        assert "entry 1 was left out" in note
+
+    @pytest.mark.parametrize("status", [-1, "101", 99999, 10**40, 200.5])
+    def test_a_status_that_is_none(self, har, tmp_path, status):
+        har["log"]["entries"][1]["response"]["status"] = status
+        tape = self.load(har, tmp_path)
+        assert "har-2: its answer was left out" in tape.notes[0]
+        assert len(tape.connections) == 3
+
+    def test_timings_that_are_none(self, har, tmp_path):
+        har["log"]["entries"][1]["timings"] = {"wait": "long", "send": None, "dns": float("inf")}
+        assert len(self.load(har, tmp_path).connections) == 3
+        del har["log"]["entries"][1]["timings"]
+        assert self.load(har, tmp_path).notes == ()
+
+    def test_the_notes_have_a_bound(self, har, tmp_path):
+        odd = {"type": "receive", "time": 0, "opcode": -1, "data": "x" * 9000}
+        har["log"]["entries"][0]["_webSocketMessages"] += [odd] * 5000
+        notes = self.load(har, tmp_path).notes
+        assert notes[-1] == "and 4,980 notes more"
+        assert sum(map(len, notes)) < 5_000
+
+    def test_nothing_that_can_be_read(self, har, tmp_path):
+        har["log"]["entries"] = [{}, 5, None]
+        with pytest.raises(BadFile, match="entry 0"):
+            self.load(har, tmp_path)
+
+
+@pytest.mark.parametrize("port", [443, 8443])
+@pytest.mark.parametrize("is_secure", [False, True])
+def test_tls_decides_the_scheme_and_not_the_port(tmp_path, port, is_secure):
+    tape = Tape()
+    track = tape.open("a1", server_address=f"127.0.0.1:{port}", is_secure=is_secure)
+    upgrade(track)
+    page = tape.open("a2", server_address=f"127.0.0.1:{port}", is_secure=is_secure)
+    page.client(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    for again in range(2):
+        urls = [entry["request"]["url"] for entry in export(tape, tmp_path)["entries"]]
+        schemes = ["wss", "https"] if is_secure else ["ws", "http"]
+        assert [url.partition(":")[0] for url in urls] == schemes
+        tape.to_pcapng(tmp_path / "x.pcapng")
+        tape = load(tmp_path / ("x.pcapng" if again else "x.har"))

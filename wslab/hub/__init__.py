@@ -11,6 +11,6 @@ from __future__ import annotations
 
 from .client import HubClient
 from .delivery import Delivery, Trace
-from .hub import Hub, HubFailure
+from .hub import Hub
 
-__all__ = ["Delivery", "Hub", "HubClient", "HubFailure", "Trace"]
+__all__ = ["Delivery", "Hub", "HubClient", "Trace"]

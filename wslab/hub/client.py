@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
+import math
 import re
 import secrets
 import time
@@ -21,9 +23,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import EXTERNAL_CLOSE_CODES
 from websockets.protocol import State
 
-from ..errors import BadPacket, ClientGone, Refused, in_words, is_cancelled
+from ..errors import BadPacket, ClientGone, Refused, is_cancelled
 from . import codec
 from .backlog import Backlog
+from .calling import must_pass
 from .delivery import Delivery
 from .history import Session
 from .inbox import Inbox, Item
@@ -222,13 +225,14 @@ class HubClient:
 
     # What handlers do with it.
 
-    def join(self, room: str) -> bool:
-        """Put it into a room; return whether that is new.
+    def join(self, room: str, *rooms: str) -> bool:
+        """Put it into a room, or several; return whether it was not in all of them before.
 
         Raises:
-            TypeError, ValueError: not a room's name.
+            TypeError, ValueError: not a room's name; then it joins none of them.
         """
-        return bool(self._hub._on_loop(self._join, check_room(room)))
+        names = [check_room(each) for each in (room, *rooms)]
+        return any(self._hub._on_loop(lambda: [self._join(name) for name in names]))
 
     def _join(self, room: str) -> bool:
         self._admit()
@@ -240,9 +244,14 @@ class HubClient:
             here._session.join(room, history.offset)
         return is_new
 
-    def leave(self, room: str) -> bool:
-        """Take it out of a room; return whether it was there."""
-        return bool(self._hub._on_loop(self._leave, check_room(room)))
+    def leave(self, room: str, *rooms: str) -> bool:
+        """Take it out of a room, or several; return whether it was in one of them.
+
+        Raises:
+            TypeError, ValueError: not a room's name; then it leaves none of them.
+        """
+        names = [check_room(each) for each in (room, *rooms)]
+        return any(self._hub._on_loop(lambda: [self._leave(name) for name in names]))
 
     def _leave(self, room: str) -> bool:
         here = self._current()
@@ -257,27 +266,40 @@ class HubClient:
         """Send it an event; see :meth:`Hub.emit`."""
         return self._hub.emit(event, data, to=self, key=key)
 
-    async def call(self, event: str, data: Any = None, timeout: float = 5.0) -> Any:
-        """Send it an event and return its answer; to be awaited on the hub's loop.
+    def call(self, event: str, data: Any = None, timeout: float | None = 5.0) -> Any:
+        """Send it an event and return its answer.
+
+        In an ``async def`` it is awaited: ``answer = await client.call("pick", [1, 2])``. In a
+        plain ``def`` handler, which runs on a thread, it waits and returns the answer itself. It is
+        the same under ``websockets.serve`` and ``wslab.serve``; from a cell:
+        ``wslab.run(client.call, "pick", [1, 2])``.
 
         Args:
             event: the event's name.
             data: what it carries.
-            timeout: seconds to wait for the answer.
+            timeout: seconds to wait for the answer; None waits until the client leaves.
 
         Raises:
             CallFailed: the client answered with an error.
             ClientGone: it left before it answered.
             TimeoutError: no answer came in time.
+            WrongThread: it would wait for the very loop that it is called on.
         """
-        self._hub._check_loop("client.call()")
         self._hub._check_event(event)
+        encoded = codec.dumps(data)
+        if timeout == math.inf:
+            timeout = None
+        return self._hub._ask(functools.partial(self._call, event, encoded, timeout), timeout)
+
+    async def _call(
+        self, event: str, encoded: tuple[str, list[bytes]], timeout: float | None
+    ) -> Any:
         self._admit()
         if not self.is_open:
             raise ClientGone(f"{self} cannot be asked: it has left ({self._reason()})")
         number, answer = self._inbox.ask()
         try:
-            question = Shared(*codec.encode_event(event, data, id=number))
+            question = Shared(*codec.encode_event(event, id=number, encoded=encoded))
             async with asyncio.timeout(timeout):
                 await self._backlog.room()
                 self._send(question)
@@ -621,13 +643,17 @@ class HubClient:
         if packet.flaw:
             self._complain("too-large", packet.flaw, packet)
             return
-        handler = self._hub._handlers.get(event)
+        handlers = self._hub._handlers
+        handler = handlers.get(event)
+        args: tuple[Any, ...] = ()
+        if handler is None:
+            handler, args = handlers.get("*"), (event,)
         if handler is None or event in codec.RESERVED:
             known = sorted(self._hub._handlers.keys() - codec.RESERVED)
+            names = ", ".join(map(repr, known[:8])) if self._hub.show_errors else ""
             self._complain(
                 "unknown-event",
-                f"nobody handles {event!r:.60} here"
-                + (f"; there are {', '.join(map(repr, known[:8]))}" if known else ""),
+                f"nobody handles {event!r:.60} here" + (f"; there are {names}" if names else ""),
                 packet,
             )
             return
@@ -638,7 +664,7 @@ class HubClient:
             return
         self._inbox.read_ahead()
         try:
-            result = await self._hub._run(handler, self, data)
+            result = await self._hub._run(handler, self, *args, data)
             if packet.id is not None:
                 if isinstance(result, Delivery):  # of a handler that is one emit
                     result = result.reached
@@ -646,7 +672,7 @@ class HubClient:
         except BaseException as exc:
             if is_cancelled(exc) and packet.id is not None:  # it may come back and ask again
                 self._complain("failed", "its handler was cancelled", packet)
-            self._caught(exc, handler.name, packet)
+            self._caught(exc, handler, packet)
 
     async def _handle_raw(self, message: str | bytes) -> None:
         handler = self._hub._handlers.get("message")
@@ -664,16 +690,16 @@ class HubClient:
         try:
             await self._hub._run(handler, self, *args)
         except BaseException as exc:
-            self._caught(exc, handler.name)
+            self._caught(exc, handler)
 
-    def _caught(self, exc: BaseException, where: str, packet: codec.Packet | None = None) -> None:
+    def _caught(self, exc: BaseException, handler: Any, packet: codec.Packet | None = None) -> None:
         """Take what a handler let through; SystemExit, too, must not end the loop."""
-        if is_cancelled(exc) or isinstance(exc, KeyboardInterrupt):
+        if must_pass(exc, is_async=handler.is_async):
             raise exc
         if isinstance(exc, Refused):
             self._complain("refused", str(exc), packet)
         elif not isinstance(exc, ConnectionClosed) or self.websocket.state is State.OPEN:
-            self._failed(exc, where, packet)  # a ConnectionClosed: another client's
+            self._failed(exc, handler.name, packet)  # a ConnectionClosed: another client's
 
     # What goes to it; on the loop.
 
@@ -692,8 +718,8 @@ class HubClient:
             self._send(answer)
 
     def _failed(self, exc: BaseException, where: str, packet: codec.Packet | None = None) -> None:
-        self._hub._record(exc, self, where)
-        text = in_words(exc) if self._hub.show_errors else "the handler failed"
+        failure = self._hub._record(exc, self, where)
+        text = failure.summary if self._hub.show_errors else "the handler failed"
         self._complain("failed", text, packet)
 
     def _complain(self, code: str, message: str, packet: codec.Packet | None = None) -> None:

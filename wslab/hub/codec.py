@@ -1,7 +1,7 @@
 """What a hub and its clients say to each other: packets, as JSON that a person can read.
 
 A packet is one text frame, and as many binary frames right after it as its ``binary`` says; ten
-lines of browser JavaScript can speak it::
+lines of browser JavaScript can speak it:
 
     who     text frame                              meaning
     both    {"event": "chat", "data": "hi"}         an event; data may be any JSON, or left out
@@ -37,6 +37,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import BadPacket
+from .words import OF_SOCKET_IO
 
 __all__ = [
     "FROM_HUB",
@@ -54,7 +55,7 @@ __all__ = [
 
 FROM_HUB = frozenset({"welcome", "error", "dropped"})
 # What a client may not emit, since a handler of that name means something else.
-RESERVED = FROM_HUB | {"connect", "disconnect", "message"}
+RESERVED = FROM_HUB | OF_SOCKET_IO | {"connect", "disconnect", "message", "*"}
 MAX_BINARY = 64  # binary frames of one packet
 MAX_NAME = 128  # characters of an event's name
 NOTHING: Any = object()

@@ -15,83 +15,65 @@ import contextlib
 import contextvars
 import inspect
 import logging
-import os
 import threading
 import time
-import traceback
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, cast, overload
+from typing import Any, TypeVar, cast, overload
 
-from ..errors import LoopBlocked, Refused, WrongThread, in_words, is_cancelled
+from ..errors import ClientGone, LoopBlocked, Refused, WrongThread
+from ..failures import Failure, FailureLog
+from ..pongs import pongs_bounded
 from . import codec
 from .backlog import POLICIES, Policy
+from .calling import (
+    called,
+    check_takes,
+    function_name,
+    is_async,
+    must_pass,
+    running_loop,
+    submitted,
+    tell_replaced,
+    waited,
+)
 from .client import HubClient
 from .delivery import CLOSING, DROPPED, QUEUED, SENT, SKIPPED, Delivery, Trace
 from .history import History, Past, Session
 from .members import Clients, Members, Rooms, check_room
 from .shared import Shared
+from .words import for_hubs
 
-__all__ = ["Hub", "HubFailure"]
+__all__ = ["Hub"]
 
 OFF_LOOP_TIMEOUT_S = 5.0  # for the loop to take up what another thread asks of it
-_HERE = os.path.dirname(__file__)
 _log = logging.getLogger("wslab.hub")
+# For what a server or view shows anyway: silent unless the user configures logging.
+_shown_log = logging.getLogger("wslab.hub.shown")
+_shown_log.addHandler(logging.NullHandler())
 _sender: contextvars.ContextVar[HubClient | None] = contextvars.ContextVar("sender", default=None)
 
+F = TypeVar("F", bound=Callable[..., Any])
+_ARGUMENTS = {
+    "connect": ("client",),
+    "disconnect": ("client", "reason"),
+    "message": ("client", "message"),
+    "*": ("client", "event", "data"),
+}
 Target = str | HubClient | Iterable[str | HubClient] | None
-
-
-@dataclass(frozen=True, slots=True)
-class HubFailure:
-    """An exception that a handler let through. ``at``: epoch seconds; ``where``: which handler."""
-
-    at: float
-    client_id: str
-    address: tuple[str, int] | None
-    where: str
-    exception: BaseException
-    traceback: str
-
-    def __str__(self) -> str:
-        return f"{in_words(self.exception)} (in {self.where})"
 
 
 class _Handler:
     __slots__ = ("function", "is_async", "name")
 
     def __init__(self, function: Callable[..., Any], arguments: int, example: str) -> None:
-        self.name = getattr(function, "__qualname__", None) or type(function).__name__
+        check_takes(function, arguments, f"a function such as `{example}`")
+        self.name = function_name(function)
         self.function = function
-        called = function if inspect.isroutine(function) else getattr(function, "__call__", None)  # noqa: B004
-        self.is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
-        if not callable(function):
-            raise TypeError(
-                f"expected a function such as `{example}`, got {type(function).__name__} "
-                f"{function!r:.60}"
-            )
-        if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
-            raise TypeError(f"expected `{example}`, got a function that yields: return the answer")
-        with contextlib.suppress(ValueError):  # a builtin without a signature
-            signature = inspect.signature(function)
-            try:
-                signature.bind(*range(arguments))
-            except TypeError:
-                raise TypeError(f"expected `{example}`, got {self.name}{signature}") from None
-
-
-def _called(function: Callable[..., Any], *args: Any) -> Any:
-    # A future cannot hold StopIteration: before Python 3.12 it would stay unset for ever.
-    try:
-        return function(*args)
-    except StopIteration as exc:
-        raise RuntimeError("the handler raised StopIteration") from exc
+        self.is_async = is_async(function)
 
 
 class Hub:
     """Clients, rooms, events and answers on top of WebSockets; itself a handler.
-
-    ::
 
         hub = wslab.Hub()
 
@@ -124,9 +106,9 @@ class Hub:
     Attributes:
         clients: who is connected: a live, read-only mapping from ``client.id`` to `HubClient`.
         rooms: a live, read-only mapping from a room's name to its clients, in order of joining.
-        errors: the latest 50 exceptions that handlers let through, each a `HubFailure`;
-            ``errors_seen`` counts all. Where no server or view listens, they also go to the logger
-            ``wslab.hub``.
+        errors: the latest 50 exceptions that handlers let through, each a `Failure`;
+            ``errors_seen`` counts all. They also go to the logger ``wslab.hub``, where a server or
+            view shows them to ``wslab.hub.shown``, which is silent unless logging is configured.
         complaints: what senders were told, counted by code, such as "unknown-event".
         emitted: events and raw messages that were sent, each counted once.
         trace: set it to a `Trace` to keep who got what.
@@ -181,10 +163,9 @@ class Hub:
         self.max_handlers = max_handlers
         self.grace_s = grace_s
         self.show_errors = show_errors
-        self.errors: collections.deque[HubFailure] = collections.deque(maxlen=50)
-        self.errors_seen = 0
+        self.errors = FailureLog()
         # Called on the loop, by views and by whoever runs this hub; they must not raise.
-        self.failure_listeners: list[Callable[[HubFailure], object]] = []
+        self.failure_listeners: list[Callable[[Failure], object]] = []
         self.leave_listeners: list[Callable[[HubClient, str], object]] = []
         self.complaints: collections.Counter[str] = collections.Counter()  # told to senders
         self.emitted = 0
@@ -205,16 +186,19 @@ class Hub:
     # Handlers.
 
     @overload
-    def on(self, event: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+    def on(self, event: str) -> Callable[[F], F]: ...
     @overload
-    def on(self, event: str, function: Callable[..., Any]) -> Callable[..., Any]: ...
-    def on(self, event: str, function: Callable[..., Any] | None = None) -> Any:
+    def on(self, event: str, function: F) -> F: ...
+    def on(self, event: str, function: F | None = None) -> F | Callable[[F], F]:
         """Register the handler of an event, in place of the one it had; nobody is disconnected.
+
+        An event has one handler, since one can give the answer to a call. Registering again swaps
+        it, as a cell does that runs again; one of another name warns that it takes the place.
 
         ``async def handler(client, data)`` runs on the hub's loop; what it returns is the answer
         to a ``call`` (a Delivery as the number that it reached). A plain ``def`` runs on a thread,
-        since on the loop it could hold up everybody; from there, ``emit``, ``join`` and the like
-        work as usual.
+        since on the loop it could hold up everybody; from there, ``emit``, ``join``,
+        ``client.call`` and the like work as usual.
 
         The messages of one client are handled one after the other, in order: a handler that waits
         for something that the same client sends later waits in vain, other than for the answer to
@@ -229,26 +213,29 @@ class Hub:
             event: an event's name, or one of: ``"connect"``, called with the client, which may
                 raise `Refused`, or return False, to turn it away; ``"disconnect"``, called with
                 the client and the reason in words; ``"message"``, called with the client and the
-                text or bytes of whatever is no packet.
+                text or bytes of whatever is no packet; ``"*"``, called with the client, the
+                event's name and its data for events that have no handler of their own.
             function: the handler; left out, a decorator is returned.
 
         Raises:
             TypeError: not a function of those arguments.
-            ValueError: not an event's name, or one that is the hub's own.
+            ValueError: not an event's name, or one that the hub or Socket.IO keeps for itself.
         """
         codec.check_name(event)
-        if event in codec.FROM_HUB:
-            raise ValueError(
-                f"expected an event that clients emit, got {event!r}, which only the hub does"
-            )
-        if function is None:
-            return lambda function: self.on(event, function)
-        names = {"connect": ("client",), "disconnect": ("client", "reason")}
-        arguments = names.get(event, ("client", "message" if event == "message" else "data"))
-        example = (
-            f"async def {event if event.isidentifier() else 'handler'}({', '.join(arguments)})"
-        )
-        self._handlers[event] = _Handler(function, len(arguments), example)
+        hint = for_hubs(event)
+        if hint:
+            raise ValueError(f"expected an event that clients emit, got {event!r}: {hint}")
+        if function is not None:
+            return self._register(event, function)
+        return lambda function: self._register(event, function)
+
+    def _register(self, event: str, function: F) -> F:
+        arguments = _ARGUMENTS.get(event, ("client", "data"))
+        name = event if event.isidentifier() else "handler"
+        handler = _Handler(function, len(arguments), f"async def {name}({', '.join(arguments)})")
+        before = self._handlers.get(event)
+        self._handlers[event] = handler
+        tell_replaced(event, before and before.function, function, stacklevel=3)
         return function
 
     def off(self, event: str) -> None:
@@ -272,7 +259,7 @@ class Hub:
         try:
             if handler.is_async:
                 return await handler.function(*args)
-            result = await asyncio.to_thread(_called, handler.function, *args)
+            result = await asyncio.to_thread(called, handler.function, *args)
             return await result if inspect.isawaitable(result) else result
         finally:
             self._next_turn()
@@ -294,7 +281,8 @@ class Hub:
         _sender.set(client)
         self._alive += 1
         try:
-            await client._live()
+            with pongs_bounded(websocket):
+                await client._live()
         finally:
             self._alive -= 1
 
@@ -326,10 +314,8 @@ class Hub:
             reason = "refused"
         except Refused as exc:
             reason = str(exc) or "refused"
-        except KeyboardInterrupt:
-            raise
         except BaseException as exc:  # SystemExit in one handler must not end the loop
-            if is_cancelled(exc):
+            if must_pass(exc, is_async=handler.is_async):
                 raise
             self._record(exc, client, handler.name)
             reason = ""
@@ -372,18 +358,22 @@ class Hub:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _record(self, exc: BaseException, client: HubClient, where: str) -> None:
-        tb = exc.__traceback__  # from the handler's own code on: ours around it explains nothing
-        while tb and tb.tb_next and os.path.dirname(tb.tb_frame.f_code.co_filename) == _HERE:
-            tb = tb.tb_next
-        text = "".join(traceback.format_exception(type(exc), exc, tb))
-        failure = HubFailure(time.time(), client.id, client.address, where, exc, text)
+    @property
+    def errors_seen(self) -> int:
+        """How many exceptions handlers have let through."""
+        return self.errors.seen
+
+    def _record(self, exc: BaseException, client: HubClient, where: str) -> Failure:
+        failure = Failure.of(exc, where=where, who=client.id, peer=client.address)
         self.errors.append(failure)
-        self.errors_seen += 1
-        if not self.failure_listeners:  # then nobody shows it, but a log may
-            _log.error("handler %s failed for client %s\n%s", where, client.id, text.rstrip())
+        log = _shown_log if self.failure_listeners else _log
+        log.error(
+            "handler %s failed for client %s\n%s", where, client.id, failure.traceback.rstrip()
+        )
         for tell in tuple(self.failure_listeners):
-            tell(failure)
+            with contextlib.suppress(Exception):  # a view that fails is no failure of the sender's
+                tell(failure)
+        return failure
 
     # Any thread may ask; the loop does it.
 
@@ -408,21 +398,50 @@ class Hub:
         except RuntimeError:  # it was closed at this moment
             return self._on_loop(function, *args)
         try:
-            return done.result(OFF_LOOP_TIMEOUT_S)
+            return waited(done, OFF_LOOP_TIMEOUT_S)
         except TimeoutError:
             if not done.cancel():
-                return done.result()
+                return waited(done, None)  # it is being done now
             raise LoopBlocked(
                 f"hub {self.name!r} could not do it within {OFF_LOOP_TIMEOUT_S:g} s: something "
                 "holds its event loop. It has been taken back"
             ) from None
 
-    def _check_loop(self, what: str) -> None:
-        if self._thread_id != threading.get_ident():
+    def _ask(self, ask: Callable[[], Coroutine[Any, Any, Any]], timeout: float | None) -> Any:
+        """Have an ``async def`` run on the hub's loop, from wherever this was called.
+
+        Returns:
+            On a thread whose loop runs, something to await; elsewhere, what it returned.
+        """
+        here = running_loop()
+        if here is not None and here is self._loop:
+            return ask()
+        if here is None and self._thread_id == threading.get_ident():
             raise WrongThread(
-                f"{what} is awaited on the hub's own loop: in a handler that is `async def`, or "
-                "from a cell, where wslab.serve runs the hub, by `wslab.run(client.call, ...)`"
+                "client.call() was called on the thread of the hub's own loop, which does not run "
+                "now: the answer could not come. Await it in an `async def`"
             )
+        gone = f"hub {self.name!r} runs no more: its event loop was closed"
+        try:
+            assert self._loop is not None
+            answer = submitted(self._loop, ask)
+        except RuntimeError:
+            raise ClientGone(gone) from None
+        if here is not None:
+            return asyncio.wrap_future(answer)
+        try:
+            return waited(answer, None if timeout is None else timeout + OFF_LOOP_TIMEOUT_S)
+        except concurrent.futures.CancelledError:
+            raise ClientGone(gone) from None
+        except TimeoutError:
+            if answer.done():
+                return answer.result()
+            raise LoopBlocked(
+                f"hub {self.name!r} could not ask within {timeout:g} s: something holds its event "
+                "loop. The question has been taken back"
+            ) from None
+        finally:
+            answer.cancel()
 
     # Sending.
 
@@ -467,8 +486,8 @@ class Hub:
         codec.check_name(event)
         if event in codec.RESERVED:
             raise ValueError(
-                f"expected an event of your own, got {event!r}, which means something else here; "
-                "raw messages are sent with hub.broadcast()"
+                f"expected an event of your own, got {event!r}, which means something else here"
+                + ("; hub.broadcast() sends raw messages" if event == "message" else "")
             )
 
     def _emit(

@@ -324,6 +324,19 @@ class Peer:
         self._partial = partial
         return events
 
+    def begun(self) -> tuple[Message, ...]:
+        """Return the frames of a packet of which some are still to come, and forget it."""
+        partial, self._partial = self._partial, None
+        return () if partial is None else tuple(partial.messages)
+
+    def go_on_from(self, begun: Iterable[Message]) -> bool:
+        """Take up such a packet where another peer has begun it; whether there was room for it."""
+        if self._partial is not None:
+            return False
+        for message in begun:
+            self.receive(message)
+        return True
+
     def _receive_binary(self, message: bytes) -> list[Event]:
         partial = self._partial
         if partial is None:

@@ -14,16 +14,18 @@ import collections
 import concurrent.futures
 import contextlib
 import contextvars
+import dataclasses
 import inspect
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..errors import CallFailed, Refused, in_words, is_cancelled
-from .codec import RESERVED, check_name, dumps, encode_answer, encode_error
+from ..errors import CallFailed, Refused, is_cancelled
+from ..failures import Failure, FailureLog, said_by
+from .calling import called, check_takes, function_name, is_async, tell_replaced
+from .codec import MAX_NAME, RESERVED, check_name, dumps, encode_answer, encode_error
 from .peer import (
     Answered,
     Came,
@@ -36,13 +38,14 @@ from .peer import (
     Peer,
     Raw,
     Welcomed,
-    events_of,
 )
+from .words import for_clients
 
 __all__ = ["ConnectionLost", "EventFailure", "Talk"]
 
 MAX_EVENTS = 1_000  # that wait for their handler; beyond it the hub is slowed down
 MAX_ERRORS = 100
+MAX_TOLD = 2_000  # characters of what the hub says went wrong
 _OWN = (Welcomed, Dropped, Failed)  # events of the hub itself
 # Which conversation's handler the code at hand was called from: it must not wait for itself.
 _inside: contextvars.ContextVar[Any] = contextvars.ContextVar("wslab_handler_of", default=None)
@@ -53,25 +56,24 @@ class ConnectionLost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class EventFailure:
+class EventFailure(Failure):
     """What went wrong with an event: a handler raised, or the hub reported an error.
 
-    ``at`` is in seconds since the epoch; ``event`` the event that it is about, if one is known;
-    ``code`` a word such as ``failed`` or ``unknown-event``; ``exception`` and ``traceback`` (text)
-    are there where a handler of this client raised.
+    Args:
+        event: the event that it is about, if one is known.
+        code: a word for programs, such as ``failed`` or ``unknown-event``.
+
+    Where the hub reported it, ``kind`` and ``traceback`` are empty.
     """
 
-    at: float
     event: str | None
     code: str
-    message: str
-    exception: BaseException | None = None
-    traceback: str = ""
 
     def __str__(self) -> str:
+        if self.kind:
+            who = f"the handler of {self.event!r}" if self.event is not None else self.where
+            return f"{who} raised {self.summary}"
         about = f" about {self.event!r}" if self.event is not None else ""
-        if self.exception is not None:
-            return f"the handler of {self.event!r} raised {self.message}"
         return f"the hub said{about}: {self.message} ({self.code})"
 
 
@@ -92,7 +94,7 @@ class Outbox(Protocol):
 
 @dataclass(slots=True)
 class _Handler:
-    func: Callable[[Any], Any]
+    func: Callable[..., Any]
     context: contextvars.Context  # of the cell that registered it: what it prints lands there
 
 
@@ -112,8 +114,7 @@ class Talk:
         self.gap: str | None = None
         self.dropped = 0
         self.unhandled = 0
-        self.errors: collections.deque[EventFailure] = collections.deque(maxlen=MAX_ERRORS)
-        self.errors_seen = 0
+        self.errors = FailureLog(MAX_ERRORS)
         self._loop = loop
         self._lock = threading.Lock()  # guards the peer, the outbox and the calls
         self._room = threading.Condition(self._lock)
@@ -135,35 +136,29 @@ class Talk:
             TypeError, ValueError: what was expected, and what came.
         """
         check_name(event)
-        if event in ("connect", "disconnect", "message"):
-            hint = {
-                "message": "messages that are no events come with recv()",
-                "connect": "connect() returns when it is open",
-            }.get(event, "recv() ends with the connection, and client.why_closed says why")
+        hint = for_clients(event)
+        if hint:
             raise ValueError(f"expected the name of an event, got {event!r}: {hint}")
 
-    def on(self, event: str, func: Callable[[Any], Any]) -> None:
+    def on(self, event: str, func: Callable[..., Any]) -> None:
         """Let ``func`` handle an event, in place of the one before; from any thread.
 
         Raises:
             TypeError, ValueError: no name that an event can have, or nothing that can be called.
         """
         self.check(event)
-        if not callable(func):
-            raise TypeError(
-                f"expected a function of one argument, the event's data, got "
-                f"{type(func).__name__} {func!r:.60}"
-            )
-        with contextlib.suppress(ValueError):  # a builtin without a signature
-            signature = inspect.signature(func)
-            try:
-                signature.bind(None)
-            except TypeError:
-                name = getattr(func, "__qualname__", type(func).__name__)
-                raise TypeError(
-                    f"expected a function of one argument, the event's data, got {name}{signature}"
-                ) from None
+        if event == "*":
+            check_takes(func, 2, "a function of two arguments, the event's name and its data")
+        else:
+            check_takes(func, 1, "a function of one argument, the event's data")
+        before = self._handlers.get(event)
         self._handlers[event] = _Handler(func, contextvars.copy_context())
+        tell_replaced(event, before and before.func, func, stacklevel=4)
+
+    def _handler(self, event: str) -> tuple[_Handler | None, tuple[Any, ...]]:
+        """Return who handles an event, and what it gets before the data."""
+        own = self._handlers.get(event) if event != "*" else None
+        return (own, ()) if own is not None else (self._handlers.get("*"), (event,))
 
     def off(self, event: str) -> bool:
         """Take a handler out; whether there was one."""
@@ -176,15 +171,24 @@ class Talk:
             The messages that go on waiting.
         """
         left: list[Message] = []
-        for came in events_of(waiting):
-            if isinstance(came, Came) and came.event == event:
+        past = Peer()
+        for came in [each for message in waiting for each in past.receive(message)]:
+            if isinstance(came, Came) and self._is_for(event, came):
                 self._hand(came)
             elif isinstance(came, _OWN) and (not self.is_claiming or _name(came) == event):
                 self._hand_own(came)
             elif isinstance(came, (Raw, Came, *_OWN)):
                 left += came.messages
+        begun = past.begun()  # its binary frames are on their way
+        with self._lock:
+            has_end = self._has_ended or self._outbox is None
+            if has_end or not self.peer.go_on_from(begun):
+                left += begun
         self.is_claiming = True
         return left
+
+    def _is_for(self, event: str, came: Came) -> bool:
+        return came.event == event != "*" or (event == "*" and came.event not in self._handlers)
 
     # Saying something; on any thread but the loop's.
 
@@ -247,6 +251,7 @@ class Talk:
             raise ValueError(
                 f"expected an event's name of your own, got {event!r}: in a hub that means "
                 "something else"
+                + ("; client.send() sends a raw message" if event == "message" else "")
             )
         return None if data is None else dumps(data)
 
@@ -385,7 +390,7 @@ class Talk:
                     if isinstance(event, Dropped):
                         self.dropped += event.count
                     if isinstance(event, Failed):
-                        self._note(event.event, event.code, event.message)
+                        self._note_told(event)
                     if self.is_claiming:
                         self._hand_own(event)
                     elif not isinstance(event, Welcomed) or event.is_first:
@@ -402,7 +407,7 @@ class Talk:
             self._hand(Came(name, event.data, None, event.messages))
 
     def _hand(self, came: Came) -> None:
-        if came.event not in self._handlers:
+        if self._handler(came.event)[0] is None:
             self.unhandled += 1
             if came.id is not None:
                 known = ", ".join(map(repr, sorted(self._handlers)[:8]))
@@ -424,67 +429,77 @@ class Talk:
                 came = self._events.popleft()
                 if self._has_room is not None and len(self._events) <= MAX_EVENTS // 2:
                     self._has_room.set()
-                handler = self._handlers.get(came.event)
+                handler, args = self._handler(came.event)
                 if handler is None:  # taken out meanwhile
                     self.unhandled += 1
                     continue
                 self._running = (came.event, time.monotonic())
                 try:
-                    await self._handle(came, handler)
+                    await self._handle(came, handler, (*args, came.data))
                 finally:
                     self._running = None
         finally:
             self._worker = None
 
-    async def _handle(self, came: Came, handler: _Handler) -> None:
+    async def _handle(self, came: Came, handler: _Handler, args: tuple[Any, ...]) -> None:
         try:
-            result = await self._run(handler, came.data)
+            result = await self._run(handler, args)
             answer = encode_answer(came.id, result) if came.id is not None else None
         except BaseException as exc:  # SystemExit in a handler must not end the loop
             if is_cancelled(exc):
                 raise
-            self._failed(came, exc)
+            self._failed(came, exc, function_name(handler.func))
         else:
             if answer is not None:
                 self._answer(*answer)
 
-    async def _run(self, handler: _Handler, data: Any) -> Any:
+    async def _run(self, handler: _Handler, args: tuple[Any, ...]) -> Any:
         context = handler.context.copy()
         context.run(_inside.set, self)
-        if _is_async(handler.func):
+        if is_async(handler.func):
             # A task of its own: it has the context of the cell that registered it.
-            task = self._loop.create_task(_await(None, handler.func, data), context=context)
+            task = self._loop.create_task(_await(None, handler.func, args), context=context)
             try:
                 return _result(await task)
             finally:
                 if not task.done():
                     task.cancel()
-        result = await self._loop.run_in_executor(None, context.run, handler.func, data)
+        result = await self._loop.run_in_executor(None, context.run, called, handler.func, *args)
         if inspect.isawaitable(result):  # of a lambda, say
             return _result(await self._loop.create_task(_await(result), context=context))
         return result
 
-    def _failed(self, came: Came, exc: BaseException) -> None:
-        message = in_words(exc)
-        code = "refused" if isinstance(exc, Refused) else "failed"
-        if code == "refused":
-            message = str(exc)
+    def _failed(self, came: Came, exc: BaseException, where: str) -> None:
+        if isinstance(exc, Refused):
+            code, message = "refused", said_by(exc)
         else:
-            lines = "".join(traceback.format_exception(exc))
-            self._note(came.event, code, message, exc.with_traceback(None), lines)
+            code, message = "failed", self.note(exc, where, event=came.event).summary
         if came.id is not None:
             self._answer(encode_error(code, message, answer=came.id))
 
-    def _note(
-        self,
-        event: str | None,
-        code: str,
-        message: str,
-        exc: BaseException | None = None,
-        lines: str = "",
-    ) -> None:
-        self.errors_seen += 1
-        self.errors.append(EventFailure(time.time(), event, code, message, exc, lines))
+    def note(self, exc: BaseException, where: str, *, event: str | None = None) -> Failure:
+        """Record what a function let through."""
+        told = Failure.of(exc, where=where)
+        fields = {field.name: getattr(told, field.name) for field in dataclasses.fields(told)}
+        failure = EventFailure(**fields, event=event, code="failed")
+        self.errors.append(failure)
+        return failure
+
+    def _note_told(self, told: Failed) -> None:
+        event = told.event[:MAX_NAME] if told.event is not None else None
+        self.errors.append(
+            EventFailure(
+                at=time.time(),
+                where="the hub",
+                who="",
+                peer=None,
+                kind="",
+                message=told.message[:MAX_TOLD],
+                traceback="",
+                event=event,
+                code=told.code[:MAX_NAME],
+            )
+        )
 
     def _answer(self, text: str, binary: Iterable[bytes] = ()) -> None:
         with self._lock:
@@ -528,20 +543,13 @@ def _fill(answer: concurrent.futures.Future[Any] | None, result: Any) -> None:
             answer.set_result(result)
 
 
-def _is_async(func: Any) -> bool:
-    while hasattr(func, "func") and not inspect.isfunction(func):  # a partial
-        func = func.func
-    return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(
-        getattr(func, "__call__", None)  # noqa: B004
-    )
-
-
 async def _await(
-    awaitable: Any, func: Callable[[Any], Any] | None = None, data: Any = None
+    awaitable: Any, func: Callable[..., Any] | None = None, args: tuple[Any, ...] = ()
 ) -> tuple[Any, BaseException | None]:
     try:
-        return await (awaitable if func is None else func(data)), None
-    except (SystemExit, KeyboardInterrupt) as exc:  # out of a task they would go to the loop
+        return await (awaitable if func is None else func(*args)), None
+    except (SystemExit, KeyboardInterrupt, GeneratorExit) as exc:
+        # Out of a task the first two would go to the loop; the last would close who awaits it.
         return None, exc
 
 

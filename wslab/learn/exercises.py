@@ -20,7 +20,7 @@ from ..failures import users_traceback
 
 __all__ = ["Exercise", "Hints", "Miss", "NotYet", "Verdict", "check", "exercise", "hint"]
 
-_NOT_YET = "Write the exercise's cell, run it, then run this one."
+_NOT_YET = "Write the exercise's cell, take `raise NotYet` out of it and run it. Then run this one."
 
 
 class NotYet(NotImplementedError):

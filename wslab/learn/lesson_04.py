@@ -269,6 +269,8 @@ def _take(
     owner = bench.whose(got)
     if got == job.message:
         raise Miss(expected, f"{seen}, the message itself: its work was not done", _ONE_BY_ONE)
+    if isinstance(got, bytes):
+        raise Miss(expected, seen, "send a str, as work returned it: bytes go out as binary")
     if owner is None:
         hint = f"work(message) would have returned {job.answer!r} for it"
         if job.began_s is None:

@@ -15,9 +15,10 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from websockets.exceptions import ConnectionClosed
 
@@ -41,6 +42,7 @@ CHECK_S = 20.0  # for all that one Probe does
 MAX_RAISED = 50  # exceptions that a check keeps
 _SHOWN = 4  # frames in a Miss
 _SHOWN_CHARACTERS = 40
+_T = TypeVar("_T")
 
 
 def nonce(size: int = 4) -> str:
@@ -113,6 +115,7 @@ class Probe:
             raise Miss("`async def handler(websocket)`", seen) from None
         self.wait_s = wait_s
         self.peers: list[Peer] = []
+        self._forgotten = _Forgotten()
         self._deadline = time.monotonic() + CHECK_S
         self._runner = Portal("check")
         self.tape = Tape()  # what crosses the server's transports
@@ -171,9 +174,20 @@ class Probe:
         def look() -> set[asyncio.Task[Any]]:
             return {one for one in asyncio.all_tasks(loop) if one is not asyncio.current_task(loop)}
 
+        return self.on_loop(look)
+
+    def on_loop(self, func: Callable[[], _T]) -> _T:
+        """Call a function on the learner's loop, and return what it returns.
+
+        Args:
+            func: a plain function, which does not block.
+
+        Raises:
+            Miss: the loop is held.
+        """
         try:
-            tasks: set[asyncio.Task[Any]] = self._runner.call(look, timeout=self.left_s())
-            return tasks
+            result: _T = self._runner.call(func, timeout=self.left_s())
+            return result
         except LoopBlocked:
             raise Miss("an event loop that answers", f"no answer{self.held()}") from None
 
@@ -215,6 +229,7 @@ class Probe:
         except BaseException:
             _end(self._runner)
             raise
+        self._forgotten.listen()
         return self
 
     def __exit__(
@@ -224,16 +239,54 @@ class Probe:
         tb: TracebackType | None,
     ) -> None:
         raised = self.errors  # before the end, which may add some of its own
-        self.close()
-        if not isinstance(exc, Miss) or not raised:
+        try:
+            self.close()
+        finally:
+            self._forgotten.stop()
+        if not isinstance(exc, Miss):
             return
         for error in raised:
             if isinstance(error, NotImplementedError):
                 raise error from None
-        if exc.__cause__ is None:
+        if raised and exc.__cause__ is None:
             exc.__cause__ = raised[0]
             exc.seen += f". Your handler raised {type(raised[0]).__name__}: {raised[0]}"
-            exc.hint = "mend what your handler raised first"
+            exc.hint = "fix what your handler raised first"
+        if self._forgotten.name:
+            exc.hint = (
+                f"`{self._forgotten.name}(...)` was called without `await` in front of it, and so "
+                "it never ran"
+            )
+
+
+class _Forgotten:
+    """Listens for what Python says of a coroutine that nobody awaited, while a check runs.
+
+    Python says it as a warning, which ends up below the cell, away from the check that fails.
+    """
+
+    def __init__(self) -> None:
+        self.name = ""  # of the first one, such as "send"
+        self._around = contextlib.ExitStack()
+
+    def listen(self) -> None:
+        """Begin, for the whole process: warnings know no threads."""
+        self._around.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("always", RuntimeWarning)  # and not only once for each line
+        before = warnings.showwarning
+
+        def show(message: Warning | str, *args: Any, **kwargs: Any) -> None:
+            found = re.match(r"coroutine '(?:.*\.)?(\w+)' was never awaited", str(message))
+            if found is None:
+                before(message, *args, **kwargs)
+            elif not self.name:
+                self.name = found[1]
+
+        warnings.showwarning = show
+
+    def stop(self) -> None:
+        """End it; the way in which warnings were shown before is back."""
+        self._around.close()
 
 
 class Peer:
@@ -301,6 +354,31 @@ class Peer:
     def cut(self) -> None:
         """End TCP without a close frame."""
         lab().loop.call_soon_threadsafe(self.client.websocket.transport.abort)
+
+    @contextlib.contextmanager
+    def full(self) -> Iterator[None]:
+        """Let the server find this wire full, for a ``with`` block: a send there has to wait.
+
+        It is what the transport tells the connection when its buffer is full, without the
+        megabytes that this takes.
+        """
+        websocket = self.of_the_server
+        assert websocket is not None
+        # Not while the transport itself has paused it, or paused twice: both assert.
+        self.probe.on_loop(lambda: websocket.paused or websocket.pause_writing())
+        try:
+            yield
+        finally:
+            self.probe.on_loop(lambda: websocket.paused and websocket.resume_writing())
+
+    @property
+    def of_the_server(self) -> Any:
+        """The server's end of this connection, which the handler was given; None where it ended."""
+        for connection in self.probe.server.connections:
+            host, port = connection.remote_address or ("", 0)
+            if f"{host}:{port}" == self._address:
+                return connection.websocket
+        return None
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection, cutting it off where the server does not answer within 1 s."""

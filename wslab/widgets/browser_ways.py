@@ -79,6 +79,7 @@ class Ways:
                     secure=server.is_secure,
                     tunnel_id=server.tunnel_id,
                     path=_path_of(self.target),
+                    host=server.tcp_host,
                 )
             ]
         if self.forced is None:
@@ -105,7 +106,7 @@ def _shown(url: str) -> str:
 def _server_of(target: Any) -> Any:
     """Return the Server that a target is or names, where it is one of this process."""
     if not isinstance(target, str):
-        return target if hasattr(target, "tunnel_id") and target.port else None
+        return target if hasattr(target, "tunnel_id") else None
     try:
         parts = urlsplit(target)
         host, port = parts.hostname or "", parts.port

@@ -9,7 +9,7 @@
 Its rule: every button does what these calls do, and these do what any program does with a client:
 ``client.emit("say", {"room": ..., "text": ...})``, a real frame on a real socket; join and leave
 are a ``call`` each, which returns when the hub has done it. What is drawn is read from the client's
-tape. A hub understands the panel if it handles three events::
+tape. A hub understands the panel if it handles three events:
 
     join   {"room": "lobby"}                     client.join(data["room"])
     leave  {"room": "lobby"}                     client.leave(data["room"])

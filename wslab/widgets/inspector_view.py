@@ -313,9 +313,11 @@ class Timeline:
             "kind": frame.kind,
             "n": event.number,
             "label": _label(frame),
-            "size": len(frame.payload_raw),
+            "size": frame.payload_size_bytes,
             "wire": frame.size_bytes,
         }
+        if frame.cut_bytes:
+            json["cut"] = frame.cut_bytes
         if frame.inflated is not None:
             content = frame.inflated[:MAX_BYTES]
             json["content"] = len(frame.inflated)
@@ -602,6 +604,8 @@ def _frame_words(row: Json) -> str:
     if row["kind"] == "close":
         label = str(row.get("code") or "without a code")
         label += f' "{row["reason"]}"' if row.get("reason") else ""
+    if row.get("cut"):
+        parts.append(f"{views.size(row['cut'])} of it not kept")
     if row.get("compressed"):
         parts.append("compressed")
     if "rtt" in row:

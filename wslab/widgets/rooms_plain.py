@@ -22,6 +22,7 @@ SIGNS = {
     "closing": "!",
     "": ".",
 }
+_UNNAMED = "hub"  # a Hub that was given no name
 HEAD = ["client", "id", "rooms", "open for", "in", "out", "queued", "dropped"]
 _KEYS = ("name", "id", "rooms", "open", "received", "sent", "queued", "dropped")
 _MONO = "font-family:var(--jp-code-font-family,ui-monospace,monospace)"
@@ -82,10 +83,9 @@ def to_html(
 ) -> str:
     """Return HTML that needs no script and no style sheet; the arguments are as in `to_text`."""
     drawn = time.strftime("as of %H:%M:%S on %Y-%m-%d")
-    title = _title(view)
-    name = f"hub {view['name']!r}"
+    kind = "" if view["name"] == _UNNAMED else ", a hub"
     parts = [
-        f"<p><b>{_e(view['name'])}</b>, a hub{_e(title.removeprefix(name))} "
+        f"<p><b>{_e(view['name'])}</b>{kind}, {_counts(view)} "
         f'<span style="{_SOFT}">{drawn}</span></p>'
     ]
     if view["rows"]:
@@ -120,11 +120,13 @@ def to_html(
 
 
 def _title(view: Json) -> str:
+    name = "hub" if view["name"] == _UNNAMED else f"hub {view['name']!r}"
+    return f"{name}, {_counts(view)}"
+
+
+def _counts(view: Json) -> str:
     now, rooms = view["now"], view["rooms"]
-    return (
-        f"hub {view['name']!r}, {now} client{'s' * (now != '1')} in "
-        f"{rooms} room{'s' * (rooms != '1')}"
-    )
+    return f"{now} client{'s' * (now != '1')} in {rooms} room{'s' * (rooms != '1')}"
 
 
 def _who(view: Json) -> Table:

@@ -226,7 +226,7 @@ def hub_trouble(hub: Hub) -> list[Json]:
         {
             "kind": "error",
             "title": "Last error" if count == 1 else f"Last of {count:,} errors",
-            "text": views.one_line(f"{last}, client {last.client_id}", views.MAX_REASON),
+            "text": views.one_line(str(last), views.MAX_REASON),
             "at": int(last.at),
             "details": last.traceback[-views.MAX_TRACEBACK :],
         }

@@ -83,10 +83,11 @@ def _server_state(server: Server) -> str:
 
 def _urls(server: Server, place: places.Place | None) -> dict[str, str]:
     """Return what a browser can use; empty where there is nothing, or nothing else than the URL."""
-    if not server.url.startswith(("ws://", "wss://")) or not 0 < server.port < 65536:
+    if server.tcp_host and not 0 < server.port < 65536:
         return {"browser_url": "", "page_url": "", "reach": "", "doubt": ""}
     place = places.detect() if place is None else place
     how: dict[str, Any] = {"secure": server.is_secure, "tunnel_id": server.tunnel_id}
+    how["host"] = server.tcp_host
     how["place"] = place
     way = places.ways(server.port, **how)[0]
     return {
@@ -101,6 +102,8 @@ def _reach(place: places.Place, way: places.Way) -> dict[str, str]:
     if way.kind in ("tunnel", "proxy"):
         changes = f". {way.changes}" if way.changes else ""
         return {"reach": f"{way.label}{changes}", "doubt": ""}
+    if not way.url:
+        return {"reach": "no browser can open a Unix socket, so it has no URL there", "doubt": ""}
     if place.can_reach_kernel is False:
         return {"reach": f"not within your browser's reach: {place.why}", "doubt": ""}
     return {"reach": "", "doubt": "" if place.can_reach_kernel else f"It may fail: {place.why}"}

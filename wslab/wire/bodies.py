@@ -101,7 +101,10 @@ def body_length(head: Request | Response, request: Request | None = None) -> int
         return None
     value = (head.get("Content-Length") or "").strip()
     if value.isascii() and value.isdigit():
-        return int(value)
+        digits = value.lstrip("0") or "0"
+        # Python refuses to read a number of more than 4,300 digits, and no body is as long as one
+        # of 19 digits says: its end is never found.
+        return int(digits) if len(digits) < 19 else None
     return 0 if isinstance(head, Request) else None
 
 

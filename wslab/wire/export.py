@@ -125,6 +125,7 @@ def load(path: str | os.PathLike[str]) -> Tape:
 
     A HAR of Chrome's tells of messages and not of bytes: the frames are made up, each message in
     one, uncompressed, the client's masked with a key of zeros. What was redacted stays redacted.
+    Of entries and messages that are odd, the tape's ``notes`` say that they were left out.
 
     Raises:
         BadFile: a ValueError: the file is something else, cut off or changed.

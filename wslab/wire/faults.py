@@ -68,6 +68,14 @@ CONTEXT_LOST = make_fault(
     "deflate-context-lost", "7.1.1", "a stream that goes on where the last message ended",
     "data after some that could not be inflated, so these cannot be either", 1007, rfc=7692,
 )  # fmt: skip
+TOO_MANY_FAULTS = make_fault(
+    "too-many-faults", "7.1.7", "no more after a fault, on which a receiver reads no further",
+    "thousands of frames that break rules", fatal=True,
+)  # fmt: skip
+UNREADABLE = Fault(
+    "unreadable", "5.2", "Expected bytes that wslab can read, whatever they are; came some on "
+    "which it failed. That is a fault in wslab: decoding stops here.", fatal=True,
+)  # fmt: skip
 _UNMASKED_CLIENT = make_fault(
     "unmasked-client", "5.1", "a masked frame, as from every client", "a frame with MASK 0"
 )

@@ -1,19 +1,21 @@
 """Bytes made up from an HTTP Archive that another program wrote, Chrome above all.
 
 Its rule: what the archive says is kept, and what it does not say is made up as simply as the
-protocol allows. So the bytes are not those that travelled; `har.load_har` says what is missing.
+protocol allows. What cannot be read is left out, and the tape's notes say so. So the bytes are not
+those that travelled; `har.load_har` says what is missing.
 """
 
 from __future__ import annotations
 
 import base64
+import math
 import operator
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from .layout import encode_frame
-from .saved import BadFile, Saved, SavedTrack
+from .saved import BadFile, Saved, SavedChunk, SavedTrack
 from .tape import _OPENED
 
 __all__ = ["from_entries"]
@@ -21,6 +23,8 @@ __all__ = ["from_entries"]
 _NO_MASK = bytes(4)
 # They tell of a form of the body that the archive has undone.
 _UNDONE = {"content-length", "content-encoding", "transfer-encoding"}
+_ODD = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError)
+_MAX_NOTES = 20
 
 
 def from_entries(entries: Any, where: str) -> Saved:
@@ -31,52 +35,100 @@ def from_entries(entries: Any, where: str) -> Saved:
         where: the file's name, for error messages.
 
     Raises:
-        BadFile: an entry lacks what HAR 1.2 asks for.
+        BadFile: there are entries, and none of them is one of HAR 1.2.
     """
     saved = Saved(None, 0.0, is_revealed=False)
-    number = 0
-    try:
-        starts = [datetime.fromisoformat(entry["startedDateTime"]).timestamp() for entry in entries]
-        saved.began_at = min(starts, default=0.0)
-        for number, (entry, epoch_s) in enumerate(zip(entries, starts, strict=True)):
-            _add(saved, number, entry, epoch_s - saved.began_at)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    notes: list[str] = []
+    found: list[tuple[SavedTrack, list[SavedChunk]]] = []
+    for number, entry in enumerate(entries if isinstance(entries, list) else [entries]):
+        try:
+            found.append(_read(entry, len(found), f"har-{number + 1}", notes))
+        except _ODD as error:
+            notes.append(
+                f"entry {number} was left out: something is missing or malformed ({error!r})"
+            )
+    if notes and not found:
         raise BadFile(
-            f"expected entries as HAR 1.2 has them in {where}, got entry {number} with something "
-            f"missing or malformed ({error!r}): export the file once more"
-        ) from error
+            f"expected entries as HAR 1.2 has them in {where}, got entry 0 with something "
+            f"missing or malformed, and no better one ({notes[0]}): export the file once more"
+        )
+    saved.notes = notes[:_MAX_NOTES]
+    if len(notes) > _MAX_NOTES:
+        saved.notes.append(f"and {len(notes) - _MAX_NOTES:,} notes more")
+    saved.began_at = min((track.opened_s for track, _ in found), default=0.0)
+    for track, chunks in found:
+        saved.tracks.append(_moved(track, saved.began_at))
+        saved.chunks += [(at_s - saved.began_at, *rest) for at_s, *rest in chunks]  # type: ignore[misc]
     saved.chunks.sort(key=operator.itemgetter(0))
     return saved
 
 
-def _add(saved: Saved, index: int, entry: dict[str, Any], began_s: float) -> None:
+def _moved(track: SavedTrack, began_at: float) -> SavedTrack:
+    return SavedTrack(
+        track.connection_id, track.side, track.label, track.client_address, track.server_address,
+        track.opened_s - began_at, is_secure=track.is_secure,
+    )  # fmt: skip
+
+
+def _read(
+    entry: dict[str, Any], index: int, connection_id: str, notes: list[str]
+) -> tuple[SavedTrack, list[SavedChunk]]:
+    """Return an entry's connection and its chunks; all times are the epoch's seconds."""
+    began_s = datetime.fromisoformat(entry["startedDateTime"]).timestamp()
     request, response = entry["request"], entry["response"]
     url = urlsplit(request["url"])
-    port = url.port or (443 if url.scheme in ("https", "wss") else 80)
-    address = entry.get("serverIPAddress") or url.hostname or ""
+    is_secure = url.scheme in ("https", "wss")
+    port = url.port or (443 if is_secure else 80)
+    address = str(entry.get("serverIPAddress") or url.hostname or "")
     address = f"[{address.strip('[]')}]" if ":" in address else address
-    saved.tracks.append(
-        SavedTrack(f"har-{index + 1}", "client", None, "", f"{address}:{port}", began_s)
+    track = SavedTrack(
+        connection_id, "client", None, "", f"{address}:{port}", began_s, is_secure=is_secure
     )
-    chunks = saved.chunks
-    chunks.append((began_s, index, _OPENED, b""))
-    chunks.append((began_s, index, 0, _request(request, url)))
-    if not response["status"]:
-        return  # nobody answered
-    timings = entry["timings"]
-    parts = [timings.get(name) or 0 for name in ("blocked", "dns", "connect", "send", "wait")]
+    chunks: list[SavedChunk] = [
+        (began_s, index, _OPENED, b""),
+        (began_s, index, 0, _request(request, url)),
+    ]
+    status = response["status"]
+    if not isinstance(status, int) or not 100 <= status <= 999:
+        if status:
+            notes.append(f"{connection_id}: its answer was left out, with status {status!r:.40}")
+        return track, chunks  # nobody answered
+    timings = entry.get("timings") or {}
+    parts = [_number(timings.get(name)) for name in ("blocked", "dns", "connect", "send", "wait")]
     answered_s = began_s + sum(max(0.0, part) for part in parts) / 1000
-    messages = entry.get("_webSocketMessages")
+    messages = []
+    for nth, message in enumerate(entry.get("_webSocketMessages") or ()):
+        try:
+            messages.append(_message(message, index))
+        except _ODD as error:
+            said = message.get("data") if isinstance(message, dict) else None
+            notes.append(
+                f"{connection_id}: message {nth} was left out ({error})"
+                + (f"; it says {said!r:.80}" if said else "")
+            )
     if messages:
         # The answer came before the first message, whatever the timings say.
-        answered_s = min(answered_s, min(each["time"] for each in messages) - saved.began_at)
+        answered_s = min(answered_s, min(at_s for at_s, *_ in messages))
     chunks.append((answered_s, index, 1, _response(response)))
-    for message in messages or ():
-        is_text = message["opcode"] == 1
-        data = message["data"].encode() if is_text else base64.b64decode(message["data"])
-        is_sent = message["type"] == "send"
-        frame = encode_frame(message["opcode"], data, mask_key=_NO_MASK if is_sent else None)
-        chunks.append((message["time"] - saved.began_at, index, 0 if is_sent else 1, frame))
+    return track, chunks + messages
+
+
+def _message(message: dict[str, Any], index: int) -> SavedChunk:
+    opcode, at_s = message["opcode"], message["time"]
+    if opcode not in (1, 2):
+        # Chrome notes an error as a message of opcode -1.
+        raise ValueError(f"expected opcode 1 or 2, got {opcode!r:.20}")
+    if not math.isfinite(at_s):
+        raise ValueError(f"expected a time in seconds, got {at_s!r:.20}")
+    data = message["data"].encode() if opcode == 1 else base64.b64decode(message["data"])
+    is_sent = message["type"] == "send"
+    frame = encode_frame(opcode, data, mask_key=_NO_MASK if is_sent else None)
+    return float(at_s), index, 0 if is_sent else 1, frame
+
+
+def _number(value: Any) -> float:
+    is_number = isinstance(value, int | float) and math.isfinite(value)
+    return float(value) if is_number else 0.0
 
 
 def _request(request: dict[str, Any], url: Any) -> bytes:
@@ -102,7 +154,7 @@ def _response(response: dict[str, Any]) -> bytes:
         headers.append(("Content-Length", str(len(body))))
     else:
         body = b""
-    return _head(f"HTTP/1.1 {status} {response['statusText']}", headers) + body
+    return _head(f"HTTP/1.1 {status} {response.get('statusText') or ''}", headers) + body
 
 
 def _pairs(head: dict[str, Any]) -> list[tuple[str, str]]:

@@ -22,8 +22,10 @@ from .deflate import MAX_INFLATED_BYTES, Deflate, Inflater
 from .faults import (
     DATA_AFTER_CLOSE,
     MESSAGE_INTERRUPTED,
+    TOO_MANY_FAULTS,
     UNEXPECTED_CONTINUATION,
     UNFINISHED_MESSAGE,
+    UNREADABLE,
     Fault,
     close_faults,
     header_rules,
@@ -63,20 +65,28 @@ __all__ = [
 ]
 
 
+MAX_HELD_BYTES = 16 * 2**20
+_KEPT_BYTES = 4 * 2**10
+_MAX_FAULTY_FRAMES = 4_096
+_NOTHING_CLEAN = bytes(512)
+
+
 @functools.cache
-def _without_effect(deflated: bool) -> tuple[bytes, bytes]:
-    """Mark the first bytes of frames that leave the decoder's state as it is.
+def _clean_heads(sender: str, deflated: bool) -> tuple[bytes, bytes]:
+    """Mark the first nine bits of frames without fault that leave the decoder's state as it is.
 
     Returns:
-        Two tables of 256 flags: for when no message is open, and for when one is.
+        Two tables of 512 flags, by first byte + 256 if MASK is set: for when no message is open,
+        and for when one is.
     """
-    outside = bytearray(256)
-    inside = bytearray(256)
-    for first in range(256):
+    outside = bytearray(512)
+    inside = bytearray(512)
+    for index, faults in enumerate(header_rules(sender, deflated)):
+        first = index & 0xFF
         opcode = first & 0x0F
         whole = opcode in (TEXT, BINARY) and first >= 0x80 and not (deflated and first & 0x40)
-        inside[first] = opcode > BINARY and opcode != CLOSE
-        outside[first] = inside[first] or whole or opcode == CONT
+        inside[index] = not faults and opcode > BINARY and opcode != CLOSE
+        outside[index] = not faults and (inside[index] or whole)
     return bytes(outside), bytes(inside)
 
 
@@ -91,13 +101,16 @@ class FrameDecoder:
 
     Takes any chunking and linear time. A frame that breaks a rule is returned with its faults as
     long as its end is known, and decoding goes on after it. A fatal Fault ends it: it is returned
-    once, and the bytes from that frame on only counted.
+    once, and the bytes from that frame on only counted. Very many faulty frames are one, too: a
+    receiver reads on after none, and a flood of garbage must not cost more than its bytes.
 
     Args:
         sender: "client" or "server": who must mask, and whose compression parameters apply.
         deflate: what was agreed for permessage-deflate; None if nothing was.
         max_payload: in bytes; a longer frame is a fatal Fault. None for no limit.
         max_inflated: in bytes, for a whole message; what is longer is not inflated.
+        max_held: in bytes; of a longer frame only the beginning is kept while the rest comes, and
+            its ``cut_bytes`` are counted.
 
     Attributes:
         frames_seen: complete frames.
@@ -109,8 +122,9 @@ class FrameDecoder:
     """
 
     __slots__ = (
-        "_buffer", "_carry", "_close_seen", "_compressed", "_counts", "_inflater", "_is_opaque",
-        "_limit", "_message", "_need", "_rules", "_stop_is_told", "_tables",
+        "_buffer", "_carry", "_close_seen", "_compressed", "_counts", "_cut", "_faulty",
+        "_inflater", "_is_opaque", "_left", "_limit", "_max_held", "_message", "_need", "_rules",
+        "_stop_is_told", "_tables", "_whole_limit",
         "bytes_seen", "deflate", "frames_seen", "sender", "stopped", "undecodable_bytes",
     )  # fmt: skip
 
@@ -121,6 +135,7 @@ class FrameDecoder:
         max_payload: int | None = None,
         *,
         max_inflated: int = MAX_INFLATED_BYTES,
+        max_held: int = MAX_HELD_BYTES,
     ) -> None:
         if sender not in ("client", "server"):
             raise ValueError(f'Expected sender "client" or "server", got {sender!r}.')
@@ -134,10 +149,16 @@ class FrameDecoder:
         self._counts = [0] * 16
         self._limit = MAX_LENGTH if max_payload is None else min(max_payload, MAX_LENGTH)
         self._rules = header_rules(sender, deflate is not None)
-        self._tables = _without_effect(deflate is not None)
+        self._tables = _clean_heads(sender, deflate is not None)
+        self._faulty = 0
         # An incomplete frame, and the size at which more is known about it.
         self._buffer = bytearray()
         self._need = 2
+        # Of one that is too long to be held: how much is left out of it, and still to come of that.
+        self._max_held = max_held
+        self._whole_limit = min(self._limit, max_held)
+        self._cut = 0
+        self._left = 0
         # The open message: its opcode (0 for none), whether it is compressed, the bytes of a
         # character that was cut, and whether its text is beyond checking (reported or unknown).
         self._message = 0
@@ -156,6 +177,11 @@ class FrameDecoder:
     @property
     def pending(self) -> int:
         """Count the bytes that came of a frame that is not complete yet."""
+        return len(self._buffer) + self._cut - self._left
+
+    @property
+    def held(self) -> int:
+        """Count the bytes that are held of a frame that is not complete yet."""
         return len(self._buffer)
 
     @property
@@ -183,31 +209,33 @@ class FrameDecoder:
             Frames in order, and at most one Fault: the fatal one, at the end.
         """
         found: list[Frame | Fault] = []
-        data, pos, whole = self._enter(data)
-        if whole is not None:
-            start = header_size(whole)
-            found.append(self._frame(whole[:start], whole[start:]))
-        end = len(data)
-        limit = self._limit
-        while end - pos >= 2:
-            second = data[pos + 1]
-            length = second & 0x7F
-            start = pos + 2
-            if length > 125:
-                start = pos + (4 if length == 126 else 10)
-                if start > end:
+        rest: bytes | None = self._count(data)
+        while rest is not None:
+            data, pos, whole = rest, *self._enter(rest)
+            if whole is not None:
+                start, cut, self._cut = header_size(whole), self._cut, 0
+                found.append(self._frame(whole[:start], whole[start:], cut))
+            end = len(data)
+            limit = self._whole_limit
+            while end - pos >= 2 and self._faulty <= _MAX_FAULTY_FRAMES:
+                second = data[pos + 1]
+                length = second & 0x7F
+                start = pos + 2
+                if length > 125:
+                    start = pos + (4 if length == 126 else 10)
+                    if start > end:
+                        break
+                    length = int.from_bytes(data[pos + 2 : start], "big")
+                if length > limit:
                     break
-                length = int.from_bytes(data[pos + 2 : start], "big")
-            if length > limit:
-                break
-            if second > 127:
-                start += 4
-            stop = start + length
-            if stop > end:
-                break
-            found.append(self._frame(data[pos:start], data[start:stop]))
-            pos = stop
-        self._keep(data, pos)
+                if second > 127:
+                    start += 4
+                stop = start + length
+                if stop > end:
+                    break
+                found.append(self._frame(data[pos:start], data[start:stop]))
+                pos = stop
+            rest = self._keep(data, pos)
         if self.stopped is not None and not self._stop_is_told:
             self._stop_is_told = True
             found.append(self.stopped)
@@ -226,18 +254,26 @@ class FrameDecoder:
             How many frames these bytes completed.
         """
         seen_before = self.frames_seen
-        data, pos, whole = self._enter(data)
+        rest: bytes | None = self._count(data)
+        try:
+            while rest is not None:
+                rest = self._skip(rest)
+        except Exception:  # a fault of ours; what is recorded beside this must not feel it
+            self.stop(UNREADABLE)
+        return self.frames_seen - seen_before
+
+    def _skip(self, data: bytes) -> bytes | None:
+        pos, whole = self._enter(data)
         counts = self._counts
         if whole is not None:
-            start = header_size(whole)
+            start, cut, self._cut = header_size(whole), self._cut, 0
             self.frames_seen += 1
             counts[whole[0] & 0x0F] += 1
-            self._advance(whole[:start], whole[start:])
+            self._pass(whole[:start], whole[start:], cut)
         end = len(data)
         last = end - 1
-        limit = self._limit
-        outside, inside = self._tables
-        without_effect = inside if self._message else outside
+        limit = self._whole_limit
+        clean = self._clean()
         crossed = 0
         # Everything in this loop is paid for each frame: locals only, and no object for most.
         while pos < last:
@@ -254,28 +290,71 @@ class FrameDecoder:
                 break
             if second > 127:
                 start += 4
+                is_clean = clean[first + 256]
+            else:
+                is_clean = clean[first]
             stop = start + length
             if stop > end:
                 break
+            if not is_clean:
+                if self._faulty > _MAX_FAULTY_FRAMES:
+                    break
+                self._pass(data[pos:start], data[start:stop])
+                clean = self._clean()
             counts[first & 0x0F] += 1
             crossed += 1
-            if not without_effect[first]:
-                self._advance(data[pos:start], data[start:stop])
-                without_effect = inside if self._message else outside
             pos = stop
         self.frames_seen += crossed
-        self._keep(data, pos)
-        return self.frames_seen - seen_before
+        return self._keep(data, pos)
+
+    def _clean(self) -> bytes:
+        if self._close_seen or self._faulty > _MAX_FAULTY_FRAMES:
+            return _NOTHING_CLEAN  # what comes after a close frame is looked at one by one
+        outside, inside = self._tables
+        return inside if self._message else outside
+
+    def _pass(self, header: bytes, payload_raw: bytes, cut: int = 0) -> None:
+        """Take a frame into account of which nobody asks more."""
+        if self._close_seen or self._rules[header[0] | (header[1] & 0x80) << 1]:
+            self._faulty += 1
+        self._advance(header, payload_raw, cut)
+
+    def let_go(self) -> None:
+        """Keep only the beginning of the frame that is not complete; its end is found all the same.
+
+        For whoever holds very many decoders, and must bound what they hold together.
+        """
+        size = header_size(self._buffer)
+        if self._cut or len(self._buffer) < size or self._need - size <= _KEPT_BYTES:
+            return  # it is done already, or there is little of it
+        self._cut = self._need - size - _KEPT_BYTES
+        self._need = size + _KEPT_BYTES
+        self._left = self._cut - max(0, len(self._buffer) - self._need)
+        del self._buffer[self._need :]
+
+    def hold_nothing(self) -> None:
+        """Let go of every frame that is not complete from now on: for whoever only counts."""
+        self._max_held, self._whole_limit = 0, self._limit
+        self.let_go()
+
+    def stop(self, fault: Fault) -> None:
+        """Find no more frames, for a reason of the caller's; what comes is only counted."""
+        if self.stopped is None:
+            self.stopped = fault
+            self.undecodable_bytes += self.pending
+            self._buffer.clear()
+            self._cut = self._left = 0
+            self._message = 0
 
     def eof(self) -> list[Fault]:
         """Say what is missing if no more bytes come. Changes nothing."""
         if self.stopped is not None:
             return []
         faults = []
-        came = len(self._buffer)
+        came = self.pending
         if came:
             is_known = came >= header_size(self._buffer)
-            size = f"{'' if is_known else 'at least '}{say_bytes(self._need)}"
+            size = f"{'' if is_known else 'at least '}{say_bytes(self._need + self._cut)}"
             what = "a whole frame of" if is_known else "a frame header of"
             faults.append(
                 make_fault("truncated-frame", "5.2", f"{what} {size}", f"{say_bytes(came)}", 1006)
@@ -284,22 +363,27 @@ class FrameDecoder:
             faults.append(UNFINISHED_MESSAGE)
         return faults
 
-    def _enter(self, data: BytesLike) -> tuple[bytes, int, bytes | None]:
-        """Count the bytes and complete the pending frame first, if there is one.
-
-        Returns:
-            The data, how much of it is used up, and the completed frame or None.
-        """
+    def _count(self, data: BytesLike) -> bytes | None:
+        """Count the bytes; return them as long as frames are looked for."""
         if not isinstance(data, bytes):
             data = bytes(memoryview(data))
-        size = len(data)
-        self.bytes_seen += size
+        self.bytes_seen += len(data)
         if self.stopped is not None:
-            self.undecodable_bytes += size
-            return data, size, None
+            self.undecodable_bytes += len(data)
+            return None
+        return data
+
+    def _enter(self, data: bytes) -> tuple[int, bytes | None]:
+        """Complete the pending frame first, if there is one.
+
+        Returns:
+            How much of the data is used up, and the completed frame or None. ``_cut`` tells how
+            much of it is left out.
+        """
         buffer = self._buffer
         if not buffer:
-            return data, 0, None
+            return 0, None
+        size = len(data)
         pos = 0
         # Grows to the next size at which more is known, so that each byte is moved once.
         while len(buffer) < self._need:
@@ -307,19 +391,34 @@ class FrameDecoder:
             buffer += data[pos : pos + missing]
             pos = min(pos + missing, size)
             if len(buffer) < self._need:
-                return data, pos, None
+                return pos, None
             if not self._learn():
                 self.undecodable_bytes += size - pos
-                return data, size, None
+                return size, None
+        if self._left:
+            step = min(self._left, size - pos)
+            self._left -= step
+            pos += step
+            if self._left:
+                return pos, None
         whole = bytes(buffer)
         buffer.clear()
-        return data, pos, whole
+        return pos, whole
 
-    def _keep(self, data: bytes, pos: int) -> None:
-        """Keep the rest, which is no complete frame."""
-        if pos < len(data):
-            self._buffer += data[pos:]
-            self._learn()
+    def _keep(self, data: bytes, pos: int) -> bytes | None:
+        """Keep the rest, which is no complete frame; return what is to be looked at once more."""
+        if self._faulty > _MAX_FAULTY_FRAMES and self.stopped is None:
+            self.undecodable_bytes += len(data) - pos
+            self.stop(TOO_MANY_FAULTS)
+            return None
+        if pos >= len(data):
+            return None
+        start = pos + header_size(data[pos : pos + 2])
+        self._buffer += data[pos:start]
+        if not self._learn():
+            self.undecodable_bytes += max(0, len(data) - start)
+            return None
+        return data[start:] if start < len(data) else None
 
     def _learn(self) -> bool:
         """Work out how many bytes the pending frame needs; stop if that cannot be followed."""
@@ -337,6 +436,9 @@ class FrameDecoder:
             length = int.from_bytes(buffer[2:extended], "big")
         if length <= self._limit:
             self._need = size + length
+            if length > self._max_held:
+                self._cut = self._left = max(0, length - _KEPT_BYTES)
+                self._need -= self._cut
             return True
         if length > MAX_LENGTH:
             self.stopped = make_fault(
@@ -352,20 +454,26 @@ class FrameDecoder:
         buffer.clear()
         return False
 
-    def _frame(self, header: bytes, payload_raw: bytes) -> Frame:
+    def _frame(self, header: bytes, payload_raw: bytes, cut: int = 0) -> Frame:
         first, second = header[0], header[1]
         opcode = first & 0x0F
         self.frames_seen += 1
         self._counts[opcode] += 1
         faults = self._rules[first | (second & 0x80) << 1]
+        if faults or self._close_seen:
+            self._faulty += 1
         if second & 0x7F > 125:
-            faults += tuple(length_faults(opcode, second & 0x7F, len(payload_raw)))
-        more, payload, inflated, carry, message, compressed = self._advance(header, payload_raw)
+            faults += tuple(length_faults(opcode, second & 0x7F, len(payload_raw) + cut))
+        more, payload, inflated, carry, message, compressed = self._advance(
+            header, payload_raw, cut
+        )
         if more:
             faults += more
-        return Frame(header, payload_raw, inflated, faults, message, compressed, carry, payload)
+        return Frame(
+            header, payload_raw, inflated, faults, message, compressed, carry, cut, payload
+        )
 
-    def _advance(self, header: bytes, payload_raw: bytes) -> _Effect:
+    def _advance(self, header: bytes, payload_raw: bytes, cut: int) -> _Effect:
         """Take one frame into account: the only place where the state of messages changes."""
         first = header[0]
         opcode = first & 0x0F
@@ -373,6 +481,8 @@ class FrameDecoder:
             if opcode != CLOSE:
                 return _NO_EFFECT
             self._close_seen = True
+            if cut:
+                return _NO_EFFECT
             close = apply_mask(payload_raw, header[-4:]) if header[1] > 127 else payload_raw
             return close_faults(close), close, None, b"", None, False
 
@@ -400,7 +510,11 @@ class FrameDecoder:
         carry = b""
         payload: bytes | None = None
         inflated: bytes | None = None
-        if compressed or (message == TEXT and not self._is_opaque):
+        if cut:  # neither inflated nor checked, as what follows it
+            self._is_opaque = True
+            if compressed and inflater is not None:
+                inflater.lose()
+        elif compressed or (message == TEXT and not self._is_opaque):
             payload = apply_mask(payload_raw, header[-4:]) if header[1] > 127 else payload_raw
             content = payload
             if compressed and inflater is not None:

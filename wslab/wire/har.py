@@ -8,6 +8,7 @@ redacted, so that the same tape can be loaded again; other programs pass over it
 from __future__ import annotations
 
 import base64
+import codecs
 import itertools
 import json
 import os
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.cookies import CookieError, SimpleCookie
-from typing import Any, TextIO
+from typing import Any
 from urllib.parse import parse_qsl
 
 from .bodies import content_of
@@ -28,7 +29,7 @@ from .events import (
 )
 from .headers import Head, Request, Response
 from .packets import split_address
-from .saved import BadFile, Saved, SavedTrack, take
+from .saved import BadFile, Saved, SavedTrack, replacing, take
 from .tape import Tape
 
 __all__ = ["load_har", "to_har"]
@@ -45,11 +46,11 @@ def to_har(tape: Tape, path: str | os.PathLike[str], *, reveal: bool = False) ->
         reveal: leave cookies, credentials and tokens in the heads.
     """
     saved = take(tape, reveal=reveal)
-    with open(path, "w", encoding="utf-8") as file:
-        _write(file, saved)
+    with replacing(path) as file:
+        _write(codecs.getwriter("utf-8")(file), saved)
 
 
-def _write(file: TextIO, saved: Saved) -> None:
+def _write(file: codecs.StreamWriter, saved: Saved) -> None:
     log = {"version": "1.2", "creator": _CREATOR, "pages": [], "_wslab": _own(saved)}
     file.write('{"log":')
     file.write(_json(log)[:-1])
@@ -156,7 +157,7 @@ def _entry(saved: Saved, exchange: _Exchange) -> dict[str, Any]:
         "_priority": "High",
         "_resourceType": _resource_type(request, response, is_websocket),
         "cache": {},
-        "request": _request(request, exchange, is_websocket, server),
+        "request": _request(request, exchange, is_websocket),
         "response": _response(response, b"".join(exchange.received)),
         "startedDateTime": _date(saved.began_at + began_s),
         "time": _ms(wait_s + receive_s),
@@ -196,14 +197,11 @@ def _resource_type(request: Request, response: Response | None, is_websocket: bo
     return "document" if kind.startswith("text/html") else "fetch"
 
 
-def _request(
-    request: Request, exchange: _Exchange, is_websocket: bool, server: tuple[Any, int] | None
-) -> dict[str, Any]:
+def _request(request: Request, exchange: _Exchange, is_websocket: bool) -> dict[str, Any]:
     body = content_of(request, b"".join(exchange.sent))
     target = request.target
     if target.startswith("/") or target == "*":
-        is_safe = server is not None and server[1] == 443
-        scheme = ("ws" if is_websocket else "http") + ("s" if is_safe else "")
+        scheme = ("ws" if is_websocket else "http") + ("s" if exchange.track.is_secure else "")
         host = request.get("Host") or exchange.track.server_address or "127.0.0.1"
         target = f"{scheme}://{host}{target}"
     query = target.partition("#")[0].partition("?")[2]
@@ -306,7 +304,7 @@ def load_har(text: str, where: str) -> Saved:
         har = json.loads(text)
         log = har["log"]
         entries = log["entries"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadFile(
             f"expected an HTTP Archive, JSON with log.entries, in {where}, got something else "
             f"({error!r}): in Chrome's network panel, export one with the arrow that points down"

@@ -86,6 +86,8 @@ class Frame:
             control frame, and for a continuation of nothing.
         compressed: whether that message is compressed with permessage-deflate.
         carry: the first bytes of a character that the fragment before this one broke off.
+        cut_bytes: how much of the payload's end was too much to be kept; counted in
+            ``size_bytes``, and missing in ``payload`` and ``raw``.
     """
 
     header: bytes
@@ -95,6 +97,7 @@ class Frame:
     message_opcode: int | None = None
     compressed: bool = False
     carry: bytes = b""
+    cut_bytes: int = 0
     _payload: bytes | None = field(default=None, compare=False)
 
     @property
@@ -161,7 +164,12 @@ class Frame:
     @property
     def size_bytes(self) -> int:
         """Give the size of the whole frame."""
-        return len(self.header) + len(self.payload_raw)
+        return len(self.header) + len(self.payload_raw) + self.cut_bytes
+
+    @property
+    def payload_size_bytes(self) -> int:
+        """Give the size of the payload as it travelled."""
+        return len(self.payload_raw) + self.cut_bytes
 
     @property
     def header_size_bytes(self) -> int:
@@ -195,7 +203,9 @@ class Frame:
         if self.message_opcode != TEXT or (self.compressed and self.inflated is None):
             return None
         try:
-            return codecs.utf_8_decode(self.carry + self.content, "strict", self.fin)[0]
+            return codecs.utf_8_decode(
+                self.carry + self.content, "strict", self.fin and not self.cut_bytes
+            )[0]
         except UnicodeDecodeError:
             return None
 
@@ -222,7 +232,7 @@ class Frame:
         return tuple(_fields(self))
 
     def __repr__(self) -> str:
-        parts = [self.label, "" if self.fin else "to be continued", f"{len(self.payload_raw)} B"]
+        parts = [self.label, "" if self.fin else "to be continued", f"{self.payload_size_bytes} B"]
         parts += ["masked"] * self.masked + ["compressed"] * self.compressed
         if self.close_code is not None:
             parts.append(f"{self.close_code} {self.close_reason!r}")
@@ -236,7 +246,7 @@ class Frame:
 def _fields(frame: Frame) -> Iterable[Field]:
     header = frame.header
     control = frame.is_control
-    size = len(frame.payload_raw)
+    size = frame.payload_size_bytes
     yield Field(
         "FIN", 0, 1, int(frame.fin), "last frame of the message" if frame.fin else "more follows"
     )
@@ -267,6 +277,8 @@ def _fields(frame: Frame) -> Iterable[Field]:
     if size:
         how = ", masked" if frame.masked else ""
         meaning = f"{say_bytes(size)} of {frame.kind}{how}"
+        if frame.cut_bytes:
+            meaning += f", of which the first {len(frame.payload_raw):,} are kept"
         yield Field("payload", offset, 8 * size, frame.payload_raw, meaning)
 
 

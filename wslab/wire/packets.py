@@ -8,6 +8,7 @@ What was never recorded is invented as simply as that allows: no loss, no delay,
 from __future__ import annotations
 
 import ipaddress
+import re
 import struct
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 def split_address(text: str) -> tuple[Address, int] | None:
     """Read "127.0.0.1:8765" or "[::1]:8765"; None for anything else."""
     host, colon, port = text.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 2**16:
+    if not colon or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 2**16:
         return None
     host = host.strip("[]").partition("%")[0]
     try:

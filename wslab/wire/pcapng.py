@@ -26,7 +26,7 @@ from .packets import (
     Endpoints,
     Peer,
 )
-from .saved import BadFile, Saved, take
+from .saved import BadFile, Saved, replacing, take
 from .tape import _ENDED, _OPENED, Tape
 
 __all__ = ["load_pcapng", "to_pcapng"]
@@ -59,7 +59,7 @@ def to_pcapng(tape: Tape, path: str | os.PathLike[str], *, reveal: bool = False)
         reveal: leave cookies, credentials and tokens in the heads.
     """
     saved = take(tape, reveal=reveal)
-    with open(path, "wb") as file:
+    with replacing(path) as file:
         _Writer(file, saved).write()
 
 

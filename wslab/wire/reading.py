@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from .events import DroppedEvent, Event, OpenedEvent
 from .story import Story
-from .tape import _ENDED, _OPENED, _SENDERS, Tape, Track, _chunks, _copy_of
+from .tape import _ENDED, _OPENED, _SENDERS, Held, Tape, Track, _chunks, _copy_of
 
 __all__ = ["TapeReader"]
+
+MAX_HELD_BYTES = 32 * 2**20  # of frames and messages that are not complete, on all connections
 
 
 class TapeReader:
@@ -24,6 +26,7 @@ class TapeReader:
         self._tape = tape
         self._reveal = reveal
         self._stories: dict[int, Story] = {}
+        self._held = Held(MAX_HELD_BYTES)
         self._serial = 0
         self._chunk = 0
         self._writes_seen = -1
@@ -61,8 +64,11 @@ class TapeReader:
                 if what == _ENDED:
                     events += story.end(at_s, track.side)
                     self._stories.pop(number)
+                    self._held.forget(number)
                 else:
                     events += story.feed(at_s, _SENDERS[what], data)
+                    self._held.note(number, story)
+                    self._held.trim(self._stories.__getitem__)
         return events
 
     def _take_up(self, tracks: dict[int, Track], events: list[Event]) -> None:
@@ -96,6 +102,9 @@ class TapeReader:
                     )
             stories[number] = story
         self._stories = stories
+        self._held = Held(MAX_HELD_BYTES)
+        for number, story in stories.items():
+            self._held.note(number, story)
 
 
 def _opened(track: Track, at_s: float) -> OpenedEvent:

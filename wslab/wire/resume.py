@@ -38,7 +38,7 @@ def unfinished_frames(story: Story) -> dict[Sender, bytes]:
     return {
         sender: bytes(half.decoder._buffer)
         for sender, half in story._halves.items()
-        if half.decoder is not None and half.decoder._buffer
+        if half.decoder is not None and half.decoder._buffer and not half.decoder._cut
     }
 
 
@@ -79,7 +79,8 @@ def _state_of_decoder(decoder: FrameDecoder) -> State:
     state: State = {
         "deflate": dataclasses.asdict(deflate) if deflate is not None else None,
         "frames_seen": decoder.frames_seen,
-        "bytes_seen": decoder.bytes_seen - len(decoder._buffer),
+        "bytes_seen": decoder.bytes_seen - (0 if decoder._cut else len(decoder._buffer)),
+        "faulty": decoder._faulty,
         "undecodable_bytes": decoder.undecodable_bytes,
         "stopped": dataclasses.asdict(decoder.stopped) if decoder.stopped is not None else None,
         "counts": decoder._counts,
@@ -89,6 +90,13 @@ def _state_of_decoder(decoder: FrameDecoder) -> State:
         "close_seen": decoder._close_seen,
         "stop_is_told": decoder._stop_is_told,
     }
+    if decoder._cut:  # part of this frame is gone for good: its state stands for the bytes
+        state["cut"] = {
+            "buffer": _text(bytes(decoder._buffer)),
+            "need": decoder._need,
+            "cut": decoder._cut,
+            "left": decoder._left,
+        }
     if inflater is not None:
         state["is_lost"] = inflater._is_lost
         state["window"] = _text(b"".join(inflater._recent)[-(2**15) :])
@@ -137,6 +145,11 @@ def _decoder_from(state: State, sender: Sender) -> FrameDecoder:
     decoder._message, decoder._carry = state["message"], _bytes(state["carry"])
     decoder._is_opaque, decoder._close_seen = state["is_opaque"], state["close_seen"]
     decoder._stop_is_told = state["stop_is_told"]
+    decoder._faulty = state.get("faulty", 0)
+    if "cut" in state:
+        cut = state["cut"]
+        decoder._buffer += _bytes(cut["buffer"])
+        decoder._need, decoder._cut, decoder._left = cut["need"], cut["cut"], cut["left"]
     inflater: Inflater | None = decoder._inflater
     if inflater is not None:
         window = _bytes(state["window"])

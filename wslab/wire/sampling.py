@@ -261,6 +261,7 @@ class SamplingReader(TapeReader):
         # The handshake decides how to go on, so it is read at once.
         story = self._story(chunk.track)
         chunk.events = story.feed(chunk.at_s, _SENDERS[chunk.what], chunk.data)
+        self._held.note(chunk.track._number, story)
         chunk.frames = sum(isinstance(event, FrameEvent) for event in chunk.events)
         self._frames_waiting += chunk.frames
 
@@ -306,9 +307,16 @@ class SamplingReader(TapeReader):
             events = story.end(chunk.at_s, track.side)
             self._file_away(self._stories.pop(track._number))
             self._scouts.pop(track._number, None)
+            self._held.forget(track._number)
             self._finished.add(track._number)
+            if len(self._finished) > 2 * len(self._tape._tracks) + 64:
+                self._finished &= {each._number for each in self._tape.connections}
             return events
-        return self._story(track).feed(chunk.at_s, _SENDERS[chunk.what], chunk.data)
+        story = self._story(track)
+        events = story.feed(chunk.at_s, _SENDERS[chunk.what], chunk.data)
+        self._held.note(track._number, story)
+        self._held.trim(self._stories.__getitem__)
+        return events
 
     def _cut(self, chunk: _Chunk, frames: int) -> _Chunk:
         """Cut off about the first ``frames`` frames; the rest goes back to the queue's head."""
@@ -389,6 +397,7 @@ class SamplingReader(TapeReader):
         pings = half.pings.copy()  # skip() forgets them, but here no ping or pong is passed over
         frames = half.frames
         story.skip(0.0, sender, b"".join(parts))
+        self._held.note(number, story)
         if is_counted:
             self.passed_over += half.frames - frames
         else:
@@ -407,6 +416,8 @@ def _scout_of(story: Story, sender: Sender) -> FrameDecoder:
     assert decoder is not None
     inflater, decoder._inflater = decoder._inflater, None  # copying it is dear
     try:
-        return decoder.copy()
+        scout = decoder.copy()
     finally:
         decoder._inflater = inflater
+    scout.hold_nothing()
+    return scout

@@ -6,10 +6,14 @@ way; what else they hold is drawn from it. Left out: the formats, in `har` and `
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 from .events import EndedEvent, Event, Sender
 from .resume import is_settled, state_of, story_from, unfinished_frames
@@ -20,6 +24,7 @@ from .tape import (
     _OPENED,
     _SEGMENT_BYTES,
     _SENDERS,
+    _TRACK_BYTES,
     DEFAULT_MAX_BYTES,
     Tape,
     Track,
@@ -27,7 +32,7 @@ from .tape import (
     _copy_of,
 )
 
-__all__ = ["WHATS", "BadFile", "Saved", "SavedTrack", "restore", "take"]
+__all__ = ["WHATS", "BadFile", "Saved", "SavedTrack", "replacing", "restore", "take"]
 
 WHATS = (*_SENDERS, "opened", "ended")
 FORMAT = 1  # of what to_json gives; another one is refused
@@ -51,6 +56,7 @@ class SavedTrack:
     server_address: str
     opened_s: float
     state: dict[str, Any] | None = None
+    is_secure: bool = False
 
 
 @dataclass(slots=True)
@@ -64,6 +70,7 @@ class Saved:
     chunks: list[SavedChunk] = field(default_factory=list)
     dropped: list[int] | None = None  # bytes, frames, connections; None if nothing was
     kept_from_s: float = 0.0
+    notes: list[str] = field(default_factory=list)  # what a file's reader had to leave out
 
     def events(self) -> Iterator[tuple[int, Event]]:
         """Give the events one by one, each with its connection's index in ``tracks``."""
@@ -143,6 +150,42 @@ class Saved:
             ) from error
 
 
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file to be written whole or not at all: it takes the path's place when that is done.
+
+    Args:
+        path: of a file; what was there before stays until then, and for good where writing fails.
+            What is no file, such as a pipe, is written to as it is.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    target = os.path.realpath(path)  # a link stays one
+    try:
+        mode: int | None = os.stat(target).st_mode
+    except FileNotFoundError:
+        mode = None
+    if mode is not None and not stat.S_ISREG(mode):
+        with open(target, "wb") as file:
+            yield file
+        return
+    folder, name = os.path.split(target)
+    part = os.path.join(folder, f".{name[:64]}.{secrets.token_hex(4)}.part")
+    try:
+        with open(part, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is not None:
+            os.chmod(part, stat.S_IMODE(mode))
+        os.replace(part, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        raise
+
+
 def take(tape: Tape, *, reveal: bool) -> Saved:
     """Return what is to be saved of a tape, as it is at this moment.
 
@@ -171,7 +214,7 @@ def take(tape: Tape, *, reveal: bool) -> Saved:
     saved.tracks = [
         SavedTrack(
             track.connection_id, track.side, track.label, track.client_address,
-            track.server_address, track.opened_s, taking.states.get(index),
+            track.server_address, track.opened_s, taking.states.get(index), track.is_secure,
         )
         for index, track in enumerate(tracks)
     ]  # fmt: skip
@@ -234,8 +277,10 @@ class _Taking:
 def restore(saved: Saved) -> Tape:
     """Return a tape with what was saved; nothing is dropped of it, however big it is."""
     size = sum(len(chunk[3]) + _CHUNK_BYTES for chunk in saved.chunks)
+    size += _TRACK_BYTES * len(saved.tracks)
     tape = Tape(max_bytes=max(DEFAULT_MAX_BYTES, size + 2 * _SEGMENT_BYTES), name=saved.name)
     last_s = saved.chunks[-1][0] if saved.chunks else 0.0
+    tape.notes = tuple(saved.notes)
     tape.began_at, tape._began_s = saved.began_at, time.monotonic() - last_s
     if saved.dropped is not None:
         tape._first_serial, tape._gone = 1, list(saved.dropped)
@@ -244,7 +289,7 @@ def restore(saved: Saved) -> Tape:
     for number, old in enumerate(saved.tracks):
         track = Track(
             tape, number, old.connection_id, old.side, old.label, old.client_address,
-            old.server_address,
+            old.server_address, old.is_secure,
         )  # fmt: skip
         track.opened_s = old.opened_s
         if old.state is not None:

@@ -25,6 +25,7 @@ from .events import (
     ResponseEvent,
     Sender,
 )
+from .faults import MAX_CONTROL_PAYLOAD_BYTES, UNREADABLE
 from .frames import Deflate, Fault, Frame, FrameDecoder, Opcode
 from .headers import MARKER, H, HeadReader, Problem, Request, Response, find_secrets, redact
 
@@ -33,6 +34,8 @@ __all__ = ["Handover", "Story"]
 _MAX_PINGS = 64  # unanswered ones that are remembered, for each side
 _MAX_EARLY_BYTES = 2**20
 _TAIL_BYTES = 2**10
+_MAX_MESSAGE_BYTES = 16 * 2**20  # its fragments' bytes, as they came and inflated
+_FRAGMENT_BYTES = 512  # what a fragment costs beyond them
 _NO_SECRETS: frozenset[str] = frozenset()
 
 
@@ -59,6 +62,7 @@ class _Half:
         "head",
         "heads",
         "message",
+        "message_bytes",
         "pings",
         "secrets",
         "tail",
@@ -73,6 +77,7 @@ class _Half:
         self.secrets = _NO_SECRETS  # that a body may repeat
         self.tail = b""  # of the body so far, where a secret may begin
         self.message: list[tuple[float, Frame]] | None = None  # the open one's frames so far
+        self.message_bytes = 0  # what these take
         self.pings: list[tuple[bytes, float]] = []  # the unanswered ones, oldest first
         self.bytes = 0
         self.frames = 0
@@ -108,6 +113,12 @@ class _Half:
         return data[:size], data[size:]
 
     @property
+    def held(self) -> int:
+        """How many bytes are held of what is not complete."""
+        held = 2 * len(self.head) + self.message_bytes  # its reader has it, too
+        return held if self.decoder is None else held + self.decoder.held
+
+    @property
     def is_between(self) -> bool:
         """Whether no head and no body is under way; one until TCP ends may be."""
         return self.heads is not None and not (self.head or self.body_left or self.chunked)
@@ -128,6 +139,7 @@ class Story:
         "_number",
         "_request",
         "_request_s",
+        "_untold",
         "connection_id",
         "handover",
         "reveal",
@@ -143,6 +155,7 @@ class Story:
         self._early = b""  # sent by the client before its request was answered
         self._number = 0
         self._kept: dict[Sender, bytes] | None = None  # see scrub
+        self._untold: Problem | None = None  # why nothing more of it is read
 
     def copy(self, *, reveal: bool | None = None) -> Story:
         """Return an independent story at the same point."""
@@ -180,11 +193,36 @@ class Story:
         half = self._halves[sender]
         half.bytes += len(data)
         events: list[Event] = []
-        if half.decoder is not None:
-            self._frames(events, at_s, sender, half, data)
-        else:
-            self._heads(events, at_s, sender, half, data)
+        try:
+            if half.decoder is not None:
+                self._frames(events, at_s, sender, half, data)
+            else:
+                self._heads(events, at_s, sender, half, data)
+        except Exception as exc:
+            self._pass_over(exc)
+        if self._untold is not None:
+            self._add(events, FaultEvent, at_s, sender, fault=self._untold)
+            self._untold = None
         return events
+
+    def _pass_over(self, exc: Exception) -> None:
+        """Read no more of this connection: a fault of ours, which no other connection may feel."""
+        self._untold = Problem(
+            "a record that can be read",
+            "wslab",
+            "Expected to be able to read whatever bytes come; reading these raised "
+            f"{type(exc).__name__}. That is a fault in wslab: please report it. What follows on "
+            "this connection is counted and not read.",
+            0,
+        )
+        self._early = b""
+        for half in self._halves.values():
+            half.heads, half.head, half.chunked, half.body_left = None, b"", None, 0
+            half.message, half.message_bytes = None, 0
+            half.pings.clear()
+            if half.decoder is not None:
+                half.decoder.stop(UNREADABLE)
+                half.decoder._stop_is_told = True  # as what is told below
 
     def skip(self, at_s: float, sender: Sender, data: bytes) -> None:
         """Take what ``sender`` sent at ``at_s`` without making events of it."""
@@ -192,7 +230,7 @@ class Story:
         if half.decoder is None:
             self.feed(at_s, sender, data)  # heads are few, and everything depends on them
             for each in self._halves.values():
-                each.message = None
+                each.message, each.message_bytes = None, 0
                 each.pings.clear()
             return
         half.bytes += len(data)
@@ -200,7 +238,7 @@ class Story:
         half.frames += crossed
         self._number += crossed
         half.close_seen = Opcode.CLOSE in half.decoder.counts
-        half.message = None
+        half.message, half.message_bytes = None, 0
         half.pings.clear()
 
     def scrub(self, at_s: float, sender: Sender, data: bytes) -> dict[Sender, bytes]:
@@ -225,6 +263,27 @@ class Story:
         kept["client"] += self._early if self.reveal else conceal(self._early)
         return kept
 
+    @property
+    def held(self) -> int:
+        """How many bytes are held of what is not complete."""
+        client, server = self._halves.values()
+        return client.held + server.held + len(self._early)
+
+    def let_go(self) -> None:
+        """Hold less of what is not complete: of a frame its beginning, of a message nothing.
+
+        For whoever reads very many connections, and must bound what they hold together.
+        """
+        if self._early:
+            self._halves["client"].heads, self._early = None, b""
+            self._untold = _TOO_EARLY
+        for half in self._halves.values():
+            if half.message_bytes:
+                half.message, half.message_bytes = None, 0
+                self._untold = _TOO_LONG
+            if half.decoder is not None:
+                half.decoder.let_go()
+
     def end(self, at_s: float, sender: Sender) -> list[Event]:
         """Take the end of TCP, as ``sender``'s transport reported it."""
         events: list[Event] = []
@@ -232,6 +291,9 @@ class Story:
             if half.decoder is not None and not half.close_seen:
                 for fault in half.decoder.eof():
                     self._add(events, FaultEvent, at_s, who, fault=fault)
+        if self._untold is not None:
+            self._add(events, FaultEvent, at_s, sender, fault=self._untold)
+            self._untold = None
         halves = self._halves.values()
         if self.is_upgraded:
             is_clean = all(half.close_seen for half in halves)
@@ -381,6 +443,8 @@ class Story:
     ) -> None:
         other = self._halves["server" if sender == "client" else "client"]
         if frame.opcode == Opcode.PING:
+            if frame.payload_size_bytes > MAX_CONTROL_PAYLOAD_BYTES:
+                return  # nobody answers it, and it may be as long as the peer likes
             half.pings.append((frame.payload, at_s))
             del half.pings[:-_MAX_PINGS]
         elif frame.opcode == Opcode.PONG:
@@ -409,15 +473,25 @@ class Story:
         self, events: list[Event], at_s: float, sender: Sender, half: _Half, frame: Frame
     ) -> None:
         if frame.opcode != Opcode.CONT:
-            half.message = [(at_s, frame)]
-        elif half.message is not None:
+            half.message, half.message_bytes = [], 0
+        if half.message is not None:
             half.message.append((at_s, frame))
+            if not frame.fin:
+                half.message_bytes += (
+                    _FRAGMENT_BYTES + frame.size_bytes + len(frame.inflated or b"")
+                )
+                if half.message_bytes > _MAX_MESSAGE_BYTES:
+                    half.message, half.message_bytes = None, 0
+                    self._add(events, FaultEvent, at_s, sender, fault=_TOO_LONG)
         if not frame.fin:
             return
-        parts, half.message = half.message, None
+        parts, half.message, half.message_bytes = half.message, None, 0
         if parts is None:
             return  # its beginning was dropped
         frames = [part for _, part in parts]
+        if any(part.cut_bytes for part in frames):
+            self._add(events, FaultEvent, at_s, sender, fault=_TOO_LONG)
+            return
         if any(part.compressed and part.inflated is None for part in frames):
             return  # it could not be inflated; a fault has said so
         data: str | bytes = b"".join(part.content for part in frames)
@@ -441,6 +515,14 @@ class Story:
         )
 
 
+_TOO_LONG = Problem(
+    "a message is read up to a bound",
+    "wslab",
+    f"Expected a message that takes at most {_MAX_MESSAGE_BYTES:,} bytes to be put together; more "
+    "came, or part of it was let go while it was incomplete. Its frames are there one by one, but "
+    "no message. A peer that never ends its message would else fill the memory of who watches.",
+    _MAX_MESSAGE_BYTES,
+)
 _TOO_EARLY = Problem(
     "a request is answered before more follows",
     "RFC 6455 §4.1",

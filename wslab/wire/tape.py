@@ -12,7 +12,7 @@ import threading
 import time
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ __all__ = ["Chunk", "Dropped", "Tape", "Track"]
 _clock = time.monotonic
 DEFAULT_MAX_BYTES = 16 * 2**20
 _CHUNK_BYTES = 16  # what a chunk costs beyond its data
+_TRACK_BYTES = 1024  # what a connection takes that has ended: its addresses, its times, its story
 _SEGMENT_BYTES = 16 * 2**10
 _SENDERS: tuple[Sender, Sender] = ("client", "server")
 _OPENED, _ENDED = 2, 3  # beside 0 and 1, which index _SENDERS
@@ -74,6 +75,7 @@ class Track:
         "client_address",
         "connection_id",
         "ended_s",
+        "is_secure",
         "label",
         "opened_s",
         "server_address",
@@ -89,6 +91,7 @@ class Track:
         label: str | None,
         client_address: str,
         server_address: str,
+        is_secure: bool,
     ) -> None:
         self._tape = tape
         self._number = number
@@ -100,6 +103,7 @@ class Track:
         self.label = label
         self.client_address = client_address
         self.server_address = server_address
+        self.is_secure = is_secure
         self.opened_s = 0.0
         self.ended_s: float | None = None
 
@@ -136,13 +140,56 @@ class Track:
         return f"<Track {self.connection_id}{label}, {self.side} side>"
 
 
+class Held:
+    """What is held of frames, heads and messages that are not complete, on many connections.
+
+    Args:
+        max_bytes: when they take more together, those that take most let go; see ``Story.let_go``.
+
+    Attributes:
+        total: bytes that are held.
+    """
+
+    __slots__ = ("_each", "max_bytes", "total")
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.total = 0
+        self._each: dict[int, int] = {}  # by the track's number; those with nothing left out
+
+    def note(self, number: int, story: Story) -> None:
+        """Take note of what a connection's story holds now."""
+        held = story.held
+        self.total += held - self._each.get(number, 0)
+        if held:
+            self._each[number] = held
+        else:
+            self._each.pop(number, None)
+
+    def forget(self, number: int) -> None:
+        """Forget a connection whose story is gone."""
+        self.total -= self._each.pop(number, 0)
+
+    def trim(self, story_of: Callable[[int], Story]) -> None:
+        """Have the largest let go where all together hold too much."""
+        if self.total <= self.max_bytes:
+            return
+        for number in sorted(self._each, key=self._each.__getitem__, reverse=True):
+            story = story_of(number)
+            story.let_go()
+            self.note(number, story)
+            if self.total <= self.max_bytes // 2:
+                return
+
+
 class _Segment:
     """A stretch of the tape: the data of its chunks end to end, and three numbers a chunk."""
 
-    __slots__ = ("data", "ends", "lines", "room", "times")
+    __slots__ = ("data", "ends", "extra", "lines", "room", "times")
 
     def __init__(self) -> None:
         self.room = _SEGMENT_BYTES  # for data: what the chunks' numbers take is taken off
+        self.extra = 0  # what the connections that end here take beside
         self.data = bytearray()
         self.times = array("d")
         self.lines = array("I")  # the track's number, times four, plus what it is
@@ -150,7 +197,7 @@ class _Segment:
 
     @property
     def size(self) -> int:
-        return len(self.data) + _CHUNK_BYTES * len(self.times)
+        return len(self.data) + _CHUNK_BYTES * len(self.times) + self.extra
 
 
 class Tape:
@@ -158,8 +205,12 @@ class Tape:
 
     Args:
         max_bytes: how much it keeps, its own bookkeeping included. Beyond it the oldest bytes are
-            dropped, and counted in ``dropped``.
+            dropped, and counted in ``dropped``. Only what belongs to a connection that is still
+            open comes on top: its heads, and what decompression needs (about 200 KiB).
         name: how views call it.
+
+    Attributes:
+        notes: what had to be left out where it was loaded from another program's file.
     """
 
     def __init__(self, *, max_bytes: int = DEFAULT_MAX_BYTES, name: str | None = None) -> None:
@@ -170,6 +221,7 @@ class Tape:
             )
         self.max_bytes = max_bytes
         self.name = name
+        self.notes: tuple[str, ...] = ()
         self.began_at = time.time()  # the epoch's seconds at at_s == 0
         self._began_s = time.monotonic()
         self._lock = threading.Lock()
@@ -180,6 +232,8 @@ class Tape:
         self._turned = 0  # chunks in all segments but the last, those dropped included
         self._tracks: dict[int, Track] = {}
         self._next_track = 0
+        # Of frames that began in bytes which were dropped.
+        self._held = Held(max_bytes // 4)
         self._gone = [0, 0, 0]  # bytes, frames and connections dropped
         self._kept_from_s = 0.0  # what happened before may have been dropped
 
@@ -193,6 +247,7 @@ class Tape:
         label: str | None = None,
         client_address: str = "",
         server_address: str = "",
+        is_secure: bool = False,
     ) -> Track:
         """Begin a connection, and return the track to record it on.
 
@@ -201,11 +256,14 @@ class Tape:
             side: whose transport this is.
             label: what views call the client; its id where there is none.
             client_address, server_address: "host:port" of the ends of TCP.
+            is_secure: whether TLS is between the bytes and TCP: wss and https.
         """
         with self._lock:
             number = self._next_track
             self._next_track += 1
-            track = Track(self, number, connection_id, side, label, client_address, server_address)
+            track = Track(
+                self, number, connection_id, side, label, client_address, server_address, is_secure
+            )
             self._tracks[number] = track
         track.opened_s = self._record(track, _OPENED, b"")
         return track
@@ -229,6 +287,10 @@ class Tape:
             segment.lines.append(track._line | what)
             segment.ends.append(end)
             segment.room -= _CHUNK_BYTES
+            if what == _ENDED:
+                # It stays until this is dropped, however little it has sent.
+                segment.extra += _TRACK_BYTES
+                segment.room -= _TRACK_BYTES
             if end >= segment.room:
                 self._turn()
         return at_s
@@ -240,7 +302,10 @@ class Tape:
         self._last = _Segment()
         self._segments.append(self._last)
         # Room for the segment that is filled next: the bound holds at any time.
-        while self._size > self.max_bytes - _SEGMENT_BYTES:
+        while (
+            self._size + self._held.total > self.max_bytes - _SEGMENT_BYTES
+            and len(self._segments) > 1
+        ):
             self._drop_oldest()
 
     @property
@@ -269,8 +334,10 @@ class Tape:
         for (number, what), parts in bulk.items():
             self._skip(self._tracks[number], 0.0, what, b"".join(parts))
         for track in ended:  # its end is the last thing on a track
+            self._held.forget(track._number)
             if self._tracks.pop(track._number, None) is not None:
                 self._gone[2] += 1
+        self._held.trim(lambda number: self._tracks[number]._story)
         following = self._segments[0].times
         self._kept_from_s = following[0] if following else max(segment.times)
 
@@ -281,6 +348,7 @@ class Tape:
         now_bytes, now_frames = track._story.seen(sender)
         self._gone[0] += now_bytes - size_bytes
         self._gone[1] += now_frames - frames
+        self._held.note(track._number, track._story)
 
     # Reading.
 
@@ -294,7 +362,7 @@ class Tape:
     def size_bytes(self) -> int:
         """What it holds now, its own bookkeeping included."""
         with self._lock:
-            return self._size + self._last.size
+            return self._size + self._last.size + self._held.total
 
     @property
     def dropped(self) -> Dropped:
@@ -369,7 +437,8 @@ class Tape:
         name = f" {self.name!r}" if self.name else ""
         size = f"{self.size_bytes:,} of {self.max_bytes:,} bytes"
         dropped = f", {self.dropped}" if self.dropped else ""
-        return f"<Tape{name}, {len(self._tracks)} connections, {size}{dropped}>"
+        notes = f", {len(self.notes)} notes" if self.notes else ""
+        return f"<Tape{name}, {len(self._tracks)} connections, {size}{dropped}{notes}>"
 
 
 def _named_chunks(segments: list[_Segment], tracks: dict[int, Track]) -> Iterator[Chunk]:

@@ -219,7 +219,8 @@ function render({ model, el }) {
     const view = model.get("view");
     write(name, view.name);
     mark(root, "aria-label", `Hub ${view.name}: ${isMap ? "who is here, rooms and messages" : "who is here"}`);
-    write(word, `hub, ${plural(view.now, "client")} in ${plural(view.rooms, "room")}`);
+    const kind = view.name === "hub" ? "" : "hub, ";  // one that has no name of its own
+    write(word, `${kind}${plural(view.now, "client")} in ${plural(view.rooms, "room")}`);
     who.draw(view.rows);
     write(empty, view.rows.length ? "" : `Nobody is connected. It handles ${view.handles}.`);
     write(more, view.more);

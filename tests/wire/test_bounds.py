@@ -1,0 +1,265 @@
+"""What a peer can make the record and its readers hold: counted in bytes, and bounded."""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+
+import pytest
+
+from tests.wire.taping import MASK, Compressor, masked, upgrade, websocket
+from wslab.wire import reading, story
+from wslab.wire.events import FaultEvent, FrameEvent, MessageEvent
+from wslab.wire.export import load
+from wslab.wire.frames import Deflate, FrameDecoder, encode_frame
+from wslab.wire.sampling import SamplingReader
+from wslab.wire.tape import Tape
+
+MIB = 2**20
+ABSURD = bytes([0x82, 0xFF]) + (8 * 2**30).to_bytes(8, "big") + MASK
+
+
+class Held:
+    """How much more memory is held than at the start; numbers of MiB."""
+
+    def __enter__(self) -> Held:
+        tracemalloc.start()
+        self._began = tracemalloc.get_traced_memory()[0]
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        tracemalloc.stop()
+
+    @property
+    def now(self) -> float:
+        return (tracemalloc.get_traced_memory()[0] - self._began) / MIB
+
+
+def problems(events) -> list[str]:
+    return [event.fault.rule for event in events if isinstance(event, FaultEvent)]
+
+
+class TestAFrameThatIsTooLong:
+    @pytest.mark.parametrize("side", ["client", "server"])
+    @pytest.mark.parametrize("is_sampling", [False, True])
+    def test_a_head_that_claims_8_gib(self, side, is_sampling):
+        tape = Tape(max_bytes=4 * MIB)
+        track = websocket(tape)
+        kind = SamplingReader if is_sampling else reading.TapeReader
+        reader = kind(tape)
+        record = track.client if side == "client" else track.server
+        with Held() as held:
+            record(ABSURD)
+            for number in range(80):
+                record(b"x" * MIB)
+                if number % 4:
+                    reader.sample(100, 100) if is_sampling else reader.poll()
+                assert tape.size_bytes <= tape.max_bytes
+            assert held.now < 12
+            assert tape.dropped.size_bytes > 70 * MIB
+
+    def test_what_follows_it_is_read(self, monkeypatch, tmp_path):
+        monkeypatch.setitem(FrameDecoder.__init__.__kwdefaults__, "max_held", 100_000)
+        tape = Tape()
+        track = websocket(tape)
+        long = masked(2, b"abcd" * 50_000)
+        for start in range(0, len(long), 7_000):
+            track.client(long[start : start + 7_000])
+        track.client(masked(1, b"after"))
+        cut, after = (event.frame for event in tape.frames)
+        assert (cut.size_bytes, cut.payload_size_bytes) == (len(long), 200_000)
+        assert cut.payload == b"abcd" * 1024
+        assert cut.cut_bytes == 200_000 - 4096
+        assert "first 4,096 are kept" in cut.fields[-1].meaning
+        assert sum(field.bit_length for field in cut.fields) == 8 * len(long)
+        assert after.text == "after"
+        assert [message.data for message in tape.messages] == ["after"]
+        assert problems(tape.events) == ["a message is read up to a bound"]
+        rows = {row["kind"]: row for row in tape.to_rows()}
+        assert rows["message"]["text"] == "after"
+        tape.to_har(tmp_path / "x.har")
+        assert load(tmp_path / "x.har").events == tape.events
+
+    @pytest.mark.parametrize("many", [1, 7, 1_000, 100_000])
+    @pytest.mark.parametrize("opcode", [0, 1, 2, 8, 9])
+    def test_any_chunks_and_skipping_give_the_same(self, many, opcode):
+        parts = [masked(1, b"before"), masked(opcode, b"\xc3\xa9" * 3_000), masked(1, b"after")]
+        data = b"".join(parts)
+        whole = FrameDecoder("client", max_held=5_000)
+        expected = whole.feed(data)
+        assert [frame.size_bytes for frame in expected] == [len(part) for part in parts]
+        assert expected[1].cut_bytes == 6_000 - 4_096
+        cut = FrameDecoder("client", max_held=5_000)
+        pieces = [data[at : at + many] for at in range(0, len(data), many)]
+        assert [frame for piece in pieces for frame in cut.feed(piece)] == expected
+        skipping = FrameDecoder("client", max_held=5_000)
+        assert sum(map(skipping.skip, pieces)) == 3
+        assert skipping.counts == whole.counts
+        for decoder in (whole, cut, skipping):
+            assert (decoder.held, decoder.pending, decoder.bytes_seen) == (0, 0, len(data))
+            assert decoder.feed(masked(1, b"?"))[0].text == "?"
+
+    @pytest.mark.parametrize("is_fresh", [False, True])
+    def test_compression_goes_on_where_that_can_be(self, is_fresh):
+        noise = random.Random(1).randbytes(9_000)
+        compress = Compressor()
+        sent = []
+        for data in (b"one", noise, b"three"):
+            payload = Compressor()(data) if is_fresh else compress(data)
+            sent.append(encode_frame(2, payload, rsv1=True))
+        decoder = FrameDecoder("server", Deflate(server_no_context_takeover=is_fresh), max_held=200)
+        one, two, three = decoder.feed(b"".join(sent))
+        assert one.content == b"one"
+        assert (two.inflated, two.size_bytes) == (None, len(sent[1]))
+        assert three.inflated == (b"three" if is_fresh else None)
+        assert [fault.rule for fault in three.faults] == (
+            [] if is_fresh else ["deflate-context-lost"]
+        )
+
+
+class TestManyConnections:
+    def test_what_all_hold_together_counts_and_is_bounded(self):
+        """A hundred peers, each with a frame that is nearly complete."""
+        tape = Tape(max_bytes=MIB)
+        tracks = [websocket(tape, f"c{number}") for number in range(100)]
+        head = encode_frame(2, bytes(500_000), mask_key=MASK)
+        with Held() as held:
+            for start in range(0, 480_000, 16_000):
+                for track in tracks:
+                    track.client(head[start : start + 16_000])
+                    assert tape.size_bytes <= tape.max_bytes
+            assert held.now < 3
+        for track in tracks:
+            track.client(head[480_000:] + masked(1, track.connection_id.encode()))
+        texts = [frame.text for frame in tape.frames if frame.opcode == 1]
+        assert texts == [track.connection_id for track in tracks][-len(texts) :]
+        assert len(texts) > 20
+
+    def test_readers_too(self, monkeypatch):
+        monkeypatch.setattr(reading, "MAX_HELD_BYTES", 2 * MIB)
+        tape = Tape(max_bytes=64 * MIB)
+        tracks = [websocket(tape, f"c{number}") for number in range(50)]
+        reader = tape.reader()
+        with Held() as held:
+            for nth in range(10):
+                for track in tracks:
+                    track.client(masked(0 if nth else 2, bytes(40_000), fin=False))
+            base = held.now
+            told = reader.poll()
+            assert len([event for event in told if isinstance(event, FrameEvent)]) == 500
+            assert "a message is read up to a bound" in problems(told)
+            told.clear()
+            assert held.now - base < 5
+
+    def test_a_connection_that_has_ended_counts(self):
+        """A peer that connects and says nothing, again and again."""
+        tape = Tape(max_bytes=MIB)
+        with Held() as held:
+            for number in range(20_000):
+                tape.open(f"{number:06x}", client_address="127.0.0.1:50000").end()
+            assert held.now < 2
+        assert tape.dropped.connections > 18_000
+        assert tape.size_bytes <= tape.max_bytes
+
+    def test_a_reader_that_keeps_pace_forgets_them(self):
+        tape = Tape(max_bytes=64 * 2**10)
+        reader = SamplingReader(tape)
+        for number in range(5_000):
+            tape.open(f"{number:06x}").end()
+            reader.sample(10, 10)
+        assert len(reader._finished) < 500
+        assert len(reader._stories) < 10
+
+
+class TestAMessageThatNeverEnds:
+    @pytest.mark.parametrize("size", [0, 10, 60_000])
+    def test_its_fragments_are_let_go(self, size, monkeypatch):
+        monkeypatch.setattr(story, "_MAX_MESSAGE_BYTES", MIB)
+        tape = Tape(max_bytes=64 * MIB)
+        track = websocket(tape)
+        track.client(masked(1, b"begins", fin=False))
+        for _ in range(10_000 if size < 1_000 else 60):
+            track.client(masked(0, b"a" * size, fin=False))
+        reader = tape.reader()
+        with Held() as held:
+            assert "a message is read up to a bound" in problems(reader.poll())
+            assert held.now < 2
+        track.client(masked(0, b"at last") + masked(1, b"next"))
+        events = reader.poll()
+        assert [event.data for event in events if isinstance(event, MessageEvent)] == ["next"]
+        assert len([event for event in events if isinstance(event, FrameEvent)]) == 2
+
+    def test_pings_that_are_too_long_are_not_remembered(self):
+        tape = Tape(max_bytes=64 * MIB)
+        track = websocket(tape)
+        for _ in range(20):
+            track.client(masked(9, bytes(MIB)))
+        reader = tape.reader()
+        with Held() as held:
+            assert len([e for e in reader.poll() if isinstance(e, FrameEvent)]) == 20
+            assert held.now < 2
+
+
+class TestGarbage:
+    def test_after_very_many_faults_bytes_are_only_counted(self):
+        data = b"\x71\x00" * 10_000 + encode_frame(1, b"?")
+        whole = FrameDecoder("server")
+        found = whole.feed(data)
+        assert len(found) == 4_098
+        assert found[-1].rule == "too-many-faults"
+        assert whole.undecodable_bytes == len(data) - 2 * 4_097
+        for many in (1, 3, 5_000):
+            skipping, feeding = FrameDecoder("server"), FrameDecoder("server")
+            for at in range(0, len(data), many):
+                skipping.skip(data[at : at + many])
+                feeding.feed(data[at : at + many])
+            for decoder in (skipping, feeding):
+                assert decoder.counts == whole.counts
+                assert decoder.undecodable_bytes == whole.undecodable_bytes
+            assert skipping.feed(b"") == [whole.stopped]
+
+    def test_frames_after_a_close_frame_count_as_such(self):
+        decoder = FrameDecoder("client")
+        decoder.feed(masked(8))
+        decoder.skip(masked(10) * 5_000)
+        assert decoder.stopped is not None
+        assert decoder.frames_seen == 4_098
+
+    def test_what_no_receiver_would_mind_goes_on_for_ever(self):
+        decoder = FrameDecoder("client")
+        assert decoder.skip(masked(10) * 50_000 + masked(1, b"a") * 50_000) == 100_000
+        assert decoder.stopped is None
+
+
+def test_a_track_that_cannot_be_read_is_marked_and_passed_over(monkeypatch, tmp_path):
+    """Whatever fails in us on one connection's bytes, no other connection feels it."""
+    for name, owner in (("_advance", FrameDecoder), ("_ask", story.Story), ("_data", story.Story)):
+        plain = getattr(owner, name)
+
+        def fails(self, *args, plain=plain, **kwargs):
+            if any("bad" in repr(arg) for arg in args):
+                raise ZeroDivisionError("what nobody has thought of")
+            return plain(self, *args, **kwargs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, fails)
+            tape = Tape(max_bytes=64 * 2**10)
+            good, bad = websocket(tape, "good"), tape.open("other")
+            upgrade(bad, target="/bad" if name == "_ask" else "/")
+            for _ in range(3):
+                bad.client(masked(1, b"bad", fin=name == "_data"))
+                bad.client(encode_frame(1, b"bad"))
+                good.client(masked(1, b"hello"))
+            assert [message.data for message in tape.messages] == ["hello"] * 3
+            (event,) = [e for e in tape.events if e.kind == "fault" and "report it" in str(e)]
+            assert event.connection_id == "other"
+            assert "ZeroDivisionError" in event.fault.message
+            sampled = SamplingReader(tape)
+            sampled.sample(5, 5)
+            tape.to_har(tmp_path / "x.har")
+            tape.to_pcapng(tmp_path / "x.pcapng")
+            tape.to_rows()
+            good.server(bytes(200_000))  # drops what is older
+            bad.end()
+            good.client(masked(1, b"still here"))
+            assert [message.data for message in tape.messages][-1] == "still here"
