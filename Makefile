@@ -67,7 +67,7 @@ docs: $(TEST) ## Write the API reference from the docstrings into build/docs
 	@"$(BIN)/python" -m tests.reference build/docs
 
 clean: ## Remove the environments and all that the tools left
-	rm -rf .venv .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .node build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name .ipynb_checkpoints -type d -prune -exec rm -rf {} +
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +27,9 @@ from wslab.place import (
     known_origins,
     needs_login,
     note_page_origin,
+    note_ways,
     page_url,
+    seen_by_page,
     ways,
 )
 
@@ -57,8 +60,10 @@ def on_a_plain_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
     monkeypatch.setattr(place_module, "_runtime_dir", lambda: str(tmp_path))
     monkeypatch.delenv("JUPYTERHUB_PUBLIC_URL", raising=False)
     place_module._noted.clear()
+    place_module._tried.clear()
     yield
     place_module._noted.clear()
+    place_module._tried.clear()
 
 
 def write_server_file(folder: Path, pid: int | str = 4242, **changes: Any) -> dict[str, str]:
@@ -695,3 +700,53 @@ def test_noting_never_fails_otherwise_than_with_a_value_error(origin: str, base_
     except ValueError:
         return
     assert origin in known_origins()
+
+
+# What a page has tried
+
+
+def test_what_does_not_answer_the_page_is_no_way() -> None:
+    hub = detect(HUB, modules={})
+    assert kinds(hub, tunnel_id=ID) == ["tunnel", "proxy", "comm"]
+    note_ways({"tunnel": "403"})
+    assert seen_by_page("tunnel") == "403"
+    assert kinds(hub, tunnel_id=ID) == ["proxy", "comm"]
+    assert browser_url(8765, tunnel_id=ID, place=hub).endswith("/proxy/8765/")
+    assert page_url(8765, tunnel_id=ID, place=hub).endswith("/proxy/8765/")
+    tried = ways(8765, tunnel_id=ID, place=hub, is_to_try=True)  # a page may try again
+    assert [way.kind for way in tried] == ["tunnel", "proxy", "comm"]
+    note_ways({"tunnel": "", "nonsense": "403"})
+    assert kinds(hub, tunnel_id=ID) == ["tunnel", "proxy", "comm"]
+    assert seen_by_page("proxy") is None
+    assert seen_by_page("nonsense") is None
+
+
+def test_another_page_begins_anew() -> None:
+    note_page_origin("https://a.example", "/user/alice/")
+    note_ways({"tunnel": "403"})
+    note_page_origin("https://a.example", "/user/alice/")  # the same one, loaded again
+    assert seen_by_page("tunnel") == "403"
+    note_page_origin("http://localhost:8888", "/user/alice/")
+    assert seen_by_page("tunnel") is None
+
+
+def test_a_page_that_cannot_reach_this_machine_goes_through_jupyter(tmp_path: Path) -> None:
+    environ = write_server_file(tmp_path)
+    here = detect(environ, ZMQInteractiveShell(), {})
+    assert browser_url(8765, tunnel_id=ID, place=here) == "ws://127.0.0.1:8765/"
+    note_ways({"direct": "no connection", "tunnel": ""})
+    assert browser_url(8765, tunnel_id=ID, place=here) == f"/wslab/{ID}/"
+    assert "log in" in needs_login(tunnel_id=ID, place=here)
+
+
+def test_on_loopback_a_link_is_completed_by_its_page(tmp_path: Path) -> None:
+    """Jupyter calls itself localhost, and a page may be opened at 127.0.0.1."""
+    environ = write_server_file(tmp_path, url="http://localhost:8888/base/", base_url="/base/")
+    here = replace(detect(environ, ZMQInteractiveShell(), {}), can_reach_kernel=None)
+    path = f"/base/wslab/{ID}/"
+    assert browser_url(8765, tunnel_id=ID, place=here) == path
+    assert page_url(8765, tunnel_id=ID, place=here) == path
+    note_page_origin("http://127.0.0.1:8888", "/base/")
+    here = replace(detect(environ, ZMQInteractiveShell(), {}), can_reach_kernel=None)
+    assert browser_url(8765, tunnel_id=ID, place=here) == f"ws://127.0.0.1:8888{path}"
+    assert page_url(8765, tunnel_id=ID, place=here) == path

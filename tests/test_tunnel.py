@@ -33,6 +33,7 @@ from tests.jupyters import (
     read_to_end,
     settled,
 )
+from wslab.tunnel import entries
 from wslab.wire.events import RequestEvent
 from wslab.wire.frames import encode_frame
 
@@ -716,6 +717,31 @@ def test_a_plain_script_writes_nothing(jupyter: Jupyter, monkeypatch: pytest.Mon
     with wslab.serve(echo) as server:
         assert server.tunnel_id == ""
         assert not list(jupyter.runtime.glob("wslab-[0-9a-f]*"))
+
+
+def test_a_kernel_with_another_runtime_directory_has_no_tunnel(
+    jupyter: Jupyter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Jupyter's server would look for the entry in its own, so no page must be sent there."""
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", BASE_URL)
+
+    def leads_to_the_tunnel() -> bool:
+        with wslab.serve(echo) as server:
+            kinds = [way.kind for way in server.ways]
+            leads = {"wslab/" in server.browser_url, "wslab/" in server.page_url}
+            assert leads == {bool(server.tunnel_id)} == {"tunnel" in kinds}
+            return bool(server.tunnel_id)
+
+    assert not leads_to_the_tunnel()
+    # Nor where another Jupyter with a tunnel (this process plays it) has its files there.
+    other = entries.announce()
+    assert other is not None
+    assert entries.tunnel_is_there({}) is True  # to a program in that one's terminal
+    assert not leads_to_the_tunnel()
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(jupyter.runtime))
+    assert leads_to_the_tunnel()
+    other.remove()
 
 
 def test_a_failure_to_write_is_said_and_does_not_stop_the_server(

@@ -282,6 +282,16 @@ def test_the_probe_tells_the_version(jupyter: Jupyter) -> None:
         assert list(json.loads(answer.partition(b"\r\n\r\n")[2])) == ["wslab"]
 
 
+def test_the_probe_tells_whether_it_sees_a_server(jupyter: Jupyter, victim: wslab.Server) -> None:
+    """And asks the server nothing: who looks for a way has not taken it."""
+    probe = f"{BASE_URL}wslab/?server="
+    assert status(ask(jupyter, f"{probe}{victim.tunnel_id}", LOGIN)) == 200
+    for name in ("f" * 32, "nonsense", "..%2F", f"{victim.tunnel_id}0"):
+        assert status(ask(jupyter, f"{probe}{name}", LOGIN)) == 404
+    assert status(ask(jupyter, f"{probe}{victim.tunnel_id}")) == 403
+    assert untouched(victim)
+
+
 # What it leads to.
 
 

@@ -352,6 +352,8 @@ class _Visit:
             tried[proxy] = self.ask(lambda: _carries(server, door, path, "proxy/"), PROXY_S)
         except Exception as exc:  # whoever does not answer the one does not answer the other
             tried = {name: tried.get(name, (False, _short(exc))) for name in (tunnel, proxy)}
+        tried[tunnel] = _as_the_page_says("tunnel", *tried[tunnel])
+        tried[proxy] = _as_the_page_says("proxy", *tried[proxy])
         return [
             self.judged(here, name, *tried[name], stands_in=tried[other][0] is True)
             for name, other in ((tunnel, proxy), (proxy, tunnel))
@@ -363,7 +365,7 @@ class _Visit:
         """Say what a way through Jupyter that was tried means here; ``stands_in``: for it."""
         if ok:
             return Finding(name, True, seen)
-        if here.can_reach_kernel is True:
+        if here.can_reach_kernel is True and not place.seen_by_page("direct"):
             seen = f"{seen}; not needed while the browser is on this machine"
             return Finding(name, True, seen)
         if name == "through Jupyter":
@@ -381,6 +383,8 @@ class _Visit:
             "server again. If it is installed there: `jupyter server extension enable "
             "wslab.tunnel --sys-prefix`"
         )
+        if place.seen_by_page("tunnel"):  # it is there
+            advice = "Load the page again, and log in again if it asks for that"
         if stands_in:
             seen = f"{seen}; jupyter-server-proxy stands in, which changes close codes and more"
         return Finding(name, None, seen, advice)
@@ -569,6 +573,16 @@ def _take_port(port: int) -> None:
 # Checks of what is around.
 
 
+def _as_the_page_says(kind: str, ok: bool | None, seen: str) -> tuple[bool | None, str]:
+    """Let what the notebook's page found weigh more than what was found from here, with a token."""
+    found = place.seen_by_page(kind)
+    if not ok or found is None:
+        return ok, seen
+    if not found:
+        return ok, f"{seen}, and one to the notebook's page"
+    return False, f"{seen}, but the notebook's page got none: {found}"
+
+
 def _browser(here: place.Place, carried: list[Finding], tunnel_id: str) -> Finding:
     """Say which URL a page has to use, as far as that is known."""
     ways = {finding.name: finding.ok for finding in carried}
@@ -579,7 +593,7 @@ def _browser(here: place.Place, carried: list[Finding], tunnel_id: str) -> Findi
     if url.startswith("/"):
         url += " on the notebook's own host"
     ok, advice = here.can_reach_kernel, ""
-    if here.is_proxied:
+    if here.is_proxied or place.seen_by_page("direct"):
         ok = True if tunnels else ways.get("through Jupyter")
         if not ok:
             advice = "A page in your browser may not reach a server here; Python does"

@@ -29,7 +29,9 @@ __all__ = [
     "known_origins",
     "needs_login",
     "note_page_origin",
+    "note_ways",
     "page_url",
+    "seen_by_page",
     "ways",
 ]
 
@@ -60,6 +62,7 @@ _COMM_CHANGES = (
 )
 
 _noted: dict[str, str] = {}  # origin -> base URL, the page seen last at the end
+_tried: dict[str, str] = {}  # a way's kind -> what that page got in place of an answer, or ""
 _noted_lock = threading.Lock()
 
 
@@ -90,12 +93,14 @@ class Way:
         url: the WebSocket URL; a path alone while the page's origin is not known, which the page
             completes. For `"comm"` it is the kernel's own URL: no page can use it.
         changes: what this way changes for whoever looks at the connection; "" for nothing.
+        server: the server's name in the tunnel, for that way.
     """
 
     kind: Literal["direct", "tunnel", "proxy", "comm"]
     label: str
     url: str
     changes: str = ""
+    server: str = ""
 
 
 @dataclass(frozen=True)
@@ -205,10 +210,33 @@ def note_page_origin(origin: str, base_url: str = "/") -> None:
         )
     base_url = _checked_base_url(base_url)
     with _noted_lock:
+        if (origin, base_url) != next(reversed(_noted.items()), None):
+            _tried.clear()  # another page may be somewhere else
         _noted.pop(origin, None)
         _noted[origin] = base_url
         while len(_noted) > _MAX_NOTED:
             del _noted[next(iter(_noted))]
+
+
+def note_ways(seen: Mapping[str, str]) -> None:
+    """Remember which ways to a server here the notebook's page has tried, and how that went.
+
+    From then on `ways` and `browser_url` leave out what does not answer it. What is not named
+    stays as it was; a page of another address begins anew. Thread-safe.
+
+    Args:
+        seen: by a way's kind, what came in place of an answer; "" where one came.
+    """
+    with _noted_lock:
+        _tried.update({kind: seen[kind] for kind in ("direct", "tunnel", "proxy") if kind in seen})
+
+
+def seen_by_page(kind: str) -> str | None:
+    """Return what the notebook's page got by this way in place of an answer; "": one came.
+
+    None where no page has tried it.
+    """
+    return _tried.get(kind)
 
 
 def known_origins() -> frozenset[str]:
@@ -227,11 +255,13 @@ def ways(
     path: str = "/",
     place: Place | None = None,
     host: str = "127.0.0.1",
+    is_to_try: bool = False,
 ) -> tuple[Way, ...]:
     """Return the ways from a page here to a server, best first; the last is always the comm's.
 
     Which of them is open only the page can find out, by trying: the tunnel answers at
-    `<base_url>wslab/`, jupyter-server-proxy at `<base_url>proxy/<port>/`.
+    `<base_url>wslab/`, jupyter-server-proxy at `<base_url>server-proxy/servers-info`. Those that
+    have not answered it (`note_ways`) are left out.
 
     Args:
         port: the port that the server listens on.
@@ -241,6 +271,7 @@ def ways(
         place: where this is; by default found out now.
         host: the address or name that it listens on; "" for a Unix socket, which no browser can
             open: then there is no direct way.
+        is_to_try: for a page that tries them all: those too that did not answer before.
 
     Raises:
         ValueError: the path does not start with a slash, or the port is out of range.
@@ -254,7 +285,8 @@ def ways(
         found += direct
     if tunnel_id and place._has_jupyter:
         through = _through_jupyter("ws", f"wslab/{tunnel_id}{path}", place)
-        found.append(Way("tunnel", "through Jupyter, by wslab's tunnel", through, _TUNNEL_CHANGES))
+        label = "through Jupyter, by wslab's tunnel"
+        found.append(Way("tunnel", label, through, _TUNNEL_CHANGES, tunnel_id))
     if place.can_reach_kernel is None:
         found += direct
     has_proxy = place._has_jupyter and (place.is_proxied or place.has_server_proxy)
@@ -262,6 +294,8 @@ def ways(
         through = _through_jupyter("ws", f"proxy/{port}{path}", place)
         label = "through Jupyter, by jupyter-server-proxy"
         found.append(Way("proxy", label, through, _PROXY_CHANGES))
+    if not is_to_try:
+        found = [way for way in found if not seen_by_page(way.kind)]
     return (*found, Way("comm", "by a socket in the kernel", url, _COMM_CHANGES))
 
 
@@ -281,7 +315,8 @@ def browser_url(
     `<base_url>wslab/<tunnel_id>/`, or else jupyter-server-proxy, at `<base_url>proxy/<port>/`.
     Where it cannot be known whether the browser reaches this machine, the tunnel is sure to. While
     the page's origin is not known the result is that path alone: a page completes it with its own
-    scheme and host. jupyter-server-proxy speaks ws to the server, so a server with TLS can't be
+    scheme and host. What Jupyter's server believes of itself does not count on loopback, which has
+    several names. jupyter-server-proxy speaks ws to the server, so a server with TLS can't be
     reached there, and `secure` changes only direct URLs.
 
     Args:
@@ -308,7 +343,10 @@ def page_url(
     place: Place | None = None,
     host: str = "127.0.0.1",
 ) -> str:
-    """Return the http URL of a server's page; everything else is as in `browser_url`."""
+    """Return the http URL of a server's page; everything else is as in `browser_url`.
+
+    Through a Jupyter on loopback it is a path, which links and frames of its pages complete.
+    """
     return _url("http", port, secure, path, tunnel_id, place, host)
 
 
@@ -320,7 +358,7 @@ def needs_login(*, tunnel_id: str = "", place: Place | None = None) -> str:
         place: where this is; by default found out now.
     """
     place = detect() if place is None else place
-    if not _goes_through_jupyter(place, tunnel_id):
+    if not _goes_through_jupyter(place, "" if seen_by_page("tunnel") else tunnel_id):
         return ""
     if place.kind is Kind.HUB:
         return "Another browser has to log in to the Hub first, as the same user"
@@ -543,7 +581,11 @@ def _check(port: int, path: str, host: str) -> None:
 def _goes_through_jupyter(place: Place, tunnel_id: str) -> bool:
     if place.is_proxied:
         return True
-    return bool(tunnel_id) and place._has_jupyter and place.can_reach_kernel is None
+    if not place._has_jupyter:
+        return False
+    if seen_by_page("direct"):  # tried, and in vain
+        return bool(tunnel_id) or place.has_server_proxy is True
+    return bool(tunnel_id) and place.can_reach_kernel is None
 
 
 def _url(
@@ -551,6 +593,7 @@ def _url(
 ) -> str:
     _check(port, path, host)
     place = detect() if place is None else place
+    tunnel_id = "" if seen_by_page("tunnel") else tunnel_id
     is_through_jupyter = _goes_through_jupyter(place, tunnel_id)
     if not is_through_jupyter or not (tunnel_id or host in _PROXY_REACHES):
         return _direct(scheme, port, secure, path, host)
@@ -567,7 +610,12 @@ def _direct(scheme: str, port: int, secure: bool, path: str, host: str) -> str:
 
 
 def _through_jupyter(scheme: str, rest: str, place: Place) -> str:
-    if place.jupyter_origin is None:
+    origin = place.jupyter_origin
+    if origin is not None and _is_loopback(origin):
+        # This machine has several names, and a page's cookie is for the one that it was opened by:
+        # a link or a frame is completed by the page, and so is a URL before a page has told its.
+        origin = origin if scheme == "ws" and origin in known_origins() else None
+    if origin is None:
         return f"{place.jupyter_base_url}{rest}"
-    page_scheme, _, host = place.jupyter_origin.partition("://")
+    page_scheme, _, host = origin.partition("://")
     return f"{scheme}{'s' if page_scheme == 'https' else ''}://{host}{place.jupyter_base_url}{rest}"

@@ -249,9 +249,9 @@ class Server:
 
     @property
     def tunnel_id(self) -> str:
-        """Its name in `<base_url>wslab/<id>/` on Jupyter's server; "" where that has no tunnel."""
+        """Its name in `<base_url>wslab/<id>/` on Jupyter's server; "" where that can't see it."""
         entry = self._entry
-        return entry.id if entry is not None and tunnel.tunnel_is_there() is not False else ""
+        return entry.id if entry is not None and tunnel.tunnel_is_there() else ""
 
     @property
     def browser_url(self) -> str:

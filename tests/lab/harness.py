@@ -127,147 +127,39 @@ IDLE = """async timeout_ms => {
 }"""
 
 
-class Lab:
-    """A JupyterLab server of this interpreter on a free port of 127.0.0.1, ready when made.
+class Pages:
+    """Pages of a Chromium on one JupyterLab, whoever runs that.
 
     Args:
         browser: the fixture `chromium`.
-        base_url: the path that everything is served under, as a JupyterHub gives.
-        env: variables on top of this process's, for the server and its kernels.
-        arguments: more of the command line.
-        python: another interpreter that has JupyterLab.
-        root: the folder to serve; None is a fresh one with a copy of the course in notebooks/.
-        enables_tunnel: switch wslab's tunnel on by an argument, since in a checkout that is merely
-            on the path nothing is installed that does.
-        ip: the address to listen on; 127.0.0.1 must be among what it means.
-        is_all_in_reach: False for pages that reach this server's port and nothing else, as on
-            another machine: they ask a proxy for the rest, and there is none.
+        url: where the lab is, with its base URL, ending in a slash; settled before `open`.
+        root: the folder that the lab serves.
+        query: what the first page of a context adds to its address.
+        options: of each browser context.
     """
 
     def __init__(
         self,
         browser: Sync,
         *,
-        base_url: str = "/",
-        env: Mapping[str, str] | None = None,
-        arguments: Sequence[str] = (),
-        python: str = sys.executable,
-        root: Path | None = None,
-        enables_tunnel: bool = True,
-        ip: str = "127.0.0.1",
-        is_all_in_reach: bool = True,
+        url: str = "",
+        root: Path,
+        query: str = "reset",
+        options: Mapping[str, Any] | None = None,
     ) -> None:
-        if enables_tunnel:
-            arguments = ["--ServerApp.jpserver_extensions=wslab.tunnel=True", *arguments]
-        start = time.monotonic()
         self._browser = browser
-        self._temporary = tempfile.TemporaryDirectory(prefix="wslab-lab-")
-        self._folder = Path(self._temporary.name)
-        self.base_url = base_url
-        self.token = secrets.token_hex(16)
-        self.root = root or self._lay_out_course()
+        self.url = url
+        self.root = root
+        self._query = query
+        self._options = dict(options or {})
         self._opened = 0
         self._contexts: list[Sync] = []
         self._idle: list[tuple[Sync, Sync]] = []  # pages (and their contexts) without a notebook
-        self._no_proxy: socket.socket | None = None
-        if not is_all_in_reach:
-            self._no_proxy = socket.socket()
-            self._no_proxy.bind(("127.0.0.1", 0))  # never listens, and nobody else gets the port
-        self._write_settings()
-        self._log = self._folder / "server.log"
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    python,
-                    "-m",
-                    "jupyterlab",
-                    "--no-browser",
-                    "--allow-root",
-                    "--LabApp.expose_app_in_browser=True",
-                    f"--ServerApp.ip={ip}",
-                    f"--ServerApp.port={_free_port()}",
-                    f"--ServerApp.base_url={base_url}",
-                    f"--ServerApp.root_dir={self.root}",
-                    f"--IdentityProvider.token={self.token}",
-                    *arguments,
-                ],
-                env=self._environment(env or {}),
-                cwd=self.root,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            self.port = self._wait_until_it_answers(60.0)
-        except BaseException:
-            self.close()
-            raise
-        self.start_s = time.monotonic() - start
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _lay_out_course(self) -> Path:
-        root = self._folder / "work"
-        if COURSE.is_dir():
-            ignore = shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__")
-            shutil.copytree(COURSE, root / "notebooks", ignore=ignore)
-        root.mkdir(exist_ok=True)
-        return root
-
-    def _write_settings(self) -> None:
-        for plugin, values in SETTINGS.items():
-            path = self._folder / "settings" / f"{plugin}.jupyterlab-settings"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(values))
-
-    def _environment(self, env: Mapping[str, str]) -> dict[str, str]:
-        folders = {
-            "JUPYTER_CONFIG_DIR": "config",
-            "JUPYTER_DATA_DIR": "data",
-            "JUPYTER_RUNTIME_DIR": "runtime",
-            "JUPYTERLAB_SETTINGS_DIR": "settings",
-            "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-            "IPYTHONDIR": "ipython",
-        }
-        own = {name: str(self._folder / folder) for name, folder in folders.items()}
-        return environment(**own) | dict(env)
-
-    def _wait_until_it_answers(self, timeout: float) -> int:
-        deadline = time.monotonic() + timeout
-        file = self._folder / "runtime" / f"jpserver-{self._process.pid}.json"
-        while time.monotonic() < deadline and self._process.poll() is None:
-            if file.exists():
-                try:
-                    port = int(json.loads(file.read_text())["port"])
-                    url = f"http://127.0.0.1:{port}{self.base_url}api/status?token={self.token}"
-                    with urllib.request.urlopen(url, timeout=5):
-                        return port
-                except (OSError, ValueError):
-                    pass  # not written or not listening yet
-            time.sleep(0.05)
-        raise RuntimeError(
-            f"expected JupyterLab to answer within {timeout:g} s; its exit code is "
-            f"{self._process.poll()} and it wrote:\n{self.log}"
-        )
-
-    @property
-    def url(self) -> str:
-        """Where it is, with the base URL, ending in a slash."""
-        return f"http://127.0.0.1:{self.port}{self.base_url}"
 
     @property
     def log(self) -> str:
         """What the server wrote to its terminal."""
-        return self._log.read_text(errors="replace")
+        return ""
 
     def write(self, name: str, document: nbformat.NotebookNode | Sequence[str]) -> str:
         """Put a notebook (or the sources of its code cells) under the root; return its path."""
@@ -307,37 +199,16 @@ class Lab:
             context = self.new_context(viewport)
             opened = Notebook(self, context, path, context.new_page(), alone=alone)
             # A workspace each: two pages on one workspace fight over it.
-            where = f"lab/workspaces/test-{self._opened}/tree/{path}?reset&token={self.token}"
+            where = f"lab/workspaces/test-{self._opened}/tree/{path}?{self._query}"
             opened.page.goto(self.url + where)
         opened.wait_ready(timeout)
         return opened
 
     def new_context(self, viewport: Mapping[str, int] | None = None) -> Sync:
         """Return a browser context that is logged in to nothing; `forget` closes it."""
-        options: dict[str, Any] = {"viewport": dict(viewport or VIEWPORT)}
-        if self._no_proxy is not None:
-            proxy = f"http://127.0.0.1:{self._no_proxy.getsockname()[1]}"
-            # Chromium goes around a proxy for all of loopback, unless <-loopback> takes that back.
-            options["proxy"] = {"server": proxy, "bypass": f"<-loopback>,127.0.0.1:{self.port}"}
-        context = self._browser.new_context(**options)
+        context = self._browser.new_context(viewport=dict(viewport or VIEWPORT), **self._options)
         self._contexts.append(context)
         return context
-
-    def close(self) -> None:
-        """Close the pages, end the server and with it its kernels, remove its folders."""
-        for context in self._contexts:
-            context.close()
-        self._contexts.clear()
-        if self._process.poll() is None:
-            self._process.terminate()  # jupyter_server shuts its kernels down before it ends
-            try:
-                self._process.wait(15)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait(5)
-        if self._no_proxy is not None:
-            self._no_proxy.close()
-        self._temporary.cleanup()
 
     def take_back(self, context: Sync, page: Sync) -> None:
         """Keep a page that shows no notebook for the next one."""
@@ -349,12 +220,163 @@ class Lab:
             self._contexts.remove(context)
             context.close()
 
+    def close_pages(self) -> None:
+        """Close every page and its context."""
+        for context in self._contexts:
+            context.close()
+        self._contexts.clear()
+        self._idle.clear()
+
+
+class Lab(Pages):
+    """A JupyterLab server of this interpreter on a free port of 127.0.0.1, ready when made.
+
+    Args:
+        browser: the fixture `chromium`.
+        base_url: the path that everything is served under, as a JupyterHub gives.
+        env: variables on top of this process's, for the server and its kernels.
+        arguments: more of the command line.
+        python: another interpreter that has JupyterLab.
+        root: the folder to serve; None is a fresh one with a copy of the course in notebooks/.
+        enables_tunnel: switch wslab's tunnel on by an argument, since in a checkout that is merely
+            on the path nothing is installed that does.
+        ip: the address to listen on; 127.0.0.1 must be among what it means.
+        is_all_in_reach: False for pages that reach this server's port and nothing else, as on
+            another machine: they ask a proxy for the rest, and there is none.
+    """
+
+    def __init__(
+        self,
+        browser: Sync,
+        *,
+        base_url: str = "/",
+        env: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
+        python: str = sys.executable,
+        root: Path | None = None,
+        enables_tunnel: bool = True,
+        ip: str = "127.0.0.1",
+        is_all_in_reach: bool = True,
+    ) -> None:
+        if enables_tunnel:
+            arguments = ["--ServerApp.jpserver_extensions=wslab.tunnel=True", *arguments]
+        start = time.monotonic()
+        self._temporary = tempfile.TemporaryDirectory(prefix="wslab-lab-")
+        self._folder = Path(self._temporary.name)
+        self.base_url = base_url
+        self.token = secrets.token_hex(16)
+        super().__init__(
+            browser,
+            root=root or lay_out_course(self._folder),
+            query=f"reset&token={self.token}",
+        )
+        self._no_proxy: socket.socket | None = None
+        if not is_all_in_reach:
+            self._no_proxy = socket.socket()
+            self._no_proxy.bind(("127.0.0.1", 0))  # never listens, and nobody else gets the port
+        write_settings(self._folder / "settings")
+        self._log = self._folder / "server.log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    python,
+                    "-m",
+                    "jupyterlab",
+                    "--no-browser",
+                    "--allow-root",
+                    "--LabApp.expose_app_in_browser=True",
+                    f"--ServerApp.ip={ip}",
+                    f"--ServerApp.port={free_port()}",
+                    f"--ServerApp.base_url={base_url}",
+                    f"--ServerApp.root_dir={self.root}",
+                    f"--IdentityProvider.token={self.token}",
+                    *arguments,
+                ],
+                env=self._environment(env or {}),
+                cwd=self.root,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            self.port = self._wait_until_it_answers(60.0)
+        except BaseException:
+            self.close()
+            raise
+        self.url = f"http://127.0.0.1:{self.port}{base_url}"
+        if self._no_proxy is not None:
+            proxy = f"http://127.0.0.1:{self._no_proxy.getsockname()[1]}"
+            # Chromium goes around a proxy for all of loopback, unless <-loopback> takes that back.
+            bypass = f"<-loopback>,127.0.0.1:{self.port}"
+            self._options["proxy"] = {"server": proxy, "bypass": bypass}
+        self.start_s = time.monotonic() - start
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        folders = {
+            "JUPYTER_CONFIG_DIR": "config",
+            "JUPYTER_DATA_DIR": "data",
+            "JUPYTER_RUNTIME_DIR": "runtime",
+            "JUPYTERLAB_SETTINGS_DIR": "settings",
+            "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+            "IPYTHONDIR": "ipython",
+        }
+        own = {name: str(self._folder / folder) for name, folder in folders.items()}
+        return environment(**own) | dict(env)
+
+    def _wait_until_it_answers(self, timeout: float) -> int:
+        deadline = time.monotonic() + timeout
+        file = self._folder / "runtime" / f"jpserver-{self._process.pid}.json"
+        while time.monotonic() < deadline and self._process.poll() is None:
+            if file.exists():
+                try:
+                    port = int(json.loads(file.read_text())["port"])
+                    url = f"http://127.0.0.1:{port}{self.base_url}api/status?token={self.token}"
+                    with urllib.request.urlopen(url, timeout=5):
+                        return port
+                except (OSError, ValueError):
+                    pass  # not written or not listening yet
+            time.sleep(0.05)
+        raise RuntimeError(
+            f"expected JupyterLab to answer within {timeout:g} s; its exit code is "
+            f"{self._process.poll()} and it wrote:\n{self.log}"
+        )
+
+    @property
+    def log(self) -> str:
+        """What the server wrote to its terminal."""
+        return self._log.read_text(errors="replace")
+
+    def close(self) -> None:
+        """Close the pages, end the server and with it its kernels, remove its folders."""
+        self.close_pages()
+        if self._process.poll() is None:
+            self._process.terminate()  # jupyter_server shuts its kernels down before it ends
+            try:
+                self._process.wait(15)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(5)
+        if self._no_proxy is not None:
+            self._no_proxy.close()
+        self._temporary.cleanup()
+
 
 class Notebook:
     """One notebook open in one page. `page` is Playwright's page for everything not here."""
 
     def __init__(
-        self, lab: Lab, context: Sync, path: str, page: Sync, *, alone: bool = False
+        self, lab: Pages, context: Sync, path: str, page: Sync, *, alone: bool = False
     ) -> None:
         self.lab = lab
         self.path = path
@@ -560,7 +582,25 @@ class Notebook:
         target.screenshot(path=str(path))
 
 
-def _free_port() -> int:
+def lay_out_course(folder: Path) -> Path:
+    """Copy the course to `work/notebooks` in a folder; return `work`."""
+    root = folder / "work"
+    if COURSE.is_dir():
+        ignore = shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__")
+        shutil.copytree(COURSE, root / "notebooks", ignore=ignore)
+    root.mkdir(exist_ok=True)
+    return root
+
+
+def write_settings(folder: Path) -> None:
+    """Write a person's settings of JupyterLab (JUPYTERLAB_SETTINGS_DIR) that tests need."""
+    for plugin, values in SETTINGS.items():
+        path = folder / f"{plugin}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+
+
+def free_port() -> int:
     # Another process may take it before JupyterLab does; that then tries the next ones and
     # writes down which it got.
     with socket.socket() as probe:

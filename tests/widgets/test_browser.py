@@ -36,6 +36,7 @@ until = functools.partial(peers.until, within_s=20.0)
 @pytest.fixture(autouse=True)
 def nothing_left(monkeypatch):
     monkeypatch.setattr(place, "_noted", {})
+    monkeypatch.setattr(place, "_tried", {})
     yield
     for thing in cells.things():
         if isinstance(thing, Browser):
@@ -568,9 +569,52 @@ def test_no_way_is_said():
     browser = Browser(URL, way="tunnel")
     page = Page(browser)
     assert page.told("own")[0]["ways"] == []
-    page.say("way", kind="none", label="no way there", changes="", tried="it does not answer")
+    page.say("way", kind="none", label="no way there", changes="", tried=[])
     assert browser.way is None
-    assert browser.events[-1].text == f"No way leads to {URL}: it does not answer"
+    expected = f"No way leads to {URL}: the way that was asked for is not there"
+    assert browser.events[-1].text == expected
+    tried = [{"kind": "direct", "label": "directly", "seen": "no connection"}]
+    page.say("way", kind="none", label="no way there", changes="", tried=tried)
+    assert browser.events[-1].text == f"No way leads to {URL}: no answer directly: no connection"
+
+
+def test_a_way_that_gives_cookies_away_is_asked_about(server, monkeypatch):
+    hub = place.Place(place.Kind.HUB, "Hub", "/user/a/", None, False, "", True)
+    monkeypatch.setattr(place, "detect", lambda *_: hub)
+    browser = Browser(server)
+    page = Page(browser)
+    asks = {way["kind"]: way["asks"] for way in page.told("own")[0]["ways"]}
+    assert "cookies" in asks["proxy"]
+    assert asks["comm"] == ""
+    assert Ways(server, forced="proxy").to_page()[0]["asks"] == ""  # was asked for by name
+    tried = [{"kind": "tunnel", "label": "by the tunnel", "seen": "403"}]
+    page.say("asks", asks=asks["proxy"], tried=tried)
+    assert browser.way is None
+    assert "no answer by the tunnel: 403. jupyter-server-proxy would" in browser.events[-1].text
+    for form in (str(browser), browser._repr_mimebundle_()[0]["text/html"]):
+        assert "it waits for an answer: jupyter-server-proxy would carry it" in form.replace(
+            "It", "it"
+        ).replace("&#x27;", "'")
+        assert "way=" in form
+    assert place.seen_by_page("tunnel") == "403"
+    page.say("way", kind="proxy", label="by the proxy", changes="", tried=[])
+    assert (browser.way, browser.ways.asks) == ("proxy", "")
+    assert "waits" not in str(browser)
+    # Allowed once, and not asked again in each page that is loaded anew.
+    again = Page(browser, "page2", own=False)
+    page.say("gone")
+    again.say("ready", origin="http://localhost:8888", base="/", holds=False)
+    assert {way["asks"] for way in again.told("own")[0]["ways"]} == {""}
+
+
+def test_what_a_page_tried_of_a_server_elsewhere_says_nothing_of_those_here():
+    browser = Browser(URL)
+    page = Page(browser)
+    tried = [{"kind": "direct", "label": "directly", "seen": "no connection"}]
+    page.say("way", kind="comm", label="", changes="", tried=tried)
+    assert place.seen_by_page("direct") is None
+    page.say("way", kind="comm", label="", changes="", tried=[{"kind": "direct"}])
+    assert "KeyError" in browser.view.failure  # no page of ours says that
 
 
 # The way through the kernel.

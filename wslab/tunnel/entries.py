@@ -214,11 +214,12 @@ def announce() -> Registration | None:
 
 
 def tunnel_is_there(environ: Mapping[str, str] | None = None) -> bool | None:
-    """Tell whether the Jupyter server that started this process has the tunnel.
+    """Tell whether the Jupyter server that started this process has the tunnel, and sees its entry.
 
     Returns:
-        True or False where that server is known; None where it is not (a program in Jupyter's
-        terminal, a kernel that something else started).
+        True or False where that server is known; None where it is not: a kernel that something
+        else started, or whose runtime directory (its HOME, say) is not that server's, so that the
+        server would look for the entry elsewhere.
     """
     environ = os.environ if environ is None else environ
     folder = _folder()

@@ -82,13 +82,19 @@ class _Handler(JupyterHandler):
 
 
 class ProbeHandler(_Handler):
-    """Says that the tunnel is here, to a page that looks for a way."""
+    """Says that the tunnel is here and sees a server, to a page that looks for a way."""
 
     @web.authenticated
     async def get(self) -> None:
-        """Answer with the version, as JSON."""
+        """Answer with the version, as JSON; 404 where it can't see the server that is asked for."""
         if not self.check_origin():
             raise web.HTTPError(403)
+        if entry_id := self.get_query_argument("server", ""):
+            try:
+                entries.find(entry_id)
+            except entries.NoEntry as exc:
+                self.log.debug("wslab.tunnel: %s: %s", entry_id, exc)
+                raise web.HTTPError(404, _GONE) from None
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", "no-store")
         await self.finish(json.dumps({"wslab": _version()}))

@@ -34,6 +34,8 @@ def text(browser: Browser) -> str:
     lines = [repr(browser).strip("<>")]
     if browser.way:
         lines.append(f"  way: {browser.ways.label or browser.way}")
+    if browser.ways.asks:
+        lines.append(f"  it waits for an answer: {browser.ways.asks}")
     if not rows:
         return "\n".join([*lines, f"  {EMPTY}"])
     if more:
@@ -61,6 +63,8 @@ def html(browser: Browser) -> str:
         parts.append(f"<p>It has ended: {_e(browser.ended)}.</p>")
     elif browser.waiting:
         parts.append(f"<p>{browser.waiting:,} command(s) wait for a page to show it.</p>")
+    if browser.ways.asks:
+        parts.append(f"<p>It waits for an answer: {_e(browser.ways.asks)}</p>")
     if not rows:
         parts.append(f"<p>{EMPTY}</p>")
     else:

@@ -234,10 +234,15 @@ class BrowserView(anywidget.AnyWidget):
             self._candidate = None
         elif kind == "way":
             way, label = str(said["kind"]), str(said["label"])
+            tried = self.browser.ways.note(said.get("tried") or ())
             self.browser.ways.take(way, label, str(said["changes"]))
-            tried = str(said.get("tried") or "")
             if way not in WAYS:
+                tried = tried or "the way that was asked for is not there"
                 self._note(0, f"No way leads to {self.browser.ways.shown}: {tried}"[:500])
+        elif kind == "asks":
+            tried = self.browser.ways.note(said.get("tried") or ())
+            self.browser.ways.ask(str(said["asks"]))
+            self._note(0, ". ".join(filter(None, (tried, self.browser.ways.asks)))[:800])
         if self.owner is not None and kind != "gone":
             live.watch(self)
 

@@ -7,6 +7,9 @@ own connection. Nothing is connected here.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +19,11 @@ __all__ = ["WAYS", "Ways"]
 
 WAYS = ("direct", "tunnel", "proxy", "comm")
 _COMM_TOO = "close() without a code sends 1000"
+_ASKS = (
+    "jupyter-server-proxy would carry it, but hands Jupyter's cookies and tokens to that server: "
+    "who reads what the server records could use your Jupyter"
+)
+_MAX_SEEN = 100  # characters of what a page says came in place of an answer
 
 Json = dict[str, Any]
 
@@ -34,6 +42,8 @@ class Ways:
         self.taken: str | None = None
         self.label = ""
         self.changes = ""
+        self.asks = ""  # what the page asks before it takes a way, while it does
+        self._is_proxy_allowed = False
 
     @property
     def url(self) -> str:
@@ -55,6 +65,8 @@ class Ways:
                 "url": way.url,
                 "shown": _shown(way.url),
                 "changes": f"{way.changes}; {_COMM_TOO}" if way.kind == "comm" else way.changes,
+                "asks": _ASKS if self._must_ask(way) else "",
+                "server": way.server,
                 "probe": not (way.kind == "direct" and nth == 0 and is_certain),
             }
             for nth, way in enumerate(self._found())
@@ -62,8 +74,42 @@ class Ways:
 
     def take(self, kind: str, label: str, changes: str) -> None:
         """Note which way the page takes."""
+        self.asks = ""
         self.label, self.changes = label, changes
         self.taken = kind if kind in WAYS else None
+        # Once for this Browser, and not again in each page that is loaded anew.
+        self._is_proxy_allowed = self._is_proxy_allowed or kind == "proxy"
+
+    def ask(self, question: str) -> None:
+        """Note that the page waits for an answer before it takes a way."""
+        self.taken = None
+        self.asks = (
+            f"{question}. Answer in the page, or show wslab.Browser(..., way='proxy') or way='comm'"
+        )
+
+    def note(self, tried: Iterable[Json]) -> str:
+        """Let the whole process know which ways answer the page; return what came, in words.
+
+        Args:
+            tried: ``kind`` and ``label`` of each that was tried, in order, and in ``seen`` what
+                came in place of an answer, or "".
+        """
+        tried = [
+            {name: str(one[name])[:_MAX_SEEN] for name in ("kind", "label", "seen")}
+            for one in itertools.islice(tried, len(WAYS))
+        ]
+        seen = {one["kind"]: one["seen"] for one in tried}
+        server = _server_of(self.target)
+        if server is not None and server.is_serving:
+            # That its certificate is not trusted, or its own address not reached, says nothing of
+            # other servers here.
+            if server.is_secure or server.tcp_host != "127.0.0.1":
+                seen.pop("direct", None)
+            place.note_ways(seen)
+        return ". ".join(f"no answer {one['label']}: {one['seen']}" for one in tried if one["seen"])
+
+    def _must_ask(self, way: place.Way) -> bool:
+        return way.kind == "proxy" and self.forced is None and not self._is_proxy_allowed
 
     def _found(self) -> list[place.Way]:
         direct = place.Way("direct", "directly", self.url)
@@ -76,10 +122,13 @@ class Ways:
                 comm if way.kind == "comm" else way
                 for way in place.ways(
                     server.port,
+                    # Paths, which each page completes: two may be open at two names of Jupyter's.
+                    place=replace(place.detect(), jupyter_origin=None),
                     secure=server.is_secure,
                     tunnel_id=server.tunnel_id,
                     path=_path_of(self.target),
                     host=server.tcp_host,
+                    is_to_try=True,
                 )
             ]
         if self.forced is None:

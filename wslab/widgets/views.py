@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from websockets.protocol import State
@@ -92,7 +93,10 @@ def _urls(server: Server, place: places.Place | None) -> dict[str, str]:
     way = places.ways(server.port, **how)[0]
     return {
         "browser_url": way.url if way.kind in ("tunnel", "proxy") else "",
-        "page_url": places.page_url(server.port, **how),
+        # Of Jupyter's own, a path: each page that shows the link completes it.
+        "page_url": places.page_url(
+            server.port, **{**how, "place": replace(place, jupyter_origin=None)}
+        ),
         **_reach(place, way),
     }
 

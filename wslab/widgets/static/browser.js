@@ -195,24 +195,27 @@ function absolute(url) {
   return whole.href;
 }
 
-async function answers(url, options, isGood) {
+// What came in place of an answer; "" for one.
+async function missing(url, options = {}) {
   try {
-    const response = await fetch(url, {
+    const response = await fetchFromJupyter(url, {
       cache: "no-store", signal: AbortSignal.timeout(PROBE_MS), ...options,
     });
-    return isGood(response);
-  } catch {
-    return false;
+    return response.ok || response.type === "opaque" ? "" : String(response.status);
+  } catch (error) {
+    return error.name === "TimeoutError" ? `none within ${PROBE_MS / 1000} s` : "no connection";
   }
 }
 
+const triedText = (tried) => tried.filter(({ seen }) => seen)
+  .map(({ label, seen }) => `No answer ${label}: ${seen}.`).join(" ");
 const asHttp = (url) => absolute(url).replace(/^ws/, "http");
+// Each asks for what tells no server of ours anything: jupyter-server-proxy would hand it the cookie.
 const PROBES = {
-  direct: (way) => !way.probe || answers(asHttp(way.url), { mode: "no-cors" }, () => true),
-  tunnel: () => answers(`${baseUrl()}wslab/`, {}, (response) => response.status === 200),
-  proxy: (way) => answers(asHttp(way.url), {}, ({ status }) =>
-    status < 500 && ![401, 403, 404].includes(status)),
-  comm: () => true,
+  direct: (way) => (way.probe ? missing(asHttp(way.url), { mode: "no-cors" }) : ""),
+  tunnel: (way) => missing(`${baseUrl()}wslab/?server=${way.server}`),
+  proxy: () => missing(`${baseUrl()}server-proxy/servers-info`),
+  comm: () => "",
 };
 
 class Runner {
@@ -238,6 +241,7 @@ class Runner {
     this.status = "asking";  // asking, here, elsewhere, dead, ended
     this.way = null;
     this.wayKnown = null;
+    this.question = null;  // a way that gives something away, and who waits for what is answered
     this.commands = [];
     this.kernelSockets = new Map();
     this.kernelSocketCount = 0;
@@ -361,6 +365,7 @@ class Runner {
       this.slots[i].connection = Math.max(this.slots[i].connection, made);
     });
     this.way = null;
+    this.question = null;
     const known = (this.wayKnown = this.findWay(said.ways));
     const way = await known;
     if (known !== this.wayKnown) return;
@@ -374,13 +379,25 @@ class Runner {
   async findWay(ways) {
     const tried = [];
     for (const way of ways) {
-      const isOnly = ways.length === 1;
-      if (isOnly || (await PROBES[way.kind]?.(way))) {
-        return { ...way, url: absolute(way.url), tried: tried.join("; ") };
-      }
-      tried.push(`${way.label} does not answer`);
+      const isOnly = ways.length === 1;  // asked for by name
+      const seen = isOnly ? "" : await PROBES[way.kind](way);
+      if (!isOnly) tried.push({ kind: way.kind, label: way.label, seen });
+      if (seen || (way.asks && !(await this.ask(way, tried)))) continue;
+      return { ...way, url: absolute(way.url), shown: absolute(way.shown), tried };
     }
-    return { kind: "none", label: "no way there", url: "", shown: "", changes: "", tried: tried.join("; ") };
+    return { kind: "none", label: "no way there", url: "", shown: "", changes: "", tried };
+  }
+
+  // Nothing is given away before somebody has said so.
+  async ask(way, tried) {
+    this.tell({ type: "asks", asks: way.asks, tried });
+    const isYes = await new Promise((answer) => {
+      this.question = { text: way.asks, tried: triedText(tried), answer };
+      this.changed();
+    });
+    this.question = null;
+    this.changed();
+    return isYes;
   }
 
   remember(history, seen = 0) {
@@ -435,7 +452,7 @@ class Runner {
     }
     const { kind, url, shown } = this.way;
     if (kind === "none") {
-      this.note(slot, `No way leads there: ${this.way.tried}.`);
+      this.note(slot, `No way leads there. ${triedText(this.way.tried)}`);
       return;
     }
     const { protocols } = this;
@@ -813,7 +830,14 @@ function render({ model, el }) {
   const where = h("div", { class: "ws-where" }, h("span", { class: "ws-soft" }, "to"), url, way);
   const changed = h("p", { class: "ws-changes" }, changes);
   const trouble = h("div");
-  root.append(where, changed, trouble);
+  const asks = h("p", { class: "ws-asks-text" });
+  const asksYes = h("button", { type: "button" }, "Go there, and hand Jupyter’s cookies over");
+  const asksNo = h("button", { type: "button" }, "Go by the kernel, without them");
+  const question = h("div", { class: "ws-asks", role: "group", "aria-label": "Which way?", hidden: "" },
+    asks, h("span", { class: "ws-buttons" }, asksYes, asksNo));
+  root.append(where, changed, question, trouble);
+  asksYes.addEventListener("click", () => runner.question?.answer(true));
+  asksNo.addEventListener("click", () => runner.question?.answer(false));
 
   // Several sockets: a row for each; the one that is chosen is the one below.
   const socketRows = runner.slots.map((slot) => {
@@ -1071,7 +1095,7 @@ function render({ model, el }) {
     const waiting = model.get("waiting");
     const hints = {
       asking: isLate ? "waits for the kernel (a running cell goes first)" : "",
-      here: runner.way ? "" : "looks for a way there",
+      here: runner.way ? "" : runner.question ? "waits for your answer" : "looks for a way there",
       elsewhere: "Another page of this notebook has the socket; this one looks on.",
       dead: "The kernel is gone, and the socket was closed with it.",
       ended: `Over: ${model.get("ended")}.`,
@@ -1087,6 +1111,8 @@ function render({ model, el }) {
     mark(way, "data-kind", runner.way?.kind ?? "");
     write(changes, (runner.way?.changes ?? "").replace(/[^.]$/, "$&."));
     changed.hidden = !changes.textContent;
+    question.hidden = !runner.question || status !== "here";
+    if (runner.question) write(asks, `${runner.question.tried} ${runner.question.text}`.trim());
   }
 
   function drawTrouble() {

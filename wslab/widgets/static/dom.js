@@ -40,6 +40,20 @@ function baseUrl() {
   }
 }
 
+// JupyterHub wants Jupyter's cross-site token with each request that its login's cookie comes with and
+// that is neither a navigation nor a WebSocket: as a header, or as the parameter _xsrf where none can
+// be set (EventSource). The cookie that holds it is the one of the longest path, which comes first.
+function jupyterToken() {
+  return /(?:^|;\s*)_xsrf=([^;]*)/.exec(document.cookie)?.[1] ?? "";
+}
+
+// A fetch from Jupyter's own server; no other one gets the token.
+function fetchFromJupyter(url, { headers = {}, ...options } = {}) {
+  const isIts = new URL(url, location.href).origin === location.origin;
+  const token = isIts ? jupyterToken() : "";
+  return fetch(url, { ...options, headers: token ? { ...headers, "X-XSRFToken": token } : headers });
+}
+
 // Tell when the kernel has ended, which nothing that it sends could say; returns what ends that.
 function mourn(model, onEnd) {
   model.on("comm_live_update", onEnd);  // it restarts
