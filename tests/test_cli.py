@@ -11,6 +11,8 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from types import TracebackType
@@ -420,6 +422,7 @@ def jupyter(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         return 0
 
     monkeypatch.setattr(cli, "_become", become)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
     return commands
 
 
@@ -454,9 +457,10 @@ def test_a_clone_opens_its_own_notebooks(
     assert cli.main(["lab"]) == 0
     assert jupyter == [
         [
-            *(sys.executable, "-P", "-m", "jupyterlab"),
+            *(sys.executable, "-P", "-c", "from wslab.cli import jupyterlab; jupyterlab()"),
             f"--ServerApp.root_dir={tmp_path / 'notebooks'}",
             "--LabApp.default_url=/lab/tree/00_start_here.ipynb",
+            cli.QUIET,
         ]
     ]
 
@@ -485,7 +489,7 @@ def test_other_arguments_go_on_to_jupyter(
     jupyter: list[list[str]], packaged: Path, arguments: list[str], passed_on: list[str]
 ) -> None:
     assert cli.main(["lab", *arguments]) == 0
-    assert jupyter[0][6:] == passed_on
+    assert jupyter[0][6:] == [cli.QUIET, *passed_on]  # what comes later wins
 
 
 def test_the_course_is_copied_once_and_says_so(
@@ -577,6 +581,69 @@ def test_without_jupyterlab_it_names_the_extra(
     assert cli.main(["lab"]) == 2
     assert "pip install 'wslab[lab]'" in capsys.readouterr().err
     assert not Path("wslab-course").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--allow-root"], ["--ServerApp.allow_root=False"]])
+def test_root_may_run_it_and_is_told(
+    jupyter: list[list[str]],
+    packaged: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0, raising=False)
+    assert cli.main(["lab", *arguments]) == 0
+    is_ours = not arguments
+    assert jupyter[0][7:] == (["--allow-root"] if is_ours else arguments)
+    assert ("started with --allow-root" in capsys.readouterr().out) is is_ours
+
+
+def leads_somewhere(address: str) -> bool:
+    """Open it; Jupyter says its address a moment before it listens there."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=WAIT_S) as answer:
+                return bool(answer.status == 200)
+        except urllib.error.URLError as exc:
+            if not isinstance(exc.reason, ConnectionRefusedError) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
+
+
+@needs_posix
+@pytest.mark.parametrize("arguments", [["--no-browser"], ["--no-browser", "--debug"]])
+def test_the_address_stands_alone_and_once(
+    packaged: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    own = {"HOME": str(tmp_path), "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime")}
+    command = [*WSLAB, "lab", "--port", "0", "--dir", str(tmp_path / "course"), *arguments]
+    with subprocess.Popen(
+        command,
+        env=environment(**own, PYTHONUNBUFFERED="1"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        said: list[str] = []
+        try:
+            for line in process.stdout:
+                said.append(line.rstrip("\n"))
+                if re.fullmatch(r"    https?://\S+", said[-1]):
+                    break
+            address = said[-1].strip()
+            assert "/lab/tree/00_start_here.ipynb?token=" in address
+            assert leads_somewhere(address)
+        finally:
+            process.terminate()  # once: a second one would ask nobody
+            rest = process.communicate(timeout=WAIT_S)[0]
+    if "--debug" not in arguments:
+        text = "\n".join([*said, rest])
+        assert text.count("http://") == 1, text
+        assert said[-3:-1] == ["wslab: JupyterLab runs until Ctrl-C. Open", ""]
+    assert process.returncode == 0
 
 
 @needs_posix

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from http.client import responses
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
@@ -34,13 +34,18 @@ from .page import Page
 from .server import Refusal, Server, serve
 from .wire.closecodes import close_code_meaning
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    import logging
+
+__all__ = ["jupyterlab", "main"]
 
 PACKAGE = Path(__file__).resolve().parent
 FIRST_LESSON = "00_start_here.ipynb"
 COPY_TO = "wslab-course"
 NOT_COPIED = (".ipynb_checkpoints", "__pycache__")
 CAN_EXEC = os.name == "posix"  # Windows has no exec: there, a child that is waited for
+# Said before the user's own arguments, which come later and so win.
+QUIET = "--Application.log_level=WARN"
 MAX_LINES = 10_000  # that may wait for a terminal that is stopped (Ctrl-S)
 
 _HELP = """\
@@ -67,14 +72,16 @@ In a clone of the project, that is its own notebooks folder. Elsewhere the
 course is copied into ./wslab-course first: files that are missing there are
 added, and a file of yours is never overwritten.
 
-All other arguments go on to `jupyter lab` unchanged.
+What it says is the lab's address, and what goes wrong (--debug: everything).
+For root, as in most containers, it adds --allow-root. All other arguments go
+on to `jupyter lab` unchanged.
 """
 _LAB_EXAMPLES = """\
 examples:
   wslab lab
   wslab lab --no-browser --port 8899       print the address instead
   wslab lab --dir ~/websockets             put the course there
-  wslab lab --ip 0.0.0.0 --allow-root      arguments of jupyter lab
+  wslab lab --ip 0.0.0.0                   an argument of jupyter lab
   wslab lab -- --help-all                  all of those that it knows
   wslab lab --binder-link                  a link to this clone on Binder
 """
@@ -266,14 +273,49 @@ def _lab(args: argparse.Namespace, passed_on: list[str]) -> int:
     first = f"/tree/{FIRST_LESSON}" if (course / FIRST_LESSON).is_file() else ""
     command = [
         # As the script `jupyter-lab` does: a queue.py in the user's folder must not be imported.
-        *(sys.executable, "-P", "-m", "jupyterlab"),
+        *(sys.executable, "-P", "-c", "from wslab.cli import jupyterlab; jupyterlab()"),
         f"--ServerApp.root_dir={course}",
         f"--LabApp.default_url=/lab{first}",
+        QUIET,
+        *_as_root(passed_on),
         *(["--no-browser"] if args.no_browser else []),
         *([f"--port={args.port}"] if args.port is not None else []),
         *passed_on,
     ]
     return _become(command)
+
+
+def _as_root(passed_on: list[str]) -> list[str]:
+    """Return what Jupyter wants to hear before it runs as root, and say that it was said."""
+    is_root = getattr(os, "geteuid", lambda: -1)() == 0
+    if not is_root or any("allow-root" in one or "allow_root" in one for one in passed_on):
+        return []
+    print("wslab: this user is root, so JupyterLab is started with --allow-root", flush=True)
+    return ["--allow-root"]
+
+
+def jupyterlab() -> None:
+    """Run JupyterLab in this process, with what `sys.argv` says; what `wslab lab` becomes.
+
+    Jupyter writes its address several times among other lines; here it stands alone, once.
+    """
+    import logging
+
+    from jupyterlab.labapp import LabApp
+
+    logging.getLogger("ServerApp").addFilter(_say_address_alone)
+    LabApp.launch_instance()
+
+
+def _say_address_alone(record: logging.LogRecord) -> bool:
+    text = record.getMessage()
+    if "To access the server" not in text:
+        return True
+    address = re.search(r"^\s+(https?://\S+)", text, re.MULTILINE)
+    if address is None:
+        return True
+    print(f"\nwslab: JupyterLab runs until Ctrl-C. Open\n\n    {address[1]}\n", flush=True)
+    return False
 
 
 def _become(command: list[str]) -> int:
