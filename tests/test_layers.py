@@ -30,6 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "pongs",
         "reconnect",
         "stalls",
+        "waits",
         "why",
         "wire",
     ),
@@ -37,7 +38,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("client", "raw", "server"),
     ("__init__", "cli", "display", "doctor", "examples", "learn", "widgets"),
 )
-FOR_EVERYBODY = {"errors", "wire"}
+FOR_EVERYBODY = {"errors", "waits", "wire"}
 TOP = len(FLOORS) - 1
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
@@ -213,6 +214,9 @@ def test_wire_does_no_input_or_output(module):
     ] == []
 
 
+HUB_KNOWS = ("wire", "errors", "failures", "pongs", "waits")
+
+
 def test_hub_knows_asyncio_and_websockets_only():
     foreign = [
         f"{name} imports {imported}"
@@ -220,9 +224,7 @@ def test_hub_knows_asyncio_and_websockets_only():
         if _block(name) == "hub"
         for imported in _imports(name, tree)
         if imported.split(".")[0] not in sys.stdlib_module_names | {"websockets"}
-        and not imported.startswith(
-            ("wslab.hub", "wslab.wire", "wslab.errors", "wslab.failures", "wslab.pongs")
-        )
+        and not imported.startswith(("wslab.hub", *(f"wslab.{name}" for name in HUB_KNOWS)))
     ]
     assert foreign == []
 
@@ -274,3 +276,74 @@ print(sorted(heavy & set(sys.modules)), threading.active_count())
     )
     assert done.stdout == "[] 1\n", done.stderr
     assert done.stderr == ""
+
+
+# What waits in slices by its own means, or blocks on purpose.
+WAITS_ITSELF = {
+    "waits": "is the place for it",
+    "boxes": "the bell of a queue, a slice at a time",
+    "cli": "lines of a queue, a slice at a time; and another program's end",
+    "client": "an event, a slice at a time",
+    "hub.calling": "a future, a slice at a time",
+    "hub.talk": "a condition, a slice at a time",
+    "learn.lesson_04": "plays work that blocks",
+}
+
+
+def _waits(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Yield what may block a thread for longer than a slice: not awaited, and given a time."""
+    awaited = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Await)}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        name, receiver = node.func.attr, _dotted(node.func.value).rpartition(".")[2]
+        if id(node) in awaited or name not in ("wait", "result", "exception", "join", "acquire"):
+            continue
+        if isinstance(node.func.value, ast.Call) and _dotted(node.func.value.func) == "super":
+            continue  # how something waits for itself
+        has_time = any(keyword.arg == "timeout" for keyword in node.keywords)
+        if name == "join" and not has_time and "thread" not in receiver:
+            continue  # of texts, of paths, of rooms
+        if has_time or node.args or name in ("wait", "join"):
+            yield f"{receiver}.{name}", node.lineno
+
+
+def test_a_thread_waits_in_slices_only():
+    found = {
+        f"{name}:{line} {call}"
+        for name, tree in MODULES.items()
+        if name not in WAITS_ITSELF
+        for call, line in _waits(tree)
+        if call not in ("asyncio.wait", "logger.exception")
+    }
+    assert found == set()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "future.result(timeout)",
+        "self._thread.join(5)",
+        "event.wait()",
+        "event.wait(2.0)",
+        "lock.acquire(timeout=3)",
+        "concurrent.futures.wait([future])",
+        "future.exception(timeout=1)",
+    ],
+)
+def test_a_wait_is_found(code):
+    assert len([*_waits(ast.parse(code))]) == 1
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "', '.join(parts)",
+        "os.path.join(a, b)",
+        "task.result()",
+        "lock.acquire()",
+        "async def f():\n await event.wait()",
+    ],
+)
+def test_what_is_no_wait_is_not_taken_for_one(code):
+    assert [*_waits(ast.parse(code))] == []

@@ -11,6 +11,7 @@ import asyncio
 import collections
 import concurrent.futures
 import contextlib
+import math
 import queue
 import threading
 import time
@@ -21,6 +22,7 @@ from websockets.asyncio.connection import broadcast
 from websockets.protocol import State
 
 from .errors import PortalClosed
+from .waits import SLICE_S, any_done_within, deadline_after, left_until, result_of
 
 __all__ = [
     "Feed",
@@ -29,7 +31,6 @@ __all__ = [
     "Outbox",
     "check_fragments",
     "check_iterable",
-    "result_of",
     "size_of",
 ]
 
@@ -38,9 +39,6 @@ T = TypeVar("T")
 
 MAX_WAITING_BYTES = 16 * 2**20  # of messages that came and that nobody has taken
 MAX_UNSENT_BYTES = 64 * 2**10  # as much may be handed over without waiting for the loop
-# An interrupt that comes while a thread goes to sleep on a lock does not wake it (and on Windows
-# none ever does), so nobody sleeps for longer than this without looking.
-WAIT_SLICE_S = 0.2
 UNSENT_OVERHEAD_BYTES = 16  # what each counts beside its payload: an empty one is not free
 
 
@@ -133,7 +131,7 @@ class Inbox:
         Raises:
             queue.Empty: nothing came within ``timeout`` seconds.
         """
-        deadline_s = None if timeout is None else time.monotonic() + timeout
+        deadline_s = deadline_after(timeout)
         while True:
             is_taken = is_waiting = False
             try:
@@ -153,12 +151,10 @@ class Inbox:
                 if self._room is not None:
                     self._wake_pump()
                 if is_waiting:
-                    left_s = WAIT_SLICE_S if deadline_s is None else deadline_s - time.monotonic()
                     # The bell only says that it is worth looking again.
-                    self._bell.get(timeout=min(max(left_s, 0.0), WAIT_SLICE_S))
+                    self._bell.get(timeout=min(left_until(deadline_s), SLICE_S))
             except queue.Empty:
-                is_over = deadline_s is not None and time.monotonic() >= deadline_s
-                if is_over and not self._messages and not self.ended:
+                if time.monotonic() >= deadline_s and not self._messages and not self.ended:
                     raise  # and nothing came in the last instant either
             except BaseException:
                 if is_taken:
@@ -361,20 +357,6 @@ def check_iterable(message: Any) -> None:
         )
 
 
-def result_of(future: concurrent.futures.Future[T], timeout: float | None) -> T:
-    """Return ``future.result(timeout)``, in slices: an interrupt gets through at any moment."""
-    deadline_s = None if timeout is None else time.monotonic() + timeout
-    while True:
-        left_s = WAIT_SLICE_S if deadline_s is None else deadline_s - time.monotonic()
-        try:
-            return future.result(min(max(left_s, 0.0), WAIT_SLICE_S))
-        except TimeoutError:
-            if future.done():
-                return future.result()
-            if deadline_s is not None and time.monotonic() >= deadline_s:
-                raise
-
-
 class _GivenUp(Exception):
     """Told to websockets where the caller's thread will make no more fragments."""
 
@@ -423,7 +405,7 @@ class Feed:
             TimeoutError: they were not taken in time; if the first one was, the connection fails
                 with 1011, since half a message cannot be taken back.
         """
-        waited_s = 0.0
+        left_s = math.inf if timeout is None else timeout
         kind: type | tuple[type, ...] | None = None
         try:
             for fragment in fragments:
@@ -431,22 +413,18 @@ class Feed:
                 if not isinstance(fragment, kind):
                     raise TypeError(f"{EXPECTED_FRAGMENTS}, got {type(fragment).__name__} as well")
                 began_s = time.monotonic()
-                left_s = None if timeout is None else max(timeout - waited_s, 0.0)
                 taken = self._offer(fragment)
-                done, _ = concurrent.futures.wait(
-                    {taken, gone}, left_s, return_when=concurrent.futures.FIRST_COMPLETED
-                )
-                if not done:
+                if not any_done_within((taken, gone), left_s):
                     raise TimeoutError
                 if gone.done():
                     break
-                waited_s += time.monotonic() - began_s
+                left_s = max(left_s - (time.monotonic() - began_s), 0.0)
         except BaseException:
             if not gone.cancel():
                 self._offer(_GivenUp("the fragments of a message ended before the last one"))
             raise
         self._offer(StopIteration())
-        gone.result(None if timeout is None else max(timeout - waited_s, 0.0))
+        result_of(gone, left_s)
 
     def _offer(self, fragment: Any) -> concurrent.futures.Future[None]:
         taken = concurrent.futures.Future[None]()

@@ -17,10 +17,11 @@ import contextvars
 import os
 import sys
 import threading
-import time
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Protocol
+
+from .waits import deadline_after, left_until, result_of
 
 __all__ = [
     "Claim",
@@ -163,11 +164,11 @@ def things() -> tuple[Closeable, ...]:
         return tuple(_things.values())
 
 
-def close_all(timeout: float, *, explain: bool = True) -> None:
+def close_all(timeout: float | None, *, explain: bool = True) -> None:
     """Close everything at once. Places stay: a cell that runs again gets its port back.
 
     Args:
-        timeout: seconds for all together.
+        timeout: seconds for all together; None waits until they have closed.
         explain: find out what holds those that are late, which takes a moment.
 
     Raises:
@@ -176,7 +177,7 @@ def close_all(timeout: float, *, explain: bool = True) -> None:
     _close(list(things()), timeout, replaced=False, explain=explain)
 
 
-def close_cell(key: tuple[str, str], timeout: float = REPLACE_TIMEOUT_S) -> None:
+def close_cell(key: tuple[str, str], timeout: float | None = REPLACE_TIMEOUT_S) -> None:
     """Close what a cell that no longer exists had started.
 
     Args:
@@ -193,9 +194,9 @@ def close_cell(key: tuple[str, str], timeout: float = REPLACE_TIMEOUT_S) -> None
 
 
 def _close(
-    closing: list[Closeable], timeout: float, *, replaced: bool, explain: bool = True
+    closing: list[Closeable], timeout: float | None, *, replaced: bool, explain: bool = True
 ) -> None:
-    deadline = time.monotonic() + timeout
+    deadline_s = deadline_after(timeout)
     futures: list[tuple[Closeable, concurrent.futures.Future[Any]]] = []
     # In reverse order: a client says goodbye before the server that it talks to does.
     for thing in reversed(closing):
@@ -207,7 +208,7 @@ def _close(
     failure: Exception | None = None
     for thing, future in futures:  # all of them get their time, whatever happens to one
         try:
-            future.result(max(0.0, deadline - time.monotonic()))
+            result_of(future, left_until(deadline_s))
         except Exception as exc:
             if future.done():
                 failure = failure or exc

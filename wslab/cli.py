@@ -32,6 +32,7 @@ from .errors import LoopBlocked, WslabError, in_words
 from .handlers import Handler, awaited, check_handler, handler_name
 from .page import Page
 from .server import Refusal, Server, serve
+from .waits import SLICE_S
 from .wire.closecodes import close_code_meaning
 
 if TYPE_CHECKING:
@@ -613,11 +614,9 @@ class _Log:
             self.put(sys.stdout, f"{now}  {what:10}  {connection_id}  {text}")
 
     def print_until_end(self) -> None:
-        # Windows does not wake a wait without a bound for Ctrl-C.
-        bound_s = None if os.name == "posix" else 0.5
         while True:
             try:
-                line = self._lines.get(timeout=bound_s)
+                line = self._lines.get(timeout=SLICE_S)
             except queue.Empty:
                 continue
             if line is None:

@@ -33,6 +33,15 @@ from .errors import BadURL, LoopBlocked, PortalClosed, WrongThread, WslabError
 from .reconnect import Attempt, Reconnect, session_in, with_query
 from .recording import Wire, new_tape, recorded
 from .rejoin import Rejoin
+from .waits import (
+    deadline_after,
+    finite,
+    finite_times,
+    is_set_within,
+    left_until,
+    result_of,
+    slices,
+)
 from .wire.closecodes import close_code_meaning, may_be_sent
 from .wire.tape import Tape
 
@@ -463,7 +472,7 @@ class Client(Emitter):
             if fed is not None:
                 fed[0].run(fed[1], gone, timeout)
             else:
-                gone.result(timeout)
+                result_of(gone, timeout)
         except ConnectionClosed as exc:
             raise self._explained(exc) from exc.__cause__
         except concurrent.futures.CancelledError:
@@ -490,17 +499,17 @@ class Client(Emitter):
     def _wait_open(self, what: str, timeout: float | None) -> None:
         """Wait until there is a connection again; raise where there will be none."""
         rejoin = self._rejoin
-        deadline_s = None if timeout is None else time.monotonic() + timeout
-        while rejoin is not None and self._closing is None:
+        for slice_s in slices(timeout):
+            if rejoin is None or self._closing is not None:
+                break
             rejoin.may_send.clear()  # before looking, so that no news is missed
             if self.state is State.OPEN:
                 return
             if self._gone.is_set():
                 break
-            left_s = 0.2 if deadline_s is None else deadline_s - time.monotonic()
-            if left_s <= 0:
-                raise TimeoutError(f"{what} within {timeout:g} s: {self.name!r} is {self.status}")
-            rejoin.may_send.wait(min(left_s, 0.2))  # a slice: an interrupt may come just before it
+            rejoin.may_send.wait(slice_s)
+        else:
+            raise TimeoutError(f"{what} within {timeout:g} s: {self.name!r} is {self.status}")
         self._raise_closed()
 
     def recv(self, timeout: float | None = None) -> Message:
@@ -538,7 +547,7 @@ class Client(Emitter):
             except ConnectionClosedOK:
                 return
 
-    def ping(self, timeout: float = 10.0) -> float:
+    def ping(self, timeout: float | None = 10.0) -> float:
         """Send a ping and wait for its pong (RFC 6455 §5.5.2); return the round trip in seconds.
 
         Raises:
@@ -637,7 +646,7 @@ class Client(Emitter):
 
     # Closing.
 
-    def close(self, code: int = 1000, reason: str = "", timeout: float = 5.0) -> None:
+    def close(self, code: int = 1000, reason: str = "", timeout: float | None = 5.0) -> None:
         """Close the connection with the closing handshake (RFC 6455 §7.1.2); idempotent.
 
         Messages that came before can still be taken with recv().
@@ -645,7 +654,8 @@ class Client(Emitter):
         Args:
             code: 1000 (normal), 1001, 3000 to 4999 and the few others that may be sent.
             reason: at most 123 bytes of UTF-8.
-            timeout: seconds to wait for the other side's close frame; then TCP is cut.
+            timeout: seconds to wait for the other side's close frame; then TCP is cut. None waits
+                for it without end.
 
         Raises:
             ValueError: a code that may not be sent, or too long a reason.
@@ -665,7 +675,7 @@ class Client(Emitter):
             self._refuse_own_thread("close()")
         closing = self._begin(code, reason, timeout)
         try:
-            closing.result(timeout + 1.0)
+            result_of(closing, None if timeout is None else timeout + 1.0)
         except (concurrent.futures.CancelledError, PortalClosed):
             return  # the lab's loop has been closed, and everything on it
         except TimeoutError:
@@ -683,7 +693,9 @@ class Client(Emitter):
         self._replaced = self._replaced or replaced
         return self._begin(1001, "", 1.0)
 
-    def _begin(self, code: int, reason: str, timeout: float) -> concurrent.futures.Future[None]:
+    def _begin(
+        self, code: int, reason: str, timeout: float | None
+    ) -> concurrent.futures.Future[None]:
         with self._lock:
             if self._closing is None:
                 try:
@@ -699,19 +711,19 @@ class Client(Emitter):
                     self._closing.set_result(None)
             return self._closing
 
-    async def _close(self, code: int, reason: str, timeout: float, may_finish: bool) -> None:
+    async def _close(self, code: int, reason: str, timeout: float | None, may_finish: bool) -> None:
         websocket = self._websocket
         assert self._inbox is not None
         self._is_closing_down = websocket.state is State.OPEN
         self._inbox.open = False
         self._inbox.wake()
-        ends_s = time.monotonic() + timeout
+        ends_s = deadline_after(timeout)
         if self._talk is not None:
             self._talk.wake()
         if self._rejoin is not None:
             self._rejoin.stop()
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(finite(timeout)):
                 if self._outbox is not None:
                     await self._outbox.empty()  # what was sent before goes out before
                 await websocket.close(code, reason)
@@ -730,7 +742,7 @@ class Client(Emitter):
         if self._pump_task is not None:
             await asyncio.wait([self._pump_task])
         if self._talk is not None:
-            await self._talk.finish(max(ends_s - time.monotonic(), 0.0) if may_finish else 0.0)
+            await self._talk.finish(left_until(ends_s) if may_finish else 0.0)
 
     # Saying why.
 
@@ -786,7 +798,7 @@ class Client(Emitter):
 
     def _raise_closed(self) -> NoReturn:
         """Raise what websockets raised when the connection ended; wait for that end, briefly."""
-        if self._pump_task is not None and not self._gone.wait(CLOSE_WAIT_S):
+        if self._pump_task is not None and not is_set_within(self._gone, CLOSE_WAIT_S):
             raise TimeoutError(f"{self.name!r} is {self.state.name} and does not end{self._held()}")
         assert self._end is not None
         raise self._explained(self._end) from self._end.__cause__
@@ -906,6 +918,7 @@ def connect(
     if path and scheme in ("ws", "wss"):
         kwargs.update(unix=True, path=path)
         url = f"{scheme}://localhost/"
+    kwargs = finite_times(kwargs)
     host, port = why.check_url(url)
     why.check_headers(kwargs)
     local = target if not isinstance(target, str) else _server_at(host, port)

@@ -25,6 +25,7 @@ from . import place, portal
 from .client import connect
 from .errors import HandshakeRefused, LoopBlocked, WrongThread, in_words
 from .server import Server, serve
+from .waits import result_of
 from .why import is_loopback
 
 __all__ = ["Finding", "Report", "doctor", "own_version"]
@@ -203,7 +204,7 @@ class _Visit:
         try:
             future = worker.submit(check)
             try:
-                return future.result(within_s)
+                return result_of(future, within_s)
             except TimeoutError:
                 if future.done():
                     raise  # the check's own
@@ -299,7 +300,7 @@ class _Visit:
             until_s = time.monotonic() + 5 * BUSY_S
             while not future.done() and time.monotonic() < until_s:
                 pass  # this is the computing
-            worst_s: float = future.result(0.5)
+            worst_s: float = result_of(future, 0.5)
         except TimeoutError:
             return Finding(name, False, "no echo came while this thread computed", _SLOW)
         except Exception as exc:

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
-from .boxes import result_of
 from .reconnect import session_in
+from .waits import result_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

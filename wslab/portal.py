@@ -28,6 +28,7 @@ from typing import Any, Protocol, TypeVar, cast, overload
 from . import cells
 from .errors import LoopBlocked, NestingRefused, PortalClosed, WrongThread
 from .stalls import StallWatch, describe_frame
+from .waits import deadline_after, finite, is_set_within, join, left_until, result_of
 
 __all__ = [
     "KernelPortal",
@@ -44,7 +45,6 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 _ANSWER_S = 0.25  # how long a loop that is free may take to say so
-_SLICE_S = 0.2  # how late an interrupt may come where it arrived just before the wait began
 _EXIT_S = 0.7  # for everything to close when the interpreter ends
 _SETTLE_S = 1.0  # how long cancelled work may take to clean up before we stop waiting for it
 _NEST_FLOOR = (1, 7, 4)  # older ones lose the cells queued behind one that nests (ipykernel 7)
@@ -124,7 +124,7 @@ class Portal(StallWatch):
                 thread = threading.Thread(target=self._main, name=self.name, daemon=True)
                 thread.start()
                 self._thread = thread
-        self._started.result(timeout=10)
+        result_of(self._started, 10)
 
     def _closed_error(self) -> PortalClosed:
         return PortalClosed(
@@ -174,14 +174,14 @@ class Portal(StallWatch):
             async with asyncio.timeout(_SETTLE_S):
                 await asyncio.get_running_loop().shutdown_asyncgens()
 
-    def close(self, timeout: float = 5.0) -> None:
+    def close(self, timeout: float | None = 5.0) -> None:
         """Cancel what still runs and end the thread; idempotent.
 
         Whoever waits for a result gets PortalClosed. Servers and clients are not known here: close
         them before, as :func:`shutdown` does.
 
         Args:
-            timeout: seconds to wait for the thread to end.
+            timeout: seconds to wait for the thread to end; None waits until it has.
 
         Raises:
             LoopBlocked: the loop is held, so that the thread cannot end in time. It ends as soon
@@ -196,12 +196,11 @@ class Portal(StallWatch):
         if thread is None:
             return
         with contextlib.suppress(Exception):  # it never came to life
-            self._started.result(timeout)
+            result_of(self._started, timeout)
         if self._loop is not None and self._stop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended already
                 self._loop.call_soon_threadsafe(self._stop.set)
-        thread.join(timeout)
-        if thread.is_alive():
+        if not join(thread, timeout):
             raise LoopBlocked(f"{self.label} did not end within {timeout:g} s: {self.held_by()}")
 
     def park(self) -> None:
@@ -220,7 +219,7 @@ class Portal(StallWatch):
 
         with contextlib.suppress(RuntimeError):  # it ends by itself just now
             self._loop.call_soon_threadsafe(sleep)
-            parked.wait(0.1)  # what holds it already may as well go on holding it
+            is_set_within(parked, 0.1)  # what holds it already may as well go on holding it
 
     # Crossing over.
 
@@ -326,13 +325,13 @@ class Portal(StallWatch):
             with _cancelled_by_interrupt(task):
                 with contextlib.suppress(RuntimeError):  # the loop has ended; the task says so
                     loop.call_soon_threadsafe(set_left, exc)
-                return bool(_result(task, None))
+                return bool(result_of(task, None))
 
         task = self._crossing()
         task.add_done_callback(not_entered)
         with _cancelled_by_interrupt(task):
             self._send(task, hold, ())
-            value = _result(entered, None)
+            value = result_of(entered, None)
         try:
             yield value
         except BaseException as exc:
@@ -352,7 +351,7 @@ class Portal(StallWatch):
             return False
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(answered.set)
-            return answered.wait(within_s)
+            return is_set_within(answered, within_s)
         return False
 
     def held_by(self) -> str:
@@ -447,7 +446,7 @@ class _Crossing(concurrent.futures.Future[Any]):
     def wait_gone(self, timeout: float) -> bool:
         """Wait until the task has ended; whether it has."""
         with contextlib.suppress(TimeoutError):
-            self.gone.result(timeout)
+            result_of(self.gone, timeout)
         return self.gone.done()
 
     # Anywhere.
@@ -460,27 +459,6 @@ class _Crossing(concurrent.futures.Future[Any]):
         except RuntimeError:  # the loop has ended, and the task with it
             self._be_gone()
         return True
-
-
-def _result(future: concurrent.futures.Future[T], timeout: float | None) -> T:
-    """Return ``future.result(timeout)``, in slices on the main thread.
-
-    A signal that comes while that thread goes to sleep on a lock does not wake it (and on Windows
-    none ever does): Python would see the interrupt only when the wait is over.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return future.result(timeout)
-    deadline = float("inf") if timeout is None else time.monotonic() + timeout
-    try:
-        while True:
-            left_s = deadline - time.monotonic()
-            try:
-                return future.result(min(left_s, _SLICE_S))
-            except TimeoutError:
-                if future.done() or left_s <= _SLICE_S:
-                    raise
-    finally:
-        del future  # its exception's traceback holds this frame: no cycle, so no garbage
 
 
 @contextlib.contextmanager
@@ -507,7 +485,7 @@ def _call(
     try:
         # Sent in here: an interrupt strikes between any two lines, and work begins with the first.
         runner._send(future, func, args)
-        return _result(future, timeout)
+        return result_of(future, timeout)
     except TimeoutError:
         # Its own TimeoutError is passed on, and so is what it did in the last instant.
         if future.done() or not future.cancel():
@@ -612,7 +590,7 @@ class KernelPortal(StallWatch):
         answered = threading.Event()
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self.loop.call_soon_threadsafe(answered.set)
-            return answered.wait(within_s)
+            return is_set_within(answered, within_s)
         return False
 
     def held_by(self) -> str:
@@ -654,7 +632,7 @@ class _NestedCrossing(_Crossing):
             loop, done = asyncio.get_running_loop(), asyncio.Event()
             future.add_done_callback(lambda _: loop.call_soon_threadsafe(done.set))
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout(finite(timeout)):
                     await done.wait()
 
         self._runner.run_nested(until_done())
@@ -766,11 +744,11 @@ def run(
     return lab().call(func, *args, timeout=timeout)
 
 
-def shutdown(timeout: float = 5.0) -> None:
+def shutdown(timeout: float | None = 5.0) -> None:
     """Stop every server, close every client and end the lab's loop; idempotent.
 
     Args:
-        timeout: seconds for all of it together.
+        timeout: seconds for all of it together; None waits until it is done.
 
     Raises:
         LoopBlocked: something holds a loop: what, and who has not closed for it. Those close as
@@ -787,14 +765,14 @@ def shutdown(timeout: float = 5.0) -> None:
         raise LoopBlocked(str(exc)) from None
 
 
-def _shutdown(timeout: float, *, explain: bool) -> None:
+def _shutdown(timeout: float | None, *, explain: bool) -> None:
     global _lab
-    deadline = time.monotonic() + timeout
+    deadline_s = deadline_after(timeout)
     cells.close_all(timeout, explain=explain)
     with _guard:
         portal, _lab = _lab, None
     if portal is not None and portal.is_running:
-        portal.close(max(0.1, deadline - time.monotonic()))
+        portal.close(max(0.1, left_until(deadline_s)))
 
 
 def _at_exit() -> None:

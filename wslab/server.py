@@ -35,6 +35,7 @@ from .handlers import Handler, awaited, check_handler, handler_name
 from .page import check_page
 from .recording import Stillborn, Wire, new_tape, recorded
 from .stalls import Stall, timed
+from .waits import finite_times, result_of
 from .wire.tape import Tape
 
 if TYPE_CHECKING:
@@ -402,14 +403,14 @@ class Server:
                 raise PortalClosed("the server has been stopped; server.restart() starts it again")
             self.runner.call(server.start_serving, timeout=START_TIMEOUT_S)
 
-    def stop(self, timeout: float = 5.0) -> None:
+    def stop(self, timeout: float | None = 5.0) -> None:
         """Stop: 1001 (going away) to every client, and the port is free; idempotent.
 
         Clients have 2 s to answer the close frame, handlers 0.5 s more to clean up; then they are
         cut off and cancelled.
 
         Args:
-            timeout: seconds to wait for all that.
+            timeout: seconds to wait for all that; None waits until it has stopped.
 
         Raises:
             LoopBlocked: something holds the server's loop (it names what), so that the server
@@ -419,7 +420,7 @@ class Server:
         self._refuse_own_thread("stop")
         self._finish(self.begin_close(), timeout)
 
-    def restart(self, timeout: float = 5.0) -> None:
+    def restart(self, timeout: float | None = 5.0) -> None:
         """Stop with 1012 (service restart) to every client and start again on the same port.
 
         Raises:
@@ -466,10 +467,10 @@ class Server:
                 f"a handler or other async code: `await asyncio.to_thread(server.{what})`"
             )
 
-    def _finish(self, stopping: concurrent.futures.Future[None], timeout: float) -> None:
+    def _finish(self, stopping: concurrent.futures.Future[None], timeout: float | None) -> None:
         runner = self.runner
         try:
-            stopping.result(timeout)
+            result_of(stopping, timeout)
         except (concurrent.futures.CancelledError, PortalClosed):
             return  # the loop has been closed, and everything on it
         except TimeoutError:
@@ -807,7 +808,7 @@ def serve(
         runner=runner,
         claim=claim,
         tape=new_tape(record, name=name or handler_name(handler)),
-        kwargs={**kwargs, "compression": compression},
+        kwargs={**finite_times(kwargs), "compression": compression},
     )
     if claim.place is not None:
         server.note = "replaces what this cell had started before, on the same port"

@@ -24,6 +24,7 @@ from typing import Any, Protocol
 
 from ..errors import CallFailed, Refused, is_cancelled
 from ..failures import Failure, FailureLog, said_by
+from ..waits import finite
 from .calling import called, check_takes, function_name, is_async, tell_replaced
 from .codec import MAX_NAME, RESERVED, check_name, dumps, encode_answer, encode_error
 from .peer import (
@@ -328,7 +329,7 @@ class Talk:
         if worker is None:
             return
         if timeout > 0:
-            await asyncio.wait([worker], timeout=timeout)
+            await asyncio.wait([worker], timeout=finite(timeout))
         if not worker.done():
             self.unhandled += len(self._events)
             self._events.clear()

@@ -24,6 +24,7 @@ from ..client import Client, connect
 from ..handlers import handler_name
 from ..portal import lab
 from ..server import Server, serve
+from ..waits import result_of
 from ..widgets.browser import Browser, BrowserEvent
 from ..widgets.browser_events import STATES
 from ..wire.events import FrameEvent
@@ -312,7 +313,7 @@ class _StandIn:
         """Leave nothing open."""
         if self._opening is not None and self._client is None:
             with contextlib.suppress(Exception):
-                self._client = self._opening.result(CALL_S)
+                self._client = result_of(self._opening, CALL_S)
         if self._client is not None:
             self._client.close(timeout=1.0)
 

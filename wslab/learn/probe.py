@@ -30,6 +30,7 @@ from ..handlers import check_handler, handler_name
 from ..portal import Portal, lab
 from ..server import Server
 from ..stalls import describe_frame
+from ..waits import result_of
 from ..wire.closecodes import close_code_meaning
 from ..wire.events import CloseEvent, Event, FrameEvent
 from ..wire.tape import Tape
@@ -516,4 +517,4 @@ def _wait_for(futures: Iterable[Any], timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     for future in futures:
         with contextlib.suppress(Exception, asyncio.CancelledError):
-            future.result(max(0.0, deadline - time.monotonic()))
+            result_of(future, max(0.0, deadline - time.monotonic()))
