@@ -20,6 +20,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "wslab"
 FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "boxes",
+        "calling",
         "cells",
         "errors",
         "failures",
@@ -34,7 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "why",
         "wire",
     ),
-    ("emitter", "hub", "portal", "recording", "rejoin", "tunnel"),
+    ("emitter", "hub", "opening", "portal", "recording", "rejoin", "tunnel"),
     ("client", "raw", "server"),
     ("__init__", "cli", "display", "doctor", "examples", "learn", "widgets"),
 )
@@ -214,7 +215,7 @@ def test_wire_does_no_input_or_output(module):
     ] == []
 
 
-HUB_KNOWS = ("wire", "errors", "failures", "pongs", "waits")
+HUB_KNOWS = ("calling", "wire", "errors", "failures", "pongs", "waits")
 
 
 def test_hub_knows_asyncio_and_websockets_only():

@@ -30,6 +30,7 @@ from . import cells, portal, why
 from .boxes import Feed, Inbox, Message, Outbox, check_iterable, size_of
 from .emitter import Emitter
 from .errors import BadURL, LoopBlocked, PortalClosed, WrongThread, WslabError
+from .opening import Opening
 from .reconnect import Attempt, Reconnect, session_in, with_query
 from .recording import Wire, new_tape, recorded
 from .rejoin import Rejoin
@@ -115,6 +116,14 @@ class Client(Emitter):
         self._may_have_session = reconnect is not None and reconnect.session
         if reconnect is not None:
             self._rejoin = Rejoin(reconnect, self._come_back, self._why_not_opened)
+        self._opening: Opening | None = None
+        if reconnect is not None and reconnect.on_open is not None:
+            self._opening = Opening(
+                reconnect.on_open,
+                self,
+                lambda: self.state is State.OPEN,
+                lambda exc, where: self._talk.note(exc, where),
+            )
         self._received: collections.deque[Message] = collections.deque()
         self._received_bytes = 0
         self._first: Message | None = None  # where ``received`` no longer has it
@@ -272,6 +281,8 @@ class Client(Emitter):
         self._outbox = Outbox(self._websocket, self._portal.loop)
         if self._talk is not None:
             self._talk.opened(self._outbox)
+        if self._opening is not None:
+            self._opening.opened()
 
     async def _come_back(self) -> None:
         inbox = self._inbox
@@ -391,6 +402,9 @@ class Client(Emitter):
             if self._rejoin is not None:
                 self._rejoin.may_send.set()
                 self._rejoin.forget()
+            if self._opening is not None:
+                self._opening.stop()
+                self._opening = None
             if self._talk is not None:
                 self._talk.end()
 
@@ -448,6 +462,7 @@ class Client(Emitter):
         if not is_whole:
             check_iterable(message)
         self._refuse_own_thread("send()")
+        self._refuse_what_is_over()
         if self.state is not State.OPEN:
             self._wait_open("the message was not sent", timeout)
         assert self._outbox is not None
@@ -503,6 +518,7 @@ class Client(Emitter):
             if rejoin is None or self._closing is not None:
                 break
             rejoin.may_send.clear()  # before looking, so that no news is missed
+            self._refuse_what_is_over()
             if self.state is State.OPEN:
                 return
             if self._gone.is_set():
@@ -511,6 +527,12 @@ class Client(Emitter):
         else:
             raise TimeoutError(f"{what} within {timeout:g} s: {self.name!r} is {self.status}")
         self._raise_closed()
+
+    def _refuse_what_is_over(self) -> None:
+        """Let on_open of a connection that has ended wait for no other: that has its own call."""
+        opening = self._opening
+        if opening is not None and opening.is_over:
+            raise self._explained(self._broken or ConnectionClosedError(None, None))
 
     def recv(self, timeout: float | None = None) -> Message:
         """Take the oldest message that has come, or wait for one.
@@ -530,7 +552,11 @@ class Client(Emitter):
         if not inbox and not inbox.ended:
             self._refuse_to_wait_for_itself("recv()", has_bound=timeout is not None)
         try:
-            message = inbox.get(timeout)
+            opening = self._opening
+            if opening is not None and opening.is_inside:
+                message = self._get_while_open(inbox, timeout)
+            else:
+                message = inbox.get(timeout)
         except queue.Empty:
             raise TimeoutError(
                 f"{self.name!r} got no message within {timeout:g} s; the connection is "
@@ -539,6 +565,17 @@ class Client(Emitter):
         if message is None:
             self._raise_closed()
         return message
+
+    def _get_while_open(self, inbox: Inbox, timeout: float | None) -> Message | None:
+        ends_s = None if timeout is None else time.monotonic() + timeout
+        while True:
+            self._refuse_what_is_over()
+            left_s = 0.2 if ends_s is None else max(ends_s - time.monotonic(), 0.0)
+            try:
+                return inbox.get(min(left_s, 0.2))
+            except queue.Empty:
+                if not left_s:
+                    raise
 
     def __iter__(self) -> Iterator[Message]:
         while True:
@@ -555,6 +592,7 @@ class Client(Emitter):
             ConnectionClosed: the connection is closed.
         """
         self._refuse_to_wait_for_itself("ping()", has_bound=True)
+        self._refuse_what_is_over()
         if self._rejoin is not None and self.state is not State.OPEN:
             self._wait_open("no ping was sent", timeout)
 
@@ -578,6 +616,7 @@ class Client(Emitter):
     def _talking(self, what: str) -> Any:
         # A server on the kernel's loop could not answer while this very cell waits for it.
         self._refuse_to_wait_for_itself(what, has_bound=what != "call()")
+        self._refuse_what_is_over()
         has_ended = self._gone.is_set() or self._closing is not None
         if has_ended or (self._rejoin is None and self.state is not State.OPEN):
             self._raise_closed()
@@ -887,6 +926,15 @@ def connect(
     close(), every other close code, a refusal such as 403 or 404, and a re-run of its cell. The
     first connection is tried once, as ever.
 
+    ``Reconnect(on_open=...)`` names a function that is called with the client on each opening, the
+    first included: to subscribe to a feed again, to say who one is. A plain one runs on a thread
+    (the first time on the caller's own) and may use all of the client: send, recv, call; an
+    ``async def`` runs on the lab's loop, where it awaits ``client.websocket``. What it raises at
+    the first opening is raised here, and the client closed; what it raises later is kept in
+    ``client.errors`` and shown, and the connection stays open. One call runs at a time: when its
+    connection breaks off, the client raises ConnectionClosed in it, and the next opening has a call
+    of its own. What other code sends meanwhile is not held back.
+
     From a Hub with a history every event then comes once, in order, and to it: the client names
     itself by ``?session=...`` in the URL, a secret that it makes up. ``client.gap`` says where that
     could not be kept. Any other server knows nothing of this: what either side sent around the
@@ -942,6 +990,13 @@ def connect(
         if told is None:
             raise
         raise told from exc
+    opening = client._opening
+    if opening is not None:
+        try:
+            opening.first(runner.call)
+        except BaseException:
+            client._discard()
+            raise
     claim.adopt(client)
     if client._gone.is_set():  # closed by the server at once, before it was entered
         cells.forget(client)

@@ -47,6 +47,8 @@ class Reconnect:
         attempts: how many in a row may fail; None goes on until close().
         session: add ``?session=...`` to the URL, by which a Hub with a history knows the client
             again; False leaves the URL as it is, for servers that read their query closely.
+        on_open: called with the client on each opening, the first included: to subscribe to a feed
+            again, or to say who one is. See :func:`connect`.
         random: returns a number from 0 to 1 for each delay, such as ``random.Random(7).random``.
     """
 
@@ -55,6 +57,7 @@ class Reconnect:
     factor: float = 2.0
     attempts: int | None = None
     session: bool = True
+    on_open: Callable[[Any], Any] | None = field(default=None, compare=False)
     random: Callable[[], float] = field(default=random.random, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -67,6 +70,11 @@ class Reconnect:
             raise ValueError(f"expected a factor of at least 1, got {self.factor!r}")
         if self.attempts is not None and self.attempts < 1:
             raise ValueError(f"expected attempts of at least 1, or None, got {self.attempts!r}")
+        if self.on_open is not None and not callable(self.on_open):
+            raise TypeError(
+                "expected on_open as a function of one argument, the client, got "
+                f"{type(self.on_open).__name__} {self.on_open!r:.60}"
+            )
 
     @classmethod
     def from_argument(cls, reconnect: bool | Reconnect) -> Reconnect | None:

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import functools
 import json
-import math
 import re
 import secrets
 import time
@@ -23,10 +22,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import EXTERNAL_CLOSE_CODES
 from websockets.protocol import State
 
+from ..calling import must_pass
 from ..errors import BadPacket, ClientGone, Refused, is_cancelled
+from ..waits import finite
 from . import codec
 from .backlog import Backlog
-from .calling import must_pass
 from .delivery import Delivery
 from .history import Session
 from .inbox import Inbox, Item
@@ -287,8 +287,7 @@ class HubClient:
         """
         self._hub._check_event(event)
         encoded = codec.dumps(data)
-        if timeout == math.inf:
-            timeout = None
+        timeout = finite(timeout)
         return self._hub._ask(functools.partial(self._call, event, encoded, timeout), timeout)
 
     async def _call(

@@ -20,12 +20,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, TypeVar, cast, overload
 
-from ..errors import ClientGone, LoopBlocked, Refused, WrongThread
-from ..failures import Failure, FailureLog
-from ..pongs import pongs_bounded
-from . import codec
-from .backlog import POLICIES, Policy
-from .calling import (
+from ..calling import (
     called,
     check_takes,
     function_name,
@@ -34,8 +29,13 @@ from .calling import (
     running_loop,
     submitted,
     tell_replaced,
-    waited,
 )
+from ..errors import ClientGone, LoopBlocked, Refused, WrongThread
+from ..failures import Failure, FailureLog
+from ..pongs import pongs_bounded
+from ..waits import result_of
+from . import codec
+from .backlog import POLICIES, Policy
 from .client import HubClient
 from .delivery import CLOSING, DROPPED, QUEUED, SENT, SKIPPED, Delivery, Trace
 from .history import History, Past, Session
@@ -398,10 +398,10 @@ class Hub:
         except RuntimeError:  # it was closed at this moment
             return self._on_loop(function, *args)
         try:
-            return waited(done, OFF_LOOP_TIMEOUT_S)
+            return result_of(done, OFF_LOOP_TIMEOUT_S)
         except TimeoutError:
             if not done.cancel():
-                return waited(done, None)  # it is being done now
+                return result_of(done, None)  # it is being done now
             raise LoopBlocked(
                 f"hub {self.name!r} could not do it within {OFF_LOOP_TIMEOUT_S:g} s: something "
                 "holds its event loop. It has been taken back"
@@ -430,7 +430,7 @@ class Hub:
         if here is not None:
             return asyncio.wrap_future(answer)
         try:
-            return waited(answer, None if timeout is None else timeout + OFF_LOOP_TIMEOUT_S)
+            return result_of(answer, None if timeout is None else timeout + OFF_LOOP_TIMEOUT_S)
         except concurrent.futures.CancelledError:
             raise ClientGone(gone) from None
         except TimeoutError:

@@ -22,10 +22,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..calling import called, check_takes, function_name, is_async, tell_replaced
 from ..errors import CallFailed, Refused, is_cancelled
 from ..failures import Failure, FailureLog, said_by
 from ..waits import finite
-from .calling import called, check_takes, function_name, is_async, tell_replaced
 from .codec import MAX_NAME, RESERVED, check_name, dumps, encode_answer, encode_error
 from .peer import (
     Answered,

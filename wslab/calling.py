@@ -12,12 +12,11 @@ import concurrent.futures
 import contextlib
 import inspect
 import threading
-import time
 import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from ..errors import is_cancelled
+from .errors import is_cancelled
 
 __all__ = [
     "called",
@@ -28,11 +27,9 @@ __all__ = [
     "running_loop",
     "submitted",
     "tell_replaced",
-    "waited",
 ]
 
 T = TypeVar("T")
-WAIT_SLICE_S = 0.2
 
 
 def function_name(function: Any) -> str:
@@ -113,21 +110,6 @@ def must_pass(exc: BaseException, *, is_async: bool) -> bool:
     if isinstance(exc, KeyboardInterrupt):
         return is_async and threading.current_thread() is threading.main_thread()
     return is_cancelled(exc)
-
-
-def waited(future: concurrent.futures.Future[T], timeout: float | None) -> T:
-    """Return a future's result, in slices: an interrupt gets through at any moment.
-
-    Raises:
-        TimeoutError: it was not done within ``timeout`` seconds; it may still come.
-    """
-    ends_s = None if timeout is None else time.monotonic() + timeout
-    while not future.done():
-        left_s = WAIT_SLICE_S if ends_s is None else ends_s - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError
-        concurrent.futures.wait([future], timeout=min(left_s, WAIT_SLICE_S))
-    return future.result(0)
 
 
 def submitted(
