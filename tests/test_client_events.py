@@ -1015,6 +1015,46 @@ def test_the_panel_says_that_it_reconnects_and_what_failed(server, hub):
         assert "connecting again, attempt 1" in plain.to_text(view, trouble, ())
 
 
+def test_the_panel_says_that_it_came_back(server, hub):
+    async def silent(websocket):
+        await websocket.wait_closed()
+
+    with wslab.connect(server, reconnect=AT_ONCE) as alice, wslab.serve(silent) as other:
+        assert alice.call("echo", 1) == 1
+        assert (alice.reconnected, views.client_trouble(alice)) == (0, [])
+        for nth, title in ((1, "Came back"), (2, "Came back 2 times, the last")):
+            cut(alice)
+            until(lambda: alice.reconnected == nth)  # noqa: B023
+            assert alice.call("echo", nth) == nth
+            [told] = views.client_trouble(alice)
+            assert (told["kind"], told["title"]) == ("back", title)
+            assert told["text"] == "the session went on where it had stopped"
+            assert told["at"] == int(alice.reconnects[-1].at)
+        assert "Came back 2 times" in plain.to_text(views.client_view(alice), [told], ())
+        with wslab.connect(other, reconnect=AT_ONCE) as bob:
+            cut(bob)
+            until(lambda: bob.reconnected)
+            [told] = views.client_trouble(bob)
+            assert "may be lost" in told["text"]
+
+
+def test_the_panel_says_that_on_open_failed(server):
+    calls = []
+
+    def subscribe(client):
+        calls.append(client)
+        if len(calls) > 1:
+            raise ValueError("no")
+
+    again = Reconnect(first_delay_s=0, on_open=subscribe)
+    with wslab.connect(server, reconnect=again) as alice:
+        cut(alice)
+        until(lambda: alice.errors)
+        told = views.client_trouble(alice)[-1]
+        assert told["title"] == "on_open failed"
+        assert told["text"].endswith("subscribe raised ValueError: no")
+
+
 # Cut anywhere.
 
 

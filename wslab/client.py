@@ -177,6 +177,11 @@ class Client(Emitter):
         return tuple(self._rejoin.attempts) if self._rejoin is not None else ()
 
     @property
+    def reconnected(self) -> int:
+        """How often it has come back."""
+        return self._rejoin.opened if self._rejoin is not None else 0
+
+    @property
     def status(self) -> str:
         """Its state in words, such as "OPEN" or "reconnecting, attempt 3, next in 1.2 s"."""
         state = self.state

@@ -39,6 +39,7 @@ class Rejoin:
     ) -> None:
         self.attempts: collections.deque[Attempt] = collections.deque(maxlen=MAX_ATTEMPTS)
         self.attempts_seen = 0
+        self.opened = 0  # attempts that succeeded
         self.may_send = threading.Event()  # a connection is open, or none will be again
         self._connect = connect
         self._explain = explain
@@ -82,7 +83,7 @@ class Rejoin:
                 if not may_pass(exc):
                     self._why_ended = (
                         f"Attempt {self._backoff.attempt} to come back failed in a way that another"
-                        f" one would not mend: {told}"
+                        f" one would not help: {told}"
                     )
                     return False
             else:
@@ -96,6 +97,7 @@ class Rejoin:
     def _note(self, attempt: Attempt) -> None:
         self.attempts.append(attempt)
         self.attempts_seen += 1
+        self.opened += attempt.has_opened
 
     def stop(self) -> None:
         """Try no more."""

@@ -227,15 +227,30 @@ def client_trouble(client: Client) -> list[dict[str, Any]]:
         # A sentence that counts down would be a new one each time one looks.
         text = client.why_closed.rpartition(" It is reconnecting")[0]
         trouble.append(_trouble("closed", "Why it reconnects", text))
+    elif client.reconnected:
+        trouble.append(_came_back(client))
     if client.gap is not None:
         trouble.append(_trouble("gap", "Events are missing", client.gap))
     if client.errors:
         error, count = client.errors[-1], client.errors_seen
-        title = "An event failed" if count == 1 else f"{count:,} events failed, the last"
+        what = "An event failed" if error.event is not None or not error.kind else "on_open failed"
+        title = what if count == 1 else f"{count:,} events failed, the last"
         text = one_line(str(error), MAX_REASON)
         details = _end_of(error.traceback)
         trouble.append(_trouble("event", title, text, at=error.at, details=details))
     return trouble
+
+
+def _came_back(client: Client) -> dict[str, Any]:
+    count, attempts = client.reconnected, client.reconnects
+    title = "Came back" if count == 1 else f"Came back {count:,} times, the last"
+    if client.session is None:
+        text = "what either side sent around the break may be lost: the server keeps no session"
+    elif client.gap is not None:
+        text = "in a session of which something is missing"
+    else:
+        text = "the session went on where it had stopped"
+    return _trouble("back", title, text, at=attempts[-1].at if attempts else None)
 
 
 def client_log(client: Client, sent: Iterable[tuple[int, int, str | bytes]] = ()) -> dict[str, Any]:
