@@ -180,6 +180,21 @@ class FrameDecoder:
         return len(self._buffer) + self._cut - self._left
 
     @property
+    def pending_size(self) -> int:
+        """Give the size of the frame that is not complete yet, as far as it is known; else 0."""
+        return self._need + self._cut if self._buffer else 0
+
+    @property
+    def is_cut(self) -> bool:
+        """Tell whether the frame that is not complete yet is too long to be held."""
+        return self._cut > 0
+
+    @property
+    def unfinished(self) -> bytes:
+        """Give the bytes that are held of a frame that is not complete yet."""
+        return bytes(self._buffer)
+
+    @property
     def held(self) -> int:
         """Count the bytes that are held of a frame that is not complete yet."""
         return len(self._buffer)

@@ -600,7 +600,7 @@ _SECRET_HEADER = re.compile(
 )
 _SECRET_PARAMETER = re.compile(
     r"token|secret|passw|passphrase|pwd|api[-_]?key|access[-_]?key|jwt|credential|sess|csrf|xsrf|"
-    r"signature|^sig$|^key$|^code$|^auth",
+    r"signature|^sig$|^sid$|^key$|^code$|^auth",
     re.IGNORECASE,
 )
 # Names of schemes are public, and worth showing: "Basic" or "Bearer" explains a 401.
@@ -626,7 +626,7 @@ _BARE_NAME = re.compile(
 _MAX_SUBPROTOCOL = 64  # what is longer is no name
 # Every repetition is bounded: a long body must not be looked through again from each place in it.
 _IN_BODY = re.compile(
-    r"""((?:token|secret|password|api[-_]?key|jwt)[\w-]{0,40}["']?\s{0,8}[:=]\s{0,8}["']?)"""
+    r"""((?:token|secret|password|api[-_]?key|jwt|(?<=")s(?:id|ession)(?="))[\w-]{0,40}["']?\s{0,8}[:=]\s{0,8}["']?)"""
     r"""([^\s"'&<>,;]+)""",
     re.IGNORECASE,
 )

@@ -239,7 +239,10 @@ class _Taking:
             return
         self._unsettled.discard(index)
         self.states[index] = state_of(story)
-        self._put(at_s, index, unfinished_frames(story))
+        if story.reveal:
+            self._put(at_s, index, unfinished_frames(story))
+        else:
+            story.begin_saving()
 
     def add(self, at_s: float, index: int, what: int, data: bytes) -> None:
         story = self._stories[index]

@@ -28,6 +28,8 @@ from .events import (
 from .faults import MAX_CONTROL_PAYLOAD_BYTES, UNREADABLE
 from .frames import Deflate, Fault, Frame, FrameDecoder, Opcode
 from .headers import MARKER, H, HeadReader, Problem, Request, Response, find_secrets, redact
+from .layout import header_size
+from .tokens import TokenScan
 
 __all__ = ["Handover", "Story"]
 
@@ -35,6 +37,7 @@ _MAX_PINGS = 64  # unanswered ones that are remembered, for each side
 _MAX_EARLY_BYTES = 2**20
 _TAIL_BYTES = 2**10
 _MAX_MESSAGE_BYTES = 16 * 2**20  # its fragments' bytes, as they came and inflated
+_MAX_HIDING_BYTES = 64 * 2**10  # of a frame; the packets that hand tokens over are far shorter
 _FRAGMENT_BYTES = 512  # what a fragment costs beyond them
 _NO_SECRETS: frozenset[str] = frozenset()
 
@@ -64,8 +67,11 @@ class _Half:
         "message",
         "message_bytes",
         "pings",
+        "saved_ahead",
+        "scan",
         "secrets",
         "tail",
+        "unsaved",
     )
 
     def __init__(self, sender: Sender) -> None:
@@ -79,6 +85,11 @@ class _Half:
         self.message: list[tuple[float, Frame]] | None = None  # the open one's frames so far
         self.message_bytes = 0  # what these take
         self.pings: list[tuple[bytes, float]] = []  # the unanswered ones, oldest first
+        self.scan = TokenScan()
+        # Where frames are saved: what came of the one that is not complete, and how much of it has
+        # been saved already, since it is too long to have anything to hide.
+        self.unsaved = b""
+        self.saved_ahead = 0
         self.bytes = 0
         self.frames = 0
         self.close_seen = False
@@ -90,6 +101,7 @@ class _Half:
         twin.heads = self.heads.copy() if self.heads is not None else None
         twin.decoder = self.decoder.copy() if self.decoder is not None else None
         twin.chunked = self.chunked.copy() if self.chunked is not None else None
+        twin.scan = self.scan.copy()
         twin.message = list(self.message) if self.message is not None else None
         twin.pings = list(self.pings)
         return twin
@@ -240,6 +252,7 @@ class Story:
         half.close_seen = Opcode.CLOSE in half.decoder.counts
         half.message, half.message_bytes = None, 0
         half.pings.clear()
+        half.scan.reset()
 
     def scrub(self, at_s: float, sender: Sender, data: bytes) -> dict[Sender, bytes]:
         """Take what ``sender`` sent and return what of it may be saved, by who sent it.
@@ -247,7 +260,7 @@ class Story:
         Heads come whole and redacted, with the bytes that complete them. What can be neither read
         nor redacted is concealed. All that is saved reads as the same events again.
         """
-        if self.is_upgraded:
+        if self.is_upgraded and self.reveal:
             return {sender: data}
         kept: dict[Sender, bytes] = {"client": b"", "server": b""}
         self._kept = kept
@@ -255,11 +268,20 @@ class Story:
         self._kept = None
         return kept
 
+    def begin_saving(self) -> None:
+        """Save frames from here on: what has come of one that is not complete counts in."""
+        for half in self._halves.values():
+            if half.decoder is not None:
+                is_cut = half.decoder.is_cut  # then what has come of it is gone, and not saved
+                half.unsaved = b"" if is_cut else half.decoder.unfinished
+                half.saved_ahead = half.decoder.pending if is_cut else 0
+
     def scrub_rest(self) -> dict[Sender, bytes]:
         """Return what may be saved of bytes that still wait for more."""
         kept: dict[Sender, bytes] = {}
         for sender, half in self._halves.items():
             kept[sender] = half.head if self.reveal else conceal_head(half.head)
+            kept[sender] += _half_frame(half)
         kept["client"] += self._early if self.reveal else conceal(self._early)
         return kept
 
@@ -414,6 +436,12 @@ class Story:
         for sender, each in self._halves.items():
             each.heads, each.decoder = None, FrameDecoder(sender, deflate)
             each.secrets = _NO_SECRETS
+            if deflate is not None:
+                each.scan.wbits = (
+                    deflate.client_max_window_bits
+                    if sender == "client"
+                    else deflate.server_max_window_bits
+                )
         if request is not None:
             self.handover = Handover(self._request_s, request.raw, at_s, response.raw)
 
@@ -423,8 +451,14 @@ class Story:
         self, events: list[Event], at_s: float, sender: Sender, half: _Half, data: bytes
     ) -> None:
         assert half.decoder is not None
-        self._keep(sender, data)
-        for item in half.decoder.feed(data):
+        items = half.decoder.feed(data)
+        if not self.reveal:
+            items = [
+                half.scan.hide(i) if isinstance(i, Frame) and i.opcode < 3 else i for i in items
+            ]
+        if self._kept is not None:
+            self._kept[sender] += data if self.reveal else self._saved(half, items, data)
+        for item in items:
             if isinstance(item, Fault):
                 self._add(events, FaultEvent, at_s, sender, fault=item)
                 continue
@@ -437,6 +471,27 @@ class Story:
                 self._control(events, at_s, sender, half, item)
             else:
                 self._data(events, at_s, sender, half, item)
+
+    def _saved(self, half: _Half, items: list[Frame | Fault], data: bytes) -> bytes:
+        """Return what may be saved by now: whole frames, and of a long one what has come."""
+        decoder = half.decoder
+        assert decoder is not None
+        raw = half.unsaved + data
+        parts: list[bytes] = []
+        pos = 0
+        for item in items:
+            if isinstance(item, Fault):
+                continue
+            is_whole = not half.saved_ahead and not item.cut_bytes
+            end = pos + item.size_bytes - half.saved_ahead
+            parts.append(item.raw if is_whole else raw[pos:end])
+            pos, half.saved_ahead = end, 0
+        half.unsaved = raw[pos:]
+        if decoder.stopped is not None or decoder.pending_size > _MAX_HIDING_BYTES:
+            parts.append(half.unsaved)
+            half.saved_ahead += len(half.unsaved)
+            half.unsaved = b""
+        return b"".join(parts)
 
     def _control(
         self, events: list[Event], at_s: float, sender: Sender, half: _Half, frame: Frame
@@ -513,6 +568,15 @@ class Story:
             wire_bytes=sum(part.size_bytes for part in frames),
             compressed=frames[0].compressed,
         )
+
+
+def _half_frame(half: _Half) -> bytes:
+    """Return what may be saved of a frame that is not complete."""
+    raw, decoder = half.unsaved, half.decoder
+    if decoder is None or len(raw) < (size := header_size(raw)):
+        return raw
+    # A token in it is cut, too, and if it is compressed nobody can tell.
+    return raw[:size] + bytes(len(raw) - size) if raw[0] & 0x0F < Opcode.CLOSE else raw
 
 
 _TOO_LONG = Problem(
