@@ -999,6 +999,56 @@ def test_a_fork_gets_a_fresh_portal_and_the_parents_goes_on(
     ends_within(1.0, source, *options, uvloop=uvloop)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@loops
+def test_a_forked_child_ends_with_its_own_status_and_its_handles_refuse(uvloop: bool) -> None:
+    source = """
+        import os, sys, warnings
+        warnings.filterwarnings("ignore", "This process", DeprecationWarning)  # fork with threads
+        import wslab
+        from wslab import errors
+        async def echo(websocket):
+            async for message in websocket:
+                await websocket.send(message)
+        with wslab.serve(echo) as server, wslab.connect(server) as alice:
+            alice.send("one"); assert alice.recv(timeout=5) == "one"
+            alice.send("kept")
+            pid = os.fork()
+            if pid == 0:
+                asked = {
+                    "send()": lambda: alice.send("x"), "recv()": lambda: alice.recv(timeout=60),
+                    "ping()": alice.ping, "close()": alice.close,
+                    "emit()": lambda: alice.emit("x"), "call()": lambda: alice.call("x"),
+                    "server.stop()": server.stop, "server.restart()": server.restart,
+                    "server.start_serving()": server.start_serving,
+                }
+                for what, ask in asked.items():
+                    try:
+                        ask()
+                    except errors.PortalClosed as exc:
+                        assert str(exc).startswith(what + ": "), exc
+                        assert "call serve() or connect() again here" in str(exc), exc
+                    else:
+                        raise AssertionError(what)
+                assert not server.is_serving and server.connections == ()
+                assert "of the parent process" in repr(server) + repr(alice)
+                wslab.shutdown()
+                sys.exit(3)  # and so leaves both blocks
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+            assert alice.recv(timeout=5) == "kept"  # and the parent's go on
+            assert server.is_serving
+            pid = os.fork()
+            if pid == 0:  # with something of its own
+                with wslab.serve(echo) as own, wslab.connect(own) as bob:
+                    bob.send("two"); assert bob.recv(timeout=5) == "two"
+                    sys.exit(4)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 4
+            alice.send("three"); assert alice.recv(timeout=5) == "three"
+    """
+    done, _ = script(source, uvloop=uvloop)
+    was_quiet(done)
+
+
 def test_importing_starts_no_thread_and_loads_neither_uvloop_nor_nesting() -> None:
     done, _ = script("""
         import sys, threading

@@ -554,6 +554,7 @@ class Client(Emitter):
         """
         inbox = self._inbox
         assert inbox is not None
+        self._portal.refuse_after_fork("recv()")
         if not inbox and not inbox.ended:
             self._refuse_to_wait_for_itself("recv()", has_bound=timeout is not None)
         try:
@@ -715,6 +716,7 @@ class Client(Emitter):
                 f"expected a reason of at most 123 bytes, got {len(reason.encode())}: a close frame"
                 " holds 125, and the code takes two (RFC 6455 §5.5)"
             )
+        self._portal.refuse_after_fork("close()")
         if not self._gone.is_set() or (self._talk and self._talk.is_busy):
             self._refuse_own_thread("close()")
         closing = self._begin(code, reason, timeout)
@@ -858,6 +860,7 @@ class Client(Emitter):
         return f"; {self._portal.held_by()}"
 
     def _refuse_own_thread(self, what: str) -> None:
+        self._portal.refuse_after_fork(what)
         if threading.get_ident() == self._portal.thread_id:
             raise WrongThread(
                 f"{what} was called on the lab's own loop, where it would wait for itself; async "
@@ -880,10 +883,13 @@ class Client(Emitter):
         exc: BaseException | None,
         tb: types.TracebackType | None,
     ) -> None:
-        self.close()
+        if not self._portal.is_foreign:  # a forked child leaves the block, too: nothing of it runs
+            self.close()
 
     def __repr__(self) -> str:
         received, sent, *_ = self.counts
+        if self._portal.is_foreign:
+            return f"<Client {self.name!r} to {why.shown(self.url)}, of the parent process>"
         errors = f", {self.errors_seen} errors" if self.errors_seen else ""
         waiting = f", {self.waiting} waiting" if self.waiting else ""
         return (

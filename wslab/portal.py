@@ -20,6 +20,7 @@ import re
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -64,7 +65,38 @@ class _AsyncContext(Protocol[T_co]):
     ) -> bool | None: ...
 
 
-class Portal(StallWatch):
+class _Forkable:
+    """A fork copies handles, but neither threads nor loops: those stay with the parent."""
+
+    label: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_foreign = False  # whether this process was forked from the one that owns it
+        self._pid = os.getpid()
+        _portals.add(self)
+
+    def refuse_after_fork(self, what: str = "") -> None:
+        """Refuse in a forked child what only the parent can do.
+
+        Args:
+            what: the call that is refused.
+
+        Raises:
+            PortalClosed: this is such a child; it says what to do.
+        """
+        if self.is_foreign:
+            raise PortalClosed(
+                f"{what + ': ' if what else ''}{self.label} belongs to the parent process (pid "
+                f"{self._pid}) and threads do not survive a fork; what you start in this process "
+                f"(pid {os.getpid()}) gets its own: call serve() or connect() again here"
+            )
+
+
+_portals: weakref.WeakSet[_Forkable] = weakref.WeakSet()
+
+
+class Portal(_Forkable, StallWatch):
     """An event loop on a daemon thread, started on first use.
 
     Calls from other threads cross with :meth:`call` and :meth:`submit`. Where uvloop is installed
@@ -76,7 +108,6 @@ class Portal(StallWatch):
     def __init__(self, name: str = "wslab") -> None:
         super().__init__()
         self.name = name
-        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._thread_id: int | None = None
@@ -95,7 +126,7 @@ class Portal(StallWatch):
         Raises:
             PortalClosed: after close(), or in a process forked from the one that started it.
         """
-        if self._loop is None or self._closed or self._pid != os.getpid():
+        if self._loop is None or self._closed or self.is_foreign:
             self._start()
         assert self._loop is not None
         return self._loop
@@ -103,7 +134,7 @@ class Portal(StallWatch):
     @property
     def is_running(self) -> bool:
         """Whether the thread has been started and not been closed."""
-        return self._thread is not None and not self._closed and self._pid == os.getpid()
+        return self._thread is not None and not self._closed and not self.is_foreign
 
     @property
     def thread_id(self) -> int | None:
@@ -111,12 +142,7 @@ class Portal(StallWatch):
         return self._thread_id  # a thread that has ended leaves its number to another one
 
     def _start(self) -> None:
-        if self._pid != os.getpid():
-            raise PortalClosed(
-                f"{self.label} belongs to the parent process (pid {self._pid}) and threads do not "
-                f"survive a fork; what you start in this process (pid {os.getpid()}) gets its own: "
-                "call serve() or connect() again here"
-            )
+        self.refuse_after_fork()
         with self._lock:
             if self._closed:
                 raise self._closed_error()
@@ -188,7 +214,7 @@ class Portal(StallWatch):
                 as it is let go.
         """
         self._refuse_own_thread("close()")
-        if self._pid != os.getpid():
+        if self.is_foreign:
             return
         with self._lock:
             self._closed = True
@@ -209,7 +235,7 @@ class Portal(StallWatch):
         A loop that went on while its modules are taken apart would crash (uvloop does, now and
         then); one that sleeps in C does not.
         """
-        if self._loop is None or self._thread_id is None or self._pid != os.getpid():
+        if self._loop is None or self._thread_id is None or self.is_foreign:
             return
         parked = threading.Event()
 
@@ -535,7 +561,7 @@ def _daemon_workers() -> concurrent.futures.ThreadPoolExecutor:
     return Workers(max_workers=32, thread_name_prefix="asyncio")
 
 
-class KernelPortal(StallWatch):
+class KernelPortal(_Forkable, StallWatch):
     """The notebook's own event loop, nested with nest_asyncio2 so that a cell can wait on it.
 
     What runs here gets no turn while a cell runs that does not await. That is what lesson 04
@@ -783,6 +809,8 @@ def _at_exit() -> None:
         _shutdown(_EXIT_S, explain=False)
     if portal is not None:
         portal.park()
+    if _has_lost_pool:
+        _renew_pool()
 
 
 # File numbers of sockets that a forked child must not keep open: its copies would keep a port busy,
@@ -800,7 +828,10 @@ def inherit(transport: asyncio.BaseTransport) -> int:
 
 
 def _forget_after_fork() -> None:
-    global _lab, _kernel, _guard
+    global _lab, _kernel, _guard, _has_lost_pool
+    for portal in tuple(_portals):
+        portal.is_foreign = True
+    _has_lost_pool = _has_lost_pool or (bool(_portals) and "uvloop" in sys.modules)
     if inherited:
         null = os.open(os.devnull, os.O_RDWR)
         for number in inherited:  # the numbers stay valid: objects copied by the fork hold them
@@ -812,6 +843,22 @@ def _forget_after_fork() -> None:
     if _lab is not None:
         _lab._thread_id = None  # its thread is not here, and its number may go to another one
     _lab = _kernel = None
+
+
+_has_lost_pool = False
+
+
+def _renew_pool() -> None:
+    # libuv has a pool of threads of its own, and when a process ends in the ordinary way it joins
+    # them; after a fork they are not there, and that crashes. One that is used again is new.
+    with contextlib.suppress(Exception):
+        import uvloop
+
+        loop = uvloop.new_event_loop()
+        try:
+            loop.run_until_complete(loop.getaddrinfo(None, 80))  # asks nobody: it needs no name
+        finally:
+            loop.close()
 
 
 if hasattr(os, "register_at_fork"):

@@ -285,6 +285,8 @@ class Server:
     def is_serving(self) -> bool:
         """Whether it accepts connections."""
         server = self._server
+        if self.runner.is_foreign:  # a forked child has closed its copies of the sockets
+            return False
         return server is not None and self._stopping is None and server.is_serving()
 
     @property
@@ -296,6 +298,8 @@ class Server:
     @property
     def connections(self) -> tuple[Connection, ...]:
         """Who is connected now, oldest first."""
+        if self.runner.is_foreign:
+            return ()
         return tuple(
             Connection(websocket)
             for websocket in self._websockets.copy().values()
@@ -397,6 +401,7 @@ class Server:
 
     def start_serving(self) -> None:
         """Begin to accept connections, where ``serve(..., start_serving=False)`` did not."""
+        self.runner.refuse_after_fork("server.start_serving()")
         with self._lock:
             server = self._server
             if server is None or self._stopping is not None:
@@ -456,6 +461,7 @@ class Server:
 
     def _refuse_own_thread(self, what: str) -> None:
         # Before anything begins: a call that is refused must not have half happened.
+        self.runner.refuse_after_fork(f"server.{what}()")
         if isinstance(self.runner, portal.KernelPortal):
             return  # there it nests
         stopping = self._stopping
@@ -734,9 +740,12 @@ class Server:
         exc: BaseException | None,
         tb: types.TracebackType | None,
     ) -> None:
-        self.stop()
+        if not self.runner.is_foreign:  # a forked child leaves the block, too: nothing of it runs
+            self.stop()
 
     def __repr__(self) -> str:
+        if self.runner.is_foreign:
+            return f"<Server {self.name!r} at {self.url}, of the parent process>"
         if self._server is not None and self._stopping is None and not self.is_serving:
             return f"<Server {self.name!r} at {self.url}, not serving yet: start_serving()>"
         if not self.is_serving:
