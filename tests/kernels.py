@@ -241,7 +241,8 @@ class Kernel:
 
         Args:
             source: the code.
-            cell_id: the notebook's id of this cell; None makes a new one.
+            cell_id: the notebook's id of this cell; None makes a new one, and "" names none, as
+                front ends do that know of no ids.
             deleted_cells: ids of cells that were deleted since the last request.
             stop_on_error: abort the cells queued behind this one if it fails.
         """
@@ -258,7 +259,7 @@ class Kernel:
                 "stop_on_error": stop_on_error,
             },
             metadata={
-                "cellId": cell.cell_id,
+                **({} if cell_id == "" else {"cellId": cell.cell_id}),
                 "deletedCells": list(deleted_cells),
                 "recordTiming": False,
                 "trusted": True,
@@ -314,7 +315,9 @@ class Kernel:
 
     def run(self, source: str, *, cell_id: str | None = None, timeout: float = 60.0) -> Cell:
         """Run one cell and wait for it."""
-        return self.run_all([source], cell_ids=[cell_id] if cell_id else None, timeout=timeout)[0]
+        return self.run_all(
+            [source], cell_ids=None if cell_id is None else [cell_id], timeout=timeout
+        )[0]
 
     def check(self, source: str, *, cell_id: str | None = None, timeout: float = 60.0) -> str:
         """Run one cell that must succeed; return its text."""

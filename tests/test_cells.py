@@ -50,13 +50,14 @@ class Shell:
         *,
         kind: str = "execute_request",
         deleted: tuple[str, ...] = (),
+        source: str = "",
     ) -> Any:
         self._requests += 1
         metadata: dict[str, Any] = {"deletedCells": list(deleted)}
         if cell_id is not None:
             metadata["cellId"] = cell_id
         header = {"msg_type": kind, "msg_id": f"request {self._requests}"}
-        self.latest = {"header": header, "metadata": metadata}
+        self.latest = {"header": header, "metadata": metadata, "content": {"code": source}}
         self.parent.set(self.latest)
         for callback in self.callbacks.get("pre_run_cell", []):
             callback(None)
@@ -522,6 +523,27 @@ def values(kernel: Kernel, expression: str) -> Any:
     return eval(kernel.check(f"print(repr({expression}))"))
 
 
+def test_texts_are_told_apart_and_what_is_kept_of_them_is_bounded(shell: Shell) -> None:
+    def start() -> Thing:
+        thing = Thing()
+        claim = cells.claim("server")
+        assert claim.owner is not None
+        assert claim.owner.is_source
+        claim.adopt(thing, 8765)
+        return thing
+
+    first = shell.run(None, start, source="a = 1\n")
+    again = shell.run(None, start, source="a = 1")
+    other = shell.run(None, start, source="a = 2")
+    assert (first.closed, again.closed, other.closed) == ([True], [], [])
+    assert shell.run(None, cells.current_owner, source=" ") is None
+    assert shell.run(None, cells.current_owner, source="a", kind="comm_msg") is None
+    for number in range(cells.MAX_RECORDS + 10):
+        shell.run(None, start, source=f"a = {number}").let_go()
+    assert len(cells._records) == cells.MAX_RECORDS
+    assert shell.run(None, lambda: cells.claim("server").place, source="a = 1005") == 8765
+
+
 @pytest.mark.kernel
 class TestKernel:
     """What JupyterLab's requests look like is not pretended here."""
@@ -539,6 +561,33 @@ class TestKernel:
         )
         assert values(kernel, "[server.is_serving, alice.state.name]") == [True, "OPEN"]
         assert "same port" in values(kernel, "server.note")
+
+    def test_without_ids_the_same_text_is_the_same_cell(self, kernel: Kernel) -> None:
+        source = "nameless = wslab.serve(echo, name='nameless'); carol = wslab.connect(nameless)"
+        kernel.check(source, cell_id="")
+        assert values(kernel, "nameless.note") == ""
+        kernel.check("old = nameless, carol", cell_id="")
+        kernel.check(source + "\n", cell_id="")
+        expected = [False, True, 1012, True, "replaces what this cell had started before"]
+        assert (
+            values(
+                kernel,
+                "[old[0].is_serving, old[0].port == nameless.port, old[1].close_code, "
+                "nameless.is_serving, nameless.note.partition(',')[0]]",
+            )
+            == expected
+        )
+        # Where its text has changed nobody can know that it is the same cell: so it is said.
+        kernel.check(source + " # edited", cell_id="")
+        note = values(kernel, "nameless.note")
+        assert "does not say which cell runs" in note
+        assert "wslab.running()" in note
+        # An explicit port means the same server, as in a script.
+        kernel.check("port = nameless.port; nameless.stop()", cell_id="")
+        kernel.check("one = wslab.serve(echo, port=port)", cell_id="")
+        kernel.check("two = wslab.serve(echo, port = port)", cell_id="")
+        assert values(kernel, "[one.is_serving, two.is_serving]") == [False, True]
+        kernel.check("wslab.shutdown()", cell_id="")
 
     def test_ten_runs_queued_at_once_keep_one_server_on_one_port(self, kernel: Kernel) -> None:
         source = "server = wslab.serve(echo); alice = wslab.connect(server); print(server.port)"

@@ -5,6 +5,7 @@ that starts things of one kind first closes all things of that kind which the ru
 started; the n-th new one may then take the n-th old one's place (a server its port). What was
 started by importing a module belongs to that module in the same way (``%autoreload``); what a
 plain script, a test or a widget's callback starts belongs to nobody and stays until it is closed.
+Where a front end names no cells (nbclassic, nbclient, consoles), the same text is the same cell.
 It knows only things that can be closed, and neither servers nor clients nor loops.
 """
 
@@ -14,6 +15,7 @@ import collections
 import concurrent.futures
 import contextlib
 import contextvars
+import hashlib
 import os
 import sys
 import threading
@@ -36,6 +38,8 @@ __all__ = [
 ]
 
 REPLACE_TIMEOUT_S = 5.0
+SOURCE = "source"  # the kind of a key: the same text is taken for the same cell
+MAX_RECORDS = 1_000  # beyond that the oldest go that have nothing open: a console never ends
 DELETED_TIMEOUT_S = 1.0  # a cell that runs next waits no longer for what a deleted one had started
 
 
@@ -53,6 +57,11 @@ class Owner:
 
     key: tuple[str, str]
     run: object
+
+    @property
+    def is_source(self) -> bool:
+        """Whether the front end names no cells, so that this one is known by its text only."""
+        return self.key[0] == SOURCE
 
     def is_run(self, run: object) -> bool:
         """Whether ``run`` is this one: the same request's id, or the very same module spec."""
@@ -129,6 +138,10 @@ def claim(kind: str, *, keep: bool = False) -> Claim:
     if owner is None or keep:
         return Claim(owner, kind, keep)
     with _lock:
+        for name in [name for name in _records if not _records[name].open]:
+            if len(_records) < MAX_RECORDS:
+                break
+            del _records[name]
         record = _records.setdefault(
             (owner.key, kind), _Record(owner.run, collections.deque(maxlen=8))
         )
@@ -243,13 +256,15 @@ def current_owner() -> Owner | None:
     shell = _shell()
     parent: dict[str, Any] = getattr(shell, "get_parent", dict)() or {}
     cell_id = (parent.get("metadata") or {}).get("cellId")
+    source = str((parent.get("content") or {}).get("code") or "").strip()
     header = parent.get("header") or {}
-    if not cell_id or header.get("msg_type") != "execute_request":
+    if not (cell_id or source) or header.get("msg_type") != "execute_request":
         return None
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main and _has_cell_ended and not _is_in_context(parent):
         return None
-    return Owner(("cell", cell_id), header["msg_id"])
+    key = ("cell", cell_id) if cell_id else (SOURCE, hashlib.sha256(source.encode()).hexdigest())
+    return Owner(key, header["msg_id"])
 
 
 def _is_in_context(parent: dict[str, Any]) -> bool:

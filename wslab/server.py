@@ -806,7 +806,7 @@ def serve(
         raise ValueError(f'expected loop="lab" or loop="kernel", got {loop!r}')
     runner = portal.kernel() if loop == "kernel" else portal.lab()
     claim = cells.claim("server", keep=keep)
-    if claim.owner is None and port:
+    if port and _has_no_cell(claim):
         _replace_on(port)
     server = Server(
         handler,
@@ -833,8 +833,32 @@ def serve(
             f"replaces what this cell had started before; port {claim.place} was taken meanwhile, "
             "so this is a new one"
         )
+    if claim.owner is not None and claim.owner.is_source and claim.place is None:
+        server.note = _left_behind(server) or server.note
     claim.adopt(server, server.port)
     return server
+
+
+def _has_no_cell(claim: cells.Claim) -> bool:
+    return claim.owner is None or claim.owner.is_source
+
+
+def _left_behind(server: Server) -> str:
+    """Say which servers an earlier text of this cell may have left, where cells have no names."""
+    older = [
+        f"{thing.name!r} on port {thing.port}"
+        for thing in cells.things()
+        if isinstance(thing, Server) and thing.name == server.name and thing.is_serving
+        if thing._claim.owner is not None and thing._claim.owner.is_source
+    ]
+    if not older:
+        return ""
+    return (
+        "this front end does not say which cell runs, so a cell whose text has changed starts "
+        f"another server; still there: {', '.join(older[:3])}"
+        + (f" and {len(older) - 3} more" if len(older) > 3 else "")
+        + ". wslab.running() lists them all, each with stop()"
+    )
 
 
 def _replace_on(port: int) -> None:
@@ -842,7 +866,7 @@ def _replace_on(port: int) -> None:
     for thing in cells.things():
         if not isinstance(thing, Server) or thing.port != port or thing._claim.keep:
             continue
-        if thing._claim.owner is None:
+        if _has_no_cell(thing._claim):
             thing._finish(thing.begin_close(replaced=True), 5.0)
 
 
