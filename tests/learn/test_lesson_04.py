@@ -1,5 +1,5 @@
 """Lesson 04's check: its solution, other right ways, the stub, and plausible wrong ones; and the
-lesson run twice in one kernel, the second time with nested loops from the beginning.
+lesson and its More run twice in one kernel each, the lesson also where loops are nested already.
 """
 
 from __future__ import annotations
@@ -372,15 +372,54 @@ def test_a_handler_that_never_answers_ends_in_time():
 # The lesson in one kernel, twice.
 
 
+def run(kernel: Kernel, lesson: str, *only: str) -> dict[str, str]:
+    """Run a lesson's cells, or some of them; return what each has said."""
+    sources = cells(lesson)
+    ids = list(only or sources)
+    ran = kernel.run_all([sources[id] for id in ids], cell_ids=ids, timeout=120)
+    assert lost(ran) == []
+    assert [cell.error for cell in ran if cell.error] == []
+    return {id: cell.text for id, cell in zip(ids, ran, strict=True)}
+
+
 @pytest.mark.kernel
-def test_it_runs_again_in_a_kernel_whose_loops_are_nested_already():
-    sources = cells(LESSON)
+def test_it_says_the_same_when_it_runs_again_and_nests_nothing():
     with Kernel(cwd=COURSE) as kernel:
         for _ in range(2):
-            ran = kernel.run_all(list(sources.values()), cell_ids=list(sources), timeout=120)
-            assert lost(ran) == []
-            assert [cell.error for cell in ran if cell.error] == []
-            by_id = dict(zip(sources, ran, strict=True))
-            assert "0 of them during time.sleep(2)" in by_id["freeze"].text
-            assert by_id["the-end"].text == "open connections: 0, servers: 0, tasks: 0"
+            said = run(kernel, LESSON)
+            assert "0 of them during time.sleep;" in said["freeze"]
+            assert "the wire says  only the one on the lab's loop" in said["freeze-compare"]
+            assert "the wire says  an error: main() never begins" in said["run-compare"]
+            assert "the wire says  after 1 s and after 2 s" in said["async-compare"]
+            assert "sent 1011 (internal error) keepalive ping timeout" in said["keepalive"]
+            assert "the wire says  no, not until it has ended" in said["transfer-compare"]
+            assert said["the-end"] == "open connections: 0, servers: 0, tasks: 0"
+        assert kernel.check("asyncio.Task.__module__") == "'_asyncio'"
+        assert kernel.shutdown() < 5
+
+
+@pytest.mark.kernel
+def test_its_hole_is_as_long_as_the_slider_says():
+    with Kernel(cwd=COURSE) as kernel:
+        run(kernel, LESSON, "recall", "setup", "on-lab", "freeze-predict", "slider")
+        kernel.check("pause._take(pause, {'value_s': 1}, [])")
+        run(kernel, LESSON, "freeze", "freeze-compare")
+        length = "round(frozen.spans[-1].ended_s - frozen.spans[-1].began_s, 1)"
+        assert kernel.check(length) == "1.0"
+
+
+@pytest.mark.kernel
+def test_its_more_runs_twice_and_the_lesson_after_it_says_what_is_different():
+    with Kernel(cwd=COURSE) as kernel:
+        first = run(kernel, "more/04_nested_loops")
+        assert "asyncio.run: asyncio.run() cannot be called" in first["ask"]
+        assert "asyncio.run: hello" in first["nest"]
+        assert "WrongThread: connect() would wait for ever" in first["kernel-server"]
+        assert "echo: awaited" in first["kernel-server"]
+        again = run(kernel, "more/04_nested_loops")
+        assert "asyncio.run: hello" in again["ask"]
+        said = run(kernel, LESSON)
+        assert "Loops have been nested in this kernel before" in said["run-compare"]
+        assert "0 of them during time.sleep;" in said["freeze"]
+        assert said["the-end"] == "open connections: 0, servers: 0, tasks: 0"
         assert kernel.shutdown() < 5
