@@ -29,8 +29,6 @@ NOT_YET: dict[str, set[str]] = {
     "00_start_here": {"size", "hidden", "told"},
     "01_handshake": {"size", "hidden", "told"},
     "02_frames": {"size", "hidden", "told", "slow"},
-    "03_conversation": {"size", "hidden", "told"},
-    "04_event_loops": {"size", "hidden", "told"},
     "05_client_ids": {"size", "hidden", "told"},
     "06_rooms": {"size", "hidden", "told", "slow"},
     "07_browser": {"size", "hidden", "told"},

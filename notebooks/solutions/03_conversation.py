@@ -1,4 +1,4 @@
-"""Lesson 03, "03 capitals", "03 ticks", "03 pause" and "03 count": four handlers, mended."""
+"""Lesson 03, "03 capitals", "03 ticks", "03 pause" and "03 count": four handlers, fixed."""
 
 import asyncio
 
