@@ -20,7 +20,7 @@ LESSON = COURSE / "08_again.ipynb"
 IDS = [cell["id"] for cell in json.loads(LESSON.read_text())["cells"]]
 # What Chromium says where a socket is closed while it connects; the lesson speaks of it.
 KNOWN = "WebSocket is closed before the connection is established"
-MEND = """socket = None
+FIX = """socket = None
 
 async def cell(url):
     global socket, passing
@@ -80,25 +80,26 @@ def frame(notebook: Notebook, name: str):
     return notebook.cell(at(name)).frame_locator("iframe")
 
 
-def test_three_runs_and_the_mend(notebook, expect):
+def test_three_runs_and_the_fix(notebook, expect):
     run(notebook, "title", "how-many-predict")
     choose(notebook, "how-many-predict", "1: the name holds one, the last")
     run(notebook, "broken", "rain-predict")
+    assert "open connections: 3" in notebook.text(at("how-many-compare"))
     said, wire = "1: the name holds one, the last", "3: one for each run"
     expect_outcome(notebook, expect, "how-many-predict", said, wire)
     choose(notebook, "rain-predict", "once for each connection")
-    run(notebook, "tell", "recall-compare")
+    run(notebook, "rain", "recall-compare")
     assert "heard: ['rain', 'rain', 'rain']" in notebook.text(at("rain"))
     said = "once for each connection"
     expect_outcome(notebook, expect, "rain-predict", said, f"{said}\n\u2713 right")
     assert notebook.cell(at("rain")).locator("svg[role=img]").count() == 3
 
-    # By hand, as the text invites to: a fourth connection. Then the mend ends them all.
+    # By hand, as the text invites to: a fourth connection. Then the fix ends them all.
     notebook.run_cell(at("broken-again"))
-    assert "open connections: 4" in notebook.text(at("broken-again"))
+    notebook.wait_until("len(server.connections) == 4")
     for _ in range(3):
-        run(notebook, "mended", "mended-run")
-    said = notebook.text(at("mended-run"))
+        run(notebook, "fixed", "fixed-run")
+    said = notebook.text(at("fixed-run"))
     assert "open connections: 1 heard: ['rain', 'rain', 'rain', 'sun', 'sun', 'sun']" in said
     # The picture begins at the restart: of the runs before, only the last one's is there.
     assert re.search(r"4 connections in \d+ ms, 1 open now", said)
@@ -109,14 +110,14 @@ def test_three_runs_and_the_mend(notebook, expect):
     assert last.endswith("alice - open")
     assert len(before) == 1
     assert "closed by the " in before[0]
-    shoot(notebook, "setup", "how-many-predict", "rain", "mended-run", "wslab-cell", "zombies")
+    shoot(notebook, "setup", "how-many-predict", "rain", "fixed-run", "wslab-cell", "zombies")
     assert notebook.errors() == []
     assert notebook.console == []
 
 
 def test_effects_with_and_without_a_cleanup(notebook, expect):
     run(notebook, "title", "listen")
-    run(notebook, "tell", "tell")
+    run(notebook, "rain", "rain")
     run(notebook, "mount-predict", "mount-predict")
     choose(notebook, "mount-predict", "1")
     run(notebook, "effect", "mount-compare")
@@ -144,7 +145,7 @@ def test_effects_with_and_without_a_cleanup(notebook, expect):
             page.get_by_role("button", name="Unmount").click()
             count(notebook, expect, "cleanup", "cleanup-count", 0)
     assert all(KNOWN in line for line in notebook.console), notebook.console
-    shoot(notebook, "effect", "cleanup", "mount-predict", "mount-read", "cleanup-read")
+    shoot(notebook, "effect", "cleanup", "mount-predict", "mount-read", "exercise")
 
     # Running the cell again shows a fresh page: the old one's sockets end with it.
     run(notebook, "effect", "mount-compare")
@@ -182,7 +183,7 @@ def test_the_exercise_is_solved_in_the_page_and_run_all_again(notebook):
     source = "".join(notebook.cells()[at("exercise-again")]["source"])
     naive = "\n".join(line for line in source.split("\n") if "NotYet" not in line)
     notebook.run_cell(at("exercise-given"))
-    for text, said in ((naive, "08 again: not right yet"), (MEND, "08 again: passed")):
+    for text, said in ((naive, "08 again: not right yet"), (FIX, "08 again: passed")):
         write(notebook, at("exercise-again"), text)
         run(notebook, "exercise-again", "exercise-check")
         assert said in notebook.text(at("exercise-check"))
@@ -193,7 +194,7 @@ def test_the_exercise_is_solved_in_the_page_and_run_all_again(notebook):
     assert notebook.errors() == []
     assert "08 again: passed" in notebook.text(at("exercise-check"))
     assert notebook.text(at("the-end")) == "open connections: 0, servers: 0, tasks: 0"
-    shoot(notebook, "title", "transfer-compare", "recap-answers", "exercise-hint")
+    shoot(notebook, "title", "transfer-compare", "exercise-hint")
     assert notebook.console_of_run_all == []
 
 

@@ -14,9 +14,10 @@ import pytest
 
 import wslab
 from tests.kernels import Kernel, lost
+from tests.learn import rig
 from tests.learn.rig import COURSE, cells, solution
 from wslab.learn import NotYet, check, lesson_07
-from wslab.learn.lesson_07 import ARRIVES, ENDS, LOST, THROWS, _StandIn, ends, in_page
+from wslab.learn.lesson_07 import ARRIVES, ENDS, LOST, THROWS, _StandIn, ends, in_page, so_far
 
 LESSON = "07_browser"
 EXERCISE = "07 safe sender"
@@ -51,10 +52,16 @@ def test_the_solution_passes_every_time():
 def leaves_the_sends_to_when_open(page, messages):
     for message in messages:
         page.send(message, when_open=True)
+
+    def go(event):
+        if event.type == "open":
+            page.off(go)
+            page.close(4000)
+
     if page.ready_state == "OPEN":
         page.close(4000)
     else:
-        page.on_event(lambda event: event.type == "open" and page.close(4000))
+        page.on_event(go)
 
 
 def listens_first_and_sends_once(page, messages):
@@ -75,7 +82,11 @@ def one_after_the_other(page, messages):
 
     def step():
         message = next(left, None)
-        page.close(4000) if message is None else page.send(message)
+        if message is None:
+            page.off(go)
+            page.close(4000)
+        else:
+            page.send(message)
 
     @page.on_event
     def go(event):
@@ -254,6 +265,46 @@ async def gives_up_by_itself(page, messages):
         await awaits_in_the_cell(page, messages)
 
 
+def stays_attached(page, messages):
+    """The hint's own way, and nobody takes it out: the next open event finds it again."""
+
+    def go(event):
+        if event.type == "open":
+            send_all(page, messages)
+            page.close(4000)
+
+    if page.ready_state == "OPEN":
+        send_all(page, messages)
+        page.close(4000)
+    else:
+        page.on_event(go)
+
+
+def stays_to_close(page, messages):
+    """What stays sends nothing, and still closes the next connection."""
+    left = list(messages)
+
+    @page.on_event
+    def go(event=None):
+        if event is None or event.type == "open":
+            while left:
+                page.send(left.pop(0))
+            page.close(4000)
+
+    if page.ready_state == "OPEN":
+        go()
+
+
+def returns_after_the_first(page, messages):
+    def go(event=None):
+        if event is None or event.type == "open":
+            for message in messages:
+                page.send(message)
+                return
+
+    go() if page.ready_state == "OPEN" else page.on_event(go)
+
+
 def comes_back_for_each(page, messages):
     """A connection for each message."""
     left = list(messages)
@@ -307,7 +358,10 @@ WRONG = [
     (awaits_in_the_cell, "an `async def` that still waits after 2 s", "return at once, and let"),
     (gives_up_by_itself, "TimeoutError", ""),
     (comes_back_for_each, "close 4000", LAST),
-    (breaks, "Your callback raised", "mend what your callback raised"),
+    (stays_attached, "on the second connection: text", "page.off(function)"),
+    (stays_to_close, "on the second connection: close 4000", "page.off(function)"),
+    (returns_after_the_first, "In the end the socket was OPEN", "each message once"),
+    (breaks, "Your callback raised", "fix what your callback raised"),
     (without_messages, "TypeError", ""),
 ]
 CALLED = {at_once: "there is no socket yet", only_when_it_opens: "the socket is OPEN"}
@@ -357,7 +411,7 @@ def test_where_no_page_looks_it_says_so():
 @pytest.mark.parametrize("wrong", [at_once, when_something_happens, 42])
 def test_a_wrong_one_never_reaches_the_page(wrong):
     trial = in_page(wrong)
-    assert repr(trial) == "not in your page yet: first mend what the next cell finds"
+    assert repr(trial) == "not in your page yet: first fix what the next cell finds"
     assert check(EXERCISE, wrong, trial).passed is False
     assert "older version" in check(EXERCISE, send_safely, trial).seen
 
@@ -460,11 +514,11 @@ class Half:
 def test_it_says_run_again_until_it_is_over(name, state, capsys):
     server = wslab.serve(echo)
     guess = wslab.learn.predict("Which?", ["a", "b", "c"])
-    names = dict.fromkeys(("page", "cut", "leaving"), Half(state))
+    names = dict.fromkeys(("page", "killed", "leaving"), Half(state))
     names |= dict.fromkeys(("server", "listener"), server)
-    names |= dict.fromkeys(("learns", "goodbye"), guess)
+    names |= dict.fromkeys(("learns", "goodbye", "says"), guess)
     names |= {"taken": ["message 1"], "guesses": {}, "ends": lambda *_: {}, "display": print}
-    exec(cells(LESSON)[name], names)
+    exec(cells(LESSON)[name], names | {"so_far": so_far})
     (said,) = (one for one in capsys.readouterr().out.splitlines() if "readyState" in one)
     assert said.startswith(f"readyState: {state or 'none yet'}")
     assert ("Run this cell again" in said) == (state != "CLOSED")
@@ -485,3 +539,23 @@ def test_it_runs_twice_without_a_page():
             assert "not yet" in by_id["exercise-check"].text
             assert by_id["the-end"].text == "open connections: 0, servers: 0, tasks: 0"
         assert kernel.shutdown() < 5
+
+
+AGAIN = (
+    *("recall-run", "recall-compare", "states-run", "states-compare", "broken", "arrived-run"),
+    *("arrived-compare", "close-compare", "exercise-page", "exercise-check", "rules-look"),
+    *("transfer-compare", "setup", "page", "states-compare", "close", "close-compare"),
+)
+
+
+@pytest.mark.kernel
+def test_its_cells_run_again_in_another_order():
+    """Slowly, too: a keepalive ping comes between any two."""
+    sources = cells(LESSON)
+    del sources["the-end"]
+    with Kernel(cwd=COURSE) as kernel:
+        kernel.check(rig.SHORT_KEEPALIVE)
+        for id in (*sources, *AGAIN):
+            ran = kernel.run(sources[id], cell_id=id)
+            assert ran.error is None, (id, ran.error)
+            kernel.check(rig.PAUSE)

@@ -32,7 +32,7 @@ from ..wire.tape import Tape
 from .exercises import Miss, NotYet, exercise
 from .probe import Probe, bounded, describe, nonce
 
-__all__ = ["ENDS", "ends", "in_page"]
+__all__ = ["ENDS", "ends", "in_page", "so_far"]
 
 ARRIVES, LATER, THROWS, LOST = ENDS = (
     "it arrives",
@@ -46,6 +46,7 @@ COUNT = (4, 9)  # messages of a round: random, in this range
 DOOR_S = 0.1  # how long the stand-in stays CONNECTING after the sender has returned
 PAGE_DOOR_S = 1.0  # the same in the page, where it is there to be seen
 QUIET_S = 0.7  # a sender of which nothing is heard for so long has stopped
+STEPS = 4  # of the stand-in, after which a function that heard of an event has been obeyed
 MAX_EVENTS = 300  # of a round; one that causes more answers its own events, without end
 ROUND_S = 5.0
 CALL_S = 2.0
@@ -64,6 +65,10 @@ _ONE_EACH = "one frame for each message: send them one by one, not joined into o
 _ONCE = (
     "an open event and ready_state may both tell you that it is open, and other events come, too: "
     "make sure that your messages go out once"
+)
+_ATTACHED = (
+    "a function that stays with the page hears the next open event as well: when its work is done, "
+    "take it out with page.off(function)"
 )
 _RETURN = (
     "return at once, and let a function that you give to page.on_event do the rest: what happens "
@@ -98,6 +103,19 @@ def ends(page: Any, server: Server) -> dict[str, str]:
     return found
 
 
+def so_far(page: Any, how: str = "no page has made a socket") -> str:
+    """Say how far a page's socket is, and what to do while it is not CLOSED.
+
+    Args:
+        page: a Browser.
+        how: what to say where there is no socket yet.
+    """
+    if page.ready_state == "CLOSED":
+        return "readyState: CLOSED"
+    state = page.ready_state or f"none yet: {how}"
+    return f"readyState: {state} - not over yet. Run this cell again."
+
+
 # The exercise.
 
 
@@ -106,10 +124,10 @@ def ends(page: Any, server: Server) -> dict[str, str]:
     hints=(
         "There are two cases. Where `page.ready_state` is OPEN, the messages can go at once. In "
         "every other case they go when the open event comes, and only then. In both, close(4000) "
-        "stands right behind the last send.",
-        'Write an inner function `go(event)` that does nothing unless `event.type` is "open", '
-        "and else sends all messages and closes. Call `page.on_event(go)`. Where "
-        '`page.ready_state` is "OPEN", send and close at once instead.',
+        "stands right behind the last send. And what is left when the page connects again?",
+        'Write an inner function `go(event)` that does nothing unless `event.type` is "open". '
+        "Then it takes itself out, with `page.off(go)`, sends all messages and closes. Call "
+        '`page.on_event(go)`. Where `page.ready_state` is "OPEN", send and close at once instead.',
     ),
     solution="solutions/07_browser.py",
 )
@@ -127,6 +145,7 @@ def safe_sender(send_safely: Any, trial: InPage | None = None) -> str:
             "give the function itself, without calling it",
         )
     total = sum(_round(send_safely, when) for when in (None, "CONNECTING", "OPEN"))
+    _round(send_safely, "CONNECTING", is_last=True)
     said = (
         f"a stand-in for a page sent {total} random messages in three rounds (no socket yet, "
         "CONNECTING, OPEN): on each wire all of them in order, then close 4000"
@@ -134,7 +153,7 @@ def safe_sender(send_safely: Any, trial: InPage | None = None) -> str:
     return said if trial is None else f"{said}. {trial.verdict(send_safely)}"
 
 
-def _round(send_safely: Callable[..., Any], when: str | None) -> int:
+def _round(send_safely: Callable[..., Any], when: str | None, *, is_last: bool = False) -> int:
     door = threading.Event()
 
     async def process_request(_connection: Any, _request: Any) -> None:
@@ -155,11 +174,51 @@ def _round(send_safely: Callable[..., Any], when: str | None) -> int:
             door.set()
             stand_in.step_until(lambda: page.ready_state == "CLOSED", ROUND_S)
             _judge(probe.tape, messages, page, when)
+            if is_last:
+                _once_more(stand_in, probe, len(messages))
         finally:
             door.set()
             stand_in.close()
             page.stop()
     return len(messages)
+
+
+def _once_more(stand_in: _StandIn, probe: Probe, count: int) -> None:
+    """Let the page connect again: the sender was called once, and has nothing more to say."""
+    page, fence = stand_in.page, nonce()
+    page.connect()
+    stand_in.step()  # CONNECTING from now on
+    stand_in.step_until(lambda: page.ready_state != "CONNECTING")
+    for _ in range(STEPS):  # what is said for an event is done in the next step
+        stand_in.step()
+    stand_in.say(fence)
+
+    def later() -> list[FrameEvent]:
+        return _from_client(probe.tape)[count + 1 :]
+
+    probe.until(
+        lambda: any(frame.text == fence or frame.opcode == 8 for frame in later()),
+        "a page that connects once more",
+        lambda: f"the socket is {page.ready_state}",
+        _ATTACHED,
+    )
+    more = [frame for frame in later() if frame.text != fence]
+    if more:
+        said = "; ".join(describe(frame, more[0].at_s) for frame in more[:4])
+        raise Miss(
+            "nothing when the page connects once more: send_safely was called once",
+            f"on the wire, on the second connection: {said}",
+            _ATTACHED,
+        )
+
+
+def _from_client(tape: Tape) -> list[FrameEvent]:
+    """Return the client's text, binary and close frames, in order."""
+    return [
+        event
+        for event in tape.events
+        if isinstance(event, FrameEvent) and event.sender == "client" and event.opcode in (1, 2, 8)
+    ]
 
 
 def _messages() -> list[str]:
@@ -188,11 +247,7 @@ def _call(send_safely: Callable[..., Any], page: Browser, messages: list[str]) -
 
 def _judge(tape: Tape, messages: Sequence[str], page: Browser, when: str | None) -> None:
     """Raise a Miss unless the client's frames are the messages, in order, and a close 4000."""
-    frames = [
-        event
-        for event in tape.events
-        if isinstance(event, FrameEvent) and event.sender == "client" and event.opcode in (1, 2, 8)
-    ]
+    frames = _from_client(tape)
     data = [frame.text if frame.opcode == 1 else frame.payload for frame in frames[:-1]]
     is_one = len({frame.connection_id for frame in frames}) == 1
     if is_one and data == list(messages) and _close_code(frames[-1]) == 4000:
@@ -210,7 +265,7 @@ def _judge(tape: Tape, messages: Sequence[str], page: Browser, when: str | None)
     if page.errors:
         miss.details = page.errors[0].traceback
         miss.seen += f". Your callback raised {page.errors[0]}"
-        miss.hint = "mend what your callback raised first"
+        miss.hint = "fix what your callback raised first"
     raise miss
 
 
@@ -308,6 +363,12 @@ class _StandIn:
             self._heard_s = time.monotonic()
             self._says()
             bounded(self.page.tell, timeout_s=CALL_S, expected="a callback that returns at once")
+
+    def say(self, text: str) -> None:
+        """Send a text of our own, behind all that was sent."""
+        if self._client is not None:
+            with contextlib.suppress(Exception):  # closed meanwhile
+                self._client.send(text, timeout=1.0)
 
     def close(self) -> None:
         """Leave nothing open."""
@@ -423,7 +484,7 @@ class InPage:
             self.not_run = "not yet: write the cell above, run it, then run this one"
             return
         except Exception:
-            self.not_run = "not in your page yet: first mend what the next cell finds"
+            self.not_run = "not in your page yet: first fix what the next cell finds"
             return
         late = self._make("OPEN", "called when it is open")
 

@@ -219,14 +219,14 @@ def _run(house: _House, runner: Portal, run: Callable[[str], Any], number: int) 
         raise Miss(expected, seen, "what waits for messages belongs into a task") from None
     except TimeoutError as exc:
         if time.monotonic() - began_s < RUN_S - 0.1:  # the cell's own
-            raise Miss(expected, f"TimeoutError: {exc}", "mend what your cell raised") from exc
+            raise Miss(expected, f"TimeoutError: {exc}", "fix what your cell raised") from exc
         seen = f"after {RUN_S:g} s it still waits"
         hint = "a cell that listens itself never ends: let a task do that (asyncio.create_task)"
         raise Miss(expected, seen, hint) from None
     except NotImplementedError:
         raise
     except RuntimeError as exc:
-        hint = "mend what your cell raised"
+        hint = "fix what your cell raised"
         if "loop" in str(exc):
             hint = (
                 "the check runs the cell on an event loop of its own, and a name still holds a "
@@ -235,7 +235,7 @@ def _run(house: _House, runner: Portal, run: Callable[[str], Any], number: int) 
         raise Miss(expected, f"RuntimeError: {exc}", hint) from exc
     except Exception as exc:
         seen = in_words(exc)
-        raise Miss(expected, seen, "mend what your cell raised") from exc
+        raise Miss(expected, seen, "fix what your cell raised") from exc
 
 
 def _look(house: _House, number: int) -> None:
