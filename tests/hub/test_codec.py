@@ -7,8 +7,11 @@ sent on.
 from __future__ import annotations
 
 import copy
+import datetime
+import functools
 import json
 import math
+import re
 
 import pytest
 from hypothesis import example, given, settings
@@ -398,3 +401,70 @@ def test_any_text_is_a_packet_or_a_bad_packet_and_what_was_taken_can_be_sent(tex
 def _paired(data):
     """Two halves that stand side by side are one character once they have been sent."""
     return json.loads(json.dumps(data))
+
+
+# With dumps= and loads= of one's own.
+
+
+def _default(value):
+    if isinstance(value, datetime.date):
+        return {"$date": value.isoformat()}
+    raise TypeError(f"no {type(value).__name__}")
+
+
+def _hook(found):
+    return datetime.date.fromisoformat(found["$date"]) if found.keys() == {"$date"} else found
+
+
+OWN_DUMPS = functools.partial(json.dumps, default=_default)
+OWN_LOADS = functools.partial(json.loads, object_hook=_hook)
+DAY = datetime.date(2026, 11, 29)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None, 0, "x", "half \ud800", [DAY], {"at": DAY, "file": b"x", "more": [b"", {"b": b"y"}]},
+        b"alone", {"deep": [[[DAY, b"z"]]]},
+    ],
+)  # fmt: skip
+def test_own_dumps_and_loads_meet(data):
+    encoded = codec.dumps(data, OWN_DUMPS)
+    text, binary = codec.encode_event("x", encoded=encoded)
+    packet = codec.decode(text)
+    packet.attachments = binary
+    assert codec.take_binary(packet, OWN_LOADS) == data
+    answer = codec.decode(codec.encode_answer(7, data, OWN_DUMPS)[0])
+    assert (answer.answer, answer.data) == (7, packet.data)
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        (lambda data: "{", "JSON text, got str '{'"),
+        (lambda data: "1,2", "JSON text, got str '1,2'"),
+        (lambda data: '1},"id":{"x":2', "JSON text, got str"),
+        (lambda data: "NaN", "JSON text, got str 'NaN'"),
+        (lambda data: 5, "JSON text, got int 5"),
+        (lambda data: None, "JSON text, got NoneType None"),
+        (lambda data: b"\xff", "utf-8"),
+    ],
+)
+def test_own_dumps_must_return_json(own, told):
+    with pytest.raises((TypeError, ValueError), match=re.escape(told)):
+        codec.dumps({}, own)
+
+
+def test_own_dumps_may_return_bytes_as_orjson_does():
+    assert codec.dumps(["ü"], lambda data: json.dumps(data).encode())[0] == '["\\u00fc"]'
+
+
+def test_own_dumps_has_the_same_bounds():
+    with pytest.raises(ValueError, match="at most 64 values of bytes"):
+        codec.dumps([b""] * 65, OWN_DUMPS)
+    with pytest.raises(ValueError, match=r'no key "\$binary"'):
+        codec.dumps({"$binary": 0, "b": b""}, OWN_DUMPS)
+    ring = [b""]
+    ring.append(ring)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        codec.dumps([[ring], []], OWN_DUMPS)

@@ -32,9 +32,9 @@ and nothing else.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..errors import BadPacket
 from .words import OF_SOCKET_IO
@@ -42,6 +42,8 @@ from .words import OF_SOCKET_IO
 __all__ = [
     "FROM_HUB",
     "RESERVED",
+    "Dumps",
+    "Loads",
     "Packet",
     "decode",
     "dumps",
@@ -59,6 +61,9 @@ RESERVED = FROM_HUB | OF_SOCKET_IO | {"connect", "disconnect", "message", "*"}
 MAX_BINARY = 64  # binary frames of one packet
 MAX_NAME = 128  # characters of an event's name
 NOTHING: Any = object()
+
+Dumps: TypeAlias = Callable[[Any], str | bytes]  # such as json.dumps
+Loads: TypeAlias = Callable[[str], Any]  # such as json.loads
 
 
 @dataclass(slots=True)
@@ -130,15 +135,22 @@ def _not_json(name: str) -> Any:
 _decoder = json.JSONDecoder(parse_constant=_not_json, parse_float=_finite).decode
 
 
+_PLACEHOLDER = 'expected no key "$binary" in data that carries bytes: there it stands for them'
 _TOO_DEEP = "expected data that JSON can hold, got some that holds itself or is nested too deeply"
 
 
-def dumps(data: Any) -> tuple[str, list[bytes]]:
+def dumps(data: Any, own: Dumps | None = None) -> tuple[str, list[bytes]]:
     """Return data as JSON text, and the binary frames that must follow it.
 
+    Args:
+        data: what to encode.
+        own: what makes the text, in place of ours; it never sees bytes.
+
     Raises:
-        TypeError, ValueError: JSON cannot hold it, and it is not bytes.
+        TypeError, ValueError: JSON cannot hold it, and it is not bytes; or what ``own`` raised.
     """
+    if own is not None:
+        return _dumped_by(own, data)
     try:
         return _json(data), []
     except _HasBinary:
@@ -162,18 +174,63 @@ def dumps(data: Any) -> tuple[str, list[bytes]]:
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     if has_placeholder:
-        raise ValueError(
-            'expected no key "$binary" in data that carries bytes: there it stands for them'
-        )
+        raise ValueError(_PLACEHOLDER)
     encoder = json.JSONEncoder(
         ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=put
     )
     text = _escaped(encoder.encode(data))
+    _check_count(attachments)
+    return text, attachments
+
+
+def _check_count(attachments: Sequence[bytes]) -> None:
     if len(attachments) > MAX_BINARY:
         raise ValueError(
             f"expected at most {MAX_BINARY} values of bytes in one event, got {len(attachments)}"
         )
-    return text, attachments
+
+
+def _dumped_by(own: Dumps, data: Any) -> tuple[str, list[bytes]]:
+    attachments: list[bytes] = []
+    try:
+        if _has_bytes(data):
+            if _has_placeholder(data):
+                raise ValueError(_PLACEHOLDER)
+            data = _without_bytes(data, attachments)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    text = own(data)
+    if isinstance(text, bytes | bytearray):
+        text = text.decode()
+    # Whatever stands here stands in a packet, which the other side could not read.
+    told = f"expected dumps= to return JSON text, got {type(text).__name__} {text!r:.60}"
+    if not isinstance(text, str):
+        raise TypeError(told)
+    try:
+        _decoder(text)
+    except (ValueError, RecursionError) as exc:
+        raise ValueError(f"{told}: {exc}") from None
+    _check_count(attachments)
+    return _escaped(text), attachments
+
+
+def _has_bytes(data: Any) -> bool:
+    if isinstance(data, dict):
+        return any(map(_has_bytes, data.values()))
+    if isinstance(data, list | tuple):
+        return any(map(_has_bytes, data))
+    return isinstance(data, bytes | bytearray | memoryview)
+
+
+def _without_bytes(data: Any, attachments: list[bytes]) -> Any:
+    if isinstance(data, dict):
+        return {name: _without_bytes(value, attachments) for name, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_without_bytes(value, attachments) for value in data]
+    if not isinstance(data, bytes | bytearray | memoryview):
+        return data
+    attachments.append(bytes(data))
+    return {"$binary": len(attachments) - 1}
 
 
 def encode_event(
@@ -206,9 +263,11 @@ def encode_event(
     return _closed(parts, attachments, id=id, n=n, offset=offset), list(attachments)
 
 
-def encode_answer(answer: int, data: Any = None) -> tuple[str, list[bytes]]:
+def encode_answer(
+    answer: int, data: Any = None, own: Dumps | None = None
+) -> tuple[str, list[bytes]]:
     """Return the answer to the packet of that id, as :func:`encode_event` does."""
-    text, attachments = dumps(data)
+    text, attachments = dumps(data, own)
     return _closed([f'{{"answer":{answer},"data":', text], attachments), attachments
 
 
@@ -318,16 +377,23 @@ def _check(packet: Packet, fields: dict[str, Any]) -> None:
         raise BadPacket(f'expected "binary" to be at most {MAX_BINARY} frames, got {packet.binary}')
 
 
-def take_binary(packet: Packet) -> Any:
+def take_binary(packet: Packet, own: Loads | None = None) -> Any:
     """Return the packet's data with its binary frames put where they belong.
+
+    Args:
+        packet: whole.
+        own: what makes values of the data's JSON text, in place of ours; what it raises is raised.
 
     Raises:
         BadPacket: a placeholder names a frame that there is not.
     """
+    data = packet.data
+    if own is not None and data is not None:
+        data = own(_json(data))
     if not packet.binary:
-        return packet.data
+        return data
     try:
-        return put_binary(packet.data, packet.attachments)
+        return put_binary(data, packet.attachments)
     except RecursionError:
         raise BadPacket("expected data of a sensible depth, got some nested too deep") from None
 
