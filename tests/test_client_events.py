@@ -520,6 +520,7 @@ def test_who_it_is_to_the_hub(server, hub):
             assert client.recv(timeout=5)
             assert client.hub_id in hub.clients
             assert client.session == hub.clients[client.hub_id].session
+            assert client.user_id == hub.clients[client.hub_id].user_id
             assert (client.gap, client.dropped, client.reconnects) == (None, 0, ())
         for n in range(1100):
             hub.broadcast(str(n))
@@ -529,6 +530,7 @@ def test_who_it_is_to_the_hub(server, hub):
     with wslab.serve(Hub()) as plain, wslab.connect(plain) as carol:
         carol.recv(timeout=5)
         assert carol.session is None
+        assert carol.user_id == carol.hub_id
 
     async def chatty(websocket):
         await websocket.send('{"welcome": "to my server"}')
@@ -537,6 +539,7 @@ def test_who_it_is_to_the_hub(server, hub):
     with wslab.serve(chatty) as server, wslab.connect(server, reconnect=AT_ONCE) as dave:
         assert dave.recv(timeout=5)
         assert dave.hub_id is None
+        assert dave.user_id is None
         assert dave.session is None
 
 

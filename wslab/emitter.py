@@ -69,6 +69,14 @@ class Emitter(abc.ABC):
         return self._welcome().get("id")
 
     @property
+    def user_id(self) -> str | None:
+        """Who it is to a Hub's other clients, also after it came back; None without a Hub."""
+        talk = self._talk
+        if talk is not None and talk.peer.user_id is not None:
+            return str(talk.peer.user_id)
+        return self._welcome().get("user") or self.hub_id
+
+    @property
     def session(self) -> str | None:
         """The secret by which a Hub with a history knows this client again, or None."""
         talk = self._talk

@@ -397,7 +397,8 @@ async def test_a_first_connection_begins_a_session():
         async with speaking(_url(url), welcomed=False) as wire:
             assert await wire.websocket.recv() == (
                 f'{{"event":"welcome","data":{{"id":"{one(hub).id}","session":true,'
-                '"offset":1,"received":0,"resumed":false,"gap":null}}'
+                '"offset":1,"received":0,"resumed":false,"gap":null,'
+                f'"user":"{one(hub).user_id}"}}}}'
             )
             assert one(hub).session == TOKEN
             assert one(hub).path == "/"
@@ -813,3 +814,61 @@ async def test_the_answers_that_are_kept_are_bounded():
             pass
         assert packet["error"]["code"] == "failed"
         assert "no longer kept" in packet["error"]["message"]
+
+
+# Who it is to others.
+
+
+@aio
+async def test_a_user_id_stays_the_same_and_is_no_secret():
+    hub = Hub(history=10)
+    told = []
+
+    @hub.on("connect")
+    async def connect(client):
+        told.append(("connect", client.user_id, client.is_resumed))
+
+    @hub.on("disconnect")
+    async def disconnect(client, reason):
+        told.append(("disconnect", client.user_id, client.may_return))
+
+    async with listening(hub) as url:
+        async with speaking(f"{url}?session={TOKEN}") as wire:
+            user_id = one(hub).user_id
+            first = one(hub).id
+            assert wire.welcome["user"] == user_id
+            assert len(user_id) == 12
+            assert user_id not in (TOKEN, first)
+            await wire.abort()
+        await until(lambda: len(told) == 2)
+        async with speaking(f"{url}?session={TOKEN}") as wire, speaking(url) as other:
+            assert wire.welcome["user"] == user_id
+            assert wire.id != first
+            assert other.welcome["user"] != user_id
+            async with speaking(f"{url}?session={TOKEN}") as again:  # takes it over
+                assert again.welcome["user"] == user_id
+                assert (await wire.closed())[0] == 4409
+                await again.websocket.close(1000)
+        await until(lambda: not hub.clients)
+        await until(lambda: len(told) == 8)
+        mine = [(what, may) for what, who, may in told if who == user_id]
+        assert mine == [
+            ("connect", False), ("disconnect", True), ("connect", True), ("disconnect", True),
+            ("connect", True), ("disconnect", False),
+        ]  # fmt: skip
+        async with speaking(f"{url}?session={TOKEN}") as wire:  # that session has ended
+            assert wire.welcome["user"] != user_id
+
+
+@aio
+async def test_without_a_history_the_user_id_is_the_id():
+    hub = Hub()
+    told = []
+    hub.on("disconnect", lambda client, reason: told.append((client.user_id, client.may_return)))
+    async with listening(hub) as url:
+        async with speaking(url) as wire:
+            assert one(hub).user_id == wire.id
+            assert "user" not in wire.welcome
+            await wire.abort()
+        await until(lambda: told)
+        assert told == [(wire.id, False)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import functools
 import gc
 import json
@@ -1206,3 +1207,130 @@ async def test_repr_tells():
         assert repr(hub.rooms) == "<1 rooms: lobby (1)>"
         assert isinstance(wire, Wire)
         assert TOKEN not in client.path
+
+
+# Data that JSON cannot hold by itself.
+
+
+def _own(**options):
+    def default(value):
+        if isinstance(value, datetime.date):
+            return {"$date": value.isoformat()}
+        raise TypeError(f"no {type(value).__name__} here")
+
+    def hook(found):
+        return datetime.date.fromisoformat(found["$date"]) if "$date" in found else found
+
+    dumps = functools.partial(json.dumps, default=default)
+    loads = functools.partial(json.loads, object_hook=hook)
+    return Hub(dumps=dumps, loads=loads, **options)
+
+
+DAY = datetime.date(2026, 11, 29)
+
+
+@aio
+async def test_dates_go_both_ways():
+    hub = _own(history=10)
+    came = []
+
+    @hub.on("when")
+    async def when(client, data):
+        came.append(data)
+        return data
+
+    @hub.on("ask")
+    async def ask(client, data):
+        came.append(await client.call("pick", [DAY, b"x"]))
+
+    async with listening(hub) as url, speaking(url) as wire:
+        day = {"$date": "2026-11-29"}
+        assert await wire.call("when", [day, "x"]) == [day, "x"]
+        await wire.send(
+            {"event": "when", "data": [day, {"$binary": 0}], "binary": 1, "id": 2}, b"f"
+        )
+        assert await wire.read() == {
+            "answer": 2, "data": [day, {"$binary": 0}], "binary": 1,
+        }  # fmt: skip
+        assert await wire.read() == b"f"
+        hub.emit("today", {"day": DAY})
+        assert (await wire.read())["data"] == {"day": day}
+        await wire.emit("ask")
+        question = await wire.read()
+        assert (question["event"], question["data"]) == ("pick", [day, {"$binary": 0}])
+        assert await wire.read() == b"x"
+        await wire.send({"answer": question["id"], "data": day})
+        await until(lambda: len(came) == 3)
+        assert came == [[DAY, "x"], [DAY, b"f"], DAY]
+        assert [past.data for past in hub.history()] == [{"day": DAY}]
+    assert not hub.errors
+
+
+@pytest.mark.parametrize("show_errors", [True, False])
+@aio
+async def test_data_that_loads_cannot_read_is_the_senders_to_hear(show_errors):
+    hub = _own(show_errors=show_errors)
+
+    @hub.on("x")
+    async def x(client, data):
+        return data
+
+    @hub.on("ask")
+    async def ask(client, data):
+        return await client.call("pick")
+
+    async with listening(hub) as url, speaking(url) as wire:
+        error = await wire.call("x", {"$date": "no day"})
+        assert error["code"] == "bad-packet"
+        assert error["message"].startswith("the data could not be read")
+        assert ("Invalid isoformat string" in error["message"]) is show_errors
+        await wire.emit("ask", id=5)
+        question = await wire.read()
+        await wire.send({"answer": question["id"], "data": {"$date": "no day"}})
+        told = await wire.read()
+        assert told["answer"] == 5
+        assert told["error"]["code"] == "failed"
+        assert await wire.call("x", 1) == 1
+    assert [failure.kind for failure in hub.errors] == ["wslab.errors.CallFailed"]
+
+
+@aio
+async def test_what_dumps_raises_is_the_programs_to_hear():
+    hub = _own()
+
+    @hub.on("x")
+    async def x(client, data):
+        return object()
+
+    async with listening(hub) as url, speaking(url) as wire:
+        with pytest.raises(TypeError, match="no object here"):
+            hub.emit("x", object())
+        with pytest.raises(TypeError, match="no object here"):
+            await one(hub).call("x", object())
+        assert (await wire.call("x"))["message"] == "TypeError: no object here"
+        assert not one(hub)._inbox._calls
+
+
+@pytest.mark.parametrize("kind", [StopIteration, GeneratorExit, SystemExit, BaseException])
+@aio
+async def test_odd_exceptions_of_dumps_and_loads(kind):
+    def fails(data):
+        raise kind("odd")
+
+    hub = Hub(loads=fails)
+    hub.on("x", lambda client, data: data)
+    async with listening(hub) as url, speaking(url) as wire:
+        assert (await wire.call("x", 1))["code"] == "bad-packet"
+        assert await wire.call("x") is None
+    hub = Hub(dumps=fails)
+    hub.on("x", lambda client, data: data)
+    async with listening(hub) as url, speaking(url) as wire:
+        assert (await wire.call("x", 1))["code"] == "failed"
+        assert (await wire.call("x", 1))["code"] == "failed"
+
+
+def test_dumps_and_loads_are_functions():
+    for word in ("dumps", "loads"):
+        for wrong in (5, lambda: 1, lambda a, b: 1):
+            with pytest.raises(TypeError, match=f"expected {word} as a function such as json"):
+                Hub(**{word: wrong})

@@ -24,6 +24,7 @@ from websockets.protocol import State
 
 from ..calling import must_pass
 from ..errors import BadPacket, ClientGone, Refused, is_cancelled
+from ..failures import kind_of, said_by
 from ..waits import finite
 from . import codec
 from .backlog import Backlog
@@ -86,6 +87,7 @@ class HubClient:
         "_tokens_s",
         "_too_fast",
         "_too_fast_s",
+        "_user_before",
         "data",
         "id",
         "is_resumed",
@@ -104,6 +106,7 @@ class HubClient:
         self._name: str | None = None
         self._rooms: set[str] = set()  # kept by Members, under its lock
         self._rooms_before: frozenset[str] = frozenset()  # of the session that it continues
+        self._user_before = ""
         self._rooms_at_end: frozenset[str] | None = None
         self._is_welcome = self._is_admitted = self._is_retired = False
         self._is_taking = self._is_gone = self._is_cut = False
@@ -137,6 +140,28 @@ class HubClient:
     def full_id(self) -> str:
         """The connection's id in full (a random UUID); ``id`` is its beginning."""
         return str(self.websocket.id)
+
+    @property
+    def user_id(self) -> str:
+        """Who it is, for everybody to see: the same after it came back, as its session is.
+
+        Unlike ``session`` it is no secret. Where the hub keeps no history, it is ``id``.
+        """
+        if self._session is not None:
+            return self._session.user_id
+        if self._hub._history is None:
+            return self.id
+        return self._user_before or self.websocket.id.hex[-12:]
+
+    @property
+    def may_return(self) -> bool:
+        """Whether its session is kept, so that it may come back, or has done so already."""
+        history, session = self._hub._history, self._session
+        return (
+            history is not None
+            and session is not None
+            and history.sessions.get(session.token) is session
+        )
 
     @property
     def name(self) -> str | None:
@@ -286,7 +311,7 @@ class HubClient:
             WrongThread: it would wait for the very loop that it is called on.
         """
         self._hub._check_event(event)
-        encoded = codec.dumps(data)
+        encoded = codec.dumps(data, self._hub._dumps)
         timeout = finite(timeout)
         return self._hub._ask(functools.partial(self._call, event, encoded, timeout), timeout)
 
@@ -424,6 +449,7 @@ class HubClient:
                 self.is_resumed = False
                 session = history.open(token or secrets.token_urlsafe(24))
                 session.data, session.name = self.data, self._name
+                session.user_id = self._user_before or self.websocket.id.hex[-12:]
                 offset = history.offset
             else:
                 self._take_over(session)
@@ -448,6 +474,8 @@ class HubClient:
             "resumed": self.is_resumed,
             "gap": self._gap,
         }
+        if self._session is not None:
+            welcome["user"] = self.user_id
         self._send(Shared(*codec.encode_event("welcome", welcome)))
         if lost:
             self._tell_dropped(lost)
@@ -478,6 +506,7 @@ class HubClient:
         """Let the connect handler see whom it has before it."""
         self._name, self.data, self.is_resumed = session.name, session.data, True
         self._rooms_before = frozenset(session.rooms)
+        self._user_before = session.user_id
 
     def _current(self) -> HubClient:
         """Return the connection that continues this one's session, or this one."""
@@ -657,9 +686,15 @@ class HubClient:
             )
             return
         try:
-            data = codec.take_binary(packet)
+            data = codec.take_binary(packet, self._hub._loads)
         except BadPacket as exc:
             self._complain("bad-packet", str(exc), packet)
+            return
+        except BaseException as exc:  # of loads: it is the sender's data that it could not read
+            if must_pass(exc, is_async=True):
+                raise
+            why = f": {kind_of(exc)}: {said_by(exc)}" if self._hub.show_errors else ""
+            self._complain("bad-packet", f"the data could not be read{why}", packet)
             return
         self._inbox.read_ahead()
         try:
@@ -667,7 +702,9 @@ class HubClient:
             if packet.id is not None:
                 if isinstance(result, Delivery):  # of a handler that is one emit
                     result = result.reached
-                self._answer(packet, Shared(*codec.encode_answer(packet.id, result)))
+                self._answer(
+                    packet, Shared(*codec.encode_answer(packet.id, result, self._hub._dumps))
+                )
         except BaseException as exc:
             if is_cancelled(exc) and packet.id is not None:  # it may come back and ask again
                 self._complain("failed", "its handler was cancelled", packet)

@@ -22,7 +22,8 @@ the last event that had one, or else that of the first welcome. A page that is s
 socket's ``binaryType`` to ``"arraybuffer"``.
 
 Three events are the hub's own. ``welcome`` comes first of all: id, session (a token to come back
-with, or true where the client has brought one), offset, received, resumed, gap. ``error`` has code
+with, or true where the client has brought one), offset, received, resumed, gap, and where it keeps
+a session, user (the client's public name in the hub, over all its connections). ``error`` has code
 and message, and the event that it is about; ``dropped`` the count of what a slow client did not get
 (right after a welcome: in its earlier connection). Everything else is a raw message, which the hub
 hands to its ``message`` handler. Its rule: what cannot be read raises BadPacket with the reason,

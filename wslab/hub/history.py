@@ -14,7 +14,7 @@ import collections
 import time
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import codec
@@ -40,13 +40,14 @@ class Past:
     event: str
     message: Shared
     skip: frozenset[str]  # sessions that were left out
+    loads: codec.Loads | None = field(default=None, repr=False, compare=False)  # the hub's
 
     @property
     def data(self) -> Any:
         """What the event carried; a fresh copy."""
         packet = codec.decode(self.message.text or "")
         packet.attachments = self.message.binary
-        return codec.take_binary(packet)
+        return codec.take_binary(packet, self.loads)
 
     def __repr__(self) -> str:
         return f"<Past {self.offset}: {self.event!r} {self.data!r:.60}>"
@@ -79,13 +80,14 @@ class Session:
 
     Attributes:
         token: who knows it may continue the session.
-        name, data: the client's.
+        name, data, user_id: the client's.
         rooms: by name, the offset at which it joined each.
         n: the number of its last packet that was taken up.
     """
 
     def __init__(self, token: str, offset: int, limit: int) -> None:
         self.token = token
+        self.user_id = ""
         self._client: weakref.ref[HubClient] | None = None
         self.name: str | None = None
         self.data: dict[Any, Any] = {}

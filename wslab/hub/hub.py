@@ -100,8 +100,11 @@ class Hub:
             (Plain functions run on asyncio's pool of threads, which has a bound of its own.)
         grace_s: seconds that a handler may go on when its client has left; then it is cancelled,
             unless the client may still come back for the answer (``history``).
-        show_errors: tell the sender the text of an exception that a handler let through; switch it
-            off where clients are strangers.
+        show_errors: tell the sender the text of an exception that a handler let through, and which
+            events there are; switch it off where clients are strangers.
+        dumps: makes JSON text of the data of events and answers, such as
+            ``functools.partial(json.dumps, default=str)``; bytes are taken care of before it.
+        loads: makes data of JSON text, such as ``functools.partial(json.loads, object_hook=...)``.
 
     Attributes:
         clients: who is connected: a live, read-only mapping from ``client.id`` to `HubClient`.
@@ -128,6 +131,8 @@ class Hub:
         max_handlers: int = 1000,
         grace_s: float = 5.0,
         show_errors: bool = True,
+        dumps: codec.Dumps | None = None,
+        loads: codec.Loads | None = None,
     ) -> None:
         if not isinstance(name, str):
             raise TypeError(f"expected a name for the hub, got {type(name).__name__} {name!r:.60}")
@@ -150,6 +155,9 @@ class Hub:
                 raise ValueError(f"expected {word} of at least {least}, got {number!r}")
         if type(show_errors) is not bool:
             raise TypeError(f"expected show_errors as True or False, got {show_errors!r:.60}")
+        for word, function in (("dumps", dumps), ("loads", loads)):
+            if function is not None:
+                check_takes(function, 1, f"{word} as a function such as json.{word}")
         if rate is not None and type(rate) not in (int, float):
             raise TypeError(f"expected rate as messages a second, or None, got {rate!r:.60}")
         if rate is not None and not rate > 0:
@@ -163,6 +171,7 @@ class Hub:
         self.max_handlers = max_handlers
         self.grace_s = grace_s
         self.show_errors = show_errors
+        self._dumps, self._loads = dumps, loads
         self.errors = FailureLog()
         # Called on the loop, by views and by whoever runs this hub; they must not raise.
         self.failure_listeners: list[Callable[[Failure], object]] = []
@@ -476,7 +485,7 @@ class Hub:
             LoopBlocked: called from another thread, and the loop did not take it up in time.
         """
         self._check_event(event)
-        encoded = codec.dumps(data)
+        encoded = codec.dumps(data, self._dumps)
         return cast(
             Delivery,
             self._on_loop(self._emit, event, encoded, to, skip, key or event, _sender.get()),
@@ -516,7 +525,7 @@ class Hub:
                     if client._session is not None
                     and history.sessions.get(client.session) is client._session
                 )
-                past = Past(offset, time.time(), event, message, skipped)
+                past = Past(offset, time.time(), event, message, skipped, self._loads)
                 history.keep(past, rooms, sessions)
             return self._deliver(message, delivery, clients, left_out, key)
 

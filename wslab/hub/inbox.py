@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
+from ..calling import must_pass
 from ..errors import BadPacket, CallFailed
+from ..failures import kind_of, said_by
 from . import codec
 
 if TYPE_CHECKING:
@@ -207,11 +209,11 @@ class Inbox:
             return packet
         answer = (self._calls or {}).get(packet.answer)
         if answer is not None and not answer.done():  # else it came too late
-            _settle(answer, packet)
+            _settle(answer, packet, self._hub._loads)
         return None
 
 
-def _settle(answer: asyncio.Future[Any], packet: codec.Packet) -> None:
+def _settle(answer: asyncio.Future[Any], packet: codec.Packet, loads: codec.Loads | None) -> None:
     if packet.flaw:
         answer.set_exception(CallFailed(packet.flaw, code="too-large"))
     elif packet.error is not None:
@@ -220,9 +222,14 @@ def _settle(answer: asyncio.Future[Any], packet: codec.Packet) -> None:
         answer.set_exception(CallFailed(message, code=code))
     else:
         try:
-            answer.set_result(codec.take_binary(packet))
+            answer.set_result(codec.take_binary(packet, loads))
         except BadPacket as exc:
             answer.set_exception(CallFailed(str(exc), code="bad-packet"))
+        except BaseException as exc:  # of loads
+            if must_pass(exc, is_async=True):
+                raise
+            told = f"loads= could not read the answer: {kind_of(exc)}: {said_by(exc)}"
+            answer.set_exception(CallFailed(told, code="bad-packet"))
 
 
 def _size_of(item: Item, message: str | bytes) -> int:

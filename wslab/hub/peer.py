@@ -166,6 +166,7 @@ class Peer:
     ) -> None:
         self.session = session
         self.hub_id: str | None = None  # by which the hub knows this client
+        self.user_id: str | None = None  # and others do, over all its connections
         self.offset: int | None = None  # of the last event that came whole
         self.mode: Literal["plain", "asking", "session"] = "plain" if session is None else "asking"
         self.kept_bytes = 0
@@ -430,6 +431,8 @@ class Peer:
         self._has_begun = True
         is_first = self.hub_id is None
         self.hub_id = data["id"]
+        user_id = data.get("user")
+        self.user_id = user_id if isinstance(user_id, str) else self.hub_id
         session, offset, received = (data.get(name) for name in ("session", "offset", "received"))
         if session is True:  # the one that we chose
             session = self.session
