@@ -37,7 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("emitter", "hub", "opening", "portal", "recording", "rejoin", "tunnel"),
     ("client", "raw", "server"),
-    ("__init__", "cli", "display", "doctor", "examples", "learn", "widgets"),
+    ("__init__", "cli", "display", "doctor", "examples", "learn", "running", "widgets"),
 )
 FOR_EVERYBODY = {"errors", "waits", "wire"}
 TOP = len(FLOORS) - 1

@@ -35,6 +35,7 @@ from .errors import (
 )
 from .portal import allow_nested_loops, run, shutdown
 from .reconnect import Reconnect
+from .running import running
 from .server import Server, serve
 from .wire.tape import Tape
 
@@ -58,6 +59,7 @@ __all__ = [  # noqa: RUF022  in the order in which help() and the reference show
     "run",
     "allow_nested_loops",
     "doctor",
+    "running",
     "shutdown",
     "WslabError",
     "ConnectFailed",

@@ -30,10 +30,12 @@ __all__ = [
     "Closeable",
     "Owner",
     "claim",
+    "close",
     "close_all",
     "close_cell",
     "current_owner",
     "forget",
+    "owner_key",
     "things",
 ]
 
@@ -175,6 +177,25 @@ def things() -> tuple[Closeable, ...]:
     """Return everything that is open, oldest first."""
     with _lock:
         return tuple(_things.values())
+
+
+def owner_key(thing: Closeable) -> tuple[str, str] | None:
+    """Return the key of the cell or module that started a thing; None for nobody's."""
+    with _lock:
+        return next((name[0] for name, one in _records.items() if id(thing) in one.open), None)
+
+
+def close(thing: Closeable, timeout: float | None) -> None:
+    """Close one thing, and wait for that.
+
+    Args:
+        thing: what to close.
+        timeout: seconds to wait; None waits until it has.
+
+    Raises:
+        TimeoutError: it takes longer; says what holds it.
+    """
+    _close([thing], timeout, replaced=False)
 
 
 def close_all(timeout: float | None, *, explain: bool = True) -> None:

@@ -38,6 +38,7 @@ __all__ = [
     "allow_nested_loops",
     "kernel",
     "lab",
+    "refuse_loops_thread",
     "run",
     "shutdown",
 ]
@@ -781,14 +782,23 @@ def shutdown(timeout: float | None = 5.0) -> None:
             soon as it lets go; call this again then.
         WrongThread: called on the lab's own loop.
     """
-    if _lab is not None:
-        _lab._refuse_own_thread("shutdown()")
+    refuse_loops_thread("shutdown()")
     try:
         _shutdown(timeout, explain=True)
     except LoopBlocked:
         raise
     except TimeoutError as exc:
         raise LoopBlocked(str(exc)) from None
+
+
+def refuse_loops_thread(what: str) -> None:
+    """Refuse a call that waits, where it was made on the lab's loop.
+
+    Raises:
+        WrongThread: it was.
+    """
+    if _lab is not None:
+        _lab._refuse_own_thread(what)
 
 
 def _shutdown(timeout: float | None, *, explain: bool) -> None:

@@ -190,7 +190,7 @@ class Server:
         self.errors = FailureLog()
         self.refusals: collections.deque[Refusal] = collections.deque(maxlen=50)
         self.refusals_seen = 0
-        self.refusal_listeners: list[Callable[[Refusal], object]] = []  # called on the loop
+        self._refusal_listeners: list[Callable[[Refusal], object]] = []
         self.connections_seen = 0
         self._host, self._port = host, port or 0
         self.runner = runner
@@ -305,6 +305,11 @@ class Server:
             for websocket in self._websockets.copy().values()
             if websocket.state is State.OPEN
         )
+
+    @property
+    def refusal_listeners(self) -> list[Callable[[Refusal], object]]:
+        """Functions to call with each refusal, on the server's loop; append yours."""
+        return self._refusal_listeners
 
     @property
     def errors_seen(self) -> int:
@@ -589,7 +594,7 @@ class Server:
         refusal = Refusal(time.time(), status, text, peer, websocket.wire.id)
         self.refusals.append(refusal)
         self.refusals_seen += 1
-        for tell in tuple(self.refusal_listeners):
+        for tell in tuple(self._refusal_listeners):
             tell(refusal)
 
     def _lost(self, websocket: Any) -> None:
