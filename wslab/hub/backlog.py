@@ -160,9 +160,9 @@ class Backlog:
         else:
             for opcode, payload in message.parts:
                 if opcode is Opcode.TEXT:
-                    self._protocol.send_text(payload)
+                    self._protocol.send_text(bytes(payload))
                 else:
-                    self._protocol.send_binary(payload)
+                    self._protocol.send_binary(bytes(payload))
                 self._websocket.send_data()
 
     def _wait(self, entry: _Entry) -> str:
