@@ -40,7 +40,7 @@ from .server import Server, serve
 from .wire.tape import Tape
 
 if TYPE_CHECKING:
-    from .hub import Hub
+    from .hub import Hub, Limits
     from .widgets.browser import Browser
     from .widgets.inspector import Inspector
 
@@ -53,6 +53,7 @@ __all__ = [  # noqa: RUF022  in the order in which help() and the reference show
     "Client",
     "Reconnect",
     "Hub",
+    "Limits",
     "Browser",
     "Inspector",
     "Tape",
@@ -83,6 +84,7 @@ _LATER = {
     "Browser": "wslab.widgets.browser",
     "Hub": "wslab.hub",
     "Inspector": "wslab.widgets.inspector",
+    "Limits": "wslab.hub",
 }
 
 _register()  # how they show themselves, where IPython already runs; loads no widget

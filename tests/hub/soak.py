@@ -233,7 +233,7 @@ class Soak:
         for world in self.worlds:
             for client in world.hub.clients.values():
                 backlog = client._backlog
-                if len(backlog) - backlog._essential > world.hub.backlog:
+                if len(backlog) - backlog._essential > world.hub.limits.backlog:
                     self.fault(f"growth: {len(backlog)} messages wait for {client}")
 
     def judge_closed(self) -> None:

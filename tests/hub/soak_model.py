@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from wslab.errors import ClientGone, Refused
-from wslab.hub import Hub
+from wslab.hub import Hub, Limits
 
 LOBBY = "lobby"
 
@@ -147,7 +147,7 @@ class World:
 
     def __init__(self, name: str, fault: Any, **options: Any) -> None:
         self.name, self.fault = name, fault
-        self.hub = Hub(name, max_size=2**16, **options)
+        self.hub = Hub(name, limits=Limits(max_size=2**16), **options)
         self.slow: str = self.hub.slow
         self.keeps: int = options.get("history", 0)
         self.session_s: float = options.get("session_s", 120.0)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.hub.rig import FakeSocket, aio, frames_of, listening, one, speaking, until
-from wslab.hub import Hub, Trace
+from wslab.hub import Hub, Limits, Trace
 from wslab.hub.backlog import Backlog
 from wslab.hub.delivery import CLOSING, DROPPED, QUEUED, SENT, Delivery
 from wslab.hub.shared import Shared
@@ -440,7 +440,7 @@ async def test_answers_wait_and_then_the_client_is_no_longer_heard():
 
 @aio
 async def test_a_thousand_broadcasts_to_who_does_not_read_cost_no_memory():
-    hub = Hub(backlog=1000, backlog_bytes=100_000)
+    hub = Hub(limits=Limits(backlog=1000, backlog_bytes=100_000))
     async with listening(hub, small_buffers=True) as url, speaking(url, stalls=True) as slow:
         client = one(hub)
         await _stall(hub, client)

@@ -14,8 +14,9 @@ import pytest
 import wslab
 from tests.hub.rig import DEADLINE_S, TOKEN, FakeSocket, aio, listening, one, speaking, until
 from wslab.errors import CallFailed, ClientGone, LoopBlocked, Refused, WrongThread
-from wslab.hub import Hub
+from wslab.hub import Hub, Limits
 from wslab.hub import hub as hub_module
+from wslab.hub.history import ANSWER_BYTES
 
 # Calls.
 
@@ -324,9 +325,8 @@ async def test_a_question_that_is_taken_back_in_the_same_step_leaves_a_client_th
 
 
 @aio
-async def test_reading_ahead_is_bounded(monkeypatch):
-    monkeypatch.setattr("wslab.hub.inbox.MAX_AHEAD_BYTES", 50_000)
-    hub = Hub()
+async def test_reading_ahead_is_bounded():
+    hub = Hub(limits=Limits(ahead_bytes_per_client=50_000))
     heard = []
     most = 0
 
@@ -352,10 +352,9 @@ async def test_reading_ahead_is_bounded(monkeypatch):
 
 @pytest.mark.parametrize("is_binary", [False, True])
 @aio
-async def test_what_was_taken_up_no_longer_counts_as_read_ahead(monkeypatch, is_binary):
+async def test_what_was_taken_up_no_longer_counts_as_read_ahead(is_binary):
     # A client that always keeps some messages waiting was asked in vain once 8 MiB had gone by.
-    monkeypatch.setattr("wslab.hub.inbox.MAX_AHEAD_BYTES", 50_000)
-    hub = Hub()
+    hub = Hub(limits=Limits(ahead_bytes_per_client=50_000))
     answers = []
 
     @hub.on("work")
@@ -700,7 +699,7 @@ async def test_without_history_numbers_mean_nothing():
 )
 @aio
 async def test_a_numbered_packet_that_fails_does_not_stop_the_session(packet, code):
-    hub = Hub(history=10, max_size=1000)
+    hub = Hub(history=10, limits=Limits(max_size=1000))
     heard = []
     hub.on("say", lambda client, data: heard.append(data))
 
@@ -808,7 +807,8 @@ async def test_the_answers_that_are_kept_are_bounded():
             assert packet["answer"] == n
         session = hub._history.sessions[TOKEN]
         assert session.answers_bytes <= 2**20
-        assert session.answers_bytes == sum(each.size_bytes for each in session.answers.values())
+        kept = session.answers.values()
+        assert session.answers_bytes == sum(ANSWER_BYTES + len(frame) for (frame,) in kept)
         await wire.emit("big", 100_000, n=1, id=1)
         while "answer" not in (packet := await wire.read()):
             pass

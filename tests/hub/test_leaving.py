@@ -15,7 +15,7 @@ import pytest
 
 from tests.hub.rig import TOKEN, aio, listening, speaking, until
 from wslab.errors import Refused
-from wslab.hub import Hub
+from wslab.hub import Hub, Limits
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def noting(hub, told):
 
 @aio
 async def test_a_handler_that_streams_ends_a_while_after_its_client(told):
-    hub = Hub(grace_s=0.2)
+    hub = Hub(limits=Limits(grace_s=0.2))
     noting(hub, told)
 
     @hub.on("subscribe")
@@ -62,7 +62,7 @@ async def test_a_handler_that_streams_ends_a_while_after_its_client(told):
 @aio
 async def test_a_server_that_closes_does_not_wait_for_handlers_for_ever(told):
     for history in (0, 10):
-        hub = Hub(grace_s=0.1, history=history)
+        hub = Hub(limits=Limits(grace_s=0.1), history=history)
         hub.on("wait", lambda client, data: told.append("waits") or asyncio.sleep(60))
         async with listening(hub) as url, speaking(url) as wire:
             await wire.emit("wait", id=1)
@@ -73,7 +73,7 @@ async def test_a_server_that_closes_does_not_wait_for_handlers_for_ever(told):
 
 @aio
 async def test_a_connect_handler_that_waits_ends_with_its_client(told):
-    hub = Hub(grace_s=0.1)
+    hub = Hub(limits=Limits(grace_s=0.1))
 
     @hub.on("connect")
     async def connect(client):
@@ -109,7 +109,7 @@ async def test_what_came_before_the_end_is_handled_before_disconnect(told):
 
 @aio
 async def test_a_handler_goes_on_for_a_client_that_may_come_back(told):
-    hub = Hub(grace_s=0.1, history=10)
+    hub = Hub(limits=Limits(grace_s=0.1), history=10)
     noting(hub, told)
     go = asyncio.Event()
 

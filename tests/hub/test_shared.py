@@ -26,7 +26,7 @@ from websockets.frames import Opcode
 
 import wslab
 from tests.hub.rig import DEADLINE_S, aio, listening, until
-from wslab.hub import Hub
+from wslab.hub import Hub, Limits
 from wslab.hub.shared import RSV1, UNKNOWN, Shared, window_bits
 
 WORDS = random.Random(5)
@@ -382,7 +382,7 @@ def _operations(seed, count):
 
 
 async def _mix_towards_websockets(operations, answer, offers):
-    hub = Hub(backlog=10_000, backlog_bytes=2**28)
+    hub = Hub(limits=Limits(backlog=10_000, backlog_bytes=2**28))
     readers, sockets, tasks = [], {}, []
     async with contextlib.AsyncExitStack() as stack:
         url = await stack.enter_async_context(listening(hub, **ANSWERS[answer]))
@@ -504,7 +504,7 @@ async def test_an_unknown_extension_gets_its_own_way(monkeypatch):
 @aio
 async def test_a_mix_towards_aiohttp(compress, answer):
     aiohttp = pytest.importorskip("aiohttp")
-    hub = Hub(backlog=10_000, backlog_bytes=2**28)
+    hub = Hub(limits=Limits(backlog=10_000, backlog_bytes=2**28))
     readers, sockets, tasks = [], {}, []
     async with listening(hub, **ANSWERS[answer]) as url, aiohttp.ClientSession() as session:
         for nth in range(2):
@@ -584,7 +584,7 @@ CHROMIUM = {
 @pytest.mark.browser
 @pytest.mark.parametrize("answer", sorted(ANSWERS))
 def test_a_mix_towards_chromium(page, answer):
-    hub = Hub(backlog=10_000, backlog_bytes=2**28)
+    hub = Hub(limits=Limits(backlog=10_000, backlog_bytes=2**28))
     # Chromium lets no server choose its window, unless it offered that: it always does.
     with wslab.serve(hub, **{"compression": "deflate", **ANSWERS[answer]}) as server:
         page.goto(f"http://127.0.0.1:{server.port}/")

@@ -433,6 +433,18 @@ def test_errors_and_complaints(hub, panel):
     )
     assert trouble["details"].endswith("ValueError: <b>no</b>\n")
     assert look["view"]["complaints"] == ["failed 1", "unknown-event 1"]
+    assert look["view"]["limited"] == []
+    shown.close()
+
+
+def test_limits_that_held_are_shown(hub, panel):
+    shown = WhoIsHere(hub)
+    with pytest.raises(wslab.Refused):
+        for nth in range(1_000):
+            next(iter(hub.clients.values())).join(f"room {nth}")
+    look = shown._look(hub)
+    assert look["view"]["limited"] == ["rooms_per_client 1"]
+    assert "held by limits: rooms_per_client 1" in rooms_plain.to_html(look["view"])
     shown.close()
 
 

@@ -27,7 +27,7 @@ from typing import Any
 from websockets.asyncio.server import serve
 
 from wslab.errors import Refused
-from wslab.hub import Hub, HubClient
+from wslab.hub import Hub, HubClient, Limits
 
 __all__ = ["LOBBY", "PAGE", "chat"]
 
@@ -47,7 +47,8 @@ def chat(*, history: int = KEEP, rate: float = 20.0) -> Hub:
         history: events that are kept of each room.
         rate: messages a second that one client may send.
     """
-    hub = Hub("chat", history=history, rate=rate, max_size=16 * 1024, show_errors=False)
+    limits = Limits(max_size=16 * 1024, rate=rate)
+    hub = Hub("chat", history=history, limits=limits, show_errors=False)
 
     def people(room: str) -> list[str]:
         return sorted(str(client) for client in hub.rooms.get(room, ()))

@@ -4,7 +4,8 @@
 program. It knows asyncio and websockets, and no notebook. Read `codec` first (what goes over the
 wire), then `hub` (handlers and emit), `client` (one client), and what they stand on: `members`
 (who is in which room), `shared` (a message made into frames once for all), `backlog` (a slow client
-hurts nobody), `history` (what a client missed), `peer` (the other side).
+hurts nobody), `history` (what a client missed), `limits` (what strangers can make a hub hold),
+`peer` (the other side).
 """
 
 from __future__ import annotations
@@ -12,5 +13,6 @@ from __future__ import annotations
 from .client import HubClient
 from .delivery import Delivery, Trace
 from .hub import Hub
+from .limits import Limits
 
-__all__ = ["Delivery", "Hub", "HubClient", "Trace"]
+__all__ = ["Delivery", "Hub", "HubClient", "Limits", "Trace"]

@@ -29,7 +29,7 @@ from ..waits import finite
 from . import codec
 from .backlog import Backlog
 from .delivery import Delivery
-from .history import Session
+from .history import Owner, Session
 from .inbox import Inbox, Item
 from .members import check_room
 from .shared import Shared
@@ -59,6 +59,7 @@ class HubClient:
 
     __slots__ = (
         "__weakref__",
+        "_address",
         "_backlog",
         "_began_s",
         "_closing",
@@ -74,6 +75,7 @@ class HubClient:
         "_is_taking",
         "_is_welcome",
         "_leaving",
+        "_left_s",
         "_name",
         "_offset_asked",
         "_receipt",
@@ -95,8 +97,9 @@ class HubClient:
         "websocket",
     )
 
-    def __init__(self, hub: Hub, websocket: Any) -> None:
+    def __init__(self, hub: Hub, websocket: Any, address: str) -> None:
         self.websocket = websocket
+        self._address = address
         self.id = hub._members.id_for(websocket.id.hex)
         self.data: dict[Any, Any] = {}
         self.since = time.time()
@@ -113,23 +116,24 @@ class HubClient:
         self._grace: asyncio.TimerHandle | None = None
         self._goodbye: asyncio.Task[None] | None = None
         self._leaving: str | None = None
+        self._left_s = 0.0
         self._closing: asyncio.Task[None] | None = None
         self._session: Session | None = None
         self._gap: str | None = None
-        self._token_asked, self._offset_asked = _asked(websocket)
+        self._token_asked, self._offset_asked = asked(websocket)
         self._backlog = Backlog(
             websocket,
             self.id,
             policy=hub.slow,
-            limit=hub.backlog,
-            limit_bytes=hub.backlog_bytes,
+            limit=hub.limits.backlog,
+            limit_bytes=hub.limits.backlog_bytes,
             overflow=self._overflowed,
             tell_dropped=self._tell_dropped,
         )
         self._inbox = Inbox(websocket, hub, self._complain)
         self._task: asyncio.Task[Any] | None = None
         self._receipt: asyncio.TimerHandle | None = None
-        self._tokens = 0.0 if hub.rate is None else max(hub.rate, 1.0)
+        self._tokens = max(hub.limits.rate or 0.0, 1.0)
         self._tokens_s = self._began_s
         self._too_fast_s = 0.0
         self._too_fast = 0  # not told yet
@@ -208,6 +212,10 @@ class HubClient:
         return self._session.token if self._session is not None else ""
 
     @property
+    def _owner(self) -> Owner:
+        return self._address, self.session or self.id
+
+    @property
     def is_open(self) -> bool:
         """Whether its connection is open and the hub has not parted with it."""
         return not self._is_gone and self.websocket.state is State.OPEN
@@ -255,6 +263,7 @@ class HubClient:
 
         Raises:
             TypeError, ValueError: not a room's name; then it joins none of them.
+            Refused: that is more than the hub's `Limits` allow; its client is told.
         """
         names = [check_room(each) for each in (room, *rooms)]
         return any(self._hub._on_loop(lambda: [self._join(name) for name in names]))
@@ -263,10 +272,13 @@ class HubClient:
         self._admit()
         here = self._current()
         history = self._hub._history
+        session = here._session
         is_new = here.is_open and self._hub._members.join(here, room)
-        if history is not None and here._session is not None:
-            is_new = is_new or room not in here._session.rooms
-            here._session.join(room, history.offset)
+        if history is not None and session is not None and room not in session.rooms:
+            if not here.is_open:
+                self._hub._members.check_join(room, len(session.rooms))
+            history.join(session, room)
+            is_new = True
         return is_new
 
     def leave(self, room: str, *rooms: str) -> bool:
@@ -383,6 +395,8 @@ class HubClient:
             self._go()
             if self._grace is not None:
                 self._grace.cancel()
+            self._inbox.close()
+            self._hub._gone.pop(self, None)
         await self._say_goodbye()
         if self._closing is not None:  # else websockets would close with 1000 before it
             await asyncio.wait([self._closing])
@@ -417,11 +431,26 @@ class HubClient:
         if self._task is None:
             return
         _ = self._hub._start(self._say_goodbye())
-        if self._may_come_back():
-            self._allow_grace()
+        limits = self._hub.limits
+        if not self._may_come_back():
+            self._cut_off(None)
+        elif (
+            not self._current().is_open and time.monotonic() - self._left_s > limits.gone_handler_s
+        ):
+            self._cut_off("gone_handler_s")
         else:
-            self._is_cut = True
-            self._task.cancel()
+            self._allow_grace(0.1)
+
+    def _cut_off(self, limit: str | None) -> None:
+        """Cancel what is at work of it, now that it has left; say which limit it was, if one."""
+        self._hub._gone.pop(self, None)
+        if self._task is None or self._is_cut:
+            return
+        if limit is not None:
+            self._hub.limited[limit] += 1
+        _ = self._hub._start(self._say_goodbye())
+        self._is_cut = True
+        self._task.cancel()
 
     def _may_come_back(self) -> bool:
         history, session = self._hub._history, self._session
@@ -430,9 +459,10 @@ class HubClient:
         history.prune()
         return history.sessions.get(session.token) is session
 
-    def _allow_grace(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._grace = loop.call_later(self._hub.grace_s, self._cut_short)
+    def _allow_grace(self, least_s: float = 0.0) -> None:
+        grace_s = finite(max(self._hub.limits.grace_s, least_s))
+        if grace_s is not None:
+            self._grace = asyncio.get_running_loop().call_later(grace_s, self._cut_short)
 
     def _admit(self) -> None:
         if self._is_admitted or self._is_gone:
@@ -442,12 +472,12 @@ class HubClient:
         missed: list[Any] = []
         lost, offset = 0, None
         if history is not None:
-            session = history.continued(token) if token else None
+            session = history.continued(token, self._address) if token else None
             if session is None:
                 if self._offset_asked is not None:
                     self._gap = "session unknown"
                 self.is_resumed = False
-                session = history.open(token or secrets.token_urlsafe(24))
+                session = history.open(token or secrets.token_urlsafe(24), self._address)
                 session.data, session.name = self.data, self._name
                 session.user_id = self._user_before or self.websocket.id.hex[-12:]
                 offset = history.offset
@@ -483,7 +513,7 @@ class HubClient:
             self._send(past.message)
         if self._session is not None:
             for room in self._session.rooms:
-                hub._members.join(self, room)
+                hub._members.put_back(self, room)
 
     def _take_over(self, session: Session) -> None:
         old = session.client
@@ -541,13 +571,16 @@ class HubClient:
         if self._is_gone:
             return
         self._is_gone = True
+        self._left_s = time.monotonic()
         self._hub._members.remove(self)
         if self._task is not None and self._task.get_loop() is asyncio.get_running_loop():
             self._allow_grace()
             if self._closing is not None and not self._is_taking:  # nothing more is taken of it
                 _ = self._hub._start(self._say_goodbye())
+            if self._is_taking or not self._is_welcome:
+                self._hub._has_left(self)
         if self._session is not None:
-            self._session.untold += self._backlog.untold_offsets
+            self._session.lose(self._backlog.untold_offsets)
         self._backlog.clear()
         if self._receipt is not None:
             self._receipt.cancel()
@@ -617,7 +650,7 @@ class HubClient:
                 await self._handle(packet)
 
     def _answer_again(self, packet: codec.Packet, n: int, session: Session) -> None:
-        answer = session.answers.get(n)
+        answer = session.answer(n)
         if answer is not None:
             self._send(answer)
         else:
@@ -642,7 +675,7 @@ class HubClient:
 
     def _may_take(self, packet: codec.Packet | None) -> bool:
         """Take a token out of the bucket; tell a client that is too fast, once a second."""
-        rate = self._hub.rate
+        rate = self._hub.limits.rate
         if rate is None:
             return True
         now_s = time.monotonic()
@@ -746,7 +779,8 @@ class HubClient:
     def _answer(self, packet: codec.Packet, answer: Shared) -> None:
         session = self._session
         if session is not None and packet.n is not None:
-            session.keep_answer(packet.n, answer)
+            assert self._hub._history is not None
+            self._hub._history.keep_answer(session, packet.n, answer)
             here = self._current()
             if here.is_open:
                 here._send(answer)
@@ -772,7 +806,7 @@ class HubClient:
         self._send(Shared(packet))  # what tells of a loss must not be lost itself
 
 
-def _asked(websocket: Any) -> tuple[str, int | None]:
+def asked(websocket: Any) -> tuple[str, int | None]:
     """Return the session's token and the offset that a client comes back with, from its URL."""
     request = websocket.request
     if request is None or "session=" not in request.path:

@@ -18,7 +18,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar, cast, overload
+
+from websockets.exceptions import ConnectionClosed
 
 from ..calling import (
     called,
@@ -33,18 +36,21 @@ from ..calling import (
 from ..errors import ClientGone, LoopBlocked, Refused, WrongThread
 from ..failures import Failure, FailureLog
 from ..pongs import pongs_bounded
-from ..waits import result_of
+from ..waits import finite, result_of
 from . import codec
 from .backlog import POLICIES, Policy
-from .client import HubClient
+from .client import HubClient, asked
 from .delivery import CLOSING, DROPPED, QUEUED, SENT, SKIPPED, Delivery, Trace
-from .history import History, Past, Session
+from .history import PROGRAM, History, Past, Session
+from .limits import Limits, address_of
 from .members import Clients, Members, Rooms, check_room
 from .shared import Shared
 from .words import for_hubs
 
 __all__ = ["Hub"]
 
+MAX_TURNING_AWAY = 1000  # connections that are told at once that there is no place for them
+TURN_AWAY_S = 1.0  # for one of these to answer the close frame
 OFF_LOOP_TIMEOUT_S = 5.0  # for the loop to take up what another thread asks of it
 _log = logging.getLogger("wslab.hub")
 # For what a server or view shows anyway: silent unless the user configures logging.
@@ -88,18 +94,14 @@ class Hub:
         history: how many events of each room are kept for clients that come back; 0 keeps none,
             and then there are no sessions either.
         session_s: seconds that a session outlives its connection.
-        backlog: messages that may wait for a client that reads too slowly.
-        backlog_bytes: bytes of them.
+        backlog: messages that may wait for a client that reads too slowly; short for
+            ``Limits(backlog=...)``.
         slow: what to do beyond that: ``"drop-oldest"``; ``"keep-latest"`` (of those emitted with
             the same ``key``, by default the event's name, only the last waits);
             ``"disconnect"`` with 1013 (try again later).
-        rate: messages a second that a client may send; None for any number.
-        max_size: bytes of one message from a client; larger ones are refused with an error.
-            (websockets closes the connection beyond its own ``max_size``, 1 MiB by default.)
-        max_handlers: how many handlers may run at once; further messages wait for their turn.
-            (Plain functions run on asyncio's pool of threads, which has a bound of its own.)
-        grace_s: seconds that a handler may go on when its client has left; then it is cancelled,
-            unless the client may still come back for the answer (``history``).
+        rate: messages a second that a client may send; short for ``Limits(rate=...)``.
+        max_size: bytes of one message from a client; short for ``Limits(max_size=...)``.
+        limits: what its clients can make it hold at most: `Limits`.
         show_errors: tell the sender the text of an exception that a handler let through, and which
             events there are; switch it off where clients are strangers.
         dumps: makes JSON text of the data of events and answers, such as
@@ -112,6 +114,8 @@ class Hub:
         errors: the latest 50 exceptions that handlers let through, each a `Failure`;
             ``errors_seen`` counts all. They also go to the logger ``wslab.hub``, where a server or
             view shows them to ``wslab.hub.shown``, which is silent unless logging is configured.
+        limited: how often each of the `Limits` has held, by its name: what had to go, or was
+            refused.
         complaints: what senders were told, counted by code, such as "unknown-event".
         emitted: events and raw messages that were sent, each counted once.
         trace: set it to a `Trace` to keep who got what.
@@ -123,13 +127,11 @@ class Hub:
         *,
         history: int = 0,
         session_s: float = 120.0,
-        backlog: int = 256,
-        backlog_bytes: int = 2**20,
+        backlog: int | None = None,
         slow: Policy = "drop-oldest",
         rate: float | None = None,
-        max_size: int = 256 * 1024,
-        max_handlers: int = 1000,
-        grace_s: float = 5.0,
+        max_size: int | None = None,
+        limits: Limits | None = None,
         show_errors: bool = True,
         dumps: codec.Dumps | None = None,
         loads: codec.Loads | None = None,
@@ -141,11 +143,6 @@ class Hub:
         for word, number, least in (
             ("history", history, 0),
             ("session_s", session_s, 0),
-            ("backlog", backlog, 1),
-            ("backlog_bytes", backlog_bytes, 1),
-            ("max_size", max_size, 1),
-            ("max_handlers", max_handlers, 1),
-            ("grace_s", grace_s, 0),
         ):
             kinds = (int, float) if word.endswith("_s") else (int,)
             if type(number) not in kinds:
@@ -158,18 +155,19 @@ class Hub:
         for word, function in (("dumps", dumps), ("loads", loads)):
             if function is not None:
                 check_takes(function, 1, f"{word} as a function such as json.{word}")
-        if rate is not None and type(rate) not in (int, float):
-            raise TypeError(f"expected rate as messages a second, or None, got {rate!r:.60}")
-        if rate is not None and not rate > 0:
-            raise ValueError(f"expected a rate above 0 messages a second, or None, got {rate!r}")
+        limits = Limits() if limits is None else limits
+        if not isinstance(limits, Limits):
+            raise TypeError(f"expected limits as Limits(...), got {type(limits).__name__}")
+        if backlog is not None:
+            limits = replace(limits, backlog=backlog)
+        if rate is not None:
+            limits = replace(limits, rate=rate)
+        if max_size is not None:
+            limits = replace(limits, max_size=max_size)
         self.name = self.__name__ = name
         self.slow: Policy = slow
-        self.backlog = backlog
-        self.backlog_bytes = backlog_bytes
-        self.rate = rate
-        self.max_size = max_size
-        self.max_handlers = max_handlers
-        self.grace_s = grace_s
+        self.limits = limits
+        self.limited: collections.Counter[str] = collections.Counter()
         self.show_errors = show_errors
         self._dumps, self._loads = dumps, loads
         self.errors = FailureLog()
@@ -179,14 +177,18 @@ class Hub:
         self.complaints: collections.Counter[str] = collections.Counter()  # told to senders
         self.emitted = 0
         self.trace: Trace | None = None
-        self._members = Members()
+        self._members = Members(limits, self.limited)
         self.clients = Clients(self._members)
         self.rooms = Rooms(self._members)
         self._handlers: dict[str, _Handler] = {}
-        self._history = History(history, session_s) if history else None
+        self._history = History(history, session_s, limits, self.limited) if history else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread_id: int | None = None
         self._alive = 0  # connections whose task runs
+        self._addresses: collections.Counter[str] = collections.Counter()  # of these
+        self._turning_away = 0
+        self._gone: dict[HubClient, None] = {}  # that have left, with a handler at work
+        self._ahead_bytes = 0  # of messages that wait for their turn, in all
         self._running = 0  # handlers
         self._queue: collections.deque[asyncio.Future[None]] = collections.deque()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -215,8 +217,8 @@ class Hub:
 
         A client is in ``hub.clients`` once ``connect`` has returned, or at the first ``join``,
         ``emit`` or ``call`` in it. ``disconnect`` runs once for each that ``connect`` let in: when
-        its last message has been handled, but at most ``grace_s`` after it left; and before the
-        ``connect`` of a connection that continues its session.
+        its last message has been handled, but at most `Limits.grace_s` after it left; and before
+        the ``connect`` of a connection that continues its session.
 
         Args:
             event: an event's name, or one of: ``"connect"``, called with the client, which may
@@ -252,7 +254,7 @@ class Hub:
         self._handlers.pop(event, None)
 
     async def _run(self, handler: _Handler, *args: Any) -> Any:
-        if self._running >= self.max_handlers:
+        if self._running >= self.limits.handlers:
             turn = asyncio.get_running_loop().create_future()
             self._queue.append(turn)
             try:
@@ -266,12 +268,30 @@ class Hub:
         else:
             self._running += 1
         try:
-            if handler.is_async:
-                return await handler.function(*args)
-            result = await asyncio.to_thread(called, handler.function, *args)
-            return await result if inspect.isawaitable(result) else result
+            if self.limits.handler_s is not None:
+                return await self._run_in_time(handler, self.limits.handler_s, *args)
+            return await self._call(handler, *args)
         finally:
             self._next_turn()
+
+    async def _run_in_time(self, handler: _Handler, handler_s: float, *args: Any) -> Any:
+        bound = asyncio.timeout(finite(handler_s))
+        try:
+            async with bound:
+                return await self._call(handler, *args)
+        except TimeoutError:
+            if not bound.expired():
+                raise  # of its own
+            self.limited["handler_s"] += 1
+            raise TimeoutError(
+                f"the handler did not end within {handler_s:g} s (Limits(handler_s=...))"
+            ) from None
+
+    async def _call(self, handler: _Handler, *args: Any) -> Any:
+        if handler.is_async:
+            return await handler.function(*args)
+        result = await asyncio.to_thread(called, handler.function, *args)
+        return await result if inspect.isawaitable(result) else result
 
     def _next_turn(self) -> None:
         while self._queue:
@@ -286,14 +306,67 @@ class Hub:
     async def __call__(self, websocket: Any) -> None:
         """Serve one connection until it ends; what ``serve`` calls."""
         self._bind()
-        client = HubClient(self, websocket)
+        address = address_of(websocket)
+        if (reason := self._why_full(websocket, address)) is not None:
+            await self._turn_away(websocket, reason)
+            return
+        client = HubClient(self, websocket, address)
         _sender.set(client)
         self._alive += 1
+        self._addresses[address] += 1
         try:
             with pongs_bounded(websocket):
                 await client._live()
         finally:
             self._alive -= 1
+            self._addresses[address] -= 1
+            if not self._addresses[address]:
+                del self._addresses[address]
+            self._gone.pop(client, None)
+
+    def _why_full(self, websocket: Any, address: str) -> str | None:
+        """Say why there is no place for one more connection, or None."""
+        limits = self.limits
+        most = limits.clients_per_address
+        is_many = most is not None and self._addresses[address] >= most
+        if not is_many and self._alive < limits.clients:
+            return None
+        token, _ = asked(websocket)
+        if token and self._history is not None:
+            session = self._history.sessions.get(token)
+            if session is not None and session.client is not None and session.client.is_open:
+                return None  # it takes the place of its earlier connection
+        self.limited["clients_per_address" if is_many else "clients"] += 1
+        if is_many:
+            return f"{most:,} clients of your address are connected already: try again later"
+        return f"{limits.clients:,} clients are connected already: try again later"
+
+    async def _turn_away(self, websocket: Any, reason: str) -> None:
+        # Whoever does not answer the close frame must not hold what there is no place for.
+        self._turning_away += 1
+        try:
+            if self._turning_away <= MAX_TURNING_AWAY:
+                with contextlib.suppress(TimeoutError, ConnectionClosed):
+                    async with asyncio.timeout(TURN_AWAY_S):
+                        await websocket.close(1013, reason)
+                        return
+        finally:
+            self._turning_away -= 1
+            websocket.transport.abort()
+
+    def _has_left(self, client: HubClient) -> None:
+        """Let handlers at work for those that have left hold only a part of all that may run."""
+        self._gone[client] = None
+        limits, gone = self.limits, self._gone
+        if (session := client._session) is not None:
+            own = [each for each in gone if each._session is session]
+            for each in own[: -limits.handlers_per_client]:
+                each._cut_off("handlers_per_client")
+        if len(gone) > limits.gone_handlers:
+            by_address = collections.Counter(each._address for each in gone)
+            most = max(by_address.values())
+            them = [each for each in gone if by_address[each._address] == most]
+            min(them, key=lambda each: each.open_s)._cut_off("gone_handlers")
 
     def _bind(self) -> None:
         loop = asyncio.get_running_loop()
@@ -305,8 +378,10 @@ class Hub:
                     f"hub {self.name!r} serves clients on one event loop, and a client came on "
                     "another: give each loop a Hub of its own"
                 )
-            self._alive = self._running = 0
+            self._alive = self._running = self._ahead_bytes = self._turning_away = 0
             self._queue.clear()
+            self._addresses.clear()
+            self._gone.clear()
             for client in self._members.of(None):  # of a loop that was closed under them
                 client._go()
             self._loop, self._thread_id = loop, threading.get_ident()
@@ -351,7 +426,7 @@ class Hub:
             before = old
             old._retire()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.grace_s):
+                async with asyncio.timeout(finite(self.limits.grace_s)):
                     await old._say_goodbye()
 
     async def _disconnected(self, client: HubClient, reason: str) -> None:
@@ -525,8 +600,9 @@ class Hub:
                     if client._session is not None
                     and history.sessions.get(client.session) is client._session
                 )
-                past = Past(offset, time.time(), event, message, skipped, self._loads)
-                history.keep(past, rooms, sessions)
+                past = Past(offset, time.time(), event, message.plain, skipped, self._loads)
+                owner = PROGRAM if sender is None else sender._owner
+                history.keep(past, rooms, sessions, owner)
             return self._deliver(message, delivery, clients, left_out, key)
 
     def broadcast(

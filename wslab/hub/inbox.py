@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Inbox", "Item"]
 
 MAX_AHEAD = 4096  # messages read ahead of the handlers, while an answer is waited for
-MAX_AHEAD_BYTES = 2**23  # of these
+ALWAYS_BYTES = 2**16  # that a client may have ahead, however much others have
 
 Item = codec.Packet | BadPacket | str | bytes
 
@@ -38,7 +38,7 @@ class Inbox:
 
     Args:
         websocket: the connection.
-        hub: whose ``max_size`` and ``message`` handler count.
+        hub: whose limits and ``message`` handler count.
         complain: called with a code, words and a packet, where one broke off.
 
     Attributes:
@@ -86,7 +86,7 @@ class Inbox:
         while True:
             if self._ahead:
                 item, size = self._ahead.popleft()
-                self._ahead_bytes -= size
+                self._count(-size)
                 self.read_ahead()  # there is room again, and an answer may be behind it
                 return item
             if self._pump is None:
@@ -137,7 +137,21 @@ class Inbox:
 
     @property
     def _has_room(self) -> bool:
-        return self.ahead < MAX_AHEAD and self._ahead_bytes < MAX_AHEAD_BYTES
+        hub, size_bytes = self._hub, self._ahead_bytes
+        return (
+            self.ahead < MAX_AHEAD
+            and size_bytes < hub.limits.ahead_bytes_per_client
+            and (hub._ahead_bytes < hub.limits.ahead_bytes or size_bytes < ALWAYS_BYTES)
+        )
+
+    def _count(self, size_bytes: int) -> None:
+        self._ahead_bytes += size_bytes
+        self._hub._ahead_bytes += size_bytes
+
+    def close(self) -> None:
+        """Let go of what waits: nobody will take it up."""
+        self._ahead = None
+        self._count(-self._ahead_bytes)
 
     async def _read_ahead(self) -> None:
         if self._ahead is None:
@@ -149,7 +163,7 @@ class Inbox:
                 if item is not None:
                     size = _size_of(item, message)
                     self._ahead.append((item, size))
-                    self._ahead_bytes += size
+                    self._count(size)
                     self._wake()
 
     def _has_read_ahead(self, _pump: asyncio.Task[None]) -> None:
@@ -167,7 +181,7 @@ class Inbox:
     def _assembled(self, message: str | bytes) -> Item | None:
         """Return what came, once it is whole; answers go straight to whoever waits for them."""
         self.received += 1
-        partial, limit = self._partial, self._hub.max_size
+        partial, limit = self._partial, self._hub.limits.max_size
         size = len(message)
         if type(message) is bytes:
             if partial is None:
@@ -202,8 +216,9 @@ class Inbox:
 
     def _whole(self, packet: codec.Packet) -> Item | None:
         # One that is too large is told as such in its turn: it may have an id or a number.
-        if packet.size_bytes > self._hub.max_size:
-            packet.flaw = _too_large(packet.size_bytes, self._hub.max_size)
+        limit = self._hub.limits.max_size
+        if packet.size_bytes > limit:
+            packet.flaw = _too_large(packet.size_bytes, limit)
             packet.data, packet.attachments = None, []
         if packet.answer is None:
             return packet

@@ -7,9 +7,13 @@ empty room is no room.
 
 from __future__ import annotations
 
+import collections
 import threading
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any
+
+from ..errors import Refused
+from .limits import Limits
 
 if TYPE_CHECKING:
     from .client import HubClient
@@ -35,8 +39,14 @@ def check_room(room: object) -> str:
 class Members:
     """The registry itself; all methods work from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        limited: collections.Counter[str] | None = None,
+    ) -> None:
         self.lock = threading.RLock()
+        self._limits = limits or Limits()
+        self._limited = limited if limited is not None else collections.Counter()
         self._clients: dict[str, HubClient] = {}
         self._rooms: dict[str, dict[HubClient, None]] = {}  # in the order of joining
 
@@ -57,7 +67,33 @@ class Members:
                 self.leave(client, room)
 
     def join(self, client: HubClient, room: str) -> bool:
-        """Put a client into a room; return whether that is new."""
+        """Put a client into a room; return whether that is new.
+
+        Raises:
+            Refused: it is in too many, there are too many, or the name is too long.
+        """
+        with self.lock:
+            if room not in client._rooms:
+                self.check_join(room, len(client._rooms))
+            return self.put_back(client, room)
+
+    def check_join(self, room: str, count: int) -> None:
+        """Refuse one room more for a client that is in so many."""
+        limits = self._limits
+        if count >= limits.rooms_per_client:
+            name, what = "rooms_per_client", f"a client to be in at most {count:,} rooms"
+        elif room not in self._rooms and len(self._rooms) >= limits.rooms:
+            name, what = "rooms", f"at most {limits.rooms:,} rooms in all"
+        elif len(room) * 4 > limits.room_name_bytes < len(room.encode(errors="replace")):
+            name = "room_name_bytes"
+            what = f"a room's name of at most {limits.room_name_bytes} bytes"
+        else:
+            return
+        self._limited[name] += 1
+        raise Refused(f"expected {what}; {room!r:.60} was not joined (Limits({name}=...))")
+
+    def put_back(self, client: HubClient, room: str) -> bool:
+        """Put a client into a room, as `join`; it was there before, and may be again."""
         with self.lock:
             them = self._rooms.setdefault(room, {})
             is_new = client not in them

@@ -143,6 +143,8 @@ def _notes(view: Json) -> list[str]:
         notes.append(f"nobody is connected; it handles {view['handles']}")
     if view["complaints"]:
         notes.append(f"errors told to senders: {', '.join(view['complaints'])}")
+    if view["limited"]:
+        notes.append(f"held by limits: {', '.join(view['limited'])}")
     return notes
 
 

@@ -170,6 +170,7 @@ def who_view(hub: Hub, record: Record) -> Json:
         "left_more": f"{earlier:,} left before" if earlier > 0 else "",
         "left_seen": f"{record.left_seen:,}",
         "complaints": [f"{code} {count:,}" for code, count in sorted(hub.complaints.items())],
+        "limited": [f"{name} {count:,}" for name, count in sorted(hub.limited.items())],
         "handles": ", ".join(sorted(hub._handlers)) or "nothing yet",
     }
 
@@ -391,8 +392,9 @@ def _named(clients: tuple[HubClient, ...]) -> str:
 
 
 def _why(hub: Hub) -> Json:
+    backlog = hub.limits.backlog
     dropped = {
-        "drop-oldest": f"more than {hub.backlog:,} messages waited, and the oldest had to go",
+        "drop-oldest": f"more than {backlog:,} messages waited, and the oldest had to go",
         "keep-latest": "a later message of the same key took its place",
         "disconnect": "too much waited, and the client was sent away with 1013",
     }

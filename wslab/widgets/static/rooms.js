@@ -244,6 +244,7 @@ function render({ model, el }) {
     const sums = [
       view.left_more, view.queued && `${view.queued} queued now`, view.dropped && `${view.dropped} dropped`,
       view.complaints.length ? `errors told to senders: ${view.complaints.join(", ")}` : "",
+      view.limited.length ? `held by limits: ${view.limited.join(", ")}` : "",
     ].filter(Boolean);
     fill(foot, sums.map((text, key) => ({ key, text })), () => h("span"), (line, item) => write(line, item.text));
     foot.hidden = !sums.length;

@@ -1,0 +1,453 @@
+"""What strangers can make a hub hold: each limit, with a peer that tries to break it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import math
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.asyncio.client import connect
+
+from tests.hub.rig import TOKEN, FakeSocket, aio, listening, one, speaking, until
+from wslab.errors import Refused
+from wslab.hub import Hub, Limits
+from wslab.hub.limits import address_of, fair_level
+
+# The numbers themselves.
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Limits)])
+def test_each_limit_says_what_it_expects(name):
+    for wrong in ("5", True, [1]):
+        with pytest.raises(TypeError, match=f"expected {name} as .*, got {type(wrong).__name__}"):
+            Limits(**{name: wrong})
+    for wrong in (-1, float("nan") if name.endswith("_s") else -5):
+        with pytest.raises(ValueError, match=f"expected {name} (of at least|above) [01]"):
+            Limits(**{name: wrong})
+    if name.endswith("_s"):
+        assert getattr(Limits(**{name: math.inf}), name) == math.inf
+    assert getattr(Limits(**{name: 7}), name) == 7
+
+
+def test_limits_are_frozen_named_and_explained():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Limits().clients = 5
+    with pytest.raises(TypeError, match="positional"):
+        Limits(5)
+    for field in dataclasses.fields(Limits):
+        assert f"\n        {field.name}: " in Limits.__doc__
+
+
+def test_the_short_forms_are_the_limits_themselves():
+    hub = Hub(backlog=5, rate=2.5, max_size=9, limits=Limits(clients=7))
+    assert hub.limits == Limits(backlog=5, rate=2.5, max_size=9, clients=7)
+    assert Hub(limits=Limits(backlog=9, rate=3)).limits == Limits(backlog=9, rate=3)
+
+
+@given(st.lists(st.integers(0, 1000)), st.integers(0, 5000))
+def test_a_fair_level_is_the_largest_that_fits(sizes, total):
+    level = fair_level(sizes, total)
+
+    def kept(level):
+        return sum(min(size, level) for size in sizes)
+
+    assert kept(level) <= total
+    assert level == max(sizes, default=level) or kept(level + 1) > total
+
+
+@pytest.mark.parametrize(
+    ("address", "same"),
+    [
+        (("1.2.3.4", 5), "1.2.3.4"), (("::ffff:1.2.3.4", 5, 0, 0), "1.2.3.4"), ("/a/socket", ""),
+        (("2001:db8:0:1:2:3:4:5", 5, 0, 0), "2001:db8:0:1::"), (("fe80::1%eth0", 5), "fe80::"),
+        (None, ""), (("odd:name", 1), "odd:name"),
+    ],
+)  # fmt: skip
+def test_an_address_is_one_ipv4_or_a_network_of_ipv6(address, same):
+    assert address_of(SimpleNamespace(remote_address=address)) == same
+
+
+# Clients.
+
+
+@aio
+async def test_more_clients_than_there_is_place_for_are_told_to_come_later():
+    hub = Hub(limits=Limits(clients=2))
+    async with listening(hub) as url:
+        async with speaking(url) as first, speaking(url):
+            for _ in range(3):
+                async with speaking(url, welcomed=False) as third:
+                    code, reason = await third.closed()
+                    assert (code, reason) == (
+                        1013, "2 clients are connected already: try again later",
+                    )  # fmt: skip
+            assert len(hub.clients) == 2
+            assert await first.call("fence", 5) == 5
+        await until(lambda: not hub._alive)
+        async with speaking(url) as again:
+            assert await again.call("fence", 5) == 5
+    assert hub.limited == {"clients": 3}
+
+
+@aio
+async def test_a_session_takes_the_place_of_its_own_earlier_connection():
+    hub = Hub(history=10, limits=Limits(clients=1))
+    async with listening(hub) as url:
+        url += f"?session={TOKEN}"
+        async with speaking(url) as first, speaking(f"{url}&offset=0") as second:
+            assert second.welcome["resumed"]
+            assert (await first.closed())[0] == 4409
+            async with speaking(url.replace(TOKEN, "another_" + TOKEN), welcomed=False) as third:
+                assert (await third.closed())[0] == 1013
+
+
+@aio
+async def test_clients_of_one_address_are_counted_where_that_is_asked_for():
+    hub = Hub(limits=Limits(clients_per_address=2))
+    assert Limits().clients_per_address is None
+    async with listening(hub) as url, speaking(url), speaking(url):
+        async with speaking(url, welcomed=False) as third:
+            code, reason = await third.closed()
+            assert code == 1013
+            assert reason.startswith("2 clients of your address are connected already")
+        other = FakeSocket()
+        other.remote_address = ("10.0.0.9", 1)
+        task = asyncio.create_task(hub(other))
+        await until(lambda: len(hub.clients) == 3)
+        other.lose()
+        await task
+        assert dict(hub._addresses) == {"127.0.0.1": 2}
+
+
+@aio
+async def test_who_is_turned_away_and_does_not_go_is_cut_off(monkeypatch):
+    monkeypatch.setattr("wslab.hub.hub.TURN_AWAY_S", 0.05)
+    monkeypatch.setattr("wslab.hub.hub.MAX_TURNING_AWAY", 2)
+    hub = Hub(limits=Limits(clients=1))
+
+    class Deaf(FakeSocket):
+        async def close(self, code=1000, reason=""):
+            await asyncio.Event().wait()
+
+    here = FakeSocket()
+    tasks = [asyncio.create_task(hub(here))]
+    await until(lambda: hub.clients)
+    deaf = [Deaf() for _ in range(5)]
+    tasks += [asyncio.create_task(hub(each)) for each in deaf]
+    await asyncio.wait(tasks[1:], timeout=5)
+    assert all(each.transport.closing for each in deaf)
+    assert hub._turning_away == 0
+    here.lose()
+    await asyncio.gather(*tasks)
+
+
+# Rooms.
+
+
+@aio
+async def test_rooms_are_bounded_for_a_client_and_in_all_and_by_name():
+    hub = Hub(limits=Limits(rooms=4, rooms_per_client=3, room_name_bytes=20))
+
+    @hub.on("join")
+    async def join(client, room):
+        return client.join(room)
+
+    async with listening(hub) as url, speaking(url) as junk, speaking(url) as other:
+        for nth in range(3):
+            assert await junk.call("join", f"room {nth}", id=nth) is True
+        assert await junk.call("join", "room 0") is False
+        refused = await junk.call("join", "one more")
+        assert refused["code"] == "refused"
+        assert "at most 3 rooms" in refused["message"]
+        assert "'one more' was not joined (Limits(rooms_per_client=...))" in refused["message"]
+        for room in ("x" * 21, "é" * 11):
+            refused = await other.call("join", room)
+            assert "a room's name of at most 20 bytes" in refused["message"]
+        assert await other.call("join", "é" * 10) is True
+        assert "at most 4 rooms in all" in (await other.call("join", "mine"))["message"]
+        assert await other.call("join", "room 2") is True
+        assert len(hub.rooms) == 4
+        client = next(client for client in hub.clients.values() if "room 0" in client.rooms)
+        with pytest.raises(Refused):
+            client.join("mine")
+    assert hub.limited == {"rooms_per_client": 2, "rooms": 1, "room_name_bytes": 2}
+    assert not hub.errors
+
+
+@aio
+async def test_who_comes_back_is_in_its_rooms_however_many_there_are_now():
+    hub = Hub(history=10, limits=Limits(rooms=2, rooms_per_client=2))
+    hub.on("join", lambda client, rooms: [client.join(room) for room in rooms])
+    async with listening(hub) as url:
+        mine = f"{url}?session={TOKEN}"
+        async with speaking(mine) as wire:
+            await wire.call("join", ["a", "b"])
+            client = one(hub)
+            await wire.abort()
+        await until(lambda: not hub.clients)
+        with pytest.raises(Refused):  # also of one that is away
+            client.join("c")
+        assert client.join("a") is False
+        async with speaking(url) as other:
+            assert await other.call("join", ["c", "d"]) == [True, True]
+            async with speaking(f"{mine}&offset=0"):
+                assert set(hub.rooms) == {"a", "b", "c", "d"}
+
+
+# Handlers.
+
+
+def slow_hub(**limits):
+    hub = Hub(history=10, limits=Limits(**limits))
+    hub.started, ended = 0, []
+
+    @hub.on("slow")
+    async def slow(client, data):
+        hub.started += 1
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.append(client.session)
+
+    hub.on("ping", lambda client, data: data)
+    return hub, ended
+
+
+async def ask_and_leave(hub, url, nth, *, count=1, n=1):
+    """Connect, ask for something slow, and break off; return the session."""
+    token = f"{nth:016}"
+    started = hub.started
+    async with speaking(f"{url}?session={token}&offset=0") as wire:
+        for _ in range(count):
+            await wire.emit("slow", id=1, **({"n": n} if n else {}))
+        await until(lambda: hub.started > started)
+        await wire.abort()
+    return token
+
+
+@aio
+async def test_handlers_of_those_that_left_hold_only_a_part_of_all():
+    hub, ended = slow_hub(handlers=8, gone_handlers=3, grace_s=30.0)
+    async with listening(hub) as url:
+        for nth in range(20):
+            await ask_and_leave(hub, url, nth)
+            await until(lambda: len(hub._gone) <= 3)
+        await until(lambda: hub._running == 3)
+        async with speaking(url) as wire:
+            assert await wire.call("ping", 7) == 7
+        assert len(ended) == 17
+        assert hub.limited == {"gone_handlers": 17}
+        # Who was cut off and comes back is told; and may ask for something else.
+        async with speaking(f"{url}?session={ended[0]}&offset=0") as wire:
+            assert wire.welcome["resumed"]
+            assert await wire.call("slow", id=1, n=1) == {
+                "code": "failed", "message": "its handler was cancelled",
+            }  # fmt: skip
+            assert await wire.call("ping", 8, id=2, n=2) == 8
+        for client in tuple(hub._gone):
+            client._cut_off(None)
+        await until(lambda: not hub._running)
+
+
+@aio
+async def test_of_one_address_those_go_that_were_here_the_shortest():
+    hub, ended = slow_hub(gone_handlers=2, grace_s=30.0)
+    async with listening(hub) as url:
+        async with speaking(f"{url}?session={TOKEN}") as old:
+            await until(lambda: hub.clients)
+            one(hub)._began_s -= 60.0  # it has been here for a minute
+            await old.emit("slow", id=1, n=1)
+            await until(lambda: hub._running)
+            await old.abort()
+        for nth in range(6):
+            await ask_and_leave(hub, url, nth)
+        await until(lambda: len(ended) == 5)
+        assert TOKEN not in ended
+        for client in tuple(hub._gone):
+            client._cut_off(None)
+        await until(lambda: not hub._running)
+
+
+@aio
+async def test_the_same_session_again_and_again_does_not_hold_all_handlers():
+    hub, ended = slow_hub(handlers_per_client=2, grace_s=30.0)
+    async with listening(hub) as url:
+        for _ in range(10):
+            await ask_and_leave(hub, url, 1, n=0)  # without numbers, so that none waits
+        await until(lambda: hub._running == 2)
+        assert len(ended) == 8
+        assert hub.limited == {"handlers_per_client": 8}
+        for client in tuple(hub._gone):
+            client._cut_off(None)
+        await until(lambda: not hub._running)
+
+
+@aio
+async def test_a_handler_does_not_go_on_for_ever_for_who_may_come_back():
+    hub, ended = slow_hub(grace_s=0.02, gone_handler_s=0.05)
+    async with listening(hub) as url:
+        token = await ask_and_leave(hub, url, 1)
+        await until(lambda: ended == [token])
+        assert hub.limited == {"gone_handler_s": 1}
+
+
+@pytest.mark.parametrize("is_plain", [False, True])
+@aio
+async def test_a_handler_has_its_time(is_plain):
+    hub = Hub(limits=Limits(handler_s=0.05))
+    if is_plain:
+        hub.on("slow", lambda client, data: asyncio.sleep(60))
+    else:
+
+        @hub.on("slow")
+        async def slow(client, data):
+            await asyncio.sleep(60)
+
+    @hub.on("own")
+    async def own(client, data):
+        raise TimeoutError("its own")
+
+    async with listening(hub) as url, speaking(url) as wire:
+        told = await wire.call("slow")
+        assert told["code"] == "failed"
+        assert told["message"].endswith(
+            "the handler did not end within 0.05 s (Limits(handler_s=...))"
+        )
+        assert (await wire.call("own"))["message"].endswith("its own")
+        assert hub._running == 0
+    assert hub.limited == {"handler_s": 1}
+    assert hub.errors_seen == 2
+
+
+# What comes from clients.
+
+
+@aio
+async def test_what_is_read_ahead_is_bounded_in_all(monkeypatch):
+    monkeypatch.setattr("wslab.hub.inbox.ALWAYS_BYTES", 20_000)
+    hub = Hub(limits=Limits(ahead_bytes=100_000, ahead_bytes_per_client=80_000))
+    gate, most = asyncio.Event(), 0
+
+    @hub.on("ask")
+    async def ask(client, data):
+        with contextlib.suppress(TimeoutError):
+            await client.call("q", timeout=1.0)
+
+    @hub.on("say")
+    async def say(client, data):
+        nonlocal most
+        most = max(most, hub._ahead_bytes)
+        await gate.wait()
+
+    async with contextlib.AsyncExitStack() as stack:
+        url = await stack.enter_async_context(listening(hub))
+        wires = [await stack.enter_async_context(speaking(url)) for _ in range(6)]
+        for wire in wires:
+            await wire.emit("ask")
+            for _ in range(12):
+                await wire.emit("say", "x" * 10_000)
+        await until(lambda: hub._ahead_bytes >= 100_000)
+        await until(lambda: len([client for client in hub.clients.values()
+                                 if client._inbox._ahead_bytes >= 20_000]) == 6)  # fmt: skip
+        gate.set()
+        for wire in wires:
+            assert (await wire.all())[0]["event"] == "q"
+        assert hub._ahead_bytes == 0
+        # Each may have some, and one message more than its limit.
+        assert 0 < most <= 100_000 + 6 * 30_000
+        await wires[0].emit("ask")
+        for _ in range(3):
+            await wires[0].emit("say", "x" * 10_000)
+        await until(lambda: hub._ahead_bytes)
+        await wires[0].abort()
+        await until(lambda: hub._ahead_bytes == 0)
+
+
+# History, by strangers that speak to a hub.
+
+
+def chatty_hub(**limits):
+    hub = Hub(history=100, limits=Limits(**limits))
+
+    @hub.on("say")
+    async def say(client, data):
+        await hub.emit("said", data["text"], to=data["room"])
+
+    hub.on("join", lambda client, room: client.join(room))
+    hub.on("echo", lambda client, data: data)
+    return hub
+
+
+@aio
+async def test_strangers_that_name_rooms_do_not_push_out_the_lobby():
+    hub = chatty_hub(history_bytes=2_000_000, history_bytes_per_room=300_000, history_rooms=100)
+    async with listening(hub) as url:
+        async with speaking(f"{url}?session={TOKEN}") as ana:
+            await ana.call("join", "lobby")
+            for nth in range(20):
+                await ana.emit("say", {"room": "lobby", "text": f"hello {nth}"})
+            await ana.all()
+            await ana.abort()
+        async with speaking(url) as junk:
+            for nth in range(300):
+                await junk.emit("say", {"room": f"room {nth}", "text": "x"})
+            for nth in range(100):
+                await junk.emit("say", {"room": f"big {nth}", "text": "x" * 100_000})
+            await junk.all()
+        history = hub._history
+        assert history.size_bytes <= 2_000_000
+        assert len(hub.history("lobby")) == 20
+        async with speaking(f"{url}?session={TOKEN}&offset=5") as ana:
+            assert ana.welcome["gap"] is None
+            assert [packet["data"] for packet in await ana.all()] == [
+                f"hello {nth}" for nth in range(5, 20)
+            ]
+    assert hub.limited["history_rooms"] > 0
+    assert hub.limited["history_bytes"] > 0
+
+
+@aio
+async def test_a_room_whose_events_had_to_go_is_told_as_a_gap():
+    hub = chatty_hub(history_bytes_per_room=100_000)
+    async with listening(hub) as url:
+        async with speaking(f"{url}?session={TOKEN}") as ana:
+            await ana.call("join", "lobby")
+            await ana.abort()
+        async with speaking(url) as loud:
+            for _ in range(5):
+                await loud.emit("say", {"room": "lobby", "text": "x" * 50_000})
+            await loud.all()
+        assert len(hub.history("lobby")) == 1
+        assert hub.limited["history_bytes_per_room"] == 4
+        async with speaking(f"{url}?session={TOKEN}&offset=0") as ana:
+            assert ana.welcome["gap"] == "too old"
+
+
+@aio
+async def test_answers_of_those_that_left_are_bounded_in_all():
+    hub = chatty_hub(answers_bytes=1_000_000, answers_bytes_per_session=500_000)
+    async with listening(hub) as url:
+        async with speaking(f"{url}?session={TOKEN}") as ana:
+            await ana.call("echo", "mine", id=1, n=1)
+            await ana.abort()
+        for nth in range(10):
+            async with connect(f"{url}?session={nth:016}", compression=None) as websocket:
+                for n in range(1, 5):
+                    await websocket.send(
+                        f'{{"event":"echo","data":"{"x" * 100_000}","id":{n},"n":{n}}}'
+                    )
+                await until(lambda nth=nth: hub._history.sessions[f"{nth:016}"].n == 4)
+                websocket.transport.abort()
+        await until(lambda: not hub.clients)
+        assert hub._history.answers_bytes <= 1_000_000
+        async with speaking(f"{url}?session={TOKEN}&offset=0") as ana:
+            assert await ana.call("echo", "mine", id=1, n=1) == "mine"
+        async with speaking(f"{url}?session={0:016}&offset=0") as junk:
+            told = await junk.call("echo", "", id=1, n=1)
+            assert told["message"].endswith("the answer is no longer kept")
+    assert hub.limited["answers_bytes"] > 0
