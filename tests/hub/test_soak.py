@@ -141,7 +141,7 @@ async def test_what_was_dropped_is_told_also_after_the_next_flood():
     for nth in range(5):
         client.emit(f"e{nth}")
     fake.resume()
-    await until(lambda: any("e4" in text for text in fake.texts))
+    await until(lambda: any('"e4"' in text for text in fake.texts))
     for nth in range(5, 10):
         client.emit(f"e{nth}")
     fake.resume()
@@ -171,7 +171,7 @@ async def test_a_session_is_told_what_was_dropped_of_its_earlier_connection():
 
     first.transport.write = write
     first.resume()
-    await until(lambda: any("e4" in text for text in first.texts))
+    await until(lambda: any('"e4"' in text for text in first.texts))
     first.lose()  # before it had caught up and could be told
     await until(lambda: not hub.clients)
     for nth, (offset, told) in enumerate([(4, 3), (4, None), (5, None)]):
