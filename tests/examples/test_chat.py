@@ -9,6 +9,7 @@ import pytest
 import wslab
 from tests.peers import until
 from wslab.examples.chat import MAX_ROOMS, PAGE, SHOW, chat
+from wslab.reconnect import Reconnect
 
 
 @pytest.fixture
@@ -95,6 +96,41 @@ def test_a_long_past_is_cut_to_what_a_page_shows(server):
     past = ana.call("enter", {"name": "ana", "room": "lobby"})["past"]
     assert [said["text"] for said in past] == [f"{number}" for number in range(5, SHOW + 5)]
     ana.close()
+
+
+def test_who_loses_the_line_for_a_moment_does_not_blink(server, hub):
+    ben, _ = entered(server, "ben")
+    with wslab.connect(server, reconnect=Reconnect(first_delay_s=0)) as ana:
+        ana.call("enter", {"name": "ana", "room": "lobby"})
+        heard = []
+        ben.on("people", heard.append)
+        until(lambda: heard and heard[-1]["people"] == ["ana", "ben"])  # all that waited
+        heard.clear()
+        for nth in range(1, 4):
+            before = next(client for client in hub.clients.values() if client.name == "ana")
+            server.runner.call(cut, before)
+            until(lambda: ana.reconnected == nth)  # noqa: B023
+            ana.call("say", {"room": "lobby", "text": "still here"})
+            assert ben.call("enter", {"name": "ben", "room": "lobby"})["people"] == ["ana", "ben"]
+        until(lambda: len(heard) == 3)  # of his own entering
+        assert {tuple(told["people"]) for told in heard} == {("ana", "ben")}
+        heard.clear()
+    until(lambda: heard)  # she said goodbye: that is told at once
+    assert [told["people"] for told in heard] == [["ben"]]
+    ben.close()
+
+
+def test_who_does_not_come_back_is_gone_after_a_while():
+    hub = chat(away_s=0.05)
+    with wslab.serve(hub) as server:
+        ana, _ = entered(server, "ana")
+        ben, _ = entered(server, "ben")
+        heard = []
+        ben.on("people", heard.append)
+        server.runner.call(cut, next(c for c in hub.clients.values() if c.name == "ana"))
+        until(lambda: heard and heard[-1]["people"] == ["ben"])
+        for client in (ana, ben):
+            client.close()
 
 
 @pytest.mark.browser

@@ -38,25 +38,32 @@ MAX_TEXT = 2000
 MAX_ROOMS = 20  # of one client
 KEEP = 200  # events of each room; a page that comes shows the last of what was said
 SHOW = 50
+AWAY_S = 5.0
+MAX_AWAY = 1000  # people; beyond it, they are gone at once
 
 
-def chat(*, history: int = KEEP, rate: float = 20.0) -> Hub:
+def chat(*, history: int = KEEP, rate: float = 20.0, away_s: float = AWAY_S) -> Hub:
     """Return a new chat.
 
     Args:
         history: events that are kept of each room.
         rate: messages a second that one client may send.
+        away_s: seconds that somebody still counts as here whose connection broke off.
     """
     limits = Limits(max_size=16 * 1024, rate=rate)
     hub = Hub("chat", history=history, limits=limits, show_errors=False)
 
-    def people(room: str) -> list[str]:
-        return sorted(str(client) for client in hub.rooms.get(room, ()))
+    # Whose connection broke off, and may be back in a moment: by user_id, name, rooms, until when.
+    away: dict[str, tuple[str, frozenset[str], float]] = {}
 
-    async def tell_people(room: str) -> None:
-        await hub.emit(
-            "people", {"room": room, "people": people(room)}, to=room, key=f"people {room}"
+    def people(room: str) -> list[str]:
+        here, now_s = {str(client) for client in hub.rooms.get(room, ())}, time.monotonic()
+        return sorted(
+            here | {name for name, rooms, to_s in away.values() if room in rooms and now_s < to_s}
         )
+
+    def tell_people(room: str) -> None:
+        hub.emit("people", {"room": room, "people": people(room)}, to=room, key=f"people {room}")
 
     async def say(room: str, name: str, text: str) -> float:
         at = time.time()
@@ -65,14 +72,30 @@ def chat(*, history: int = KEEP, rate: float = 20.0) -> Hub:
 
     @hub.on("connect")
     async def connect(client: HubClient) -> None:
+        was_away = away.pop(client.user_id, None)
         for room in client.data.get("rooms", ()):  # it was here a moment ago
             client.join(room)
-            await tell_people(room)
+            if was_away is None:  # else nobody has missed it
+                tell_people(room)
 
     @hub.on("disconnect")
     async def disconnect(client: HubClient, _reason: str) -> None:
-        for room in client.rooms:
-            await tell_people(room)
+        rooms = client.rooms
+        if client.may_return and rooms and len(away) < MAX_AWAY:
+            loop, to_s = asyncio.get_running_loop(), time.monotonic() + away_s
+            away[client.user_id] = (str(client), rooms, to_s)
+            loop.call_later(away_s, left, client.user_id, to_s)
+            return
+        for room in rooms:
+            tell_people(room)
+
+    def left(user_id: str, to_s: float) -> None:
+        _, rooms, until_s = away.get(user_id, ("", frozenset(), 0.0))
+        if until_s != to_s:  # it came back, and may be away again
+            return
+        del away[user_id]
+        for room in rooms:
+            tell_people(room)
 
     @hub.on("enter")
     async def enter(client: HubClient, data: Any) -> dict[str, Any]:
@@ -89,7 +112,7 @@ def chat(*, history: int = KEEP, rate: float = 20.0) -> Hub:
             rooms.append(room)
         client.join(room)
         for each in rooms:  # a new name shows in all of them
-            await tell_people(each)
+            tell_people(each)
         past = [event.data for event in hub.history(room) if event.event == "said"]
         return {"room": room, "people": people(room), "past": past[-SHOW:]}
 
@@ -106,7 +129,7 @@ def chat(*, history: int = KEEP, rate: float = 20.0) -> Hub:
         room = _text(data, "room", MAX_NAME)
         if client.leave(room):
             client.data["rooms"].remove(room)
-            await tell_people(room)
+            tell_people(room)
 
     @hub.on("message")
     async def message(client: HubClient, raw: str | bytes) -> None:
@@ -117,7 +140,7 @@ def chat(*, history: int = KEEP, rate: float = 20.0) -> Hub:
         if LOBBY not in rooms:
             rooms.append(LOBBY)
             client.join(LOBBY)
-            await tell_people(LOBBY)
+            tell_people(LOBBY)
         await say(LOBBY, str(client), _text({"text": raw}, "text", MAX_TEXT))
 
     return hub
