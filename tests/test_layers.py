@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "failures",
         "handlers",
         "heads",
+        "keywords",
         "page",
         "place",
         "pongs",

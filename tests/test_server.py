@@ -284,6 +284,7 @@ def test_no_keyword_is_kept_back(monkeypatch):
     seen = {}
     real = ws_server.serve
 
+    @functools.wraps(real)  # serve() asks for its parameters
     def spy(handler, *address, **kwargs):
         seen.update(kwargs)
         return real(handler, *address, **kwargs)

@@ -32,6 +32,7 @@ from . import cells, heads, page, place, portal, tunnel
 from .errors import LoopBlocked, PortalClosed, PortInUse, WrongThread, is_cancelled
 from .failures import Failure, FailureLog
 from .handlers import Handler, awaited, check_handler, handler_name
+from .keywords import check_keywords
 from .page import check_page
 from .recording import Stillborn, Wire, new_tape, recorded
 from .stalls import Stall, timed
@@ -802,9 +803,18 @@ def serve(
 
     Raises:
         PortInUse: another server listens on that port; says which, where it is known.
-        TypeError: the handler is not an async function of one argument.
+        TypeError: the handler is not an async function of one argument, or nobody knows a keyword:
+            it says which one is nearest.
         WrongThread: called in async code on the lab's loop.
     """
+    check_keywords(
+        kwargs,
+        "serve()",
+        serve,
+        ws_server.serve,
+        asyncio.BaseEventLoop.create_server,
+        also=("unix", "path", "cleanup_socket"),  # of create_unix_server
+    )
     check_handler(handler)
     check_page(page)
     if loop not in ("lab", "kernel"):
