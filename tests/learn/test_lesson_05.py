@@ -565,7 +565,7 @@ def test_what_the_handler_raised_is_shown():
     assert "no_such_name" in verdict.details
 
 
-# --- the lesson, twice in one kernel ------------------------------------------------------------
+# --- the lesson in one kernel: twice, and out of order ------------------------------------------
 
 
 @pytest.mark.kernel
@@ -577,32 +577,45 @@ def test_it_runs_again_in_the_same_kernel():
             assert lost(ran) == []
             assert [cell.error for cell in ran if cell.error] == []
             by_id = {id: cell.text for id, cell in zip(sources, ran, strict=True)}
-            assert "the wire says  dan, erin" in by_id["ghost-run"]
-            assert by_id["mended-run"] == "here: ['erin']\n"
-            assert "the wire says  another one" in by_id["again-run"]
+            assert "the wire says  dan, erin" in by_id["ghost-compare"]
+            assert re.search("carol +--> enter +close 1000, 8 B +<== chosen", by_id["ghost-wire"])
+            assert by_id["fixed-run"] == "here: ['erin']\n"
+            assert "the wire says  another one" in by_id["again-compare"]
             assert "you have told me ['I am Erin']" in by_id["session-run"]
-            assert "the wire says  yes, and his name is still known" in by_id["away-compare"]
-            assert "4409" in by_id["transfer-compare"]
-            assert "the wire says  the newer one" in by_id["transfer-compare"]
+            assert "fay: psst" in by_id["who-is-here"]
+            assert "the wire says  all that Erin has said" in by_id["transfer-compare"]
+            assert "erin is OPEN" in by_id["transfer-run"]
+            assert "the wire says  yes, and her name is still known" in by_id["away-compare"]
             assert by_id["the-end"] == "open connections: 0, servers: 0, tasks: 0"
         assert kernel.shutdown() < 5
+
+
+@pytest.mark.kernel
+def test_the_two_ends_have_an_id_each_and_it_says_which_is_which():
+    sources = cells(LESSON)
+    ids = ["recall", "setup", "first-look"]
+    with Kernel(cwd=COURSE) as kernel:
+        ran = kernel.run_all([sources[id] for id in ids], cell_ids=ids, timeout=60)
+        said = re.findall(r"connection (\w{6}), .* its own end's id: (\w{6})", ran[-1].text)
+        assert len({one for pair in said for one in pair}) == 4
+        known = kernel.check("[one.id for one in server.connections]")
+        assert known == str([pair[0] for pair in said])
 
 
 @pytest.mark.kernel
 def test_its_cells_run_again_say_the_same():
     sources = cells(LESSON)
     once = [id for id in sources if id != "the-end"]
-    order = [*once, "transfer-compare", "away-run", "away-compare", "transfer-compare"]
-    order += ["registry", "ghost-run", "hub", "away-run"]
+    order = [*once, "away-run", "away-compare", "transfer-run", "transfer-compare", "again-run"]
+    order += ["again-compare", "session-run", "who-is-here", "registry", "ghost-run"]
+    order += ["ghost-compare"]
     with Kernel(cwd=COURSE) as kernel:
         ran = kernel.run_all([sources[id] for id in order], cell_ids=order, timeout=120)
-        transfers = [cell for id, cell in zip(order, ran, strict=True) if id == "transfer-compare"]
-        for cell in transfers:
-            assert "the older one: 4409" in cell.text
-            assert "the wire says  the newer one" in cell.text
         again = dict(zip(order[len(once) :], ran[len(once) :], strict=True))
-        assert "the wire says  yes, and his name is still known" in again["away-compare"].text
-        assert "the wire says  nobody: this registry is a new one" in again["ghost-run"].text
-        assert "this hub is a new one: go back to it" in str(again["away-run"].error)
-        assert [cell.error for cell in ran[:-1] if cell.error] == []
+        assert "the wire says  yes, and her name is still known" in again["away-compare"].text
+        assert "the wire says  all that Erin has said" in again["transfer-compare"].text
+        assert "the wire says  another one" in again["again-compare"].text
+        assert "fay: psst" in again["who-is-here"].text
+        assert "the wire says  nobody: this registry is a new one" in again["ghost-compare"].text
+        assert [cell.error for cell in ran if cell.error] == []
         assert kernel.shutdown() < 5
