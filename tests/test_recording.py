@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import socket
 import struct
@@ -348,3 +349,31 @@ def test_broadcast_to_many_counts_for_each():
         assert [c.sent for c in server.connections] == [1] * 10
         for client in clients:
             client.close()
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        peers.frame(0xF, b""),
+        peers.frame(8, b"\x03\xe8"),
+        b"\x82\xff" + (2**33).to_bytes(8, "big") + b"abcd",
+    ],
+    ids=["fault", "close", "8 GiB"],
+)
+def test_what_comes_when_nobody_reads_any_more_costs_the_record_little(first):
+    with wslab.serve(quiet) as server:
+        with wslab.connect(server, name="innocent", compression=None) as innocent:
+            innocent.send("kept")
+            with peers.dial(server.port, peers.request(server.port)) as sock:
+                peers.read_head(sock)
+                sock.sendall(first)
+                with contextlib.suppress(OSError):
+                    for _ in range(40):
+                        sock.sendall(b"\x81\x80abcd" * 2**17)
+            until(lambda: len(server.connections) == 1)
+            assert "kept" in [message.data for message in server.tape.messages]
+            flood = next(track for track in server.tape.connections if track.left_out_bytes)
+            until(lambda: flood.ended_s is not None)
+            assert flood.left_out_bytes > 2**20
+            assert server.tape.dropped.size_bytes == flood.left_out_bytes
+            assert server.tape.size_bytes < 2**20

@@ -205,6 +205,15 @@ def _recorded_kind(kind: Any) -> type:
             if self._record_came is not None:
                 self._record_came(data)
             super().data_received(data)
+            if (
+                self.protocol.state is not State.OPEN
+                and self._record_came is not None
+                and self.wire.track is not None
+                and self.protocol.parser.__name__ == "discard"
+            ):
+                # websockets reads no further, after a fault or a close frame. What a peer sends on
+                # costs it nothing; nor shall it cost the record.
+                self._record_came = self.wire.track.unread
 
         def process_event(self, event: Any) -> None:
             opcode = getattr(event, "opcode", -1)  # the first event is the HTTP head: it has none

@@ -9,7 +9,7 @@ import pytest
 
 from tests.wire.taping import MASK, Compressor, masked, upgrade, websocket
 from wslab.wire import reading, story
-from wslab.wire.events import FaultEvent, FrameEvent, MessageEvent
+from wslab.wire.events import DroppedEvent, FaultEvent, FrameEvent, MessageEvent
 from wslab.wire.export import load
 from wslab.wire.frames import Deflate, FrameDecoder, encode_frame
 from wslab.wire.sampling import SamplingReader
@@ -263,3 +263,74 @@ def test_a_track_that_cannot_be_read_is_marked_and_passed_over(monkeypatch, tmp_
             bad.end()
             good.client(masked(1, b"still here"))
             assert [message.data for message in tape.messages][-1] == "still here"
+
+
+class TestWhatDroppingCosts:
+    """A full tape decodes what it drops, on the loop of every server: only so much at once."""
+
+    def dropping(self, data: bytes) -> Tape:
+        tape = Tape(max_bytes=64 * 2**10)
+        track = websocket(tape)
+        track.client(data)  # more than there is room for: dropped at once
+        return tape
+
+    def test_tiny_fragments_by_the_thousand(self):
+        tape = self.dropping(masked(1, fin=False) + masked(0, b"a", fin=False) * 40_000)
+        (track,) = tape.connections
+        track.client(masked(1, b"?"))
+        (fault,) = [event for event in tape.events if isinstance(event, FaultEvent)]
+        assert fault.fault.rule == "too-costly"
+        assert tape.dropped.size_bytes > 200_000
+        assert 2_000 < tape.dropped.frames < 10_000
+
+    def test_fragments_of_some_size_go_on(self):
+        tape = self.dropping(masked(1, fin=False) + masked(0, b"a" * 90, fin=False) * 2_600)
+        (track,) = tape.connections
+        track.client(masked(0, b"!") + masked(1, b"?"))
+        assert tape.frames[-1].text == "?"
+        assert tape.dropped.frames == 2_601
+
+    @pytest.mark.parametrize("data", [masked(9) * 40_000, masked(1, b"a") * 40_000])
+    def test_frames_that_need_no_look_go_on(self, data):
+        tape = self.dropping(data)
+        (track,) = tape.connections
+        track.client(masked(1, b"?"))
+        assert tape.dropped.frames == 40_000
+        assert [frame.number for frame in tape.frames] == [40_001]
+
+    def test_a_body_of_tiny_chunks_has_no_end(self):
+        tape = Tape()
+        track = tape.open("a1")
+        track.client(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        track.client(b"1\r\na\r\n" * 40_000 + b"0\r\n\r\n" + b"GET / HTTP/1.1\r\n\r\n")
+        assert [event.kind for event in tape.events].count("request") == 1
+        other = tape.open("a2")
+        other.client(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(3):
+            other.client(b"14\r\n" + b"a" * 20 + b"\r\n")
+        other.client(b"0\r\n\r\n")
+        other.server(b"HTTP/1.1 204 No Content\r\n\r\n")
+        other.client(b"GET / HTTP/1.1\r\n\r\n")
+        assert [event.kind for event in tape.events].count("request") == 3
+
+
+class TestWhatNobodyReads:
+    def test_only_its_beginning_is_kept_and_the_rest_is_counted(self, tmp_path):
+        tape = Tape()
+        track = websocket(tape)
+        track.client(masked(0xF))
+        for _ in range(100):
+            track.unread(b"x" * 10_000)
+        assert track.left_out_bytes == 1_000_000 - 64 * 2**10
+        assert tape.dropped.size_bytes == track.left_out_bytes
+        assert tape.size_bytes < 70_000
+        track.end()
+        for events in (tape.events, SamplingReader(tape).sample(100_000, 100_000)):
+            (event,) = [event for event in events if isinstance(event, DroppedEvent)]
+            assert (event.size_bytes, event.sender) == (track.left_out_bytes, "client")
+            assert event.is_unread
+        for name, write in (("x.har", tape.to_har), ("x.pcapng", tape.to_pcapng)):
+            write(tmp_path / name)
+            (event,) = [e for e in load(tmp_path / name).events if isinstance(e, DroppedEvent)]
+            assert event.size_bytes == track.left_out_bytes
+            assert load(tmp_path / name).dropped.size_bytes == track.left_out_bytes

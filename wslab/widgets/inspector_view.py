@@ -416,7 +416,8 @@ class Timeline:
     def _dropped(self, connection: _Connection, event: DroppedEvent) -> Row:
         frames = f"{event.frames:,} frames, " if event.frames else ""
         who = self.lanes[connection.lane]["name"] if event.sender == "client" else "the server"
-        label = f"dropped: {frames}{views.size(event.size_bytes)} from {who}; the tape was full"
+        why = "nobody read any more" if event.is_unread else "the tape was full"
+        label = f"dropped: {frames}{views.size(event.size_bytes)} from {who}; {why}"
         return Row({"what": "dropped", "label": label})
 
 

@@ -43,10 +43,14 @@ class ChunkedReader:
             setattr(twin, name, getattr(self, name))
         return twin
 
-    def split(self, data: bytes) -> tuple[list[bytes], int]:
-        """Take the next bytes; return the content in them and how many belong to the body."""
+    def split(self, data: bytes, patience: int | None = None) -> tuple[list[bytes], int]:
+        """Take the next bytes; return the content in them and how many belong to the body.
+
+        ``patience``: how many lines may be looked into; more break the form.
+        """
         content: list[bytes] = []
         pos = 0
+        lines = 0
         while pos < len(data) and not self.ended:
             if self._is_broken:
                 return content, len(data)
@@ -57,6 +61,10 @@ class ChunkedReader:
                     content.append(step[:kept])
                 self._left -= len(step)
                 pos += len(step)
+                continue
+            lines += 1
+            if lines == patience:
+                self._is_broken = True
                 continue
             end = data.find(b"\n", pos)
             self._line += data[pos : end + 1] if end >= 0 else data[pos:]

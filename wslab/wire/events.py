@@ -227,9 +227,13 @@ class EndedEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DroppedEvent(Event):
-    """The tape was full, so what ``sender`` had sent before this was dropped, oldest first."""
+    """The tape was full, so what ``sender`` had sent before this was dropped, oldest first.
+
+    ``is_unread``: not so; the receiver had stopped reading, so what came then was not kept.
+    """
 
     kind: ClassVar[str] = "dropped"
 
     size_bytes: int
     frames: int = field(default=0)
+    is_unread: bool = False

@@ -72,6 +72,11 @@ TOO_MANY_FAULTS = make_fault(
     "too-many-faults", "7.1.7", "no more after a fault, on which a receiver reads no further",
     "thousands of frames that break rules", fatal=True,
 )  # fmt: skip
+TOO_COSTLY = Fault(
+    "too-costly", "5.4", "Expected fragments of some size; came thousands of tiny ones at once, in "
+    "bytes that a full tape had to drop. Looking into each would hold up every other connection, "
+    "so decoding stops here.", 1008, fatal=True,
+)  # fmt: skip
 UNREADABLE = Fault(
     "unreadable", "5.2", "Expected bytes that wslab can read, whatever they are; came some on "
     "which it failed. That is a fault in wslab: decoding stops here.", fatal=True,

@@ -22,6 +22,7 @@ from .deflate import MAX_INFLATED_BYTES, Deflate, Inflater
 from .faults import (
     DATA_AFTER_CLOSE,
     MESSAGE_INTERRUPTED,
+    TOO_COSTLY,
     TOO_MANY_FAULTS,
     UNEXPECTED_CONTINUATION,
     UNFINISHED_MESSAGE,
@@ -123,8 +124,8 @@ class FrameDecoder:
 
     __slots__ = (
         "_buffer", "_carry", "_close_seen", "_compressed", "_counts", "_cut", "_faulty",
-        "_inflater", "_is_opaque", "_left", "_limit", "_max_held", "_message", "_need", "_rules",
-        "_stop_is_told", "_tables", "_whole_limit",
+        "_inflater", "_is_opaque", "_left", "_limit", "_max_held", "_message", "_need", "_patience",
+        "_rules", "_stop_is_told", "_tables", "_whole_limit",
         "bytes_seen", "deflate", "frames_seen", "sender", "stopped", "undecodable_bytes",
     )  # fmt: skip
 
@@ -151,6 +152,7 @@ class FrameDecoder:
         self._rules = header_rules(sender, deflate is not None)
         self._tables = _clean_heads(sender, deflate is not None)
         self._faulty = 0
+        self._patience = -1
         # An incomplete frame, and the size at which more is known about it.
         self._buffer = bytearray()
         self._need = 2
@@ -256,7 +258,7 @@ class FrameDecoder:
             found.append(self.stopped)
         return found
 
-    def skip(self, data: BytesLike) -> int:
+    def skip(self, data: BytesLike, patience: int | None = None) -> int:
         """Take the next bytes without making frames of them; leave the state that feed() would.
 
         The way past bytes that nobody will look at. Faults of skipped frames are not reported; a
@@ -264,10 +266,13 @@ class FrameDecoder:
 
         Args:
             data: any number of bytes, cut anywhere.
+            patience: how many frames may be looked into, such as fragments; beyond it decoding
+                stops with a fatal Fault. Most frames need no look.
 
         Returns:
             How many frames these bytes completed.
         """
+        self._patience = -1 if patience is None else patience
         seen_before = self.frames_seen
         rest: bytes | None = self._count(data)
         try:
@@ -312,8 +317,9 @@ class FrameDecoder:
             if stop > end:
                 break
             if not is_clean:
-                if self._faulty > _MAX_FAULTY_FRAMES:
+                if self._faulty > _MAX_FAULTY_FRAMES or not self._patience:
                     break
+                self._patience -= 1
                 self._pass(data[pos:start], data[start:stop])
                 clean = self._clean()
             counts[first & 0x0F] += 1
@@ -425,6 +431,11 @@ class FrameDecoder:
         if self._faulty > _MAX_FAULTY_FRAMES and self.stopped is None:
             self.undecodable_bytes += len(data) - pos
             self.stop(TOO_MANY_FAULTS)
+            return None
+        if not self._patience and self.stopped is None:
+            self._patience = -1
+            self.undecodable_bytes += len(data) - pos
+            self.stop(TOO_COSTLY)
             return None
         if pos >= len(data):
             return None

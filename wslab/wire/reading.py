@@ -62,6 +62,7 @@ class TapeReader:
                     story = Story(track.connection_id, reveal=self._reveal)
                     self._stories[number] = story
                 if what == _ENDED:
+                    events += _left_out(track, at_s)
                     events += story.end(at_s, track.side)
                     self._stories.pop(number)
                     self._held.forget(number)
@@ -105,6 +106,21 @@ class TapeReader:
         self._held = Held(MAX_HELD_BYTES)
         for number, story in stories.items():
             self._held.note(number, story)
+
+
+def _left_out(track: Track, at_s: float) -> list[Event]:
+    """Say at a connection's end what was not kept of it because nobody read it."""
+    if not track.left_out_bytes:
+        return []
+    return [
+        DroppedEvent(
+            at_s=at_s,
+            connection_id=track.connection_id,
+            sender="client" if track.side == "server" else "server",
+            size_bytes=track.left_out_bytes,
+            is_unread=True,
+        )
+    ]
 
 
 def _opened(track: Track, at_s: float) -> OpenedEvent:

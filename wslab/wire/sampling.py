@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from .events import Event, FrameEvent, Sender
 from .frames import FrameDecoder
-from .reading import TapeReader, _opened
+from .reading import TapeReader, _left_out, _opened
 from .story import Story
 from .tape import (
     _ENDED,
@@ -304,7 +304,7 @@ class SamplingReader(TapeReader):
             return [_opened(track, chunk.at_s)]
         if chunk.what == _ENDED:
             story = self._story(track)
-            events = story.end(chunk.at_s, track.side)
+            events = [*_left_out(track, chunk.at_s), *story.end(chunk.at_s, track.side)]
             self._file_away(self._stories.pop(track._number))
             self._scouts.pop(track._number, None)
             self._held.forget(track._number)

@@ -57,6 +57,7 @@ class SavedTrack:
     opened_s: float
     state: dict[str, Any] | None = None
     is_secure: bool = False
+    unread_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -215,6 +216,7 @@ def take(tape: Tape, *, reveal: bool) -> Saved:
         SavedTrack(
             track.connection_id, track.side, track.label, track.client_address,
             track.server_address, track.opened_s, taking.states.get(index), track.is_secure,
+            track.unread_bytes,
         )
         for index, track in enumerate(tracks)
     ]  # fmt: skip
@@ -294,10 +296,12 @@ def restore(saved: Saved) -> Tape:
             tape, number, old.connection_id, old.side, old.label, old.client_address,
             old.server_address, old.is_secure,
         )  # fmt: skip
-        track.opened_s = old.opened_s
+        track.opened_s, track.unread_bytes = old.opened_s, int(old.unread_bytes)
         if old.state is not None:
             track._story = story_from(old.state, old.connection_id)
         tape._tracks[number] = track
+        if saved.dropped is None:
+            tape._gone[0] += track.left_out_bytes
         tracks.append(track)
     tape._next_track = len(tracks)
     for at_s, index, what, data in saved.chunks:

@@ -114,7 +114,8 @@ class _Half:
     def take_body(self, data: bytes) -> tuple[bytes, bytes]:
         """Split bytes into what belongs to the body and what comes after it."""
         if self.chunked is not None:
-            size = self.chunked.split(data)[1]
+            # One read of a socket; in chunks so tiny a body serves only to cost time.
+            size = self.chunked.split(data, 2_000 + len(data) // 64)[1]
             if self.chunked.ended:
                 self.chunked, self.body_left = None, 0
         elif self.body_left is None:
@@ -236,8 +237,11 @@ class Story:
                 half.decoder.stop(UNREADABLE)
                 half.decoder._stop_is_told = True  # as what is told below
 
-    def skip(self, at_s: float, sender: Sender, data: bytes) -> None:
-        """Take what ``sender`` sent at ``at_s`` without making events of it."""
+    def skip(self, at_s: float, sender: Sender, data: bytes, patience: int | None = None) -> None:
+        """Take what ``sender`` sent at ``at_s`` without making events of it.
+
+        ``patience``: how many frames may be looked into; see `FrameDecoder.skip`.
+        """
         half = self._halves[sender]
         if half.decoder is None:
             self.feed(at_s, sender, data)  # heads are few, and everything depends on them
@@ -246,7 +250,7 @@ class Story:
                 each.pings.clear()
             return
         half.bytes += len(data)
-        crossed = half.decoder.skip(data)
+        crossed = half.decoder.skip(data, patience)
         half.frames += crossed
         self._number += crossed
         half.close_seen = Opcode.CLOSE in half.decoder.counts

@@ -31,6 +31,8 @@ _clock = time.monotonic
 DEFAULT_MAX_BYTES = 16 * 2**20
 _CHUNK_BYTES = 16  # what a chunk costs beyond its data
 _TRACK_BYTES = 1024  # what a connection takes that has ended: its addresses, its times, its story
+_MAX_UNREAD_BYTES = 64 * 2**10  # kept of what comes when the receiver has stopped reading
+_PATIENCE = 2_000  # fragments that are looked into at once where they are dropped; see _skip
 _SEGMENT_BYTES = 16 * 2**10
 _SENDERS: tuple[Sender, Sender] = ("client", "server")
 _OPENED, _ENDED = 2, 3  # beside 0 and 1, which index _SENDERS
@@ -80,6 +82,7 @@ class Track:
         "opened_s",
         "server_address",
         "side",
+        "unread_bytes",
     )
 
     def __init__(
@@ -104,6 +107,7 @@ class Track:
         self.client_address = client_address
         self.server_address = server_address
         self.is_secure = is_secure
+        self.unread_bytes = 0
         self.opened_s = 0.0
         self.ended_s: float | None = None
 
@@ -129,6 +133,21 @@ class Track:
         """Record bytes that the server sent; what comes after the end of TCP is left out."""
         if self.ended_s is None:
             self._tape._record(self, 1, data)
+
+    def unread(self, data: bytes) -> None:
+        """Count bytes that came when the receiver had stopped reading; only the first are kept."""
+        room = max(0, _MAX_UNREAD_BYTES - self.unread_bytes)
+        self.unread_bytes += len(data)
+        kept = data[:room]
+        if kept:
+            (self.client if self.side == "server" else self.server)(kept)
+        with self._tape._lock:
+            self._tape._gone[0] += len(data) - len(kept)
+
+    @property
+    def left_out_bytes(self) -> int:
+        """How much came that nobody read any more, and that is not kept."""
+        return max(0, self.unread_bytes - _MAX_UNREAD_BYTES)
 
     def end(self) -> None:
         """Record the end of TCP; idempotent."""
@@ -344,7 +363,7 @@ class Tape:
     def _skip(self, track: Track, at_s: float, what: int, data: bytes) -> None:
         sender = _SENDERS[what]
         size_bytes, frames = track._story.seen(sender)
-        track._story.skip(at_s, sender, data)
+        track._story.skip(at_s, sender, data, _PATIENCE + len(data) // 64)
         now_bytes, now_frames = track._story.seen(sender)
         self._gone[0] += now_bytes - size_bytes
         self._gone[1] += now_frames - frames
