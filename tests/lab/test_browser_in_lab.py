@@ -859,3 +859,66 @@ browser""",
         said = ask(notebook, 1, lambda said: said[2])
         assert said == ["tunnel", "chat", [[4001, "you said bye", True]]]
         assert complaints(notebook) == []
+
+
+RUNNER = """name => [...globalThis[Symbol.for("wslab.browser.runners")].values()]
+  .find(runner => [...runner.views][0]?.model.get("name") === name)"""
+# More than a busy kernel can take, of each kind of thing that waits for it.
+FLOOD = f"""() => {{
+  const runner = ({RUNNER})("flooded");
+  const [slot] = runner.slots;
+  const most = {{ bytes: 0, count: 0 }};
+  const push = event => {{
+    runner.push(slot, {{ at: 0, ...event }}, 1);
+    most.bytes = Math.max(most.bytes, runner.outboxBytes);
+    most.count = Math.max(most.count, runner.outbox.length);
+  }};
+  for (let i = 0; i < 200; i += 1) {{
+    const data = "ä".repeat(50000);
+    push({{ type: "message", data, size_bytes: 100000 }});
+    push({{ type: "message", bytes: new Uint8Array(100000), size_bytes: 100000 }});
+  }}
+  const dropped = runner.droppedAll;
+  for (let i = 0; i < 12000; i += 1) push({{ type: "note", text: "n" }});
+  const real = runner.outbox.reduce((sum, {{ data, bytes }}) =>
+    sum + new TextEncoder().encode(data ?? "").length + (bytes?.length ?? 0), 0);
+  return {{ ...most, dropped, all: runner.droppedAll, real, counted: runner.outboxBytes }};
+}}"""
+FULL = f"""() => {{
+  const runner = ({RUNNER})("full");
+  const {{ socket }} = runner.slots[0];
+  let most = 0;
+  for (let i = 0; i < 40; i += 1) {{
+    if (socket.readyState === 1) socket.send("x".repeat(1000000));
+    const waits = runner.orders.reduce((sum, {{ data }}) => sum + (data?.length ?? 0), 0);
+    most = Math.max(most, waits);
+  }}
+  return [most, socket.readyState, runner.orders.length];
+}}"""
+
+
+def test_what_waits_in_the_page_is_bounded_in_bytes(lab: Lab, house: House, expect):
+    cells = [
+        IMPORT + f"\nflooded = wslab.Browser({house.url!r}, name='flooded')\nflooded",
+        f"full = wslab.Browser({house.url!r}, name='full', way='comm')\nfull",
+        "print(json.dumps([flooded.dropped, full.ready_state, [e.text for e in full.events]]))",
+    ]
+    with lab.open(lab.write("bounds.ipynb", cells), alone=True) as notebook:
+        for index in (0, 1):
+            notebook.run_cell(index)
+            expect(Shown(notebook, index).now).to_have_text("OPEN")
+        said = notebook.page.evaluate(FLOOD)
+        assert said["bytes"] <= 8 * 2**20 + 200_000  # one event is taken before one goes
+        assert said["count"] <= 10_001
+        assert said["dropped"] > 200
+        assert said["all"] > said["dropped"] + 1_000  # also what is no message
+        assert said["real"] <= said["counted"] <= 8 * 2**20
+        most, state, left = notebook.page.evaluate(FULL)
+        assert most <= 8 * 2**20
+        assert (state, left <= 2) == (3, True)  # the order to close it, and none to send
+        expect(Shown(notebook, 1).log.filter(has_text="The socket is full")).to_have_count(1)
+        dropped, _, texts = ask(
+            notebook, 2, lambda said: said[0] >= said[0] and said[1] == "CLOSED"
+        )
+        assert dropped > 200
+        assert any("The socket is full" in text for text in texts)

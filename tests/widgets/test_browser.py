@@ -10,12 +10,13 @@ import time
 import pytest
 
 import wslab
-from tests import peers
+from tests import jupyters, peers
 from wslab import cells, place
 from wslab.errors import BadURL
 from wslab.widgets import browser as browser_module
-from wslab.widgets import browser_view, live
+from wslab.widgets import browser_comm, browser_view, live
 from wslab.widgets.browser import Browser
+from wslab.widgets.browser_comm import KernelSockets
 from wslab.widgets.browser_events import (
     BrowserEvent,
     PageClock,
@@ -645,7 +646,7 @@ def test_a_socket_in_the_kernel_says_what_a_page_needs(server):
     until(lambda: through_kernel(page))
     page.batch(orders=[{"id": "a", "what": "send", "data": "hä"}])
     page.batch(orders=[{"id": "a", "what": "send", "buffer": 0}], buffers=[b"\x01"])
-    until(lambda: len(through_kernel(page)) == 5)
+    until(lambda: [one["what"] for one in through_kernel(page)].count("message") == 2)
     page.batch(orders=[{"id": "a", "what": "send", "data": "bye"}])
     until(lambda: through_kernel(page)[-1]["what"] == "close")
     said = through_kernel(page)
@@ -653,7 +654,9 @@ def test_a_socket_in_the_kernel_says_what_a_page_needs(server):
     messages = [one for one in said if one["what"] == "message"]
     assert messages[0]["data"] == "hä"
     assert "buffer" in messages[1]
-    assert [one["size"] for one in said if one["what"] == "sent"] == [3, 1, 3]
+    # One receipt may stand for several messages.
+    assert sum(one["size"] for one in said if one["what"] == "sent") == 7
+    assert sum(one["count"] for one in said if one["what"] == "sent") == 3
     assert said[-1] == {
         "id": "a", "what": "close", "code": 4001, "reason": "you said bye", "was_clean": True,
     }  # fmt: skip
@@ -683,6 +686,181 @@ def test_a_refused_socket_in_the_kernel(server):
     assert error["what"] == "error"
     assert "nothing listens" in error["text"].lower()
     assert close == {"id": "a", "what": "close", "code": 1006, "reason": "", "was_clean": False}
+
+
+# What a peer can make grow, in bytes.
+
+MIB = 2**20
+
+
+@pytest.mark.parametrize(("text", "size_bytes"), [("x", 1), ("ä", 2), ("😀", 4)])
+def test_text_counts_as_bytes_everywhere(text, size_bytes, monkeypatch):
+    record = Record(max_bytes=10 * size_bytes)
+    browser = Browser(URL, autoconnect=False)
+    browser.on_message(lambda _: None)
+    monkeypatch.setattr(browser_module, "MAX_TO_CALL_BYTES", 10 * size_bytes)
+    sockets = KernelSockets(browser.ways, lambda: None)
+    for _ in range(100):
+        record.add(0.0, {"type": "message", "data": text})
+        browser.happened(0.0, {"type": "message", "data": text})
+        sockets.tell("a", {"what": "message", "data": text})
+    assert (len(record.events), record.dropped) == (10, 90)
+    assert (len(browser._to_call), browser.passed_over) == (10, 90)
+    assert sockets._out_bytes == 100 * (browser_comm.MESSAGE_BYTES + size_bytes)
+    browser.send(text * 100)
+    assert browser._command_bytes == 100 + 100 * size_bytes
+    with pytest.raises(ValueError, match="at most"):
+        browser.send(text * (MIB // size_bytes + 1))
+
+
+def test_events_do_not_wait_for_a_callback_without_end(monkeypatch):
+    """A page floods while a callback hangs: what waits is bounded, and the loss is said."""
+    monkeypatch.setattr(browser_module, "MAX_TO_CALL_BYTES", MIB)
+    browser = Browser(URL)
+    page = Page(browser)
+    goes_on, hangs = threading.Event(), threading.Event()
+    heard: list[object] = []
+
+    @browser.on_event
+    def slow(event):
+        heard.append(event.data or event.text)
+        hangs.set()
+        assert goes_on.wait(20)
+
+    teller = threading.Thread(target=lambda: page.batch(message("first")))
+    teller.start()
+    assert hangs.wait(20)
+    for number in range(100):  # 10 MiB; nobody waits for the callback here
+        page.batch(message(f"{number:03d}" + "x" * 102_400))
+    assert browser._to_call_bytes <= MIB
+    assert browser.passed_over == 90
+    goes_on.set()
+    teller.join(20)
+    assert heard[0] == "first"
+    assert heard[1] == "90 events were passed over: the callbacks are too slow"
+    assert [str(one)[:3] for one in heard[2:]] == [f"{number:03d}" for number in range(90, 100)]
+    assert any("passed over" in event.text for event in browser.events)
+    assert browser._to_call_bytes == 0
+
+
+def test_a_flood_of_text_makes_the_kernel_stop_reading():
+    """From kernel to page: what waits for a page that takes nothing is bounded in bytes."""
+    sent = 0
+
+    async def flood(websocket):
+        nonlocal sent
+        while True:
+            await websocket.send("ä" * 100_000)
+            sent += 1
+
+    with wslab.serve(flood) as server:
+        browser = Browser(server, way="comm")
+        page = Page(browser)
+        page.batch(orders=[{"id": "a", "what": "open", "protocols": []}])
+        sockets = browser.view.kernel_sockets
+        until(lambda: sockets.is_full, within_s=20)
+        settled = jupyters.settled(lambda: sent)
+        assert sockets._out_bytes <= browser_comm.MAX_OUT_BYTES + 300_000
+        taken, size = sockets.take(256 * 1024, [])
+        texts = [one["data"] for one in taken if one["what"] == "message"]
+        assert 256 * 1024 <= size < 256 * 1024 + 300_000  # a batch is bounded, too
+        assert size >= sum(len(text.encode()) for text in texts)
+        until(lambda: sent > settled)  # it reads on
+        browser.stop()
+
+
+def test_a_page_that_sends_to_a_server_that_does_not_read_is_told_that_it_is_full():
+    async def deaf(websocket):
+        websocket.transport.pause_reading()
+        await websocket.wait_closed()
+
+    with wslab.serve(deaf) as server:
+        browser = Browser(server, way="comm")
+        page = Page(browser)
+        page.batch(orders=[{"id": "a", "what": "open", "protocols": []}])
+        until(lambda: through_kernel(page))
+        (one,) = browser.view.kernel_sockets._sockets.values()
+        piece = b"x" * MIB
+        for _ in range(40):
+            page.batch(orders=[{"id": "a", "what": "send", "buffer": 0}], buffers=[piece])
+            assert one._waiting_bytes <= browser_comm.MAX_IN_BYTES
+        until(lambda: through_kernel(page)[-1]["what"] == "close")
+        said = through_kernel(page)
+        (error,) = (one for one in said if one["what"] == "error")
+        assert "the socket is full, so it is closed" in error["text"]
+        assert (said[-1]["code"], said[-1]["was_clean"]) == (1006, False)
+
+
+def test_half_a_surrogate_pair_is_sent_as_a_browser_does(server):
+    """JavaScript's strings may hold one; UTF-8 can't (WebIDL, USVString)."""
+    browser = Browser(server, way="comm")
+    page = Page(browser)
+    page.batch(message("\ud800"), orders=[{"id": "a", "what": "open", "protocols": ["chat"]}])
+    assert browser.received == ("\ufffd",)
+    until(lambda: through_kernel(page))
+    page.batch(orders=[{"id": "a", "what": "send", "data": "a\ud800b"}])
+    page.batch(orders=[{"id": "a", "what": "send", "data": "after it"}])
+    said = lambda: [one.get("data") for one in through_kernel(page)]  # noqa: E731
+    until(lambda: "after it" in said())
+    assert "a\ufffdb" in said()
+
+
+def test_commands_on_the_way_are_bounded_in_bytes(monkeypatch):
+    monkeypatch.setattr(browser_view, "MAX_UNDER_WAY_BYTES", 3 * MIB)
+    browser = Browser(URL)
+    page = Page(browser)
+    for _ in range(10):
+        browser.send(b"x" * (MIB - 200))
+    for _ in range(20):
+        page.view.refresh()
+    commands = page.told("do")[-1]["commands"] and [
+        one for said in page.told("do") for one in said["commands"]
+    ]
+    assert len([one for one in commands if one["what"] == "send"]) <= 4
+    assert browser.waiting >= 6
+    done = [one["number"] for one in commands]
+    page.batch(done=done)
+    assert page.view._under_way_bytes == 0
+    page.view.refresh()
+    assert browser.waiting < 6 or page.view._under_way_bytes > 0
+
+
+def test_batches_that_overtake_are_bounded_in_bytes(monkeypatch):
+    monkeypatch.setattr(browser_view, "MAX_EARLY_BYTES", 2 * MIB)
+    browser = Browser(URL)
+    page = Page(browser)
+    for number in range(3, 9):
+        page.batch(message("x" * 900_000), number=number)
+    assert len(page.view._early) == 2
+    assert browser.dropped == 4
+    page.batch(message("one"), number=1)
+    page.batch(message("two"), number=2)
+    assert [len(text) for text in browser.received] == [3, 3, 900_000, 900_000]
+    assert page.view._early_bytes == 0
+    for number in range(100, 200):
+        page.batch(number=number)
+    assert len(page.view._early) <= browser_view.MAX_EARLY
+
+
+def test_a_page_that_tells_of_too_much_is_cut_short():
+    browser = Browser(URL)
+    page = Page(browser)
+    long = "x" * (3 * MIB)
+    page.batch(
+        {**message(long), "protocol": long, "reason": long},
+        message(None) | {"buffer": 0},
+        buffers=[long.encode()],
+        says=[{"socket": 0, "ready_state": 1, "url": long, "protocol": long, "more": long}],
+    )
+    for event in browser.events:
+        assert event.is_cut
+        assert len(event.data) == 65_536
+    assert len(browser.url) == len(browser.protocol) == 2_000
+    assert "more" not in browser[0]._says
+    for number in range(1_000):  # their last words never came
+        page.say("ready", page=f"page {number}", origin="http://localhost:8888", base="/")
+    assert len(page.view.pages) <= browser_view.MAX_PAGES
+    assert page.view.owner in page.view.pages
 
 
 # The clock, and words.

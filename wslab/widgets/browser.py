@@ -26,6 +26,7 @@ import contextlib
 import inspect
 import itertools
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -36,7 +37,7 @@ from .. import cells, portal
 from ..errors import BadURL
 from ..failures import Failure, FailureLog
 from . import browser_plain
-from .browser_events import BrowserEvent, Record
+from .browser_events import BrowserEvent, Record, bytes_of, kept_bytes
 from .browser_ways import WAYS, Ways
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ __all__ = ["Browser", "BrowserEvent", "Socket"]
 MAX_COUNT = 32
 MAX_WAITING = 10_000  # commands, and at most so many bytes of them:
 MAX_WAITING_BYTES = 16 * 2**20
+MAX_TO_CALL = 10_000  # events that wait for callbacks, and at most so many bytes of them:
+MAX_TO_CALL_BYTES = 8 * 2**20
 MAX_MESSAGE_BYTES = 2**20  # Jupyter drops what a kernel sends beyond about 1 MB/s
 MAX_ERRORS = 50
 
@@ -71,7 +74,7 @@ class Command:
     @property
     def size_bytes(self) -> int:
         """About how much it is to send."""
-        return 100 + (len(self.data) if self.data is not None else 0)
+        return 100 + bytes_of(self.data) + bytes_of(self.reason)
 
 
 class Socket:
@@ -117,7 +120,7 @@ class Socket:
                 f"{type(data).__name__}; a WebSocket carries no objects: json.dumps(...) makes a "
                 "str of one"
             )
-        size = len(data) if isinstance(data, bytes) else len(data.encode("utf-8", "replace"))
+        size = bytes_of(data)
         if size > MAX_MESSAGE_BYTES:
             raise ValueError(
                 f"expected at most {MAX_MESSAGE_BYTES:,} bytes, got {size:,}: the way from the "
@@ -208,11 +211,11 @@ class Socket:
     def _keep(self, data: str | bytes) -> None:
         # Under the browser's mutex.
         self._received.append(data)
-        self._received_bytes += len(data)
+        self._received_bytes += bytes_of(data)
         while len(self._received) > 1 and (
             len(self._received) > 1_000 or self._received_bytes > 4 * 2**20
         ):
-            self._received_bytes -= len(self._received.popleft())
+            self._received_bytes -= bytes_of(self._received.popleft())
             self.received_dropped += 1
 
     def __repr__(self) -> str:
@@ -282,6 +285,9 @@ class Browser:
         self._command_numbers = itertools.count(1)
         self._listeners: list[_Listener] = []
         self._to_call: deque[BrowserEvent] = deque()
+        self._to_call_bytes = 0
+        self._passed_over = 0  # and not yet said
+        self.passed_over = 0  # events that callbacks never heard of: they are too slow
         self._is_calling = False
         self._view: BrowserView | None = None
         self._sockets = tuple(Socket(self, index) for index in range(count))
@@ -409,8 +415,10 @@ class Browser:
 
         Callbacks are called one after the other, in order, on whatever thread Jupyter hears the
         page on; mostly not while a cell runs. What one raises is put into ``errors`` and shown in
-        the widget; what it prints appears nowhere. Running the registering cell again replaces
-        its callbacks. Can decorate a function.
+        the widget; what it prints appears nowhere. Where callbacks are slower than events come,
+        10,000 of them wait, or 8 MiB; older ones are passed over, a note says how many, and
+        ``passed_over`` counts them. Running the registering cell again replaces its callbacks.
+        Can decorate a function.
 
         Raises:
             TypeError: not callable, or an ``async def``, which nobody would await here.
@@ -507,7 +515,24 @@ class Browser:
                 self._sockets[event.socket]._keep(event.data)
             if self._listeners:
                 self._to_call.append(event)
+                self._to_call_bytes += kept_bytes(event)
+            while len(self._to_call) > MAX_TO_CALL or self._to_call_bytes > MAX_TO_CALL_BYTES:
+                self._to_call_bytes -= kept_bytes(self._to_call.popleft())
+                self._passed_over += 1
+                self.passed_over += 1
             return event
+
+    def _next_to_call(self) -> BrowserEvent | None:
+        """Take out what callbacks hear next; under the mutex."""
+        if self._passed_over:
+            text = f"{self._passed_over:,} events were passed over: the callbacks are too slow"
+            self._passed_over = 0
+            return self.record.add(time.time(), {"type": "note", "text": text})
+        if not self._to_call:
+            return None
+        event = self._to_call.popleft()
+        self._to_call_bytes -= kept_bytes(event)
+        return event
 
     def says(self, index: int, words: dict[str, Any]) -> None:
         """Take over what the page says that a socket is now."""
@@ -526,10 +551,10 @@ class Browser:
         try:
             while True:
                 with self._mutex:
-                    if not self._to_call:
+                    event = self._next_to_call()
+                    if event is None:
                         self._is_calling = False
                         return
-                    event = self._to_call.popleft()
                     listeners = tuple(self._listeners)
                 for listener in listeners:
                     self._call(listener, event)

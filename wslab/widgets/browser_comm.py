@@ -17,6 +17,7 @@ from typing import Any
 from websockets.protocol import State
 
 from .. import client, portal
+from .browser_events import bytes_of, scalar_text
 from .browser_ways import Ways
 
 __all__ = ["KernelSockets"]
@@ -24,7 +25,10 @@ __all__ = ["KernelSockets"]
 MAX_SOCKETS = 64
 MAX_OUT = 2_000  # events for the page; beyond it nothing is read
 MAX_OUT_BYTES = 4 * 2**20
-MAX_IN_BYTES = 4 * 2**20  # of one socket, given to send() and not gone
+# Of one socket, given to send() and not gone: then it is full, and closed, as the standard has it
+# (WHATWG WebSockets, send(): "flag the WebSocket as full"). The page's own limit is the same.
+MAX_IN_BYTES = 8 * 2**20
+MESSAGE_BYTES = 100  # what a message costs beside its data
 MAX_MESSAGE_BYTES = 2**20  # Jupyter drops what a kernel sends beyond about 1 MB/s
 POLL_S = 0.01
 CLOSE_S = 5.0
@@ -44,7 +48,7 @@ class KernelSockets:
         self._ways = ways
         self._wake = wake
         self._sockets: dict[str, _KernelSocket] = {}
-        self._out: deque[tuple[Json, bytes | None]] = deque()
+        self._out: deque[tuple[Json, bytes | None, int]] = deque()  # and how many bytes that is
         self._out_bytes = 0
         self._lock = threading.Lock()
 
@@ -68,11 +72,12 @@ class KernelSockets:
             return
         if what == "send":
             is_binary = "buffer" in said
-            data = bytes(buffers[said["buffer"]]) if is_binary else str(said["data"])
-            socket.put(("send", data))
+            data = bytes(buffers[said["buffer"]]) if is_binary else scalar_text(said["data"])
+            socket.send(data)
         elif what == "close":
             code = said.get("code")
-            socket.put(("close", (1000 if code is None else int(code), str(said["reason"]))))
+            reason = scalar_text(said["reason"])
+            socket.close(1000 if code is None else int(code), reason)
 
     def close(self) -> None:
         """Let go of all of them, as a page does that is left: 1001 (going away)."""
@@ -85,9 +90,16 @@ class KernelSockets:
 
     def tell(self, name: str, said: Json, data: bytes | None = None) -> None:
         """Put something in line for the page."""
+        said = {**said, "id": name}
         with self._lock:
-            self._out.append(({**said, "id": name}, data))
-            self._out_bytes += len(data or b"")
+            last = self._out[-1][0] if self._out else {}
+            if said["what"] == "sent" and last.get("what") == "sent" and last["id"] == name:
+                last["size"] += said["size"]  # of many small ones, one receipt
+                last["count"] += said["count"]
+            else:
+                size = MESSAGE_BYTES + bytes_of(data) + bytes_of(said.get("data"))
+                self._out.append((said, data, size))
+                self._out_bytes += size
         self._wake()
 
     def forget(self, name: str) -> None:
@@ -99,20 +111,20 @@ class KernelSockets:
         """Whether so much waits for the page that no more should be read."""
         return len(self._out) >= MAX_OUT or self._out_bytes >= MAX_OUT_BYTES
 
-    def take(self, max_bytes: int, buffers: list[bytes]) -> list[Json]:
-        """Take out what goes to the page next; bytes are put into ``buffers``."""
+    def take(self, max_bytes: int, buffers: list[bytes]) -> tuple[list[Json], int]:
+        """Take out what goes to the page next, and how much; bytes are put into ``buffers``."""
         taken: list[Json] = []
         size = 0
         with self._lock:
             while self._out and size < max_bytes and len(taken) < MAX_OUT:
-                said, data = self._out.popleft()
+                said, data, one = self._out.popleft()
+                self._out_bytes -= one
+                size += one
                 if data is not None:
-                    self._out_bytes -= len(data)
-                    size += len(data)
                     said["buffer"] = len(buffers)
                     buffers.append(data)
                 taken.append(said)
-        return taken
+        return taken, size
 
 
 class _KernelSocket:
@@ -121,6 +133,10 @@ class _KernelSocket:
     def __init__(self, name: str, url: str, protocols: list[str], owner: KernelSockets) -> None:
         self._name, self._url, self._protocols, self._owner = name, url, protocols, owner
         self._orders: deque[tuple[str, Any]] = deque()
+        self._waiting_bytes = 0  # of messages among them, and the one that is being sent
+        self._lock = threading.Lock()
+        self._is_full = False
+        self._is_closing = False
         self._lab = portal.lab()
         self._is_cancelled = False
         self._loop = self._lab.loop
@@ -133,6 +149,28 @@ class _KernelSocket:
         if wake is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(wake.set)
+
+    def send(self, data: str | bytes) -> None:
+        """Put a message in line, unless too much waits already: then the socket is closed."""
+        if self._is_full or self._is_closing:
+            return
+        size = MESSAGE_BYTES + bytes_of(data)
+        with self._lock:
+            self._is_full = self._waiting_bytes + size > MAX_IN_BYTES
+            self._waiting_bytes += 0 if self._is_full else size
+        if not self._is_full:
+            self.put(("send", data))
+            return
+        self._orders.clear()
+        text = f"{self._waiting_bytes:,} bytes wait to be sent, and the server does not read: "
+        text += "the socket is full, so it is closed, and what waits is not sent"
+        self._tell({"what": "error", "text": text})
+
+    def close(self, code: int, reason: str) -> None:
+        """Put the end in line; once."""
+        if not self._is_closing:
+            self._is_closing = True
+            self.put(("close", (code, reason)))
 
     def cancel(self) -> None:
         self._is_cancelled = True
@@ -168,20 +206,23 @@ class _KernelSocket:
         try:
             while True:
                 is_over = websocket.state is State.CLOSED  # before looking: then all is there
-                while mine.waiting and not (self._owner.is_full or self._is_cancelled):
+                # Of a page that has gone, nobody takes the rest; the close frame comes after it.
+                while mine.waiting and (self._is_cancelled or not self._owner.is_full):
                     message = mine.recv(timeout=0)
                     if isinstance(message, str):
                         self._tell({"what": "message", "data": message})
                     else:
                         self._tell({"what": "message"}, message)
-                if is_over and (self._is_cancelled or not mine.waiting):
+                if is_over and not mine.waiting:
                     break
+                if self._is_full:  # who does not read would not read a close frame either
+                    websocket.transport.abort()
                 await asyncio.sleep(POLL_S)
         finally:
             orders.cancel()
             if websocket.state is not State.CLOSED:
                 mine.begin_close()
-        if mine.close_code in (None, 1006) and not self._is_cancelled:
+        if mine.close_code in (None, 1006) and not (self._is_cancelled or self._is_full):
             self._tell({"what": "error", "text": mine.why_closed})
         return mine.close_code or 1006, mine.close_reason or ""
 
@@ -196,8 +237,10 @@ class _KernelSocket:
                     return
                 with contextlib.suppress(Exception):  # closed meanwhile: as silent as a browser
                     await websocket.send(how)
-                size = len(how) if isinstance(how, bytes) else len(how.encode())
-                self._tell({"what": "sent", "size": size})
+                size = bytes_of(how)
+                with self._lock:
+                    self._waiting_bytes -= MESSAGE_BYTES + size
+                self._tell({"what": "sent", "size": size, "count": 1})
             self._wake.clear()
             if not self._orders:
                 await self._wake.wait()

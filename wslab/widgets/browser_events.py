@@ -14,7 +14,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["STATES", "BrowserEvent", "PageClock", "Record", "from_page", "to_page"]
+__all__ = [
+    "STATES",
+    "BrowserEvent",
+    "PageClock",
+    "Record",
+    "bytes_of",
+    "from_page",
+    "kept_bytes",
+    "says_of",
+    "scalar_text",
+    "to_page",
+]
 
 STATES = ("CONNECTING", "OPEN", "CLOSING", "CLOSED")
 """The names of ``readyState`` 0 to 3."""
@@ -22,6 +33,8 @@ STATES = ("CONNECTING", "OPEN", "CLOSING", "CLOSED")
 TYPES = ("call", "exception", "open", "message", "error", "close", "note")
 MAX_EVENTS = 2_000
 MAX_EVENT_BYTES = 4 * 2**20
+MAX_DATA_BYTES = 2**20  # of one message; a page hands over no more, and then only so much:
+CUT = 65536
 MAX_TEXT = 2_000  # characters of a line of JavaScript, of an exception, of a note
 MAX_SHOWN = 200  # characters of one message that a page gets back after it was loaded again
 BYTES_SHOWN = 16
@@ -172,13 +185,13 @@ class Record:
             self._number += 1
             event = BrowserEvent(number=self._number, at=at, **fields)
             self._events.append(event)
-            self._bytes += _kept_bytes(event)
+            self._bytes += kept_bytes(event)
             key = (event.socket, event.type)
             self.counts[key] = self.counts.get(key, 0) + 1
             while len(self._events) > 1 and (
                 len(self._events) > self.max_events or self._bytes > self.max_bytes
             ):
-                self._bytes -= _kept_bytes(self._events.popleft())
+                self._bytes -= kept_bytes(self._events.popleft())
                 self.dropped += 1
             return event
 
@@ -194,8 +207,25 @@ class Record:
         return self._number
 
 
-def _kept_bytes(event: BrowserEvent) -> int:
-    return (len(event.data) if event.data is not None else 0) + len(event.js) + len(event.text)
+def bytes_of(data: str | bytes | None) -> int:
+    """Return how many bytes a message takes, as UTF-8 where it is text."""
+    if isinstance(data, str) and not data.isascii():
+        return len(data.encode("utf-8", "surrogatepass"))
+    return 0 if data is None else len(data)
+
+
+def scalar_text(said: object) -> str:
+    """Return text as a browser sends it: halves of a surrogate pair, which UTF-8 has not, go."""
+    text = str(said)
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def kept_bytes(event: BrowserEvent) -> int:
+    """Return how many bytes of data and texts an event has."""
+    texts = (event.js, event.text, event.reason, event.protocol, event.extensions, event.name)
+    return bytes_of(event.data) + sum(map(bytes_of, texts))
 
 
 def from_page(said: Mapping[str, Any], buffers: Sequence[Any], count: int) -> dict[str, Any]:
@@ -216,17 +246,32 @@ def from_page(said: Mapping[str, Any], buffers: Sequence[Any], count: int) -> di
     for name in ("connection", "size_bytes", "buffered_amount"):
         fields[name] = int(said.get(name) or 0)
     for name in ("js", "protocol", "extensions", "reason", "name", "text", "by", "binary_type"):
-        fields[name] = str(said.get(name) or "")[:MAX_TEXT]
+        fields[name] = scalar_text(said.get(name) or "")[:MAX_TEXT]
     state = said.get("ready_state")
     fields["ready_state"] = STATES[state] if isinstance(state, int) and 0 <= state < 4 else None
     fields["is_cut"] = bool(said.get("is_cut"))
     if kind == "close":
         fields["code"], fields["was_clean"] = int(said["code"]), bool(said["was_clean"])
+    data: str | bytes | None = None
     if "buffer" in said:
-        fields["data"] = bytes(buffers[said["buffer"]])
+        data = bytes(buffers[said["buffer"]])
     elif said.get("data") is not None:
-        fields["data"] = str(said["data"])
+        data = scalar_text(said["data"])
+    if data is not None and len(data) > MAX_DATA_BYTES:
+        data, fields["is_cut"] = data[:CUT], True
+    fields["data"] = data
     return fields
+
+
+def says_of(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a page says that a socket is now, checked, without the socket's number."""
+    state = said.get("ready_state")
+    names = ("url", "protocol", "extensions", "binary_type")
+    return {
+        **{name: scalar_text(said.get(name) or "")[:MAX_TEXT] for name in names},
+        "ready_state": STATES[state] if isinstance(state, int) and 0 <= state < 4 else None,
+        "buffered_amount": int(said.get("buffered_amount") or 0),
+    }
 
 
 def to_page(event: BrowserEvent) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from ..errors import in_words
 from ..wire.closecodes import CLOSE_CODES
 from . import browser_plain, live, read_static
 from .browser_comm import KernelSockets
-from .browser_events import STATES, PageClock, from_page, to_page
+from .browser_events import PageClock, bytes_of, from_page, says_of, to_page
 from .browser_ways import WAYS
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ ROLL_CALL_S = 2.0  # for the page that has the sockets to answer another one
 COMMANDS_A_TICK = 200
 BYTES_A_TICK = 256 * 1024
 HISTORY = 100  # events that a page gets when it is loaded again
-MAX_EARLY = 64  # batches that overtook others
+MAX_UNDER_WAY_BYTES = 8 * 2**20  # of commands that a page has not said it ran
+MAX_EARLY = 8  # batches that overtook others, and at most so many bytes of them:
+MAX_EARLY_BYTES = 32 * 2**20
+MAX_PAGES = 64
 MAX_ERRORS_SHOWN = 3
 
 Json = dict[str, Any]
@@ -77,9 +80,11 @@ class BrowserView(anywidget.AnyWidget):
         self._roll_s = 0.0
         self._next_batch = 1
         self._early: dict[int, tuple[Json, list[Any]]] = {}
+        self._early_bytes = 0
         self._ack = 0
         self._ack_sent = 0
         self._under_way: dict[int, Command] = {}  # sent, and not yet said to have run
+        self._under_way_bytes = 0
         self._reopen: list[int] = []
         self._errors_drawn = 0
         super().__init__(
@@ -158,13 +163,17 @@ class BrowserView(anywidget.AnyWidget):
         size = 0
         # What the last batches hold and the page has not run yet still takes room there.
         room = COMMANDS_A_TICK * 5 - len(self._under_way)
-        if room > 0:
-            for command in self.browser.take_commands(min(room, COMMANDS_A_TICK), BYTES_A_TICK):
+        room_bytes = MAX_UNDER_WAY_BYTES - self._under_way_bytes
+        if room > 0 and room_bytes > 0:
+            for command in self.browser.take_commands(
+                min(room, COMMANDS_A_TICK), min(room_bytes, BYTES_A_TICK)
+            ):
                 size += command.size_bytes
                 self._under_way[command.number] = command
+                self._under_way_bytes += command.size_bytes
                 said.append(_command(command, buffers))
-        comm = self.kernel_sockets.take(BYTES_A_TICK, buffers)
-        size += sum(map(len, buffers)) + 60 * len(comm)
+        comm, comm_bytes = self.kernel_sockets.take(BYTES_A_TICK, buffers)
+        size += comm_bytes
         if not said and not comm and self._ack == self._ack_sent:
             return 0
         self._ack_sent = self._ack
@@ -254,6 +263,8 @@ class BrowserView(anywidget.AnyWidget):
         except ValueError:
             pass  # a page without an address of its own
         self.pages.add(page)
+        while len(self.pages) > MAX_PAGES:  # of some the last word never came
+            self.pages.discard(next(one for one in self.pages if one not in (page, self.owner)))
         self.failure = ""
         if self.browser.ended:
             self.send({"type": "ended", "to": page})
@@ -278,6 +289,7 @@ class BrowserView(anywidget.AnyWidget):
         self.owner = page
         self._next_batch, self._ack, self._ack_sent = 1, 0, 0
         self._early.clear()
+        self._early_bytes = 0
         self.clock = PageClock()
         reopen, self._reopen = self._reopen, []
         self.send(
@@ -331,6 +343,7 @@ class BrowserView(anywidget.AnyWidget):
             self._note(index, why)
         lost = len(self._under_way)
         self._under_way.clear()
+        self._under_way_bytes = 0
         if lost:
             self._note(
                 0,
@@ -356,11 +369,20 @@ class BrowserView(anywidget.AnyWidget):
 
     def _batch(self, said: Json, buffers: list[Any], now_s: float) -> None:
         number = int(said["number"])
-        if number < self._next_batch or len(self._early) >= MAX_EARLY:
+        if number < self._next_batch or number in self._early:
             return
+        size = _bytes_of_batch(said, buffers)
+        if number > self._next_batch:
+            if len(self._early) >= MAX_EARLY or self._early_bytes + size > MAX_EARLY_BYTES:
+                # No page of ours is so far ahead: it waits for an answer after a few batches.
+                self.browser.record.dropped_in_page += len(said["events"])
+                return
+            self._early_bytes += size
         self._early[number] = said, buffers
         while self._next_batch in self._early:
             batch, parts = self._early.pop(self._next_batch)
+            if batch is not said:
+                self._early_bytes -= _bytes_of_batch(batch, parts)
             self._ack = self._next_batch
             self._next_batch += 1
             self._enter(batch, parts, now_s)
@@ -372,12 +394,10 @@ class BrowserView(anywidget.AnyWidget):
             self.clock.went(float(kernel_ms) / 1000, float(page_ms) / 1000)
         # The states first: a callback that hears of "open" finds that it is.
         for words in batch.get("says", ()):
-            state = words.get("ready_state")
-            words["ready_state"] = STATES[state] if isinstance(state, int) else None
-            self._says(int(words.pop("socket")), words)
+            self._says(int(words["socket"]), says_of(words))
         for event in batch["events"]:
             fields = from_page(event, buffers, len(self.browser))
-            command = self._under_way.pop(int(event.get("command") or 0), None)
+            command = self._ran(event.get("command"))
             if command is not None and fields["type"] == "call":
                 fields["data"] = command.data if command.what == "send" else None
             at = self.clock.kernel_s(float(event["at"]) / 1000, now_s)
@@ -385,8 +405,14 @@ class BrowserView(anywidget.AnyWidget):
         for order in batch.get("orders", ()):
             self.kernel_sockets.hear(order, buffers)
         for number in batch.get("done", ()):
-            self._under_way.pop(int(number), None)
+            self._ran(number)
         self.browser.record.dropped_in_page += int(batch.get("dropped") or 0)
+
+    def _ran(self, number: Any) -> Command | None:
+        command = self._under_way.pop(int(number or 0), None)
+        if command is not None:
+            self._under_way_bytes -= command.size_bytes
+        return command
 
     def _says(self, index: int, words: Json) -> None:
         self.browser.says(index, words)
@@ -401,6 +427,13 @@ class BrowserView(anywidget.AnyWidget):
         """Something came for a page through the kernel's sockets."""
         if self.owner is not None:
             live.watch(self)
+
+
+def _bytes_of_batch(said: Json, buffers: list[Any]) -> int:
+    """Return about how much memory a batch of a page stands for."""
+    parts = [*said["events"], *said.get("orders", ())]
+    texts = sum(bytes_of(str(part.get("data") or "")) for part in parts)
+    return 300 * len(parts) + texts + sum(map(len, buffers))
 
 
 def _command(command: Command, buffers: list[bytes]) -> Json:

@@ -16,6 +16,8 @@ const MAX_OUTBOX = 10000;  // events that wait for the kernel, and at most so ma
 const MAX_OUTBOX_BYTES = 8 * 2 ** 20;
 const MAX_WHOLE_BYTES = 2 ** 20;  // of one message; Jupyter's own limit is not far
 const CUT = 65536;
+const MAX_BUFFERED_BYTES = 8 * 2 ** 20;  // of one socket in the kernel; then it is full, and closed
+const MESSAGE_BYTES = 100;  // what a message costs beside its data
 const MAX_ORDER_BYTES = 4 * 2 ** 20;  // of one message through the kernel; Jupyter refuses 10 MiB
 const MAX_ROWS = 200;
 const MAX_SHOWN = 200;
@@ -103,6 +105,7 @@ class KernelSocket extends EventTarget {
     this.url = parsed.href.replace(/^http/, "ws");
     this.readyState = 0;
     this.bufferedAmount = 0;
+    this._unsentCount = 0;
     this.protocol = "";
     this.extensions = "";
     this.binaryType = "blob";
@@ -125,13 +128,22 @@ class KernelSocket extends EventTarget {
     const size = isText ? ENCODER.encode(data).length : data.byteLength;
     this.bufferedAmount += size;
     if (this.readyState !== 1) return;
+    this._unsentCount += 1;
     if (size > MAX_ORDER_BYTES) {
-      this._runner.note(this._runner.slotOf(this), `Not sent: ${bytesText(size)} in one message are `
-        + "more than the way through the kernel carries. The socket is closed.");
-      this._tell({ what: "close", reason: "" });
-      this._end({ code: 1006, reason: "", was_clean: false }, true);
+      this._fail(`Not sent: ${bytesText(size)} in one message are more than the way through the `
+        + "kernel carries. The socket is closed.");
+    } else if (this.bufferedAmount + MESSAGE_BYTES * this._unsentCount > MAX_BUFFERED_BYTES) {
+      this._fail(`Not sent: ${bytesText(this.bufferedAmount)} wait already. The socket is full, so it `
+        + "is closed.");
     } else if (isText) this._tell({ what: "send", data });
     else this._tell({ what: "send", bytes: new Uint8Array(data).slice() });
+  }
+
+  _fail(why) {
+    this._runner.note(this._runner.slotOf(this), why);
+    this._runner.orders = this._runner.orders.filter(({ id }) => id !== this._id);
+    this._tell({ what: "close", reason: "" });
+    this._end({ code: 1006, reason: "", was_clean: false }, true);
   }
 
   close(code, reason) {
@@ -164,6 +176,7 @@ class KernelSocket extends EventTarget {
   _hear(said, buffers) {
     if (said.what === "sent") {
       this.bufferedAmount = Math.max(0, this.bufferedAmount - said.size);
+      this._unsentCount = Math.max(0, this._unsentCount - said.count);
     } else if (said.what === "open" && this.readyState === 0) {
       this.readyState = 1;
       this.protocol = said.protocol;
@@ -523,9 +536,10 @@ class Runner {
     socket.addEventListener("message", ({ data }) => {
       slot.received += 1;
       if (data instanceof Blob) {
-        const event = { type: "message", binary_type: "blob", size_bytes: data.size };
+        const kept = data.size > MAX_WHOLE_BYTES ? CUT : data.size;
+        const event = { type: "message", binary_type: "blob", size_bytes: data.size, kept };
         // Its bytes come later; what is behind it waits, so that the order stays.
-        event.pending = data.slice(0, data.size > MAX_WHOLE_BYTES ? CUT : data.size).arrayBuffer()
+        event.pending = data.slice(0, kept).arrayBuffer()
           .then((buffer) => {
             event.bytes = new Uint8Array(buffer);
             event.is_cut = buffer.byteLength < event.size_bytes;
@@ -534,7 +548,6 @@ class Runner {
           .finally(() => {
             event.pending = null;
             event.row.hex = hex(event.bytes);
-            this.outboxBytes += event.bytes?.length ?? 0;
             this.flushSoon();
             this.changed();
           });
@@ -584,7 +597,7 @@ class Runner {
 
   push(slot, event, connection, readyState = slot.socket?.readyState ?? null) {
     Object.assign(event, { socket: slot.index, connection, ready_state: readyState });
-    const row = { ...event, key: this.rowCount++, pending: undefined, bytes: undefined };
+    const row = { ...event, key: this.rowCount++, pending: undefined, bytes: undefined, kept: undefined };
     if (event.bytes) row.hex = hex(event.bytes);
     if (row.data?.length > MAX_SHOWN) row.data = row.data.slice(0, MAX_SHOWN);
     event.row = row;
@@ -602,16 +615,18 @@ class Runner {
   shorten() {
     let count = this.outbox.length - 0.75 * MAX_OUTBOX;
     let bytes = this.outboxBytes - 0.75 * MAX_OUTBOX_BYTES;
-    this.outbox = this.outbox.filter((event) => {
-      const isMessage = event.type === "message" || (event.type === "call" && event.size_bytes);
-      if (!isMessage || (count <= 0 && bytes <= 0)) return true;
-      count -= 1;
-      bytes -= sizeOf(event);
-      this.outboxBytes -= sizeOf(event);
-      this.dropped += 1;
-      this.droppedAll += 1;
-      return false;
-    });
+    const isMessage = ({ type, size_bytes: size }) => type === "message" || (type === "call" && size);
+    for (const isLess of [isMessage, () => true]) {
+      this.outbox = this.outbox.filter((event) => {
+        if ((count <= 0 && bytes <= 0) || !isLess(event)) return true;
+        count -= 1;
+        bytes -= sizeOf(event);
+        this.outboxBytes -= sizeOf(event);
+        this.dropped += 1;
+        this.droppedAll += 1;
+        return false;
+      });
+    }
   }
 
   // In the batches, too: single messages may overtake each other on the kernel's threads.
@@ -656,7 +671,7 @@ class Runner {
       const event = this.outbox[events.length];
       if (event.pending) break;
       size += sizeOf(event);
-      const { bytes, row, pending, ...said } = event;
+      const { bytes, row, pending, kept, ...said } = event;
       if (bytes) {
         said.buffer = buffers.length;
         buffers.push(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
@@ -669,7 +684,7 @@ class Runner {
     const orders = [];
     while (this.orders.length && orders.length < BATCH_EVENTS && size < BATCH_BYTES) {
       const { bytes, ...said } = this.orders.shift();
-      size += bytes?.length ?? said.data?.length ?? 0;
+      size += MESSAGE_BYTES + (bytes?.length ?? 3 * (said.data?.length ?? 0));
       if (bytes) {
         said.buffer = buffers.length;
         buffers.push(bytes.buffer);
@@ -716,7 +731,10 @@ class Runner {
 }
 
 const isBroken = (slot) => slot.wasClean === false;
-const sizeOf = (event) => 150 + (event.data?.length ?? 0) + (event.bytes?.length ?? 0);
+// In bytes: a text's size is known where it is whole, and else its beginning is short.
+const sizeOf = (event) => 150 + (event.js?.length ?? 0) + (event.text?.length ?? 0)
+  + (event.kept ?? event.bytes?.length ?? (event.is_cut || event.data === undefined
+    ? 3 * (event.data?.length ?? 0) : event.size_bytes));
 
 function hex(bytes) {
   if (!bytes) return "";
