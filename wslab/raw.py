@@ -52,6 +52,7 @@ async def exchange(
     max_bytes: int = 65_536,
     enough: Callable[[bytes], bool] | None = None,
     farewell: Callable[[bytes], bytes] | None = None,
+    answered: Callable[[bytes], bool] | None = None,
     **kwargs: Any,
 ) -> Exchange:
     """Connect, send bytes, read what comes back, and close.
@@ -65,6 +66,8 @@ async def exchange(
             the other side closes.
         farewell: called with all that has come; the bytes it returns are sent before closing, and
             the other side gets half a second to close first.
+        answered: given where the farewell wants an answer: called with all that has come, and True
+            ends the reading; ``ended`` and ``took_s`` are then those of this second part.
         kwargs: more for ``asyncio.open_connection``, such as ``ssl``.
 
     Raises:
@@ -84,10 +87,14 @@ async def exchange(
         took_s = time.perf_counter() - began_s
         last = farewell(bytes(came)) if farewell and ended != "closed" else b""
         if last:
+            said_s, parting = time.perf_counter(), ended
             with contextlib.suppress(TimeoutError, OSError):
+                parting = "timeout"
                 async with asyncio.timeout(_LEAVE_S):
                     writer.write(last)
-                    await _read(reader, came, max_bytes, None)
+                    parting = await _read(reader, came, max_bytes, answered)
+            if answered is not None:
+                ended, took_s = parting, time.perf_counter() - said_s
     finally:
         await _close(writer)
     return Exchange(bytes(came), ended, took_s)

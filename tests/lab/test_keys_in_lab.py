@@ -13,6 +13,7 @@ import wslab
 from wslab.learn import predict
 from wslab.widgets.chat import ChatPanel
 from wslab.widgets.editor import HandshakeEditor
+from wslab.widgets.frame_editor import FrameEditor
 
 async def echo(websocket):
     async for message in websocket:
@@ -43,6 +44,7 @@ VIEWS = [
     "ChatPanel(hub_server)",
     "hub",
     "editor",
+    "FrameEditor(server)",
     "guess",
 ]
 FOCUSABLE = "a[href], button, input, select, summary, textarea, [tabindex]"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import struct
+
 import pytest
 
 from tests.learn.rig import cells, solution
@@ -16,6 +19,16 @@ def test_the_solution_passes_every_time():
         verdict = check("02 parser", Parser)
         assert verdict, str(verdict)
     assert "random messages in 26" in verdict.seen
+
+
+def test_the_lessons_own_bug_is_refused_every_time():
+    # What is left of a chunk after its first frame is thrown away; byte by byte that never shows.
+    for _ in range(10):
+        verdict = check("02 parser", DropsTheRest)
+        assert verdict.passed is False
+        assert "two frames in one chunk" in verdict.expected
+        assert "nothing more after a chunk of " in verdict.seen
+        assert "one chunk may hold more than one frame" in verdict.hint
 
 
 def machine():
@@ -86,7 +99,70 @@ class Quiet(Parser):
         return super().feed(data) or None
 
 
-@pytest.mark.parametrize("right", [machine, ByLibrary, Quiet])
+class Offset:
+    """Keep a bytearray and a place in it; take frames with struct; cut the front off at the end."""
+
+    def __init__(self):
+        self.data, self.message, self.kind = bytearray(), bytearray(), None
+
+    def feed(self, data):
+        self.data += data
+        at, out = 0, []
+        while True:
+            view = bytes(self.data[at:])
+            if len(view) < 2:
+                break
+            one, two = view[:2]
+            size, skip = two & 127, 2
+            try:
+                if size == 126:
+                    (size,), skip = struct.unpack_from(">H", view, 2), 4
+                elif size == 127:
+                    (size,), skip = struct.unpack_from(">Q", view, 2), 10
+            except struct.error:
+                break
+            key = view[skip : skip + 4] if two & 128 else b"\0\0\0\0"
+            skip += 4 if two & 128 else 0
+            if len(view) < skip + size:
+                break
+            body = bytes(a ^ b for a, b in zip(view[skip : skip + size], itertools.cycle(key)))
+            at += skip + size
+            match one & 15:
+                case 0:
+                    self.message += body
+                case 1 | 2 as kind:
+                    self.kind, self.message = kind, bytearray(body)
+                case control:
+                    out.append((control, body))
+                    continue
+            if one >> 7:
+                out.append((self.kind, bytes(self.message)))
+        del self.data[:at]
+        return out
+
+
+class Recursive(Parser):
+    """Call itself for what is left; pairs are lists, payloads bytearrays."""
+
+    def feed(self, data):
+        self.buffer += data
+        frame = self.take()
+        if frame is None:
+            return []
+        fin, opcode, payload = frame
+        found = []
+        if opcode >= 8:
+            found = [[opcode, bytearray(payload)]]
+        else:
+            if opcode:
+                self.opcode, self.parts = opcode, []
+            self.parts.append(payload)
+            if fin:
+                found = [[self.opcode, bytearray(b"".join(self.parts))]]
+        return found + self.feed(b"")
+
+
+@pytest.mark.parametrize("right", [machine, ByLibrary, Quiet, Offset, Recursive])
 def test_other_right_ways_pass(right):
     verdict = check("02 parser", right)
     assert verdict, str(verdict)
@@ -183,6 +259,83 @@ class TextOnly(Parser):
         return [payload for _, payload in super().feed(data)]
 
 
+class DropsTheRest(Parser):
+    def take(self):
+        frame = super().take()
+        if frame is not None:
+            self.buffer = b""
+        return frame
+
+
+class OneFrameAChunk(Parser):
+    def feed(self, data):
+        self.buffer += data
+        frame = self.take()
+        if frame is None:
+            return []
+        kept, self.buffer = self.buffer, b""
+        messages = type(self).__mro__[1].feed(self, b"")
+        self.buffer = kept
+        fin, opcode, payload = frame
+        if opcode >= 8:
+            return [(opcode, payload)]
+        if opcode:
+            self.opcode, self.parts = opcode, []
+        self.parts.append(payload)
+        return [(self.opcode, b"".join(self.parts))] if fin else messages
+
+
+class ForgetsTheChunkThatIsTooShort(Parser):
+    def take(self):
+        frame = super().take()
+        if frame is None:
+            self.buffer = b""
+        return frame
+
+
+class Async(Parser):
+    async def feed(self, data):
+        return super().feed(data)
+
+
+class JustBytes(Parser):
+    def feed(self, data):
+        return b"".join(payload for _, payload in super().feed(data))
+
+
+class ReturnsTheFirst(Parser):
+    def feed(self, data):
+        for one in super().feed(data):
+            return one
+        return None
+
+
+class LongLengthInFourBytes(Parser):
+    def take(self):
+        if len(self.buffer) >= 2 and self.buffer[1] & 127 == 127:
+            if len(self.buffer) < 6:
+                return None
+            self.buffer = self.buffer[:2] + bytes(4) + self.buffer[2:6] + self.buffer[6:]
+        return super().take()
+
+
+class OpcodeOfTheLast(Parser):
+    def feed(self, data):
+        self.buffer += data
+        messages = []
+        while (frame := self.take()) is not None:
+            fin, opcode, payload = frame
+            if opcode >= 8:
+                messages.append((opcode, payload))
+                continue
+            if opcode:
+                self.parts = []
+            self.parts.append(payload)
+            if fin:
+                messages.append((opcode, b"".join(self.parts)))
+        return messages
+
+
 class NeverEnds(Parser):
     def take(self):
         while len(self.buffer) < 2:
@@ -202,6 +355,13 @@ class NeverEnds(Parser):
         (FramesAreMessages, "in three fragments", "after byte"),
         (TooEarly, "out of a frame of 5 bytes, masked", "after byte 6 of 11"),
         (TextOnly, "a list of (opcode, payload)", "in it"),
+        (OneFrameAChunk, "two frames in one chunk", "nothing more after a chunk of"),
+        (ForgetsTheChunkThatIsTooShort, "a frame of 5 bytes, masked", "nothing after byte 11"),
+        (Async, "feed() to return a list", "a coroutine"),
+        (JustBytes, "feed() to return a list", "bytes"),
+        (ReturnsTheFirst, "feed() to return a list", "in it"),
+        (LongLengthInFourBytes, "65,536 bytes", "after byte"),
+        (OpcodeOfTheLast, "in three fragments", "(0, "),
         (SaysItTwice, "nothing more out of a frame of 5 bytes", "after byte 11 of 11"),
     ],
 )
@@ -210,7 +370,18 @@ def test_plausible_wrong_ones_are_refused(wrong, expected, seen):
     assert verdict.passed is False
     assert expected in verdict.expected, verdict
     assert seen in verdict.seen, verdict
-    assert verdict.hint or wrong is TextOnly
+    assert verdict.hint or wrong is JustBytes
+
+
+def test_a_not_yet_that_was_left_behind_is_not_yet():
+    class NotAllOfIt(Parser):
+        def take(self):
+            if len(self.buffer) > 2 and self.buffer[1] & 127 == 126:
+                raise NotYet
+            return super().take()
+
+    assert check("02 parser", NotAllOfIt).passed is None
+    assert check("02 parser", None).passed is None
 
 
 def test_an_endless_loop_is_ended(monkeypatch):

@@ -1,12 +1,14 @@
 """The check of lesson 02: a parser that takes bytes as TCP gives them, cut anywhere.
 
 Its rule: frames are made afresh each time, and only what comes out, and at which byte, counts: not
-how it is written. Bytes are fed one by one; only the inside of long payloads comes in larger
-pieces, so that a slow way that is right passes too.
+how it is written. Bytes come one by one, and also as TCP gives them in earnest: several frames in
+one chunk, and a chunk that ends within a frame. The inside of long payloads comes in larger pieces,
+so that a slow way that is right passes too.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 import random
 from collections.abc import Callable, Iterable, Iterator
@@ -32,6 +34,7 @@ class _Stream:
 
     what: str
     hint: str
+    cuts: tuple[int, ...] | None = None  # sizes of chunks, for the rest the last; None: bytes
     data: bytes = b""
     due: list[tuple[int, Message]] = field(default_factory=list)
 
@@ -43,6 +46,22 @@ class _Stream:
         self.due.append((len(self.data), (opcode, payload)))
 
     def pieces(self) -> Iterator[bytes]:
+        if self.cuts is None:
+            yield from self._bytes()
+            return
+        at, cuts = 0, [*self.cuts]
+        while at < len(self.data):
+            size = cuts.pop(0) if len(cuts) > 1 else cuts[0]
+            yield self.data[at : at + size]
+            at += size
+
+    def place(self, at: int, size: int) -> str:
+        """Say where in the stream something was seen."""
+        if size == 1:
+            return f"after byte {at} of {len(self.data)}"
+        return f"after a chunk of {size} bytes, which ended with byte {at} of {len(self.data)}"
+
+    def _bytes(self) -> Iterator[bytes]:
         at = 0
         while at < len(self.data):
             ends = [end for end, _ in self.due]
@@ -83,6 +102,13 @@ def _streams() -> Iterator[_Stream]:
     yield _several()
     yield _fragments(with_ping=False)
     yield _fragments(with_ping=True)
+    yield _in_chunks("two frames in one chunk", 2)
+    yield _in_chunks("five frames in one chunk", 5)
+    yield _in_chunks("two and a half frames in one chunk, then the rest", 3, ends_within=True)
+    mixed = _fragments(with_ping=True)
+    mixed.what += ", in chunks of any size"
+    mixed.cuts = tuple(random.randint(2, 30) for _ in range(40))
+    yield mixed
 
 
 def _one(length: int, masked: bool) -> _Stream:
@@ -112,6 +138,24 @@ def _several() -> _Stream:
         payload = _payload(opcode, random.randint(0, 12))
         stream.add(opcode, payload, masked=random.random() < 0.5)
         stream.completes(opcode, payload)
+    return stream
+
+
+def _in_chunks(what: str, count: int, *, ends_within: bool = False) -> _Stream:
+    stream = _Stream(
+        what,
+        "one chunk may hold more than one frame: take frames from the front of the buffer for as "
+        "long as there is a whole one, and keep what is left",
+    )
+    ends = []
+    for _ in range(count):
+        opcode = random.choice((TEXT, BINARY))
+        payload = _payload(opcode, random.randint(3, 12))
+        stream.add(opcode, payload, masked=True)
+        stream.completes(opcode, payload)
+        ends.append(len(stream.data))
+    size = random.randint(ends[-2] + 1, ends[-1] - 1) if ends_within else ends[-1]
+    stream.cuts = (size, len(stream.data))
     return stream
 
 
@@ -151,29 +195,32 @@ def _feed(make: Callable[[], Any], stream: _Stream) -> None:
     due = list(stream.due)
     for piece in stream.pieces():
         at += len(piece)
+        place = stream.place(at, len(piece))
         for given in _given(feed(piece), stream):
             if not due:
                 raise Miss(
                     f"nothing more out of {stream.what}",
-                    f"{_say(given)} after byte {at} of {len(stream.data)}",
+                    f"{_say(given)} {place}",
                     stream.hint,
                 )
             end, want = due.pop(0)
             if given != want:
-                where = f"{_say(given)} after byte {at} of {len(stream.data)}"
-                raise Miss(f"{_say(want)} out of {stream.what}", where, stream.hint)
+                raise Miss(
+                    f"{_say(want)} out of {stream.what}", f"{_say(given)} {place}", stream.hint
+                )
             if at < end:
                 raise Miss(
                     f"{_say(want)} out of {stream.what}, with byte {end}, its last one",
-                    f"it came after byte {at}, before it was complete",
+                    f"it came {place}, before it was complete",
                     stream.hint,
                 )
         if due and due[0][0] <= at:
             end, want = due[0]
             head = stream.data[: min(14, end)].hex(" ")
+            where = f"after byte {at}, its last one" if len(piece) == 1 else f"more {place}"
             raise Miss(
                 f"{_say(want)} out of {stream.what}",
-                f"nothing after byte {at}, its last one; the bytes began {head}",
+                f"nothing {where}; the bytes began {head}",
                 stream.hint,
             )
 
@@ -183,7 +230,10 @@ def _given(result: Any, stream: _Stream) -> Iterator[Message]:
     expected = f"feed() to return a list of (opcode, payload), for {stream.what}"
     if result is None:
         return
-    if not isinstance(result, Iterable):
+    if inspect.iscoroutine(result):
+        result.close()
+        raise Miss(expected, "a coroutine", "feed is a plain `def`: nothing in it has to wait")
+    if not isinstance(result, Iterable) or isinstance(result, str | bytes):
         raise Miss(expected, f"{type(result).__name__} {result!r:.60}")
     for one in result:
         try:
@@ -191,7 +241,8 @@ def _given(result: Any, stream: _Stream) -> Iterator[Message]:
             data = payload.encode() if isinstance(payload, str) else bytes(payload)
             yield int(opcode), data
         except (TypeError, ValueError):
-            raise Miss(expected, f"{type(one).__name__} {one!r:.60} in it") from None
+            seen = f"{type(one).__name__} {one!r:.60} in it"
+            raise Miss(expected, seen, "append a pair: (opcode, payload)") from None
 
 
 def _say(message: Message) -> str:

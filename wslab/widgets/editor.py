@@ -49,7 +49,7 @@ class HandshakeEditor(anywidget.AnyWidget):
     See RFC 6455 §4.1 for the request, §4.2 for the answer.
     """
 
-    _esm = read_static("dom.js", "editor.js")
+    _esm = read_static("dom.js", "tries.js", "editor.js")
     _css = read_static("theme.css", "editor.css")
 
     # Kernel to browser only: trait sync the other way jams while a cell awaits.
