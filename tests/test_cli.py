@@ -249,7 +249,33 @@ async def blocking_twice(websocket):
 
 def plain(websocket):
     pass
+
+from wslab.hub import Hub
+
+hub = Hub()
+
+@hub.on("fail")
+async def fail(client, data):
+    raise ValueError("the hub's mistake")
+
+@hub.on("fail_on_a_thread")
+def fail_on_a_thread(client, data):
+    raise StopIteration("the hub's other mistake")
 """
+
+
+@needs_posix
+def test_a_failure_of_a_hub_is_printed_once(app: Path) -> None:
+    with Serving("app.py:hub", "--quiet", cwd=app) as serving:
+        with connect(serving.url) as alice:
+            for number, event in enumerate(("fail", "fail_on_a_thread")):
+                alice.send(json.dumps({"event": event, "id": number}))
+            for _ in range(3):
+                alice.recv(timeout=WAIT_S)
+        code, out, err = serving.end(signal.SIGINT)
+    assert (code, out) == (0, "wslab: stopped\n")
+    assert err.count("ValueError: the hub's mistake") == 1
+    assert err.count("StopIteration: the hub's other mistake") == 1
 
 
 @pytest.fixture

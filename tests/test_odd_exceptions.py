@@ -138,6 +138,37 @@ def test_process_request(kind, way):
 
 
 @kinds
+@pytest.mark.parametrize("hook", ["select_subprotocol", "process_response"])
+def test_other_hooks(kind, hook):
+    hub = Hub()
+    hub.on("x", lambda client, data: data)
+    fails = raising("plain", kind, once=True)
+
+    def then_nothing(*args):
+        fails(*args)
+
+    with wslab.serve(hub, **{hook: then_nothing}) as server:
+        with pytest.raises(HandshakeRefused) as refused:
+            wslab.connect(server, subprotocols=["a"])
+        assert refused.value.status == 500
+        with wslab.connect(server) as bob:
+            assert bob.call("x", 1) == 1
+        assert server.errors_seen == 1
+        assert is_about(kind, str(server.errors[0]))
+
+
+@kinds
+@ways
+def test_run(kind, way):
+    # It goes to whoever called, as any exception does.
+    with pytest.raises(BaseException) as raised:  # noqa: PT011
+        wslab.run(raising(way, kind), timeout=10)
+    told = f"{type(raised.value).__name__}: {raised.value}"
+    assert is_about(kind, told)
+    assert wslab.run(asyncio.sleep, 0, "alive") == "alive"
+
+
+@kinds
 @pytest.mark.parametrize("way", ["plain", "async"])
 def test_a_page(kind, way):
     hub = Hub()
