@@ -124,6 +124,10 @@ def test_effects_with_and_without_a_cleanup(notebook, expect):
     assert "press Mount, then run this cell again" in notebook.text(at("mount-compare"))
 
     page = frame(notebook, "effect")
+    notebook.page.emulate_media(color_scheme="null")  # or Playwright's "light" is every frame's
+    for theme, paper in ((DARK, "rgb(27, 31, 39)"), (LIGHT, "rgb(255, 255, 255)")):
+        notebook.set_theme(theme)  # of the notebook, and so of the frame
+        expect(page.locator("body")).to_have_css("background-color", paper)
     page.get_by_role("button", name="Mount", exact=True).click()
     notebook.wait_until("len(effects.connections) == 2")
     count(notebook, expect, "effect", "mount-compare", 2)
