@@ -6,7 +6,9 @@ import asyncio
 import concurrent.futures
 import contextlib
 import gc
+import json
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -19,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect as sync_connect
 
 from tests.leaks import Snapshot, wait_for_nothing
 from wslab import portal as portals
@@ -1047,6 +1051,135 @@ def test_a_forked_child_ends_with_its_own_status_and_its_handles_refuse(uvloop: 
     """
     done, _ = script(source, uvloop=uvloop)
     was_quiet(done)
+
+
+LAST_SECOND = """
+    import asyncio, sys, threading, time
+    import wslab
+    hub = wslab.Hub()
+    @hub.on("plain")
+    def plain(client, data):
+        return data
+    @hub.on("thread")
+    async def thread(client, data):
+        return await asyncio.to_thread(lambda: data)
+    server = wslab.serve(hub)
+    print(server.port, flush=True)
+    sys.stdin.readline()
+    if sys.argv[1] == "goes on":  # until the client has had 200 more answers
+        threading.Thread(target=sys.stdin.readline).start()
+"""
+
+
+@loops
+@pytest.mark.parametrize("other_thread", ["goes on", "is not there"])
+def test_to_the_last_second_clients_get_answers_and_then_1001(
+    uvloop: bool, other_thread: str
+) -> None:
+    # Python closes its own pools of threads as soon as the main thread has ended; another thread
+    # may go on for long, and so does a server.
+    head = "" if uvloop else "import sys; sys.modules['uvloop'] = None\n"
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", head + textwrap.dedent(LAST_SECOND), other_thread],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        url = f"ws://127.0.0.1:{int(process.stdout.readline())}/"
+        said, count = set(), 0
+        with sync_connect(url, proxy=None) as websocket:
+            with pytest.raises(ConnectionClosed) as ended:
+                while True:
+                    count += 1
+                    event = "plain" if count % 2 else "thread"
+                    websocket.send(json.dumps({"event": event, "data": count, "id": count}))
+                    while (told := json.loads(websocket.recv(timeout=20))).get("answer") != count:
+                        pass
+                    said.add(str(told.get("error", "")))
+                    if count in (30, 230):
+                        process.stdin.write("\n")
+                        process.stdin.flush()
+        assert ended.value.rcvd is not None
+        assert ended.value.rcvd.code == 1001
+        assert said == {""}
+        assert count > (230 if other_thread == "goes on" else 30)
+        process.stdin.close()
+        assert process.wait(20) == 0
+        assert process.stderr.read() == ""
+
+
+def test_a_pool_gives_each_piece_of_work_a_thread_of_its_own(portal: Portal) -> None:
+    doors = [threading.Event() for _ in range(portals.MAX_WORKERS)]
+    reached: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def block(number: int) -> int:
+        reached.put(number)
+        doors[number].wait(30)
+        return number
+
+    async def all_of_them() -> list[int]:
+        return await asyncio.gather(
+            *(asyncio.to_thread(block, number) for number in range(len(doors))),
+            *(asyncio.to_thread(int, "7") for _ in range(3)),  # behind them
+        )
+
+    future = portal.submit(all_of_them)
+    try:
+        assert {reached.get(timeout=30) for _ in doors} == {*range(len(doors))}  # all at once
+        doors[0].set()
+        assert portal.call(asyncio.to_thread, abs, -1, timeout=30) == 1  # by the one that is free
+    finally:
+        for door in doors:
+            door.set()
+    assert future.result(30) == [*range(len(doors)), 7, 7, 7]
+
+
+def test_what_a_pool_ran_is_let_go(portal: Portal) -> None:
+    class Big:
+        pass
+
+    big = Big()
+    reference = weakref.ref(big)
+
+    def fail(given: Big) -> None:
+        raise ValueError("no")
+
+    gc.disable()
+    try:
+        with pytest.raises(ValueError, match="no") as failed:
+            portal.call(asyncio.to_thread, fail, big)
+        del big, failed
+        ends_s = time.monotonic() + SOON_S
+        while reference() is not None:
+            assert time.monotonic() < ends_s
+            time.sleep(0.001)
+    finally:
+        gc.enable()
+
+
+def test_a_pool_that_was_shut_cancels_what_has_not_begun() -> None:
+    pool = portals._Workers()
+    door = threading.Event()
+    begun = threading.Barrier(portals.MAX_WORKERS + 1)
+
+    def block() -> bool:
+        begun.wait(30)
+        return door.wait(30)
+
+    futures = [pool.submit(block) for _ in range(portals.MAX_WORKERS)]
+    late = pool.submit(abs, -1)
+    begun.wait(30)
+    pool.shutdown()
+    assert late.cancelled()
+    with pytest.raises(PortalClosed):
+        pool.submit(abs, -1)
+    door.set()
+    assert [future.result(30) for future in futures] == [True] * portals.MAX_WORKERS
 
 
 def test_importing_starts_no_thread_and_loads_neither_uvloop_nor_nesting() -> None:

@@ -16,6 +16,7 @@ import contextlib
 import importlib.metadata
 import inspect
 import os
+import queue
 import re
 import sys
 import threading
@@ -168,7 +169,7 @@ class Portal(_Forkable, StallWatch):
             self._thread_id = None
             self._started.set_exception(exc)
             return
-        workers = _daemon_workers()
+        workers = _Workers()
         try:
             loop.set_default_executor(workers)
             _drive(loop, self._live())
@@ -176,7 +177,7 @@ class Portal(_Forkable, StallWatch):
         finally:
             loop.close()
             # Threads that block (in to_thread) cannot be ended; they are daemons, and forgotten.
-            workers.shutdown(wait=False, cancel_futures=True)
+            workers.shutdown()
             for future in tuple(self._pending):
                 future.end_with(self._closed_error())
             self._thread_id = None
@@ -545,21 +546,84 @@ def _drive(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, None]) -> 
             )
 
 
-def _daemon_workers() -> concurrent.futures.ThreadPoolExecutor:
-    """Return the pool behind ``asyncio.to_thread``; the interpreter's exit does not wait for it."""
-    from concurrent.futures import thread
+# More than the default on a small machine: handlers that wait must not starve one another.
+MAX_WORKERS = 32
 
-    class Workers(concurrent.futures.ThreadPoolExecutor):
-        def submit(self, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
-            future = super().submit(*args, **kwargs)
-            # The threads are daemons already, as the thread that starts them is; but a list of
-            # all pools' threads is joined at exit, and one that blocks would hold that up.
-            for worker in tuple(self._threads):
-                getattr(thread, "_threads_queues", {}).pop(worker, None)
-            return future
 
-    # More than the default on a small machine: handlers that wait must not starve one another.
-    return Workers(max_workers=32, thread_name_prefix="asyncio")
+class _Workers(concurrent.futures.ThreadPoolExecutor):
+    """The pool behind ``asyncio.to_thread``: its threads are daemons, and it works to the last.
+
+    Python's own refuses all work from the moment in which the main thread has ended, while other
+    threads may run for hours, and a server answers. asyncio takes no other class than that.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(MAX_WORKERS)
+        self._guard = threading.Lock()
+        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._started = 0
+        self._idle = 0  # threads for which no work has been put in
+        self._behind = 0  # work that waits for whichever thread is free first
+        self._is_shut = False
+
+    def submit(
+        self, fn: Callable[..., T], /, *args: Any, **kwargs: Any
+    ) -> concurrent.futures.Future[T]:
+        """Have ``fn`` called on a thread of the pool."""
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        with self._guard:
+            if self._is_shut:
+                raise PortalClosed("the event loop of this pool of threads has been closed")
+            # Each thread that is free is meant for one piece of work: one that only seems to be
+            # free, and blocks, would keep the next for itself.
+            if self._idle:
+                self._idle -= 1
+            elif self._started == MAX_WORKERS:
+                self._behind += 1
+            else:
+                name = f"asyncio_{self._started}"
+                threading.Thread(target=self._run, name=name, daemon=True).start()
+                self._started += 1
+            self._work.put((future, fn, args, kwargs))
+        return future
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            _do(work)
+            del work  # it holds what it was called with
+            with self._guard:
+                if self._behind:
+                    self._behind -= 1
+                else:
+                    self._idle += 1
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Cancel what has not begun, and let each thread end after its work; never waits."""
+        with self._guard:
+            self._is_shut = True
+            while not self._work.empty():
+                work = self._work.get()
+                if work is not None:
+                    work[0].cancel()
+            for _ in range(self._started):
+                self._work.put(None)
+
+
+_Work = tuple[concurrent.futures.Future[Any], Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+
+def _do(work: _Work | None) -> None:
+    assert work is not None
+    future, func, args, kwargs = work
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = func(*args, **kwargs)
+    except BaseException as exc:
+        future.set_exception(exc)
+        del future, work, func, args, kwargs  # its traceback holds this frame: no cycle
+    else:
+        future.set_result(result)
 
 
 class KernelPortal(_Forkable, StallWatch):
