@@ -334,3 +334,76 @@ class TestWhatNobodyReads:
             (event,) = [e for e in load(tmp_path / name).events if isinstance(e, DroppedEvent)]
             assert event.size_bytes == track.left_out_bytes
             assert load(tmp_path / name).dropped.size_bytes == track.left_out_bytes
+
+
+class TestWhatAFewBytesInflateTo:
+    """0.6 MB of wire may be 550 MiB of messages, each within websockets' own bound."""
+
+    def tape(self, count: int = 120) -> Tape:
+        tape = Tape()
+        track = websocket(tape, deflate=True)
+        compress = Compressor()
+        sent = [masked(2, compress(bytes(MIB)), rsv1=True) for _ in range(count)]
+        track.client(b"".join(sent) + masked(1, compress(b"the last"), rsv1=True))
+        return tape
+
+    def test_one_call_holds_so_much_and_says_what_is_left_out(self):
+        tape = self.tape()
+        with Held() as held:
+            messages = tape.messages
+            assert 20 < len(messages) < 64
+            assert held.now < 80
+        tracemalloc.start()
+        events = tape.events
+        assert tracemalloc.get_traced_memory()[1] < 120 * MIB
+        tracemalloc.stop()
+        told = [event for event in events if isinstance(event, MessageEvent | FaultEvent)]
+        assert len(told) == 121
+        assert set(problems(events)) == {"content is held up to a bound"}
+        assert len([event for event in events if isinstance(event, FrameEvent)]) == 121
+
+    def test_one_by_one_nothing_is_left_out(self):
+        tape = self.tape()
+        tracemalloc.start()
+        sizes = [len(e.data) for e in tape.iter_events() if isinstance(e, MessageEvent)]
+        assert tracemalloc.get_traced_memory()[1] < 40 * MIB
+        tracemalloc.stop()
+        assert sizes == [MIB] * 120 + [8]
+        assert list(Tape().iter_events()) == []
+
+    def test_a_sample_takes_a_share_and_the_rest_waits(self):
+        tape = self.tape()
+        reader = SamplingReader(tape)
+        counts = []
+        tracemalloc.start()
+        while not reader.is_idle:
+            events = reader.sample(1_000, 1_000)
+            counts.append(sum(isinstance(event, FrameEvent) for event in events))
+            events.clear()
+        assert tracemalloc.get_traced_memory()[1] < 40 * MIB
+        tracemalloc.stop()
+        assert sum(counts) == 121
+        assert max(counts) < 16
+
+    def test_a_file_holds_the_bytes_and_not_all_that_they_inflate_to(self, tmp_path):
+        tape = self.tape()
+        tape.to_har(tmp_path / "x.har")
+        assert (tmp_path / "x.har").stat().st_size < 80 * MIB
+        assert "left out: see log._wslab" in (tmp_path / "x.har").read_text()
+        sizes = [len(e.data) for e in load(tmp_path / "x.har").iter_events() if e.kind == "message"]
+        assert sizes == [MIB] * 120 + [8]
+
+    def test_very_many_tiny_frames(self, monkeypatch):
+        monkeypatch.setattr(reading, "_MIN_EVENTS", 1_000)
+        tape = Tape(max_bytes=64 * 2**10)
+        track = websocket(tape)
+        track.client(masked(9) * 7_000)
+        limit = max(1_000, tape.max_bytes // 11)
+        events = tape.events
+        (dropped,) = [e for e in events if isinstance(e, DroppedEvent) and e.sender == "client"]
+        frames = [event for event in events if isinstance(event, FrameEvent)]
+        assert len(frames) == limit
+        assert dropped.frames == 7_000 - limit
+        assert dropped.size_bytes == 6 * dropped.frames
+        assert frames[-1].number == 7_000
+        assert sum(1 for event in tape.iter_events() if event.kind == "frame") == 7_000

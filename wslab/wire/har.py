@@ -34,6 +34,7 @@ from .tape import Tape
 
 __all__ = ["load_har", "to_har"]
 
+_MAX_INFLATED_BYTES = 64 * 2**20  # of messages that were compressed, written out in one file
 _CREATOR = {"name": "wslab", "version": "1"}
 
 
@@ -104,6 +105,7 @@ class _Exchange:
 def _exchanges(saved: Saved) -> list[_Exchange]:
     found: list[_Exchange] = []
     latest: dict[int, _Exchange] = {}
+    room = _MAX_INFLATED_BYTES
     for index, event in saved.events():
         if isinstance(event, RequestEvent):
             exchange = _Exchange(saved.tracks[index], event.request, event.at_s)
@@ -111,14 +113,16 @@ def _exchanges(saved: Saved) -> list[_Exchange]:
             found.append(exchange)
         elif index in latest:
             exchange = latest[index]
-            _add(exchange, event, saved.began_at)
+            # The bytes are all in the file; what a few of them inflate to need not be.
+            room -= _add(exchange, event, saved.began_at, room)
             # A connection that is kept alive outlives its last exchange.
             if exchange.messages is not None or isinstance(event, ResponseEvent | BodyEvent):
                 exchange.last_s = event.at_s
     return found
 
 
-def _add(exchange: _Exchange, event: Event, began_at: float) -> None:
+def _add(exchange: _Exchange, event: Event, began_at: float, room: int) -> int:
+    """Add an event; return how much content it took that had been compressed."""
     if isinstance(event, ResponseEvent):
         exchange.response, exchange.answered_s = event.response, event.at_s
         exchange.received = [event.response.body]
@@ -128,16 +132,18 @@ def _add(exchange: _Exchange, event: Event, began_at: float) -> None:
         (exchange.sent if event.sender == "client" else exchange.received).append(event.data)
     elif isinstance(event, MessageEvent) and exchange.messages is not None:
         is_text = isinstance(event.data, str)
-        exchange.messages.append(
-            _json(
-                {
-                    "type": "send" if event.sender == "client" else "receive",
-                    "time": began_at + event.at_s,
-                    "opcode": 1 if is_text else 2,
-                    "data": event.data if is_text else base64.b64encode(event.data).decode(),  # type: ignore[arg-type]
-                }
-            )
-        )
+        said: dict[str, Any] = {
+            "type": "send" if event.sender == "client" else "receive",
+            "time": began_at + event.at_s,
+            "opcode": 1 if is_text else 2,
+        }
+        if event.compressed and len(event.data) > room:
+            said |= {"data": "", "comment": f"{len(event.data):,} left out: see log._wslab"}
+        else:
+            said["data"] = event.data if is_text else base64.b64encode(event.data).decode()  # type: ignore[arg-type]
+        exchange.messages.append(_json(said))
+        return len(said["data"]) if event.compressed else 0
+    return 0
 
 
 # Entries, by the names of HAR 1.2; a leading underscore is Chrome's own.

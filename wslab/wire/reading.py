@@ -6,12 +6,27 @@ never waits for reading. Where bytes were dropped unread it says so and takes up
 
 from __future__ import annotations
 
-from .events import DroppedEvent, Event, OpenedEvent
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+
+from .events import (
+    DroppedEvent,
+    Event,
+    FaultEvent,
+    FrameEvent,
+    MessageEvent,
+    OpenedEvent,
+    Sender,
+)
+from .headers import Problem
 from .story import Story
 from .tape import _ENDED, _OPENED, _SENDERS, Held, Tape, Track, _chunks, _copy_of
 
 __all__ = ["TapeReader"]
 
+MAX_INFLATED_BYTES = 64 * 2**20  # of what one call returns
+_MIN_EVENTS = 100_000  # that one call may return, whatever the tape's size
 MAX_HELD_BYTES = 32 * 2**20  # of frames and messages that are not complete, on all connections
 
 
@@ -32,10 +47,22 @@ class TapeReader:
         self._writes_seen = -1
 
     def poll(self) -> list[Event]:
-        """Return what has happened since the last call, oldest first."""
+        """Return what has happened since the last call, oldest first.
+
+        Of more than could be held, the oldest are left out; a DroppedEvent says how much that is.
+        Beyond 64 MiB of content that was compressed, frames come without it (``inflated`` is None)
+        and in a message's place a FaultEvent. :meth:`each` leaves nothing out.
+        """
+        return _held_at_once(self.each(), max(_MIN_EVENTS, self._tape.max_bytes // 11))
+
+    def each(self) -> Iterator[Event]:
+        """Give what has happened since the last call one by one, decoded as they are taken.
+
+        To be gone through to its end before the next call.
+        """
         tape = self._tape
         if tape._writes == self._writes_seen:
-            return []
+            return
         events: list[Event] = []
         with tape._lock:
             self._writes_seen = tape._writes
@@ -49,28 +76,28 @@ class TapeReader:
             ]
             self._serial = tape._first_serial + len(tape._segments) - 1
             self._chunk = len(tape._last.times)
+        yield from events
         for segment in segments:
             for at_s, number, what, data in _chunks(segment):
                 track = tracks.get(number)
                 if track is None:
                     continue
                 if what == _OPENED:
-                    events.append(_opened(track, at_s))
+                    yield _opened(track, at_s)
                     continue
                 story = self._stories.get(number)
                 if story is None:
                     story = Story(track.connection_id, reveal=self._reveal)
                     self._stories[number] = story
                 if what == _ENDED:
-                    events += _left_out(track, at_s)
-                    events += story.end(at_s, track.side)
+                    yield from _left_out(track, at_s)
+                    yield from story.end(at_s, track.side)
                     self._stories.pop(number)
                     self._held.forget(number)
                 else:
-                    events += story.feed(at_s, _SENDERS[what], data)
+                    yield from story.each(at_s, _SENDERS[what], data)
                     self._held.note(number, story)
                     self._held.trim(self._stories.__getitem__)
-        return events
 
     def _take_up(self, tracks: dict[int, Track], events: list[Event]) -> None:
         """Go on where the tape's oldest bytes begin; called with the tape's lock held."""
@@ -106,6 +133,52 @@ class TapeReader:
         self._held = Held(MAX_HELD_BYTES)
         for number, story in stories.items():
             self._held.note(number, story)
+
+
+def _held_at_once(events: Iterator[Event], limit: int) -> list[Event]:
+    """Return events as a list that takes no more memory than is reasonable."""
+    kept: deque[Event] = deque()
+    inflated_bytes = 0
+    sides: dict[tuple[str, Sender], list[int]] = {}
+    for event in events:
+        if isinstance(event, FrameEvent) and event.frame.inflated is not None:
+            inflated_bytes += len(event.frame.inflated)
+            if inflated_bytes > MAX_INFLATED_BYTES:
+                event = replace(event, frame=replace(event.frame, inflated=None))
+        elif isinstance(event, MessageEvent) and event.compressed:
+            inflated_bytes += len(event.data)
+            if inflated_bytes > MAX_INFLATED_BYTES:
+                event = FaultEvent(
+                    at_s=event.at_s,
+                    connection_id=event.connection_id,
+                    sender=event.sender,
+                    fault=_TOO_MUCH,
+                )
+        kept.append(event)
+        if len(kept) > limit:
+            oldest = kept.popleft()
+            side = sides.setdefault((oldest.connection_id, oldest.sender), [0, 0])
+            if isinstance(oldest, FrameEvent):
+                side[0] += oldest.frame.size_bytes
+                side[1] += 1
+    at_s = kept[0].at_s if kept else 0.0
+    dropped: list[Event] = [
+        DroppedEvent(
+            at_s=at_s, connection_id=connection_id, sender=sender,
+            size_bytes=size_bytes, frames=frames,
+        )
+        for (connection_id, sender), (size_bytes, frames) in sides.items()
+    ]  # fmt: skip
+    return dropped + list(kept)
+
+
+_TOO_MUCH = Problem(
+    "content is held up to a bound",
+    "wslab",
+    f"Expected at most {MAX_INFLATED_BYTES:,} bytes of messages once they are inflated; this one "
+    "is beyond. Go through tape.iter_events(), which holds one at a time.",
+    MAX_INFLATED_BYTES,
+)
 
 
 def _left_out(track: Track, at_s: float) -> list[Event]:

@@ -29,6 +29,8 @@ from .tape import (
 __all__ = ["SamplingReader", "Tally"]
 
 _STRETCH_CHUNKS = 64
+_DEFLATED_FRAMES = 4  # of a compressed chunk that are decoded at once
+_INFLATED_BYTES = 4 * 2**20  # of one sample, about
 _BULK_CHUNKS = 20_000  # of one poll; what is older is passed over without a closer look
 
 
@@ -138,15 +140,32 @@ class SamplingReader(TapeReader):
         events: list[Event] = []
         self._fetch(events, max_chunks)
         self._pass_over(events, self._frames_waiting - max(keep, limit))
-        room = limit
+        room, left_bytes = limit, _INFLATED_BYTES
         while self._queue and room > 0:
             chunk = self._next_chunk()
-            if not chunk.is_special and chunk.frames > room:
-                chunk = self._cut(chunk, room)
+            is_deflated = self._is_deflated(chunk)
+            most = min(room, _DEFLATED_FRAMES) if is_deflated else room
+            if not chunk.is_special and chunk.frames > most:
+                chunk = self._cut(chunk, most)
             room -= max(1, chunk.frames)
             self._frames_waiting -= chunk.frames
-            events += self._decode(chunk)
+            found = self._decode(chunk)
+            events += found
+            if is_deflated:  # a few bytes may inflate to very many: the rest waits
+                left_bytes -= sum(
+                    len(event.frame.inflated or b"")
+                    for event in found
+                    if isinstance(event, FrameEvent)
+                )
+                if left_bytes <= 0:
+                    break
         return events
+
+    def _is_deflated(self, chunk: _Chunk) -> bool:
+        if chunk.events is not None or chunk.what >= _OPENED:
+            return False
+        decoder = self._story(chunk.track)._halves[_SENDERS[chunk.what]].decoder
+        return decoder is not None and decoder.deflate is not None
 
     def catch_up(self, keep: int) -> list[Event]:
         """Count all that is there but the last ``keep`` frames; may take a second on a big tape."""

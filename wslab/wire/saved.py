@@ -86,7 +86,10 @@ class Saved:
             elif what == _OPENED:
                 continue
             else:
-                found = stories[index].feed(at_s, _SENDERS[what], data)
+                yield from (
+                    (index, event) for event in stories[index].each(at_s, _SENDERS[what], data)
+                )
+                continue
             for event in found:
                 yield index, event
 

@@ -7,6 +7,7 @@ reads as if they had been read. Where the bytes are kept is for `tape` to know.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,6 +39,7 @@ _MAX_EARLY_BYTES = 2**20
 _TAIL_BYTES = 2**10
 _MAX_MESSAGE_BYTES = 16 * 2**20  # its fragments' bytes, as they came and inflated
 _MAX_HIDING_BYTES = 64 * 2**10  # of a frame; the packets that hand tokens over are far shorter
+_DEFLATED_BYTES = 4 * 2**10  # that are read at once
 _FRAGMENT_BYTES = 512  # what a fragment costs beyond them
 _NO_SECRETS: frozenset[str] = frozenset()
 
@@ -217,6 +219,18 @@ class Story:
             self._add(events, FaultEvent, at_s, sender, fault=self._untold)
             self._untold = None
         return events
+
+    def each(self, at_s: float, sender: Sender, data: bytes) -> Iterator[Event]:
+        """Give what :meth:`feed` would return, one by one.
+
+        Compressed bytes are taken a few at a time: they may inflate to a thousand times as many.
+        """
+        decoder = self._halves[sender].decoder
+        if decoder is None or decoder.deflate is None:
+            yield from self.feed(at_s, sender, data)
+            return
+        for start in range(0, len(data), _DEFLATED_BYTES):
+            yield from self.feed(at_s, sender, data[start : start + _DEFLATED_BYTES])
 
     def _pass_over(self, exc: Exception) -> None:
         """Read no more of this connection: a fault of ours, which no other connection may feel."""

@@ -392,10 +392,21 @@ class Tape:
     def read(self, *, reveal: bool = False) -> list[Event]:
         """Decode all that is kept and return it as events, in the order in which it happened.
 
+        Of more than should be held at once (very many events, or 64 MiB that were compressed)
+        events say what is left out; :meth:`iter_events` leaves nothing out.
+
         Args:
             reveal: leave cookies, credentials and tokens in the heads; else they are redacted.
         """
         return self.reader(reveal=reveal).poll()
+
+    def iter_events(self, *, reveal: bool = False) -> Iterator[Event]:
+        """Give all that is kept one by one, decoded as it is taken; see :meth:`read`.
+
+        Args:
+            reveal: leave cookies, credentials and tokens in the heads; else they are redacted.
+        """
+        return self.reader(reveal=reveal).each()
 
     def reader(self, *, reveal: bool = False) -> TapeReader:
         """Return a reader that gives, with each poll, what has come since the last."""
