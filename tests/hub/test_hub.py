@@ -460,7 +460,10 @@ async def test_a_handler_of_all_other_events():
         }  # fmt: skip
         assert await wire.read() == b"x"
         for event in ("*", "connect", "disconnect", "message", "connection", "welcome"):
-            assert (await wire.call(event))["code"] == "unknown-event"
+            told = await wire.call(event)
+            assert told["code"] == "unknown-event"
+            assert told["message"].startswith(f"expected an event of your own, got {event!r}")
+            assert ("no packet" in told["message"]) is (event == "message")
         await wire.send("raw")
         assert (await wire.read())["data"]["code"] == "bad-packet"
         hub.off("*")
@@ -484,6 +487,8 @@ async def test_several_rooms_at_once():
                 client.join(*rooms)
             with pytest.raises((TypeError, ValueError), match="expected a room's name"):
                 client.leave("a", *rooms)
+        with pytest.raises(TypeError, match=r"several at once: client.join\(\*rooms\)"):
+            client.join(["d", "e"])
         with pytest.raises(TypeError):
             client.join()
         assert client.rooms == {"a", "b", "c"}

@@ -712,11 +712,13 @@ class HubClient:
         if handler is None or event in codec.RESERVED:
             known = sorted(self._hub._handlers.keys() - codec.RESERVED)
             names = ", ".join(map(repr, known[:8])) if self._hub.show_errors else ""
-            self._complain(
-                "unknown-event",
-                f"nobody handles {event!r:.60} here" + (f"; there are {names}" if names else ""),
-                packet,
-            )
+            why = f"nobody handles {event!r:.60} here" + (f"; there are {names}" if names else "")
+            if event in codec.RESERVED:
+                why = (
+                    f"expected an event of your own, got {event!r}, which means something else here"
+                    + ("; a message that is no packet goes to its handler" * (event == "message"))
+                )
+            self._complain("unknown-event", why, packet)
             return
         try:
             data = codec.take_binary(packet, self._hub._loads)

@@ -28,8 +28,10 @@ def check_room(room: object) -> str:
         TypeError, ValueError: it is no text, or empty.
     """
     if not isinstance(room, str):
+        several = "; several at once: client.join(*rooms)" * isinstance(room, list | tuple | set)
         raise TypeError(
             f"expected a room's name, such as 'lobby', got {type(room).__name__} {room!r:.60}"
+            f"{several}"
         )
     if not room:
         raise ValueError("expected a room's name, such as 'lobby', got an empty one")
