@@ -78,6 +78,7 @@ class TapeReader:
             self._chunk = len(tape._last.times)
         yield from events
         for segment in segments:
+            touched: dict[int, Story] = {}
             for at_s, number, what, data in _chunks(segment):
                 track = tracks.get(number)
                 if track is None:
@@ -94,10 +95,13 @@ class TapeReader:
                     yield from story.end(at_s, track.side)
                     self._stories.pop(number)
                     self._held.forget(number)
+                    touched.pop(number, None)
                 else:
                     yield from story.each(at_s, _SENDERS[what], data)
-                    self._held.note(number, story)
-                    self._held.trim(self._stories.__getitem__)
+                    touched[number] = story
+            for number, story in touched.items():
+                self._held.note(number, story)
+            self._held.trim(self._stories.__getitem__)
 
     def _take_up(self, tracks: dict[int, Track], events: list[Event]) -> None:
         """Go on where the tape's oldest bytes begin; called with the tape's lock held."""

@@ -470,16 +470,18 @@ class Story:
     ) -> None:
         assert half.decoder is not None
         items = half.decoder.feed(data)
-        if not self.reveal:
-            items = [
-                half.scan.hide(i) if isinstance(i, Frame) and i.opcode < 3 else i for i in items
-            ]
+        hides = not self.reveal
         if self._kept is not None:
+            if hides:
+                items = [half.scan.hide(i) if isinstance(i, Frame) else i for i in items]
+                hides = False
             self._kept[sender] += data if self.reveal else self._saved(half, items, data)
         for item in items:
             if isinstance(item, Fault):
                 self._add(events, FaultEvent, at_s, sender, fault=item)
                 continue
+            if hides and item.message_opcode == Opcode.TEXT:
+                item = half.scan.hide(item)
             self._number += 1
             half.frames += 1
             self._add(events, FrameEvent, at_s, sender, number=self._number, frame=item)

@@ -20,6 +20,8 @@ __all__ = ["TokenScan"]
 
 _PACKET = re.compile(rb'\s{0,8}\{\s{0,8}"event"\s{0,8}:\s{0,8}"welcome"|(?:0|40[^{]{0,128})\{')
 _TOKEN = re.compile(rb'"(?:session|sid|pid)"\s{0,8}:\s{0,8}"((?:[^"\\]|\\.){1,1024})')
+_STARTS = frozenset(bytes([byte]) for byte in b"{04 \t\r\n")
+_WHOLE_TEXT = 0x81  # the first byte of a text message in one frame, not compressed
 _MAX_PACKET_BYTES = 4 * 2**10  # such packets are short
 _START_BYTES = 256  # after which it is known whether it is one
 _FILLER = MARKER.encode().ljust(1024, b"*")
@@ -49,9 +51,16 @@ class TokenScan:
 
     def hide(self, frame: Frame) -> Frame:
         """Return the next frame of a data message, without what it has of a token."""
-        if frame.opcode:
-            self.reset()
-            self._may_be = frame.opcode == TEXT
+        if frame.message_opcode != TEXT:
+            return frame
+        first = frame.header[0]
+        if first & 0x0F:
+            if self._may_be or self._is_anew:
+                self.reset()
+            if first == _WHOLE_TEXT and frame.payload[:1] not in _STARTS:
+                return frame  # nearly every message, at nearly no cost
+            self._is_packet, self._seen = False, b""
+            self._may_be = True
         if not (self._may_be or self._is_anew):
             return frame
         if frame.cut_bytes or (frame.compressed and frame.inflated is None):
@@ -70,8 +79,8 @@ class TokenScan:
 
     def _hidden(self, content: bytes, fin: bool) -> bytes:
         before = len(self._seen)
-        if not before and content and content[0] not in b"{04 \t\r\n":
-            self._may_be = False  # nearly every message, at no cost
+        if not before and content and content[:1] not in _STARTS:
+            self._may_be = False
             return content
         seen = self._seen + content[:_MAX_PACKET_BYTES]
         if not self._is_packet:
