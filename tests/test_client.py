@@ -20,6 +20,7 @@ import types
 import weakref
 
 import pytest
+import websockets
 from websockets.asyncio import client as ws_client
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, ConnectionClosedOK
 from websockets.protocol import State
@@ -1100,3 +1101,51 @@ def test_a_closed_client_is_freed_without_the_collector(server):
         until(lambda: wslab.run(asyncio.sleep, 0) is None and freed() is None)
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("uvloop", [False, True])
+def test_who_waits_on_the_loop_that_serves_is_told_at_once(uvloop):
+    async def main():
+        async with websockets.serve(echo, "127.0.0.1", 0) as server:
+            url = f"ws://localhost:{server.sockets[0].getsockname()[1]}/"
+            with pytest.raises(WrongThread, match=r"connect\(\) would wait for itself"):
+                wslab.connect(url.replace("localhost", "127.0.0.1"))
+            with pytest.raises(WrongThread):
+                wslab.connect(url)
+            client = await asyncio.to_thread(wslab.connect, url.replace("localhost", "127.0.0.1"))
+            client.send("one")
+            for wait in (client.recv, lambda: client.recv(timeout=10), client.ping):
+                with pytest.raises(WrongThread, match=r"asyncio\.to_thread"):
+                    wait()
+            with pytest.raises(WrongThread, match=r"call\(\)"):
+                client.call("x")
+            with pytest.raises(TimeoutError):
+                client.recv(timeout=0)  # a look, in between
+            assert await asyncio.to_thread(client.recv, 5) == "one"
+            client.send("two")
+            await asyncio.to_thread(until, lambda: client.waiting)
+            assert client.recv() == "two"  # it is here: nobody waits
+            await asyncio.to_thread(client.close)
+        # Another loop's server may be waited for, as a notebook's cell does all the time.
+        with wslab.serve(echo) as other, wslab.connect(other.url) as bob:
+            bob.send("x")
+            assert bob.recv(timeout=5) == "x"
+            with sync_server() as port, wslab.connect(f"ws://127.0.0.1:{port}/") as carol:
+                carol.send("y")
+                assert carol.recv(timeout=5) == "y"
+
+    began_s = time.monotonic()
+    runner = pytest.importorskip("uvloop") if uvloop else asyncio
+    runner.run(main())
+    assert time.monotonic() - began_s < 8  # and not after one of 10 s
+
+
+@contextlib.contextmanager
+def sync_server():
+    """A server on a loop and thread of its own, of which wslab knows nothing."""
+    runner = portal.Portal("another")
+    try:
+        with runner.enter(lambda: websockets.serve(echo, "127.0.0.1", 0)) as server:
+            yield server.sockets[0].getsockname()[1]
+    finally:
+        runner.close()

@@ -28,6 +28,7 @@ from websockets.protocol import State
 
 from . import cells, portal, why
 from .boxes import Feed, Inbox, Message, Outbox, check_iterable, size_of
+from .calling import running_loop
 from .emitter import Emitter
 from .errors import BadURL, LoopBlocked, PortalClosed, WrongThread, WslabError
 from .opening import Opening
@@ -56,6 +57,7 @@ __all__ = ["Client", "connect"]
 OPEN_TIMEOUT_S = 10.0
 KEEP_RECEIVED = 1_000  # messages, and at most so many bytes of them:
 KEEP_RECEIVED_BYTES = 4 * 2**20
+INSTANT_S = 0.1
 CLOSE_WAIT_S = 15.0  # longer than websockets' own close_timeout
 
 # A child of websockets' own, so that what its documentation says of logging holds; silent unless
@@ -105,6 +107,7 @@ class Client(Emitter):
         self.discarded = 0  # messages that came while it was closing and found no room
         self._portal = runner
         self._target = target  # this process's own server, if that is where it goes
+        self._no_server_of_ours: Any = None  # a loop that does not serve the other end
         self._websocket: Any = None
         self._tried: Any = None  # the connection in its handshake
         self._tried_at: why.Attempted | None = None  # where the last attempt got to
@@ -556,7 +559,9 @@ class Client(Emitter):
         assert inbox is not None
         self._portal.refuse_after_fork("recv()")
         if not inbox and not inbox.ended:
-            self._refuse_to_wait_for_itself("recv()", has_bound=timeout is not None)
+            # Some wait for an instant, in between; nobody wants to wait for what can't come.
+            has_bound = timeout is not None and timeout <= INSTANT_S
+            self._refuse_to_wait_for_itself("recv()", has_bound=has_bound)
         try:
             opening = self._opening
             if opening is not None and opening.is_inside:
@@ -597,7 +602,7 @@ class Client(Emitter):
             TimeoutError: no pong came within ``timeout`` seconds.
             ConnectionClosed: the connection is closed.
         """
-        self._refuse_to_wait_for_itself("ping()", has_bound=True)
+        self._refuse_to_wait_for_itself("ping()", has_bound=False)
         self._refuse_what_is_over()
         if self._rejoin is not None and self.state is not State.OPEN:
             self._wait_open("no ping was sent", timeout)
@@ -867,10 +872,21 @@ class Client(Emitter):
                 "code awaits `websockets.connect(server.url)` instead"
             )
 
+    def _is_served_here(self) -> bool:
+        if self._target is not None or self._kwargs.get("unix"):
+            return False  # it knows its loop
+        host, port = why.check_url(self.url)
+        return why.is_loopback(host) and portal.loop_here_serves(host, port)
+
     def _refuse_to_wait_for_itself(self, what: str, *, has_bound: bool) -> None:
         self._refuse_own_thread(what)
         if not has_bound:
             _refuse_kernel_server(self._target, what)
+            loop = running_loop()
+            if loop is not None and self._no_server_of_ours is not loop:
+                if self._is_served_here():
+                    raise _waits_for_itself(what)
+                self._no_server_of_ours = loop  # asked once: it takes milliseconds
 
     # Handles are context managers, and show themselves as text.
 
@@ -982,6 +998,8 @@ def connect(
     why.check_headers(kwargs)
     local = target if not isinstance(target, str) else _server_at(host, port)
     _refuse_kernel_server(local, "connect()")
+    if local is None and why.is_loopback(host) and portal.loop_here_serves(host, port):
+        raise _waits_for_itself("connect()")
     if why.is_loopback(host) or _runner_of(local):
         kwargs.setdefault("proxy", None)  # a proxy's own 127.0.0.1 is another machine
     claim = cells.claim("client", keep=keep)
@@ -1051,6 +1069,15 @@ def _server_at(host: str, port: int) -> Any:
 def _runner_of(server: Any) -> dict[int, Any]:
     runner = getattr(server, "runner", None)
     return {} if runner is None else {id(runner): runner}
+
+
+def _waits_for_itself(what: str) -> WrongThread:
+    return WrongThread(
+        f"{what} would wait for itself: the server's event loop runs on this very thread, and gets "
+        "no turn while it waits. In async code await websockets' own calls (`async with "
+        "websockets.connect(url) as websocket: ...`), or move this one off the loop: `await "
+        f"asyncio.to_thread(...)`. A server by wslab.serve() has a loop of its own"
+    )
 
 
 def _refuse_kernel_server(server: Any, what: str) -> None:

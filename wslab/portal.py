@@ -13,6 +13,7 @@ import asyncio
 import atexit
 import concurrent.futures
 import contextlib
+import gc
 import importlib.metadata
 import inspect
 import os
@@ -39,6 +40,7 @@ __all__ = [
     "allow_nested_loops",
     "kernel",
     "lab",
+    "loop_here_serves",
     "refuse_loops_thread",
     "run",
     "shutdown",
@@ -863,6 +865,31 @@ def refuse_loops_thread(what: str) -> None:
     """
     if _lab is not None:
         _lab._refuse_own_thread(what)
+
+
+def loop_here_serves(host: str, port: int) -> bool:
+    """Whether the event loop that runs on this very thread listens at an address of this machine.
+
+    Whoever waits here for an answer from there waits for himself. The loops don't tell, so the
+    servers are looked for; where no loop runs on this thread, it costs nothing.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    names = {host, "0.0.0.0", "::"} | ({"127.0.0.1", "::1"} if host == "localhost" else set())
+    for thing in gc.get_objects():
+        kind = type(thing)  # isinstance() would ask the thing, which may be a user's proxy
+        if kind.__name__ != "Server" or not hasattr(kind, "get_loop"):
+            continue
+        with contextlib.suppress(Exception):
+            if thing.get_loop() is not loop:
+                continue
+            for sock in thing.sockets:
+                name = sock.getsockname()
+                if isinstance(name, tuple) and name[0] in names and name[1] == port:
+                    return True
+    return False
 
 
 def _shutdown(timeout: float | None, *, explain: bool) -> None:
