@@ -11,10 +11,12 @@ import urllib.error
 import urllib.request
 
 import pytest
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
 
 import wslab
 from tests.peers import until
-from wslab.errors import CallFailed, HandshakeRefused
+from wslab.errors import CallFailed, ConnectFailed, HandshakeRefused
 from wslab.hub import Hub
 
 KINDS = [
@@ -111,6 +113,51 @@ def test_a_handler_of_a_client(kind, way):
         assert wslab.run(client.call, "odd") == 1
         assert alice.errors_seen == 1
         assert "Traceback" in alice.errors[0].traceback
+
+
+async def echo(websocket):
+    async for message in websocket:
+        await websocket.send(message)
+
+
+@kinds
+@ways
+def test_a_handler_of_a_server(kind, way):
+    fails = raising(way, kind)
+
+    def handler(websocket):
+        return fails(websocket) if websocket.request.path == "/odd" else echo(websocket)
+
+    with wslab.serve(handler) as server, wslab.connect(server) as bob:
+        with pytest.raises(ConnectionClosed):
+            wslab.connect(f"{server.url}odd").recv(timeout=10)
+        until(lambda: server.errors_seen)
+        bob.send("still here")
+        assert bob.recv(timeout=10) == "still here"
+        [failure] = server.errors
+        assert is_about(kind, str(failure))
+        assert f"{kind.__name__}: odd" in failure.traceback
+        assert failure.traceback.startswith("Traceback")
+        assert server.errors_seen == 1
+
+
+@kinds
+def test_create_connection(kind):
+    calls = []
+
+    def create(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 1:
+            raise kind("odd")
+        return ServerConnection(*args, **kwargs)
+
+    with wslab.serve(echo, create_connection=create) as server:
+        with pytest.raises(ConnectFailed):
+            wslab.connect(server, open_timeout=5)
+        with wslab.connect(server) as bob:
+            assert bob.ping() > 0
+        assert is_about(kind, str(server.errors[0]))
+        assert server.errors_seen == 1
 
 
 @kinds
