@@ -1,6 +1,6 @@
 """The soak: a crowd that joins, leaves, talks, stalls, aborts and comes back, under a model.
 
-    python -m tests.hub.soak --clients 500 --seconds 600 --seed 1
+    python -m tests.hub.soak --clients 500 --seconds 600 --seed 1 [--attacks]
 
 Five hubs in this process, one a policy and two with history, and the clients with them: plain
 websockets connections that speak the packets by hand. What each of them reads is held against
@@ -17,6 +17,7 @@ import asyncio
 import collections
 import contextlib
 import gc
+import json
 import os
 import random
 import sys
@@ -26,13 +27,15 @@ import traceback
 import weakref
 from typing import Any
 
+from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from tests.hub.rig import listening
+from tests.hub.soak_attacks import TOKEN as ATTACKER
 from tests.hub.soak_model import Fault, World
 from tests.hub.soak_people import Call, Person
-from wslab.hub import HubClient
+from wslab.hub import HubClient, Limits
 
 WAIT_S = 20.0  # for anything that one client waits for
 GROWTH_BYTES = 24 * 2**20
@@ -53,12 +56,13 @@ class Soak:
         clients: how many people.
         seconds: how long they act.
         seed: of all their decisions.
+        attacks: let attackers in, in turns with quiet; honest clients' latency is told of both.
     """
 
     wait_s = WAIT_S
 
-    def __init__(self, clients: int, seconds: float, seed: int) -> None:
-        self.clients, self.seconds, self.seed = clients, seconds, seed
+    def __init__(self, clients: int, seconds: float, seed: int, attacks: bool = False) -> None:
+        self.clients, self.seconds, self.seed, self.attacks = clients, seconds, seed, attacks
         self.random = random.Random(seed)
         self.stats: collections.Counter[str] = collections.Counter()
         self.faults: list[str] = []
@@ -68,13 +72,29 @@ class Soak:
         self.is_settling = self.is_closing = False
         self.change = asyncio.Event()
         self.people: list[Person] = []
-        self.worlds = [World(name, self.fault, **options) for name, options in WORLDS.items()]
+        self.worlds = [
+            World(name, self.fault, limits=self.limits(), **options)
+            for name, options in WORLDS.items()
+        ]
         self.waits: dict[object, tuple[str, Person, float]] = {}
         self.closed: collections.deque[tuple[Call, int]] = collections.deque()
         self.met: weakref.WeakSet[HubClient] = weakref.WeakSet()
         self.sockets: weakref.WeakSet[ServerConnection] = weakref.WeakSet()
         self.samples: list[dict[str, float]] = []
         self.worst_lag_s = 0.0
+        self.phase = "quiet"
+        self.latencies_s: dict[str, list[float]] = {"quiet": [], "attacked": []}
+        self.attackers: dict[str, int] = {}
+
+    def limits(self) -> Limits:
+        """Return what the hubs shall bear: where they are attacked, little more than honest use."""
+        if not self.attacks:
+            return Limits(max_size=2**16)
+        return Limits(
+            max_size=2**16, rooms=200, rooms_per_client=15, gone_handlers=5, history_rooms=40,
+            history_bytes=2**22 + 2**16 * self.clients, history_bytes_per_room=2**19,
+            sessions=20 + self.clients // 5, answers_bytes=2**20, answers_bytes_per_session=2**18,
+        )  # fmt: skip
 
     def fault(self, text: str, person: Person | None = None) -> None:
         """Keep what was wrong, and end the run."""
@@ -159,7 +179,14 @@ class Soak:
                 self.people.append(Person(self, who, self.worlds[nth], urls[nth]))
             tasks = [asyncio.create_task(self.life(person)) for person in self.people]
             try:
-                await self.watch()
+                if self.attacks:
+                    for world in self.worlds:
+                        world.be_attacked()
+                    async with self.probing(urls), self.under_attack(urls):
+                        await self.watch()
+                    await self.until(self.attackers_are_gone, "the attackers are gone")
+                else:
+                    await self.watch()
                 await self.settle()
                 self.is_closing = True
                 _, late = await asyncio.wait(tasks, timeout=2 * self.wait_s)
@@ -184,6 +211,86 @@ class Soak:
             await person.live()
         except Exception as exc:
             self.fault(f"a client of the soak failed: {traceback.format_exc()}{exc!r}", person)
+
+    # Attacks.
+
+    @contextlib.asynccontextmanager
+    async def under_attack(self, urls: list[str]) -> Any:
+        """Let the attackers act and rest in turns, in a process of their own."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.hub.soak_attacks", str(self.seed), *urls,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stdin is not None
+        turn_s = min(max(self.seconds / 8, 1.0), 10.0)
+
+        async def take_turns() -> None:
+            await asyncio.sleep(self.ramp_s)
+            while True:
+                for phase, command in (("quiet", b"off\n"), ("attacked", b"on\n")):
+                    process.stdin.write(command)
+                    await process.stdin.drain()
+                    self.phase = ""  # in between, it is neither
+                    await asyncio.sleep(turn_s / 5)
+                    self.phase = phase
+                    await asyncio.sleep(turn_s)
+
+        turns = asyncio.create_task(take_turns())
+        try:
+            yield
+        finally:
+            turns.cancel()
+            self.phase = ""
+            out = b""
+            process.stdin.close()
+            try:
+                async with asyncio.timeout(self.wait_s):
+                    out, _ = await process.communicate()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+            self.attackers = json.loads(out) if out else {}
+            if not out:
+                self.fault(f"the attackers did not end as they should: {process.returncode}")
+
+    def attackers_are_gone(self) -> bool:
+        """Whether no connection of theirs is left, nor a handler at work for one."""
+        return not any(
+            client in world.attacked.clients
+            for world in self.worlds
+            for client in (*world.hub.clients.values(), *world.hub._gone)
+        )
+
+    @contextlib.asynccontextmanager
+    async def probing(self, urls: list[str]) -> Any:
+        """Ask each hub for an answer, all the time, and note how long it takes."""
+
+        async def probe(url: str) -> None:
+            async with connect(
+                f"{url}?attack=1&session={ATTACKER}of-the-probe", compression=None
+            ) as websocket:
+                await websocket.recv()
+                number = 0
+                while not self.is_settling and self.seconds:
+                    number += 1
+                    phase, began_s = self.phase, time.monotonic()
+                    await websocket.send(f'{{"event":"attack-echo","data":{number},"id":{number}}}')
+                    async with asyncio.timeout(self.wait_s):
+                        while json.loads(await websocket.recv()).get("answer") != number:
+                            pass
+                    if phase and phase == self.phase:
+                        self.latencies_s[phase].append(time.monotonic() - began_s)
+                    await asyncio.sleep(0.02)
+
+        probes = [asyncio.create_task(probe(url)) for url in urls]
+        try:
+            yield
+        finally:
+            for task in probes:
+                task.cancel()
+            for found in await asyncio.gather(*probes, return_exceptions=True):
+                if isinstance(found, Exception):
+                    self.fault(f"a probe failed: {found!r}")
 
     # Watching.
 
@@ -222,7 +329,11 @@ class Soak:
     def judge_counts(self, sample: dict[str, float]) -> None:
         here = 2 * self.clients + 50
         away = sum(len(world.hub._history.sessions) for world in self.worlds if world.keeps)
-        limits = {"tasks": 8 * here, "fds": 2 * here + 50, "threads": 60}
+        limits = {
+            "tasks": 8 * here + 800 * self.attacks,
+            "fds": 2 * here + 50 + 300 * self.attacks,
+            "threads": 60,
+        }
         for name, limit in limits.items():
             if sample[name] > limit:
                 self.fault(f"growth: {sample[name]} {name}, expected at most {limit}")
@@ -299,6 +410,8 @@ class Soak:
         if world.keeps:
             world.hub._history.prune()
             for token, session in world.hub._history.sessions.items():
+                if token.startswith(ATTACKER):
+                    continue
                 book = world.by_token.get(token)
                 if book is None or (book.is_over and not book.is_in_doubt):
                     raise Fault(f"{world.name} keeps a session that has ended: {token}")
@@ -405,13 +518,38 @@ class Soak:
             "loop": f"worst lag {self.worst_lag_s * 1000:.0f} ms; a client acts every "
             f"{self.pace_s:.1f} s",
         }  # fmt: skip
+        if self.attacks:
+            rows |= self.attack_rows()
         lines = [f"{name:24}{value}" for name, value in rows.items()]
         return "\n".join([*lines, *(self.faults or ["nothing lost, nothing twice"])])
 
+    def attack_rows(self) -> dict[str, str]:
+        """Return what attackers did, what held them, and what it cost the others."""
+        every = max(1, len(self.samples) // 12)
+        times = {phase: sorted(found) or [0.0] for phase, found in self.latencies_s.items()}
+        middle, worst = (
+            {phase: found[int(len(found) * part)] * 1000 for phase, found in times.items()}
+            for part in (0.5, 0.99)
+        )
+        limited: collections.Counter[str] = sum(
+            (world.hub.limited for world in self.worlds), collections.Counter()
+        )
+        return {
+            "attacks": ", ".join(f"{count:,} {what}" for what, count in self.attackers.items()),
+            "held by limits": ", ".join(f"{count:,} {what}" for what, count in limited.items()),
+            "RSS over time": " ".join(
+                f"{sample['rss'] / 2**20:.0f}" for sample in self.samples[::every]
+            ) + " MiB",
+            "answer, quiet": f"median {middle['quiet']:.1f} ms, p99 {worst['quiet']:.1f} ms "
+            f"({len(times['quiet']):,})",
+            "answer, attacked": f"median {middle['attacked']:.1f} ms, p99 {worst['attacked']:.1f} "
+            f"ms ({len(times['attacked']):,})",
+        }  # fmt: skip
 
-async def soak(clients: int, seconds: float, seed: int) -> Soak:
+
+async def soak(clients: int, seconds: float, seed: int, attacks: bool = False) -> Soak:
     """Run one, and return it; AssertionError with the report where anything was wrong."""
-    one = Soak(clients, seconds, seed)
+    one = Soak(clients, seconds, seed, attacks)
     await one.run()
     if one.faults:
         raise AssertionError("\n".join(one.faults))
@@ -423,10 +561,11 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=60)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--attacks", action="store_true", help="with attackers among the clients")
     arguments = parser.parse_args()
 
     async def run() -> Soak:
-        one = Soak(arguments.clients, arguments.seconds, arguments.seed)
+        one = Soak(arguments.clients, arguments.seconds, arguments.seed, arguments.attacks)
         await one.run()
         return one
 

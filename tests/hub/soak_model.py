@@ -14,10 +14,12 @@ import time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.hub.soak_attacks import Attacked
 from wslab.errors import ClientGone, Refused
-from wslab.hub import Hub, Limits
+from wslab.hub import Hub
 
 LOBBY = "lobby"
+SHORT_S = 15.0  # more than an attacker's connection lasts
 
 
 class Fault(Exception):
@@ -136,6 +138,7 @@ class Book:
         self.own: collections.deque[int] = collections.deque(maxlen=keeps + 1)
         self.is_over = self.is_in_doubt = False
         self.away_s: float | None = None
+        self.came_s, self.stayed_s = time.monotonic(), 0.0
 
 
 OVER = Book(Line(-1, 0, None), "disconnect", 0, 0)  # stands for all that have ended
@@ -147,7 +150,7 @@ class World:
 
     def __init__(self, name: str, fault: Any, **options: Any) -> None:
         self.name, self.fault = name, fault
-        self.hub = Hub(name, limits=Limits(max_size=2**16), **options)
+        self.hub = Hub(name, **options)
         self.slow: str = self.hub.slow
         self.keeps: int = options.get("history", 0)
         self.session_s: float = options.get("session_s", 120.0)
@@ -159,6 +162,7 @@ class World:
         self.past: dict[str | None, collections.deque[int]] = {}
         self.uid = self.offset = self.booms = 0
         self.stats: collections.Counter[str] = collections.Counter()
+        self.attacked: Attacked | None = None
 
     # Coming and going.
 
@@ -192,6 +196,7 @@ class World:
                 book.token = client.session
                 self.by_token[book.token] = book
         line.book, line.is_resumed, book.away_s = book, client.is_resumed, None
+        book.came_s = time.monotonic()
         self._join(book, LOBBY)
 
     def _resume(self, book: Book, line: Line) -> None:
@@ -209,6 +214,8 @@ class World:
                 line.is_too_old = True
 
     def _doubt_unknown(self, book: Book) -> None:
+        if self.hub.limited["sessions"] and book.stayed_s < SHORT_S:
+            return  # who was here for as short as attackers may have had to go with them
         away_s = 0.0 if book.away_s is None else time.monotonic() - book.away_s
         if not book.is_over and not book.is_in_doubt and away_s < self.session_s - 0.3:
             raise Fault(
@@ -226,6 +233,7 @@ class World:
         if book is None or book.line is not line:
             return
         book.away_s = time.monotonic()
+        book.stayed_s += book.away_s - book.came_s
         received = client.websocket.protocol.close_rcvd
         # Too slow (1013) and continued elsewhere (4409): the session goes on.
         sent_away = reason.startswith("sent away") and not re.search(r"with (1013|4409)", reason)
@@ -303,7 +311,7 @@ class World:
             "say",
             {"uid": sent.uid, "pad": sent.pad.encode() if data.get("binary") else sent.pad},
             to=None if "*" in to else target[0] if len(target) == 1 else target,
-            skip=line.client if data.get("skip") else None,
+            skip=[*self._attackers(to), *([line.client] if data.get("skip") else [])],
             key=data.get("key"),
         )
         for book in books if self.keeps else reachable:
@@ -319,6 +327,9 @@ class World:
                 f"event {sent.uid} to {to} had {len(reachable)} receivers; the hub counts {told}: "
                 f"{delivery}"
             )
+
+    def _attackers(self, to: list[str]) -> list[Any]:
+        return list(self.attacked.clients) if self.attacked is not None and "*" in to else []
 
     def _keep(self, delivery: Any, to: list[str], line: Line, skipped: Book | None) -> None:
         self.offset += 1
@@ -352,6 +363,8 @@ class World:
         hub = self.hub
         mine = {line.client for line in self.lines.values() if line.book and line.is_open}
         theirs = set(hub.clients.values())
+        if self.attacked is not None:
+            theirs -= set(self.attacked.clients)
         theirs = theirs if is_quiet else {client for client in theirs if client in mine}
         if mine != theirs:
             raise Fault(f"{self.name}: clients differ: {mine ^ theirs}")
@@ -360,7 +373,9 @@ class World:
             for room, books in self.rooms.items()
         }
         rooms = {room: them for room, them in rooms.items() if them}
-        found = {room: set(them) for room, them in hub.rooms.items()}
+        found = {
+            room: set(them) for room, them in hub.rooms.items() if not room.startswith("junk ")
+        }
         if strays := set().union(*found.values()) - set(hub.clients.values()):
             raise Fault(f"{self.name}: rooms differ from clients: {strays} are in rooms only")
         if not is_quiet:  # a connection that has just broken may still be in one
@@ -379,6 +394,14 @@ class World:
 
     # The handlers.
 
+    def be_attacked(self) -> None:
+        """Let attackers in, whose events take their numbers of the history."""
+
+        def emitted() -> None:
+            self.offset += 1
+
+        self.attacked = Attacked(self.hub, emitted)
+
     def serve(self, meet: Any) -> None:
         """Register the handlers; ``meet`` is called with each client that comes."""
         on = self.hub.on
@@ -395,6 +418,8 @@ class World:
             return handler
 
         async def connect(client: Any) -> None:
+            if self.attacked is not None and self.attacked.meet(client):
+                return
             line = self.arrive(client)
             meet(client)
             if line.nap_s:
@@ -405,6 +430,8 @@ class World:
             self.admit(line)
 
         async def disconnect(client: Any, reason: str) -> None:
+            if self.attacked is not None and client in self.attacked.clients:
+                return
             self.depart(self.lines.get(client, Line(-1, 0, None)), reason)
 
         async def say(client: Any, data: Any) -> Any:

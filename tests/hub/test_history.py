@@ -556,6 +556,9 @@ class Story(RuleBasedStateMachine):
         assert all(each <= LIMITS.answers_bytes_per_session for each in answers)
         for room, log in self.history._rooms.items():
             assert log.inside == sum(room in it.rooms for it in self.sessions.values())
+            assert log.left == sum(
+                left is log for it in self.sessions.values() for left, _, _ in it._left
+            )
         assert self.history.sessions == self.sessions
         for token, session in self.sessions.items():
             assert len(session._left) <= 4 * LIMIT

@@ -368,6 +368,22 @@ async def test_what_is_read_ahead_is_bounded_in_all(monkeypatch):
         await until(lambda: hub._ahead_bytes == 0)
 
 
+@aio
+async def test_what_is_read_in_one_go_is_little():
+    # What comes in one read is taken in within one turn of the loop: frames without payload cost
+    # it most.
+    hub = Hub()
+    async with listening(hub) as url, speaking(url) as wire:
+        websocket = one(hub).websocket
+        reads = []
+        true_receive = websocket.protocol.receive_data
+        websocket.protocol.receive_data = lambda data: (reads.append(len(data)), true_receive(data))
+        wire.websocket.transport.write(b"\x01\x80\0\0\0\0" + b"\0\x80\0\0\0\0" * 40_000)
+        await wire.closed()
+    assert len(reads) > 1  # of 240,000 bytes; websockets ends it for too many fragments
+    assert max(reads) <= 2**14
+
+
 # History, by strangers that speak to a hub.
 
 

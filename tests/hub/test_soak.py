@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import gc
 import json
 import weakref
@@ -11,6 +12,7 @@ import pytest
 
 from tests.hub.rig import TOKEN, FakeSocket, aio, one, until
 from tests.hub.soak import WORLDS, Soak, soak
+from tests.hub.soak_attacks import KINDS
 from wslab.hub import Hub
 from wslab.hub.backlog import SENT, Backlog
 from wslab.hub.history import Session
@@ -29,6 +31,18 @@ async def test_a_crowd_at_random_loses_nothing_and_gets_nothing_twice(seed):
     dropped = {world.name for world in found.worlds if world.stats["dropped"]}
     assert dropped == set(WORLDS), found.table()
     assert "nothing lost, nothing twice" in found.table()
+
+
+@pytest.mark.slow
+@aio
+async def test_attackers_among_the_crowd_take_nothing_from_it():
+    found = await soak(40, 12.0, 3, attacks=True)
+    for kind in KINDS:
+        assert found.attackers[kind], found.table()
+    limited = sum((world.hub.limited for world in found.worlds), collections.Counter())
+    for limit in ("rooms_per_client", "gone_handlers", "history_rooms"):
+        assert limited[limit], found.table()
+    assert all(found.latencies_s.values()), found.table()  # both were measured
 
 
 class Crooked:

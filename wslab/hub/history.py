@@ -80,8 +80,8 @@ class Past:
 class _Log:
     # The latest events of one room, and the offset of the last one that is no longer here.
     __slots__ = (
-        "__weakref__", "dropped_to", "events", "inside", "limit", "limit_bytes", "name", "owner",
-        "size_bytes",
+        "__weakref__", "dropped_to", "events", "inside", "left", "limit", "limit_bytes", "name",
+        "owner", "size_bytes",
     )  # fmt: skip
 
     def __init__(self, name: str | None, limit: int, limit_bytes: int, owner: Owner) -> None:
@@ -89,6 +89,7 @@ class _Log:
         self.owner = owner
         self.limit, self.limit_bytes = limit, limit_bytes
         self.inside = 0  # sessions that are in it now
+        self.left = 0  # that were, and may still miss what was said then
         self.events: collections.deque[Past] | None = None  # most rooms never need one
         self.size_bytes = 0  # of the events
         self.dropped_to = 0
@@ -202,8 +203,16 @@ class Session:
         log.inside -= 1
         if joined < offset:
             if len(self._left) == min(4 * log.limit, MAX_LEFT):
-                self._left_dropped_to = self._left.popleft()[2]
+                self._left_dropped_to = self._left[0][2]
+                self._left.popleft()[0].left -= 1
             self._left.append((log, joined, offset))
+            log.left += 1
+
+    def forget_left(self) -> None:
+        """Let go of the rooms that it has left: nobody will ask for what was said there."""
+        for log, _, _ in self._left:
+            log.left -= 1
+        self._left.clear()
 
     def answer(self, n: int) -> Shared | None:
         """Return the answer to packet n, where that is kept."""
@@ -343,8 +352,9 @@ class History:
     def _make_way(self, limit: str, size_of: Callable[[_Log], int], total: int) -> None:
         """Let those who hold the most give way, until all hold no more than the total.
 
-        Of one address: rooms that nobody is in go first, the longest silent before others. Then the
-        clients who hold the most give way, with those of their rooms first that the fewest are in.
+        Of one address: rooms that nobody may ask for go first, the longest silent before others.
+        Then the clients who hold the most give way, with those of their rooms first that the fewest
+        are in.
         """
         own = (each.own for each in self.sessions.values() if each.own.events)
         by_address: dict[str, list[_Log]] = {}
@@ -359,7 +369,7 @@ class History:
             excess -= max(over, 0)
             kept: list[_Log] = []
             for log in logs:
-                if over > 0 and log.name and not log.inside:
+                if over > 0 and log.name and not log.inside and not log.left:
                     over -= size_of(log)
                     self.limited[limit] += self._forget(log)
                 else:
@@ -460,6 +470,7 @@ class History:
             session.answers_bytes = 0
             for room in tuple(session.rooms):
                 session.leave(room, self.offset)
+            session.forget_left()
 
     def prune(self) -> None:
         """Forget the sessions that were away for too long, and those that are too many."""

@@ -49,6 +49,7 @@ from .words import for_hubs
 
 __all__ = ["Hub"]
 
+READ_BYTES = 2**14  # that asyncio reads at once, and websockets then takes in in one go
 MAX_TURNING_AWAY = 1000  # connections that are told at once that there is no place for them
 TURN_AWAY_S = 1.0  # for one of these to answer the close frame
 OFF_LOOP_TIMEOUT_S = 5.0  # for the loop to take up what another thread asks of it
@@ -306,6 +307,9 @@ class Hub:
     async def __call__(self, websocket: Any) -> None:
         """Serve one connection until it ends; what ``serve`` calls."""
         self._bind()
+        # 256 KiB, asyncio's own measure, of frames without payload hold the loop for a second.
+        with contextlib.suppress(AttributeError):  # uvloop's transports have none
+            websocket.transport.max_size = READ_BYTES
         address = address_of(websocket)
         if (reason := self._why_full(websocket, address)) is not None:
             await self._turn_away(websocket, reason)
