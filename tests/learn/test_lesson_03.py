@@ -13,7 +13,8 @@ import time
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.learn.rig import cells, solution
+from tests.kernels import Kernel, lost
+from tests.learn.rig import COURSE, cells, solution
 from wslab.learn import NotYet, check, left_open, probe
 from wslab.learn.probe import Probe
 from wslab.portal import Portal
@@ -813,3 +814,29 @@ def test_a_miss_names_frame_sender_and_time():
     verdict = check("03 capitals", from_the_notebook("03 capitals", started=True))
     assert "close 1000 (normal closure) from the server at " in verdict.seen
     assert verdict.seen.endswith(" ms")
+
+
+@pytest.mark.kernel
+def test_the_lesson_says_the_same_when_its_cells_run_again():
+    sources = cells("03_conversation")
+    once = [id for id in sources if id != "the-end"]
+    order = [*once, "sent-run", "sent-compare", "talk", "how-many", "timeline", "transfer-run"]
+    order += ["transfer-compare", "the-end"]
+    with Kernel(cwd=COURSE) as kernel:
+        ran = kernel.run_all([sources[id] for id in order], cell_ids=order, timeout=120)
+        assert lost(ran) == []
+        assert [cell.error for cell in ran if cell.error] == []
+        for said in (dict(zip(once, ran, strict=False)), dict(zip(order, ran, strict=True))):
+            text = {id: cell.text for id, cell in said.items()}
+            assert "the wire says  2: the handler runs once for each client" in text["how-many"]
+            assert re.search(r"bob.* <-- answer +close 1000, 4 B +<== chosen", text["timeline"])
+            assert "2 runs of the handler for 6 answers" in text["fixed"]
+            assert "the wire says  ticks, and no answer" in text["in-turn-compare"]
+            assert "tick you said hello tick" in text["at-once"]
+            assert "send: None | the last that she got: you said three" in text["sent-run"]
+            assert "the server's close code: 1006" in text["sent-run"]
+            assert "the wire says  it returns, as always" in text["sent-compare"]
+            assert "close code: 1011" in text["transfer-run"]
+            assert "the wire says  the server closes with another code" in text["transfer-compare"]
+        assert ran[-1].text == "open connections: 0, servers: 0, tasks: 0"
+        assert kernel.shutdown() < 5

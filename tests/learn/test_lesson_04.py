@@ -391,7 +391,7 @@ def test_it_says_the_same_when_it_runs_again_and_nests_nothing():
             assert "the wire says  only the one on the lab's loop" in said["freeze-compare"]
             assert "the wire says  an error: main() never begins" in said["run-compare"]
             assert "the wire says  after 1 s and after 2 s" in said["async-compare"]
-            assert "sent 1011 (internal error) keepalive ping timeout" in said["keepalive"]
+            assert "sent 1011 (internal error) keepalive ping timeout\n" in said["keepalive"]
             assert "the wire says  no, not until it has ended" in said["transfer-compare"]
             assert said["the-end"] == "open connections: 0, servers: 0, tasks: 0"
         assert kernel.check("asyncio.Task.__module__") == "'_asyncio'"
@@ -412,7 +412,7 @@ def test_its_hole_is_as_long_as_the_slider_says():
 def test_its_more_runs_twice_and_the_lesson_after_it_says_what_is_different():
     with Kernel(cwd=COURSE) as kernel:
         first = run(kernel, "more/04_nested_loops")
-        assert "asyncio.run: asyncio.run() cannot be called" in first["ask"]
+        assert "asyncio.run: RuntimeError\nasyncio.run() cannot be called" in first["ask"]
         assert "asyncio.run: hello" in first["nest"]
         assert "WrongThread: connect() would wait for ever" in first["kernel-server"]
         assert "echo: awaited" in first["kernel-server"]
