@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import time
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from tests.learn.rig import cells, solution
 from wslab.learn import NotYet, check
@@ -38,7 +40,47 @@ async def greet_with(word, websocket):
     await echo(websocket)
 
 
-@pytest.mark.parametrize("right", [Greeter(), functools.partial(greet_with, "hello")])
+async def with_recv_and_except(websocket):
+    """Greet after a moment, and read as the documentation's second pattern does."""
+    await asyncio.sleep(0.05)
+    await websocket.send("hello " + name_of(websocket))
+    try:
+        while True:
+            await websocket.send(await websocket.recv())
+    except ConnectionClosed:
+        pass
+
+
+async def in_two_tasks(websocket):
+    """Produce and consume at once, as the documentation's third pattern does."""
+
+    async def produce():
+        await websocket.send("hello {}".format(*websocket.request.path.split("/")[1:]))
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(produce())
+        group.create_task(echo(websocket))
+
+
+def decorated(handler):
+    @functools.wraps(handler)
+    async def greets_first(websocket):
+        await websocket.send(f"hello {name_of(websocket)}")
+        await handler(websocket)
+
+    return greets_first
+
+
+RIGHT = [
+    Greeter(),
+    functools.partial(greet_with, "hello"),
+    with_recv_and_except,
+    in_two_tasks,
+    decorated(echo),
+]
+
+
+@pytest.mark.parametrize("right", RIGHT)
 def test_other_right_ways_pass(right):
     verdict = check("00 greeting", right)
     assert verdict, str(verdict)
@@ -48,6 +90,14 @@ def test_the_stub_in_the_notebook_is_not_yet():
     namespace = {"NotYet": NotYet}
     exec(cells("00_start_here")["exercise-greeting"], namespace)
     assert check("00 greeting", namespace["greet"]).passed is None
+
+
+def test_a_not_yet_that_was_left_behind_is_not_yet():
+    async def greets_and_stops(websocket):
+        await websocket.send(f"hello {name_of(websocket)}")
+        raise NotYet
+
+    assert check("00 greeting", greets_and_stops).passed is None
 
 
 async def after_the_first_message(websocket):
@@ -92,6 +142,18 @@ async def forgot_await(websocket):
     await echo(websocket)
 
 
+async def returns_it(websocket):
+    async for message in websocket:
+        await websocket.send(message)
+    return f"hello {name_of(websocket)}"
+
+
+async def as_one_with_the_echo(websocket):
+    await websocket.send(f"hello {name_of(websocket)}")
+    async for message in websocket:
+        await websocket.send(f"hello {message}")
+
+
 async def misspelt(websocket):
     await websocket.send(f"hello {websocket.path}")
     await echo(websocket)
@@ -111,8 +173,10 @@ def not_async(websocket):
         (always_ada, "text 'hello ada' from the server at ", "websocket.request.path"),
         (other_case, "text 'Hello ", "letter by letter"),
         (no_echo, "close 1000", "keep the loop"),
-        (twice, "text 'hello ", "keep the loop"),
-        (forgot_await, "no frame at all", "wait for a message"),
+        (twice, "text 'hello ", "the greeting came twice"),
+        (forgot_await, "no frame at all", "an `await` missing"),
+        (returns_it, "no frame at all", "wait for a message"),
+        (as_one_with_the_echo, "text 'hello ", "nothing before or behind it"),
         (misspelt, "Your handler raised AttributeError", "fix what your handler raised"),
         (not_async, "a plain `def`", ""),
     ],

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import binascii
 import functools
 import hashlib
 import threading
 
 import pytest
+from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 from tests.learn.rig import COURSE, solution
 from wslab.learn import NotYet, Verdict, check, hint
@@ -51,7 +54,13 @@ def test_other_right_accepts():
     def with_guid(guid, key):
         return b64(sha1(key + guid))
 
-    for right in (Derives(), slowly, functools.partial(with_guid, GUID)):
+    def step_by_step(key):
+        digest = hashlib.new("sha1")
+        for part in (key, GUID):
+            digest.update(part.encode("ascii"))
+        return str(binascii.b2a_base64(digest.digest(), newline=False), "ascii")
+
+    for right in (Derives(), slowly, functools.partial(with_guid, GUID), step_by_step):
         verdict = check("01 accept", right)
         assert verdict.passed is True, str(verdict)
 
@@ -154,7 +163,31 @@ def test_another_right_server_as_a_class_and_as_a_partial():
     async def with_words(words, reader, writer):
         await server()(reader, writer)
 
-    for right in (Server(), functools.partial(with_words, "hello")):
+    async def by_the_library(reader, writer):  # without I/O of its own, as its documentation shows
+        protocol = ServerProtocol()
+        while not protocol.handshake_exc and protocol.state is State.CONNECTING:
+            protocol.receive_data(await reader.readline())
+            for request in protocol.events_received():
+                response = protocol.accept(request)
+                if request.headers.get("Sec-WebSocket-Version") != "13":
+                    response = protocol.reject(426, "13")
+                    response.headers["Sec-WebSocket-Version"] = "13"
+                protocol.send_response(response)
+        for data in protocol.data_to_send():
+            if data:
+                writer.write(data)
+        writer.close()
+
+    async def line_by_line(reader, writer):
+        headers = {}
+        while (line := (await reader.readline()).strip().decode()) != "":
+            name, _, value = line.partition(": ")
+            headers[name.casefold()] = value
+        writer.writelines([answer_to(headers)])
+        writer.write_eof()
+
+    partial = functools.partial(with_words, "hello")
+    for right in (Server(), partial, by_the_library, line_by_line):
         verdict = check("01 server", right)
         assert verdict.passed is True, str(verdict)
 
@@ -253,6 +286,43 @@ def test_a_head_without_its_blank_line():
 def test_what_is_no_http():
     verdict = check("01 server", server(lambda headers: b"101 Switching Protocols\r\n\r\n"))
     refused(verdict, "101 for a good request", "which is no HTTP answer", "status line")
+
+
+def test_a_str_where_bytes_belong():
+    verdict = check("01 server", server(lambda headers: answer_to(headers).decode()))
+    refused(verdict, "101 for a good request", "TypeError", ".encode() makes them of a str")
+
+
+def test_a_forgotten_await():
+    async def answer(headers):
+        return answer_to(headers)
+
+    made = []
+
+    def forgets(headers):
+        made.append(answer(headers))
+        return made[-1]
+
+    verdict = check("01 server", server(forgets))
+    for each in made:
+        each.close()
+    refused(verdict, "101 for a good request", "TypeError", "an `await` is missing")
+
+
+def test_an_answer_that_is_returned_and_not_written():
+    async def returns(reader, writer):
+        headers = await headers_of(reader)
+        writer.close()
+        return answer_to(headers)
+
+    refused(check("01 server", returns), "101 for a good request", "without a byte", "write")
+
+
+def test_a_right_version_and_a_wrong_status():
+    def forbids(headers):
+        return answer_to(headers).replace(b"426 Upgrade Required", b"400 Bad Request")
+
+    refused(check("01 server", server(forbids)), "426 for a request with the version", "400 Bad")
 
 
 def test_a_server_that_closes_without_a_word():

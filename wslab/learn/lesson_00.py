@@ -43,7 +43,10 @@ def greeting(handler: Any) -> str:
 def _greets(peer: Peer, name: str) -> float:
     want = f"hello {name}"
     expected = f"as first frame the text {want!r} from the server, for the path /{name}"
-    too_late = "does your handler wait for a message before it greets?"
+    too_late = (
+        "does your handler wait for a message before it greets, or is an `await` missing where it "
+        "sends?"
+    )
     got = peer.recv(expected, too_late)
     frame = peer.frames[0]
     opened_s = peer.events[0].at_s
@@ -70,5 +73,11 @@ def _echoes(peer: Peer) -> None:
     expected = f"the echo of {message!r} after the greeting"
     hint = "keep the loop that was there: it sends back whatever comes"
     peer.send(message, expected, hint)
-    if peer.recv(expected, hint) != message:
-        raise peer.miss(expected, hint=hint)
+    got = peer.recv(expected, hint)
+    if got == message:
+        return
+    if isinstance(got, str) and message in got:
+        hint = "the echo is the message itself, with nothing before or behind it"
+    elif isinstance(got, str) and got.startswith("hello "):
+        hint = "the greeting came twice: send it once, before the loop"
+    raise peer.miss(expected, hint=hint)

@@ -311,6 +311,10 @@ def _is_whole(data: bytes) -> bool:
 
 
 def _why_raised(exc: BaseException) -> str:
+    if isinstance(exc, TypeError) and "bytes-like" in str(exc):
+        if "coroutine" in str(exc):
+            return "an `await` is missing where a coroutine function is called"
+        return "writer.write() takes bytes: .encode() makes them of a str"
     if isinstance(exc, KeyError):
         return "a header may be missing: headers.get(name) gives None then"
     if isinstance(exc, ValueError | TypeError | AttributeError):

@@ -104,7 +104,9 @@ def _urls(server: Server, place: places.Place | None) -> dict[str, str]:
 def _reach(place: places.Place, way: places.Way) -> dict[str, str]:
     """Say how a browser gets there: ``reach`` is news, ``doubt`` a remark in the margin."""
     if way.kind in ("tunnel", "proxy"):
-        changes = f". {way.changes}" if way.changes else ""
+        # The tunnel changes no byte, and a first look is no place for its headers: they are in
+        # `server.ways`. What a proxy changes has to be known.
+        changes = f". {way.changes}" if way.changes and way.kind == "proxy" else ""
         return {"reach": f"{way.label}{changes}", "doubt": ""}
     if not way.url:
         return {"reach": "no browser can open a Unix socket, so it has no URL there", "doubt": ""}
