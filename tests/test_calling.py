@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import functools
 import gc
 import sys
@@ -117,7 +118,7 @@ def test_what_must_pass():
         task.cancel()
         assert must_pass(cancelled, is_async=True)
         task.uncancel()
-        with pytest.raises(asyncio.CancelledError):
+        with contextlib.suppress(asyncio.CancelledError):  # until Python 3.13 it still comes
             await asyncio.sleep(0)
 
     asyncio.run(main())
