@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import dataclasses
 import math
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -322,6 +324,43 @@ async def test_a_handler_has_its_time(is_plain):
         assert hub._running == 0
     assert hub.limited == {"handler_s": 1}
     assert hub.errors_seen == 2
+
+
+@aio
+async def test_plain_handlers_of_those_that_left_do_not_pile_up_for_a_thread():
+    hub = Hub(limits=Limits(threads=3, grace_s=0.0))
+    gate = threading.Event()
+    ran = []
+
+    @hub.on("block")
+    def block(client, data):
+        ran.append(len(data))
+        assert gate.wait(10)
+
+    @hub.on("ping")
+    async def ping(client, data):
+        return data
+
+    pool = concurrent.futures.ThreadPoolExecutor(1)
+    asyncio.get_running_loop().set_default_executor(pool)
+    try:
+        async with listening(hub) as url:
+            for _ in range(20):
+                async with speaking(url) as wire:
+                    running = hub._running
+                    await wire.emit("block", "x" * 1000)
+                    await until(lambda running=running: hub._running > running)
+                await until(lambda: not hub._running)  # nobody waits for it any more
+                assert pool._work_queue.qsize() <= 3
+            async with speaking(url) as wire:
+                assert await wire.call("ping", 5) == 5
+                gate.set()
+                await wire.emit("block", "the last", id=9)
+                assert (await wire.read())["answer"] == 9
+        assert ran == [1000, 8]  # who had given up before its thread came did not run
+        assert hub._threads._value == 3
+    finally:
+        gate.set()
 
 
 # What comes from clients.

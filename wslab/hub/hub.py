@@ -189,6 +189,7 @@ class Hub:
         self._addresses: collections.Counter[str] = collections.Counter()  # of these
         self._turning_away = 0
         self._gone: dict[HubClient, None] = {}  # that have left, with a handler at work
+        self._threads = asyncio.Semaphore(limits.threads)
         self._ahead_bytes = 0  # of messages that wait for their turn, in all
         self._running = 0  # handlers
         self._queue: collections.deque[asyncio.Future[None]] = collections.deque()
@@ -291,8 +292,31 @@ class Hub:
     async def _call(self, handler: _Handler, *args: Any) -> Any:
         if handler.is_async:
             return await handler.function(*args)
-        result = await asyncio.to_thread(called, handler.function, *args)
+        result = await self._on_thread(handler.function, *args)
         return await result if inspect.isawaitable(result) else result
+
+    async def _on_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        # A thread cannot be cancelled, and what waits for one keeps its message in memory: so both
+        # count until they are over, whoever has given them up.
+        await self._threads.acquire()
+        context, wanted = contextvars.copy_context(), [True]
+
+        def run() -> Any:
+            return context.run(called, function, *args) if wanted else None
+
+        def is_over(future: asyncio.Future[Any]) -> None:
+            self._threads.release()
+            has_result = not future.cancelled() and future.exception() is None
+            if has_result and not wanted and inspect.iscoroutine(future.result()):
+                future.result().close()
+
+        future = asyncio.get_running_loop().run_in_executor(None, run)
+        future.add_done_callback(is_over)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            wanted.clear()
+            raise
 
     def _next_turn(self) -> None:
         while self._queue:
@@ -385,6 +409,7 @@ class Hub:
             self._alive = self._running = self._ahead_bytes = self._turning_away = 0
             self._queue.clear()
             self._addresses.clear()
+            self._threads = asyncio.Semaphore(self.limits.threads)
             self._gone.clear()
             for client in self._members.of(None):  # of a loop that was closed under them
                 client._go()

@@ -42,8 +42,9 @@ class Limits:
         rooms: rooms that somebody is in, in all. Beyond these three, `join` raises `Refused`.
         rooms_per_client: rooms that one client is in.
         room_name_bytes: of the name of a room that is joined.
-        handlers: handlers that run at once; further messages wait for their turn. (Plain functions
-            run on asyncio's pool of threads, which has a bound of its own.)
+        handlers: handlers that run at once; further messages wait for their turn.
+        threads: of these, plain functions that run, or wait for one of asyncio's threads (6 on a
+            machine of 2 cores). They count until they end, also when their client has left.
         handlers_per_client: handlers of one session that run at once, over all its connections;
             those of earlier connections are cancelled, the earliest first.
         handler_s: seconds that a handler may run; then it is cancelled, and its sender told. None,
@@ -81,6 +82,7 @@ class Limits:
     rooms_per_client: int = 100
     room_name_bytes: int = 256
     handlers: int = 1000
+    threads: int = 64
     handlers_per_client: int = 4
     handler_s: float | None = None
     grace_s: float = 5.0
