@@ -286,10 +286,12 @@ WAITS_ITSELF = {
     "boxes": "the bell of a queue, a slice at a time",
     "cli": "lines of a queue, a slice at a time; and another program's end",
     "client": "an event, a slice at a time",
-    "hub.calling": "a future, a slice at a time",
     "hub.talk": "a condition, a slice at a time",
     "learn.lesson_04": "plays work that blocks",
 }
+
+
+BLOCKING = ("wait", "result", "exception", "join", "acquire", "get")
 
 
 def _waits(tree: ast.Module) -> Iterator[tuple[str, int]]:
@@ -299,7 +301,11 @@ def _waits(tree: ast.Module) -> Iterator[tuple[str, int]]:
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         name, receiver = node.func.attr, _dotted(node.func.value).rpartition(".")[2]
-        if id(node) in awaited or name not in ("wait", "result", "exception", "join", "acquire"):
+        if id(node) in awaited or name not in BLOCKING:
+            continue
+        if name == "get":  # of a queue, not of a dict
+            if any(keyword.arg == "timeout" for keyword in node.keywords):
+                yield f"{receiver}.{name}", node.lineno
             continue
         if isinstance(node.func.value, ast.Call) and _dotted(node.func.value.func) == "super":
             continue  # how something waits for itself
@@ -308,6 +314,10 @@ def _waits(tree: ast.Module) -> Iterator[tuple[str, int]]:
             continue  # of texts, of paths, of rooms
         if has_time or node.args or name in ("wait", "join"):
             yield f"{receiver}.{name}", node.lineno
+
+
+def test_who_waits_by_its_own_means_does():
+    assert [name for name in WAITS_ITSELF if not [*_waits(MODULES[name])]] == []
 
 
 def test_a_thread_waits_in_slices_only():
@@ -331,6 +341,7 @@ def test_a_thread_waits_in_slices_only():
         "lock.acquire(timeout=3)",
         "concurrent.futures.wait([future])",
         "future.exception(timeout=1)",
+        "lines.get(timeout=1)",
     ],
 )
 def test_a_wait_is_found(code):
