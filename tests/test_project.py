@@ -122,6 +122,15 @@ def test_a_notebook_is_saved_clean(path):
             assert cell["execution_count"] is None, f"cell {index} has an execution count"
 
 
+@pytest.mark.parametrize("path", _notebooks(), ids=lambda path: path.stem)
+def test_what_a_notebook_links_to_is_there(path: Path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    text = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    linked = [to.partition("#")[0] for to in re.findall(r"\]\(([^)\s]+)\)", text)]
+    gone = [to for to in linked if "://" not in to and not (path.parent / to).exists()]
+    assert gone == []
+
+
 def test_the_package_is_typed():
     assert (PROJECT / "wslab" / "py.typed").is_file()
     assert "Typing :: Typed" in _project()["classifiers"]
