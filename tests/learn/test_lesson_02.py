@@ -7,6 +7,7 @@ import struct
 
 import pytest
 
+import wslab
 from tests.learn.rig import cells, solution
 from wslab.learn import NotYet, check
 from wslab.wire.frames import FrameDecoder
@@ -399,3 +400,12 @@ def test_a_parser_that_raises_shows_the_learners_lines():
     verdict = check("02 parser", Raises)
     assert verdict.seen.startswith("IndexError: ")
     assert "in take" in verdict.details
+
+
+def test_the_proxy_is_poisoned_without_a_mask_and_not_with_one(capsys):
+    namespace = {"wslab": wslab}
+    for name in ("attackers-server", "old-proxy", "attack", "attack-run"):
+        exec(cells("02_frames")[name], namespace)
+    bare, masked = capsys.readouterr().out.splitlines()
+    assert bare.endswith("keeps: {'bank.example/script.js': 'evil code'}")
+    assert masked.endswith("keeps:    {}")
