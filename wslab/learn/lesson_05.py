@@ -29,8 +29,9 @@ _NOBODY = (
     "message"
 )
 _JUST_NOW = (
-    "its connection ended a moment ago, while its own handler was still busy, so the registry has "
-    "it: `send` raises ConnectionClosed then. Expect that, so that the sender's handler goes on"
+    "that client's connection ended a moment ago, while its own handler was still busy, so the "
+    "registry still has it: `send` raises ConnectionClosed. Expect that around this one send, so "
+    "that the sender's loop goes on"
 )
 _FORGET = (
     "`async for` raises where a connection breaks off, and a handler may end in other ways: what "
