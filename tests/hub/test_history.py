@@ -342,7 +342,6 @@ TOKENS = ("a", "b", "c", "d")
 TOKEN = st.sampled_from(TOKENS)
 ROOM = st.sampled_from(["red", "blue", "green"])
 ROOMS = st.lists(st.none() | ROOM, max_size=3, unique=True)
-BACK = st.integers(0, 12)
 SIZE = st.sampled_from([0, 0, 0, 300, 1200])
 LIMIT, SESSION_S = 3, 10.0
 LIMITS = Limits(
@@ -504,11 +503,13 @@ class Story(RuleBasedStateMachine):
         if 250 + 2 + size < 1000 and len(self.sessions) < 4:
             assert session.answer(n) is not None
 
-    @rule(token=TOKEN, back=BACK)
-    def ask(self, token, back):
-        if token not in self.sessions:
-            return
-        since = max(0, self.history.offset - back)
+    @invariant()
+    def whoever_asks_gets_exactly_what_it_missed(self):
+        for token in self.sessions:
+            for back in (1, 3, 6, 12):
+                self.ask(token, max(0, self.history.offset - back))
+
+    def ask(self, token, since):
         found = _missed(self.history, self.sessions[token], since)
         if found is None:
             assert self.may_be_too_old(token, since)
