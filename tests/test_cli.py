@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import os
 import re
 import shutil
@@ -471,6 +472,24 @@ def packaged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_its_kernels_say_which_cell_of_a_lesson_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = pytest.importorskip("jupyterlab.labapp").LabApp
+    launched: list[str | None] = []
+    monkeypatch.setattr(
+        app, "launch_instance", lambda: launched.append(os.environ.get("PYTHONSTARTUP"))
+    )
+    mine = {name: value for name, value in os.environ.items() if name != "PYTHONSTARTUP"}
+    monkeypatch.setattr(os, "environ", mine)
+    monkeypatch.setattr(logging.getLogger("ServerApp"), "filters", [])
+    cli.jupyterlab()
+    mine["PYTHONSTARTUP"] = "their own"
+    cli.jupyterlab()
+    first, second = launched
+    assert first is not None
+    assert Path(first).read_text().startswith('"""Run by IPython')
+    assert second == "their own"
 
 
 def test_a_clone_opens_its_own_notebooks(

@@ -305,6 +305,9 @@ def jupyterlab() -> None:
     from jupyterlab.labapp import LabApp
 
     logging.getLogger("ServerApp").addFilter(_say_address_alone)
+    # For its kernels: a lesson that is opened again says which cell to run. Who has a startup file
+    # of their own keeps it.
+    os.environ.setdefault("PYTHONSTARTUP", str(Path(__file__).parent / "learn" / "startup.py"))
     LabApp.launch_instance()
 
 

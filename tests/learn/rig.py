@@ -85,7 +85,7 @@ for _makes in (_client.connect.__init__, _server.serve):
 """
 # A reader who thinks: longer than a ping. The pause is what is tested, not a wait for something.
 PAUSE = f"import time as _time\n_time.sleep({2 * KEEPALIVE_S})"
-# What is left after a kernel's restart, but for the first cell, which has been run again.
+# What is left after a kernel's restart: nothing that a cell has made.
 FORGET = """
 for _name in [each for each in globals() if each not in _kept and not each.startswith("_")]:
     del globals()[_name]

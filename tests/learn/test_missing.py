@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.kernels import Kernel
+from wslab.learn import missing
 from wslab.learn.missing import find
 
+STARTUP = Path(missing.__file__).with_name("startup.py")
 CELLS = [
     ("markdown", "m1", "# Title\n\nText"),
     ("code", "setup", "import os.path as where\nfrom a import b as c\nserver = 1"),
@@ -75,3 +77,23 @@ def test_a_kernel_says_it_below_the_error_and_once(folder):
         assert [list(one["data"]) for one in failed.results] == [["text/plain", "text/html"]]
         own = kernel.run("print(nobody)", cell_id="own")
         assert (own.status, own.text) == ("error", "")
+
+
+@pytest.mark.kernel
+def test_a_kernel_that_knows_nothing_says_it_too_and_a_later_import_does_not_double_it(folder):
+    with Kernel(cwd=folder, env={"PYTHONSTARTUP": str(STARTUP)}) as kernel:
+        assert kernel.check("import sys; print('wslab' in sys.modules, '_wait' in dir())") == (
+            "False False\n"
+        )
+        for _ in range(2):
+            failed = kernel.run("print(alice)", cell_id="use")
+            assert failed.text.count("begins with\n    alice = 2  # made anew") == 1
+            kernel.check("import wslab.learn")
+        own = kernel.run("print(nobody)", cell_id="own")
+        assert (own.status, own.text) == ("error", "")
+
+
+def test_in_a_terminal_the_startup_file_is_silent_and_leaves_no_name():
+    namespace: dict = {}
+    exec(STARTUP.read_text(), namespace)
+    assert [name for name in namespace if not name.startswith("__")] == []

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Missing", "find", "watch"]
+__all__ = ["Missing", "answer", "find", "watch"]
 
 _MAX_LINE = 60
 _MAX_FILE_BYTES = 2_000_000
@@ -131,23 +131,25 @@ def _made(source: str) -> set[str]:
     return names
 
 
-_watched: set[int] = set()  # shells that have our callback
-
-
 def watch() -> None:
     """Answer the NameErrors of this kernel's lessons from now on; elsewhere it does nothing."""
     try:
         from IPython import get_ipython
     except ImportError:
         return
-    shell = get_ipython()
-    if shell is None or id(shell) in _watched:
+    shell: Any = get_ipython()
+    if shell is None or getattr(shell, "_wslab_watches", False):  # startup.py has done it
         return
-    _watched.add(id(shell))
-    shell.events.register("post_run_cell", _after)
+    shell._wslab_watches = True
+    shell.events.register("post_run_cell", answer)
 
 
-def _after(result: Any) -> None:
+def answer(result: Any) -> None:
+    """Show, below a lesson's cell that ended in a NameError, which cell makes the name.
+
+    Args:
+        result: IPython's ExecutionResult of that cell.
+    """
     error = getattr(result, "error_in_exec", None)
     info = getattr(result, "info", None)
     if not isinstance(error, NameError) or info is None or not error.name:

@@ -1,0 +1,25 @@
+"""Run by IPython as each kernel of ``wslab lab`` starts: it waits for a NameError in a lesson.
+
+A notebook that is opened again tomorrow has a kernel that knows nothing, not even wslab. Its rule:
+it imports nothing of ours before that, leaves no name behind, and elsewhere (in a terminal) it is
+silent. `missing` has the answer.
+"""
+
+
+def _wait_for_a_missing_name():  # type: ignore[no-untyped-def]
+    shell = globals().get("get_ipython", lambda: None)()
+    if shell is None or getattr(shell, "_wslab_watches", False):
+        return
+    shell._wslab_watches = True
+
+    def look(result):  # type: ignore[no-untyped-def]
+        if isinstance(getattr(result, "error_in_exec", None), NameError):
+            from wslab.learn.missing import answer
+
+            answer(result)
+
+    shell.events.register("post_run_cell", look)
+
+
+_wait_for_a_missing_name()  # type: ignore[no-untyped-call]
+del _wait_for_a_missing_name
