@@ -50,6 +50,13 @@ def raised(exc):
         return caught
 
 
+def test_half_a_surrogate_pair_is_written_so_that_a_log_can_hold_it():
+    failure = Failure.of(raised(ValueError("half \ud83d")), where="x")
+    assert failure.message == "half \\ud83d"
+    for text in (failure.message, failure.traceback, str(failure)):
+        text.encode()
+
+
 @pytest.mark.parametrize(
     ("exc", "kind", "summary"),
     [

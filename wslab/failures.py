@@ -222,9 +222,15 @@ def said_by(exc: BaseException) -> str:
         raise
     except BaseException as failure:
         return f"(its text raised {type(failure).__name__})"
+    text = _writable(text)
     if len(text) <= MAX_MESSAGE_CHARS:
         return text
     return f"{text[:MAX_MESSAGE_CHARS]}... ({len(text) - MAX_MESSAGE_CHARS:,} characters more)"
+
+
+def _writable(text: str) -> str:
+    # Half of a surrogate pair can be in no file, log or message: UTF-8 has no form for it.
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def users_traceback(exc: BaseException) -> str:
@@ -240,7 +246,7 @@ def users_traceback(exc: BaseException) -> str:
         told = traceback.TracebackException(
             type(exc), exc, _from_user_on(exc.__traceback__), limit=-MAX_STEPS, compact=True
         )
-        text = "".join(told.format())
+        text = _writable("".join(told.format()))
     except KeyboardInterrupt:
         raise
     except BaseException as failure:  # notes, attributes and texts are the user's code as well

@@ -588,7 +588,7 @@ async def test_an_exception_is_the_senders_to_hear(exception, message, is_plain)
     async with listening(hub) as url, speaking(url) as wire, speaking(url) as other:
         error = await wire.call("x")
         assert error["code"] == "failed"
-        assert error["message"].replace("\ud83d", "\\ud83d").startswith(message)
+        assert error["message"].startswith(message)
         await wire.emit("x")
         packet = await wire.read()
         assert packet["event"] == "error"
