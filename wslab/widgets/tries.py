@@ -2,7 +2,7 @@
 
 What the handshake editor keeps and draws, without the widget: a request built from lines, one
 exchange of bytes on the lab's loop, both heads read and judged. Its rule: the bytes are real, and
-nothing of the request is mended on the way. What is shown of it is redacted.
+nothing of the request is put right on the way. What is shown of it is redacted.
 """
 
 from __future__ import annotations
