@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import gc
 import inspect
 import itertools
@@ -88,6 +89,7 @@ def test_no_keyword_is_kept_back(server, monkeypatch):
     seen = {}
     real = ws_client.connect
 
+    @functools.wraps(real)  # its keywords are asked for
     def spy(url, **kwargs):
         seen.update(kwargs)
         return real(url, **kwargs)

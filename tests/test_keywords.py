@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 
 import pytest
@@ -62,11 +61,19 @@ def test_the_loops_keywords_reach_it():
             assert alice.ping() > 0
 
 
-def test_for_connect():
-    def connect(uri, *, reconnect=False, **kwargs): ...
+@pytest.mark.parametrize(
+    ("given", "nearest"),
+    [("reconect", "reconnect"), ("extra_headers", "additional_headers"), ("orgin", "origin")],
+)
+def test_connect_names_the_nearest(given, nearest):
+    with wslab.serve(echo) as server:
+        with pytest.raises(TypeError, match=f"connect.*got {given}=.*did you mean {nearest}="):
+            wslab.connect(server, **{given: None})
+        assert server.connections_seen == 0
 
-    takers = (connect, client.connect, asyncio.BaseEventLoop.create_connection)
-    check_keywords({"local_addr": None, "proxy": None, "family": 2}, "connect()", *takers)
-    for given, nearest in (("reconect", "reconnect"), ("extra_headers", "additional_headers")):
-        with pytest.raises(TypeError, match=f"did you mean {nearest}="):
-            check_keywords({given: 1}, "connect()", *takers)
+
+def test_what_connect_hands_on_passes():
+    with wslab.serve(echo) as one:
+        local = ("127.0.0.1", 0)
+        with wslab.connect(one, local_addr=local, family=2, max_queue=4) as alice:
+            assert alice.ping() > 0

@@ -31,6 +31,7 @@ from .boxes import Feed, Inbox, Message, Outbox, check_iterable, size_of
 from .calling import running_loop
 from .emitter import Emitter
 from .errors import BadURL, LoopBlocked, PortalClosed, WrongThread, WslabError
+from .keywords import check_keywords
 from .opening import Opening
 from .reconnect import Attempt, Reconnect, session_in, with_query
 from .recording import Wire, new_tape, recorded
@@ -969,6 +970,7 @@ def connect(
 
     Raises:
         BadURL: not a WebSocket URL.
+        TypeError: nobody knows a keyword: it says which one is nearest.
         ValueError: a header of your own that HTTP cannot carry, or another wrong argument.
         NobodyListening: nothing listens there.
         HandshakeRefused: something answered, but not with 101 (RFC 6455 §4.1).
@@ -976,6 +978,14 @@ def connect(
         ConnectFailed: the host is unknown, TLS failed, or another reason; the message says.
         WrongThread: called on the lab's loop, or from a cell to a server on the kernel's loop.
     """
+    check_keywords(
+        kwargs,
+        "connect()",
+        connect,
+        ws_client.connect,
+        asyncio.BaseEventLoop.create_connection,
+        also=("unix", "path", *(f"proxy_{name}" for name in _TLS_KEYWORDS)),
+    )
     policy = Reconnect.from_argument(reconnect)
     if policy is not None and kwargs.get("sock") is not None:
         raise ValueError("expected no sock= with reconnect: a socket can be connected only once")
@@ -1033,6 +1043,8 @@ def connect(
 
 
 _numbers = itertools.count(1)
+# What websockets hands on to an https:// proxy with a prefix.
+_TLS_KEYWORDS = ("ssl", "server_hostname", "ssl_handshake_timeout", "ssl_shutdown_timeout")
 
 
 @functools.lru_cache(maxsize=32)
