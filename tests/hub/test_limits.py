@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import dataclasses
+import gc
 import math
 import threading
 from types import SimpleNamespace
@@ -14,10 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from tests.hub.rig import TOKEN, FakeSocket, aio, listening, one, speaking, until
-from wslab.errors import Refused
-from wslab.hub import Hub, Limits
+from wslab.errors import ClientGone, Refused
+from wslab.hub import Hub, Limits, codec
+from wslab.hub.backlog import Backlog
 from wslab.hub.limits import address_of, fair_level
 
 # The numbers themselves.
@@ -405,6 +408,154 @@ async def test_what_is_read_ahead_is_bounded_in_all(monkeypatch):
         await until(lambda: hub._ahead_bytes)
         await wires[0].abort()
         await until(lambda: hub._ahead_bytes == 0)
+
+
+@pytest.mark.parametrize("is_binary", [False, True])
+@aio
+async def test_what_waits_takes_no_more_than_its_text(is_binary):
+    # As lists it takes 25 times as much: a client made 1 GB of 40 MB.
+    hub = Hub()
+    heard = []
+
+    @hub.on("ask")
+    async def ask(client, data):
+        assert await client.call("q", timeout=None) == [[], [7]]
+
+    @hub.on("say")
+    async def say(client, data):
+        heard.append(data)
+
+    data = [[] for _ in range(20_000)]
+    number = {"binary": 1} if is_binary else {}
+    async with listening(hub) as url, speaking(url) as wire:
+        await wire.emit("ask")
+        packet = await wire.read()
+        inbox = one(hub)._inbox
+        gc.collect()
+        before = len(gc.get_objects())
+        for _ in range(5):
+            await wire.emit("say", data, **number)
+            if is_binary:
+                await wire.websocket.send(b"x")
+        await wire.emit("half", data, binary=1)
+        await until(lambda: inbox.ahead == 5 and inbox._partial is not None)
+        assert len(gc.get_objects()) - before < 10_000
+        await wire.websocket.send(b"x")
+        await wire.send({"answer": packet["id"], "data": [[], [7]]})
+        assert [each["data"]["code"] for each in await wire.all()] == ["unknown-event"]
+    assert heard == [data] * 5
+
+
+@aio
+async def test_what_waits_and_can_no_longer_be_read_is_refused(monkeypatch):
+    packet = codec.decode('{"event": "say", "data": [[]]}')
+    packet.fold('{"event": "say", "data": [[]]}')
+
+    def deep(text):
+        raise RecursionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(codec, "_decoder", deep)
+        packet.unfold()
+    assert packet.data is None
+    assert packet.flaw == "too large: expected data of a sensible depth"
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+@aio
+async def test_what_nobody_takes_is_read_up_to_a_bound_in_bytes(compression):
+    # websockets' max_queue counts frames: 17 of them took 17 MiB a client.
+    hub = Hub()
+    gate, heard = asyncio.Event(), []
+
+    @hub.on("say")
+    async def say(client, data):
+        await gate.wait()
+        heard.append(len(data))
+
+    async with listening(hub) as url, speaking(url, compression=compression) as wire:
+        queue = one(hub).websocket.recv_messages
+
+        async def flood():
+            for size in range(200_000, 200_030):
+                await wire.emit("say", "x" * size)
+
+        task = asyncio.create_task(flood())
+        await until(lambda: queue.paused)
+        queued = [len(frame.data) for frame in queue.frames.queue]
+        # 256 KiB, and the rest of a message; or what one read inflates to, which is 2 MiB at most.
+        assert len(queued) == 2 if compression is None else sum(queued) < 2.5 * 2**20
+        gate.set()
+        await task
+        await wire.all()
+    assert heard == list(range(200_000, 200_030))
+    assert "put" not in vars(queue)
+
+
+@pytest.mark.parametrize("is_asked", [False, True])
+@aio
+async def test_what_breaks_off_and_is_never_read_is_told_up_to_a_bound(is_asked, monkeypatch):
+    # The answers to packets that broke off, one after the other, went past every bound.
+    hub = Hub(limits=Limits(backlog=50))
+    put, most = Backlog.put, 0
+
+    def noted(self, *args, **kwargs):
+        nonlocal most
+        outcome = put(self, *args, **kwargs)
+        most = max(most, self._essential)
+        return outcome
+
+    monkeypatch.setattr(Backlog, "put", noted)
+
+    @hub.on("ask")
+    async def ask(client, data):
+        with contextlib.suppress(ClientGone):
+            await client.call("q", timeout=None)
+
+    async with (
+        listening(hub, small_buffers=True) as url,
+        speaking(url, stalls=True, compression=None) as wire,
+    ):
+        client = one(hub)
+        if is_asked:
+            await wire.emit("ask")
+            await until(lambda: client._inbox._pump is not None)
+        half = {"event": "half", "id": 1, "binary": 1, "data": "x" * 5_000}
+        flood = asyncio.create_task(wire.send(*[half] * 20_000))
+        # Neither end takes any more: the hub is not read from, and does not read.
+        await until(lambda: client.websocket.recv_messages.paused and wire.websocket.paused)
+        assert client._backlog.is_full_of_answers
+        client.disconnect()
+        await wire.abort()
+        with pytest.raises(ConnectionClosed):
+            await flood
+    assert 50 <= most <= 52
+    assert hub.errors_seen == 0
+
+
+@aio
+async def test_a_number_out_of_turn_is_told_as_often_as_it_comes():
+    # Each was kept as the answer to a packet that had not come: the second one broke the client.
+    hub = Hub(history=5)
+
+    @hub.on("echo")
+    async def echo(client, data):
+        return data
+
+    async with listening(hub) as url, speaking(url) as wire:
+        for _ in range(3):
+            told = await wire.call("echo", 1, n=2)
+            assert told["message"].startswith('expected "n" to be 1')
+        for _ in range(3):
+            await wire.emit("echo", id=1, n=1, binary=1)
+        for _ in range(2):
+            assert (await wire.read())["error"]["code"] == "bad-packet"
+        await wire.websocket.send(b"")
+        assert (await wire.read())["answer"] == 1
+        assert await wire.call("echo", 2, id=2, n=2) == 2
+        assert await wire.call("echo", 2, id=2, n=2) == 2  # kept, since it was taken up
+        assert hub._history.answers_bytes > 0
+    assert hub.errors_seen == 0
 
 
 @aio

@@ -130,7 +130,7 @@ class HubClient:
             overflow=self._overflowed,
             tell_dropped=self._tell_dropped,
         )
-        self._inbox = Inbox(websocket, hub, self._complain)
+        self._inbox = Inbox(websocket, hub, self._backlog, self._complain)
         self._task: asyncio.Task[Any] | None = None
         self._receipt: asyncio.TimerHandle | None = None
         self._tokens = max(hub.limits.rate or 0.0, 1.0)
@@ -780,7 +780,8 @@ class HubClient:
 
     def _answer(self, packet: codec.Packet, answer: Shared) -> None:
         session = self._session
-        if session is not None and packet.n is not None:
+        # One that was not taken up has no place among the answers: it comes again with its number.
+        if session is not None and packet.n == session.n and packet.n not in session.answers:
             assert self._hub._history is not None
             self._hub._history.keep_answer(session, packet.n, answer)
             here = self._current()

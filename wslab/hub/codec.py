@@ -83,11 +83,26 @@ class Packet:
     attachments: list[bytes] = field(default_factory=list)
     size_bytes: int = 0  # where somebody counts
     flaw: str = ""  # why it will not be handled, although it could be read
+    text: str = ""  # of one that waits: its data is to be read of it again
 
     @property
     def is_whole(self) -> bool:
         """Whether all binary frames that belong to it have come."""
         return len(self.attachments) >= self.binary
+
+    def fold(self, text: str) -> None:
+        """Let go of the data until `unfold`: of some JSON it takes 25 times the text's memory."""
+        if type(self.data) in (list, dict):
+            self.data, self.text = None, text
+
+    def unfold(self) -> None:
+        """Have the data again."""
+        text, self.text = self.text, ""
+        if text:
+            try:
+                self.data = _decoder(text).get("data")
+            except RecursionError:  # it could be read where less was on the stack
+                self.flaw = self.flaw or "too large: expected data of a sensible depth"
 
 
 class _HasBinary(Exception):

@@ -42,6 +42,7 @@ from .backlog import POLICIES, Policy
 from .client import HubClient, asked
 from .delivery import CLOSING, DROPPED, QUEUED, SENT, SKIPPED, Delivery, Trace
 from .history import PROGRAM, History, Past, Session
+from .inbox import queue_bounded
 from .limits import Limits, address_of
 from .members import Clients, Members, Rooms, check_room
 from .shared import Shared
@@ -50,6 +51,7 @@ from .words import for_hubs
 __all__ = ["Hub"]
 
 READ_BYTES = 2**14  # that asyncio reads at once, and websockets then takes in in one go
+READ_DEFLATED_BYTES = 2**11  # the same where it may be compressed: it can become 1,000 times that
 MAX_TURNING_AWAY = 1000  # connections that are told at once that there is no place for them
 TURN_AWAY_S = 1.0  # for one of these to answer the close frame
 OFF_LOOP_TIMEOUT_S = 5.0  # for the loop to take up what another thread asks of it
@@ -333,7 +335,9 @@ class Hub:
         self._bind()
         # 256 KiB, asyncio's own measure, of frames without payload hold the loop for a second.
         with contextlib.suppress(AttributeError):  # uvloop's transports have none
-            websocket.transport.max_size = READ_BYTES
+            websocket.transport.max_size = (
+                READ_DEFLATED_BYTES if websocket.protocol.extensions else READ_BYTES
+            )
         address = address_of(websocket)
         if (reason := self._why_full(websocket, address)) is not None:
             await self._turn_away(websocket, reason)
@@ -343,7 +347,7 @@ class Hub:
         self._alive += 1
         self._addresses[address] += 1
         try:
-            with pongs_bounded(websocket):
+            with pongs_bounded(websocket), queue_bounded(websocket, self.limits.max_size):
                 await client._live()
         finally:
             self._alive -= 1

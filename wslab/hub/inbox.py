@@ -2,8 +2,8 @@
 
 Its rule: whoever waits for a client's answer gets it, although a handler of the same client is at
 work. The client's own task reads; while that is in a handler and somebody waits for an answer, a
-task of the inbox reads ahead, within a bound, and what it reads waits for its turn. Handling is
-`HubClient`'s affair.
+task of the inbox reads ahead, within a bound, and what it reads waits for its turn, as the text
+that it came as: values made of JSON can take 25 times the memory. Handling is `HubClient`'s affair.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from websockets.exceptions import ConnectionClosed
@@ -21,14 +21,16 @@ from ..calling import must_pass
 from ..errors import BadPacket, CallFailed
 from ..failures import kind_of, said_by
 from . import codec
+from .backlog import Backlog
 
 if TYPE_CHECKING:
     from .hub import Hub
 
-__all__ = ["Inbox", "Item"]
+__all__ = ["Inbox", "Item", "queue_bounded"]
 
 MAX_AHEAD = 4096  # messages read ahead of the handlers, while an answer is waited for
 ALWAYS_BYTES = 2**16  # that a client may have ahead, however much others have
+LARGE_BYTES = 2**13  # a frame that counts; websockets holds back the peer after 16 small ones
 
 Item = codec.Packet | BadPacket | str | bytes
 
@@ -39,6 +41,7 @@ class Inbox:
     Args:
         websocket: the connection.
         hub: whose limits and ``message`` handler count.
+        backlog: the connection's outgoing side, which may be full of answers.
         complain: called with a code, words and a packet, where one broke off.
 
     Attributes:
@@ -48,11 +51,13 @@ class Inbox:
     __slots__ = (
         "_ahead",
         "_ahead_bytes",
+        "_backlog",
         "_calls",
         "_complain",
         "_hub",
         "_is_reading",
         "_next_call",
+        "_owes_turn",
         "_partial",
         "_pump",
         "_turn",
@@ -61,10 +66,15 @@ class Inbox:
     )
 
     def __init__(
-        self, websocket: Any, hub: Hub, complain: Callable[[str, str, codec.Packet], object]
+        self,
+        websocket: Any,
+        hub: Hub,
+        backlog: Backlog,
+        complain: Callable[[str, str, codec.Packet], object],
     ) -> None:
         self._websocket = websocket
         self._hub = hub
+        self._backlog = backlog
         self._complain = complain
         self._partial: codec.Packet | None = None  # its binary frames are still to come
         self._ahead: collections.deque[tuple[Item, int]] | None = None  # with its bytes
@@ -72,6 +82,7 @@ class Inbox:
         self._calls: dict[int, asyncio.Future[Any]] | None = None  # most clients are never asked
         self._next_call = 1
         self._is_reading = False
+        self._owes_turn = False  # to others on the loop: what came last took long to read
         self._pump: asyncio.Task[None] | None = None
         self._turn: asyncio.Future[None] | None = None
         self.received = 0
@@ -88,22 +99,35 @@ class Inbox:
                 item, size = self._ahead.popleft()
                 self._count(-size)
                 self.read_ahead()  # there is room again, and an answer may be behind it
+                if type(item) is codec.Packet:
+                    item.unfold()
                 return item
             if self._pump is None:
                 self._is_reading = True
                 try:
-                    message = await self._websocket.recv()
+                    message = await self._received()
                 finally:
                     self._is_reading = False
                 came = self._assembled(message)
                 if came is not None:
+                    if type(came) is codec.Packet:
+                        came.unfold()
                     return came
+                await self._backlog.room()  # for what was said of one that broke off
                 continue
             self._turn = asyncio.get_running_loop().create_future()
             try:
                 await self._turn
             finally:
                 self._turn = None
+
+    async def _received(self) -> str | bytes:
+        # What is here already, recv() gives without a turn for anybody else.
+        if self._owes_turn:
+            await asyncio.sleep(0)
+        message: str | bytes = await self._websocket.recv()
+        self._owes_turn = len(message) >= LARGE_BYTES
+        return message
 
     # Answers.
 
@@ -158,9 +182,13 @@ class Inbox:
             self._ahead = collections.deque()
         with contextlib.suppress(ConnectionClosed):  # the client's own task gets it, too
             while self._calls and self._has_room:
-                message = await self._websocket.recv()
+                message = await self._received()
                 item = self._assembled(message)
-                if item is not None:
+                if item is None:
+                    await self._backlog.room()
+                else:
+                    if type(item) is codec.Packet and type(message) is str:
+                        item.fold(message)
                     size = _size_of(item, message)
                     self._ahead.append((item, size))
                     self._count(size)
@@ -210,6 +238,10 @@ class Inbox:
             return message if exc.is_raw and "message" in self._hub._handlers else exc
         packet.size_bytes = size
         if not packet.is_whole:
+            if size > limit:
+                packet.data = None
+            else:
+                packet.fold(message)  # type: ignore[arg-type]
             self._partial = packet
             return None
         return self._whole(packet)
@@ -219,13 +251,44 @@ class Inbox:
         limit = self._hub.limits.max_size
         if packet.size_bytes > limit:
             packet.flaw = _too_large(packet.size_bytes, limit)
-            packet.data, packet.attachments = None, []
+            packet.data, packet.text, packet.attachments = None, "", []
         if packet.answer is None:
             return packet
         answer = (self._calls or {}).get(packet.answer)
         if answer is not None and not answer.done():  # else it came too late
+            packet.unfold()
             _settle(answer, packet, self._hub._loads)
         return None
+
+
+@contextlib.contextmanager
+def queue_bounded(websocket: Any, limit_bytes: int) -> Iterator[None]:
+    """Bound in bytes what websockets reads of a connection while nobody takes it.
+
+    Its ``max_queue`` counts frames, and 17 of them may be 17 MiB. Beyond the limit, and one frame,
+    no more is read until websockets finds its queue short again.
+    """
+    queue = getattr(websocket, "recv_messages", None)
+    if queue is None or not hasattr(queue, "maybe_pause"):
+        yield
+        return
+    put = queue.put
+
+    def put_bounded(frame: Any) -> None:
+        put(frame)
+        if (
+            len(frame.data) >= LARGE_BYTES
+            and not queue.paused
+            and sum(len(each.data) for each in queue.frames.queue) > limit_bytes
+        ):
+            queue.paused = True
+            queue.pause()
+
+    queue.put = put_bounded
+    try:
+        yield
+    finally:
+        del queue.put  # it leads back here: a cycle that only the garbage collector would end
 
 
 def _settle(answer: asyncio.Future[Any], packet: codec.Packet, loads: codec.Loads | None) -> None:

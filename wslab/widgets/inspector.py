@@ -80,8 +80,12 @@ class Feed:
             self._take(source, reader.catch_up(int(self._burst)))
         self._passed = sum(reader.passed_over for reader in self._readers)  # long ago: no row
 
-    def poll(self) -> list[Row]:
-        """Return the rows that are new, at most about 150."""
+    def poll(self, waiting: Iterable[Row] = ()) -> list[Row]:
+        """Return the rows that are new, at most about 150.
+
+        Args:
+            waiting: rows of earlier calls that are still to be shown.
+        """
         now_s = time.monotonic()
         refill = STEADY_ROWS_S * (now_s - self._filled_s)
         self._tokens, self._filled_s = min(self._burst, self._tokens + refill), now_s
@@ -106,6 +110,7 @@ class Feed:
             row.json["at"] = new[1].json["at"] if len(new) > 1 else self._at_s
         new = [row for row in new if row.json["at"] > self.since_s]
         self.rows.extend(new)
+        self.timeline.forget(self.tapes, itertools.chain(self.rows, waiting))
         return new
 
     def _take(self, source: int, events: list[Any]) -> list[Row]:
@@ -328,7 +333,7 @@ class Inspector(anywidget.AnyWidget):
         try:
             if self._feed is None or self.comm is None:
                 return 0
-            new = self._feed.poll()
+            new = self._feed.poll(self._outbox)
             if not self._is_reset_due:
                 self._outbox.extend(new)
             state = self._state()

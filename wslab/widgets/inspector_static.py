@@ -55,7 +55,7 @@ def numbers_in_words(numbers: Json) -> list[str]:
     return said
 
 
-def text(title: str, lanes: list[Json], rows: list[Json], numbers: Json) -> str:
+def text(title: str, lanes: dict[int, Json], rows: list[Json], numbers: Json) -> str:
     """Return the timeline as aligned lines."""
     lines = [f"Inspector of {title}"]
     if not rows:
@@ -95,7 +95,7 @@ def _silence(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else views.duration(seconds)
 
 
-def _line(row: Json, lanes: list[Json], width: int) -> str:
+def _line(row: Json, lanes: dict[int, Json], width: int) -> str:
     if "lane" not in row:
         return f"({words(row)})"
     lane = lanes[row["lane"]]
@@ -111,7 +111,7 @@ def _line(row: Json, lanes: list[Json], width: int) -> str:
     return f"{name:<{width}} {arrow}{lanes[lane['server']]['name']}  {words(row)}{chosen}"
 
 
-def html(title: str, lanes: list[Json], rows: list[Json], numbers: Json) -> str:
+def html(title: str, lanes: dict[int, Json], rows: list[Json], numbers: Json) -> str:
     """Return an image of the timeline, with the same as text behind a fold."""
     plain = escaping.escape(text(title, lanes, rows, numbers))
     if not rows:
@@ -124,7 +124,7 @@ def html(title: str, lanes: list[Json], rows: list[Json], numbers: Json) -> str:
     )
 
 
-def svg(title: str, lanes: list[Json], rows: list[Json], numbers: Json) -> str:
+def svg(title: str, lanes: dict[int, Json], rows: list[Json], numbers: Json) -> str:
     """Return the timeline as a sequence diagram: lanes across, time down."""
     shown, is_part = _shown(rows)
     used = sorted(list(dict.fromkeys(row["lane"] for row in shown if "lane" in row))[-MAX_LANES:])
@@ -202,7 +202,7 @@ def _text(x: float, y: float, text: str, kind: str = "", *, backed: bool = False
 
 
 def _drawn(
-    row: Json, lanes: list[Json], x_of: dict[int, float], y: float, right: float, step: float
+    row: Json, lanes: dict[int, Json], x_of: dict[int, float], y: float, right: float, step: float
 ) -> str:
     said = words(row)
     if "lane" not in row or row["lane"] not in x_of:

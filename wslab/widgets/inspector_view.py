@@ -8,7 +8,7 @@ server's is drawn, under the client's name. Left out: reading tapes, counting, a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -43,6 +43,7 @@ _MAX_UNANSWERED = 8
 MAX_BYTES = 256  # of a payload, and of what it inflates to, that a row carries
 MAX_LABEL = 80  # characters
 MAX_BODY = 2_000  # characters of an HTTP body
+FORGET_AT = 4_000  # connections, lanes and names that are kept without asking who needs them
 
 Json = dict[str, Any]
 
@@ -87,7 +88,8 @@ class Timeline:
             marked ``chosen``.
 
     Attributes:
-        lanes: one for each client connection and each server, as plain JSON.
+        lanes: by number, one for each client connection and each server that is there or has rows
+            (`forget`), as plain JSON.
         texts: what headers are for; rows refer to them by number.
     """
 
@@ -100,7 +102,8 @@ class Timeline:
     ) -> None:
         self._intervals_s = tuple(intervals_s)
         self._is_chosen = is_chosen
-        self.lanes: list[Json] = []
+        self.lanes: dict[int, Json] = {}
+        self._lanes_seen = 0
         self.texts: list[tuple[str, str, str]] = []
         self.ping_s: float | None = None
         self.servers = set(servers)
@@ -110,6 +113,7 @@ class Timeline:
         self._names: dict[tuple[str, str], str] = {}  # addresses of both ends -> client's name
         self._taken: set[str] = set()
         self._new_lanes: set[int] = set()
+        self._forget_at = FORGET_AT
         self._rows = 0
 
     # Who is there.
@@ -133,11 +137,35 @@ class Timeline:
                     self._taken.discard(lane["name"])
                     lane |= {"base": name, "name": self._take_name(name)}
                     self._new_lanes.add(connection.lane)
-        if len(self._connections) > 4 * len(tracks) + 1_000:
-            known = {track.connection_id for track in tracks}
-            for key in [key for key in self._connections if key[0] == source]:
-                if key[1] not in known:
-                    del self._connections[key]
+
+    def forget(self, tapes: Sequence[Tape], rows: Iterable[Row]) -> None:
+        """Let go of connections that no tape knows any more, and of lanes without rows.
+
+        Most calls do nothing: it waits until half of what is kept is of no more use.
+
+        Args:
+            tapes: in the order of their numbers.
+            rows: those that may still be shown.
+        """
+        if len(self._connections) + len(self.lanes) + len(self._names) < self._forget_at:
+            return
+        tracks = [(source, track) for source, tape in enumerate(tapes) for track in tape.connections]
+        known = {(source, track.connection_id) for source, track in tracks}
+        ends = {(track.client_address, track.server_address) for _, track in tracks}
+        self._connections = {key: one for key, one in self._connections.items() if key in known}
+        self._names = {key: name for key, name in self._names.items() if key in ends}
+        used = {one.lane for one in self._connections.values() if one.is_drawn}
+        used |= {row.json["lane"] for row in rows if "lane" in row.json}
+        used |= {self.lanes[lane]["server"] for lane in used if "server" in self.lanes[lane]}
+        self.lanes = {lane: about for lane, about in self.lanes.items() if lane in used}
+        self._new_lanes &= used
+        self._server_lanes = {
+            address: lane for address, lane in self._server_lanes.items() if lane in used
+        }
+        open_lanes = {one.lane for one in self._connections.values() if one.is_drawn}
+        self._taken &= {self.lanes[lane]["name"] for lane in open_lanes}
+        kept = len(self._connections) + len(self.lanes) + len(self._names)
+        self._forget_at = max(FORGET_AT, 2 * kept)
 
     def _name(self, track: Track) -> str:
         ends = (track.client_address, track.server_address)
@@ -168,9 +196,10 @@ class Timeline:
         self._connections[key] = _Connection(track, lane, is_drawn=True)
 
     def _add_lane(self, **lane: Any) -> int:
-        self._new_lanes.add(len(self.lanes))
-        self.lanes.append(lane)
-        return len(self.lanes) - 1
+        number, self._lanes_seen = self._lanes_seen, self._lanes_seen + 1
+        self._new_lanes.add(number)
+        self.lanes[number] = lane
+        return number
 
     def _take_name(self, name: str) -> str:
         """Return a name that no other open connection has."""
