@@ -21,6 +21,7 @@ from tests.hub.rig import TOKEN, FakeSocket, aio, listening, one, speaking, unti
 from wslab.errors import ClientGone, Refused
 from wslab.hub import Hub, Limits, codec
 from wslab.hub.backlog import Backlog
+from wslab.hub.delivery import Trace
 from wslab.hub.limits import address_of, fair_level
 
 # The numbers themselves.
@@ -531,6 +532,18 @@ async def test_what_breaks_off_and_is_never_read_is_told_up_to_a_bound(is_asked,
             await flood
     assert 50 <= most <= 52
     assert hub.errors_seen == 0
+
+
+@aio
+async def test_a_room_that_a_client_names_is_noted_only_as_long_as_it_could_be_joined():
+    hub = Hub()
+    hub.trace = Trace()
+    rooms = ["r" * 256, "r" * 200_000]
+    for to in (rooms[0], rooms[1], rooms):
+        hub.emit("said", to=to)
+    noted = [delivery.to for delivery in hub.trace.deliveries]
+    short = "r" * 60 + "..."
+    assert noted == [(rooms[0],), (short,), (rooms[0], short)]
 
 
 @aio

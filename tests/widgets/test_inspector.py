@@ -15,7 +15,7 @@ import pytest
 from wslab.widgets import inspector as inspectors
 from wslab.widgets import inspector_static, live
 from wslab.widgets.inspector import Feed, Inspector
-from wslab.widgets.inspector_view import Timeline, moment, words
+from wslab.widgets.inspector_view import FORGET_AT, Timeline, moment, words
 from wslab.wire.frames import Opcode, encode_frame
 from wslab.wire.tape import Tape, Track
 
@@ -242,13 +242,59 @@ def test_names_in_use_get_a_number_and_are_free_again_after_the_end():
     feed = Feed([tape])
     feed.catch_up()
     feed.poll()
-    names = [lane["name"] for lane in feed.timeline.lanes if lane["side"] == "client"]
+    names = [lane["name"] for lane in feed.timeline.lanes.values() if lane["side"] == "client"]
     assert names == ["alice", "alice (2)"]
     first.end()
     feed.poll()
     opened(tape, "c3", client_address="127.0.0.1:3")
     feed.poll()
-    assert feed.timeline.lanes[-1]["name"] == "alice"
+    assert list(feed.timeline.lanes.values())[-1]["name"] == "alice"
+
+
+@pytest.mark.parametrize("side", ["server", "client"])
+def test_connections_that_come_and_go_leave_no_lanes_behind(side):
+    # Each left a dict, two names and an address for as long as somebody looked.
+    tape = Tape(max_bytes=65_536)
+    feed = Feed([tape], max_rows=100)
+    feed.catch_up()
+    most = 0
+    for number in range(15_000):
+        ends = {"client_address": f"127.0.0.1:{number}"}
+        if side == "client":
+            ends["server_address"] = f"10.0.0.{number % 500}:{number}"
+        track = tape.open(f"{number:06x}", side=side, label=f"n{number}", **ends)
+        track.client(b"GET / HTTP/1.1\r\n\r\n")
+        track.end()
+        if number % 20 == 0:
+            for row in feed.poll():
+                if "lane" in row.json:
+                    lane = feed.timeline.lanes[row.json["lane"]]
+                    assert feed.timeline.lanes[lane["server"]]["side"] == "server"
+            timeline = feed.timeline
+            most = max(most, len(timeline.lanes), len(timeline._names), len(timeline._new_lanes),
+                       len(timeline._server_lanes), len(timeline._connections),
+                       len(timeline._taken))  # fmt: skip
+    assert most <= 2 * FORGET_AT
+    assert set(feed.timeline.lanes_of(feed.rows)) <= set(feed.timeline.lanes)
+    inspector_static.text("t", feed.timeline.lanes, [row.json for row in feed.rows], feed.numbers())
+
+
+def test_lanes_of_rows_that_wait_to_be_shown_are_kept(monkeypatch):
+    monkeypatch.setattr("wslab.widgets.inspector_view.FORGET_AT", 0)
+    tape = Tape(max_bytes=65_536)
+    opened(tape, "first").end()
+    feed = Feed([tape], max_rows=50)
+    feed.catch_up()
+    waiting = list(feed.timeline.rows(0, tape.events))
+    for number in range(2_000):
+        opened(tape, f"{number:06x}", client_address=f"127.0.0.1:{number}").end()
+        if number % 20 == 0:
+            feed.poll(waiting)
+    assert "first" not in {track.connection_id for track in tape.connections}
+    assert {row.json["lane"] for row in waiting} <= set(feed.timeline.lanes)
+    feed.timeline._forget_at = 0
+    feed.poll()
+    assert not {row.json["lane"] for row in waiting} <= set(feed.timeline.lanes)
 
 
 def test_a_name_that_comes_late_replaces_the_id():
@@ -256,7 +302,7 @@ def test_a_name_that_comes_late_replaces_the_id():
     track = opened(tape, label=None)
     timeline = Timeline()
     timeline.meet(0, tape)
-    assert timeline.lanes[-1]["name"] == "id 7f3a21"
+    assert list(timeline.lanes.values())[-1]["name"] == "id 7f3a21"
     track.label = "bob"
     timeline.take_new_lanes()
     timeline.meet(0, tape)

@@ -35,6 +35,7 @@ MAX_LEFT = 100  # rooms that a session has left, and may miss events of
 MAX_UNTOLD = 4096  # offsets of what was dropped and not told, of a session
 # What things take in memory beside the bytes that they carry (CPython 3.11, rounded up).
 EVENT_BYTES = 400
+SKIP_BYTES = 64  # one session that an event left out
 ANSWER_BYTES = 250
 ROOM_BYTES = 1200  # a log
 STAY_BYTES = 500  # that a session is in a room, or was
@@ -71,7 +72,7 @@ class Past:
     @property
     def size_bytes(self) -> int:
         """What it takes, about."""
-        return EVENT_BYTES + sum(map(len, self.frames))
+        return EVENT_BYTES + sum(map(len, self.frames)) + SKIP_BYTES * len(self.skip)
 
     def __repr__(self) -> str:
         return f"<Past {self.offset}: {self.event!r} {self.data!r:.60}>"

@@ -716,7 +716,7 @@ class Hub:
         if to is None:
             return (), self._members.of(None), [None], []
         if isinstance(to, str):
-            return (to,), self._room(to), [to], []
+            return (self._noted(to),), self._room(to), [to], []
         if not isinstance(to, HubClient) and not isinstance(to, Iterable):
             raise TypeError(
                 f"expected a room's name, a client, or several of these, got {type(to).__name__} "
@@ -741,10 +741,14 @@ class Hub:
                 if here._session is not None:
                     sessions.append(here._session)
             else:
-                names.append(each)
+                names.append(self._noted(each))
                 clients.update(dict.fromkeys(self._room(each)))
                 rooms.append(each)
         return tuple(names), clients, rooms, sessions
+
+    def _noted(self, room: str) -> str:
+        # Nobody can be in a room of a longer name, and a trace keeps what is noted.
+        return room if len(room) <= self.limits.room_name_bytes else f"{room[:60]}..."
 
     def _room(self, room: str) -> tuple[HubClient, ...]:
         clients = self._members.of(check_room(room))

@@ -7,6 +7,7 @@ come custom messages only, on any thread. While nobody looks it reads nothing an
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import deque

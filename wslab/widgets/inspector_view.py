@@ -149,8 +149,8 @@ class Timeline:
         """
         if len(self._connections) + len(self.lanes) + len(self._names) < self._forget_at:
             return
-        tracks = [(source, track) for source, tape in enumerate(tapes) for track in tape.connections]
-        known = {(source, track.connection_id) for source, track in tracks}
+        tracks = [(nth, track) for nth, tape in enumerate(tapes) for track in tape.connections]
+        known = {(nth, track.connection_id) for nth, track in tracks}
         ends = {(track.client_address, track.server_address) for _, track in tracks}
         self._connections = {key: one for key, one in self._connections.items() if key in known}
         self._names = {key: name for key, name in self._names.items() if key in ends}
