@@ -226,7 +226,7 @@ def without_the_line():
 
 
 def closes_and_lets_the_list_grow():
-    """Mend the connection, and not the list of handlers."""
+    """Fix the connection, and not the list of handlers."""
     return stub(lambda source: source.replace("raise NotYet", "if socket: await socket.close()"))
 
 
