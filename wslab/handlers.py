@@ -1,7 +1,7 @@
 """What a handler must be, and what is wrong with one that is not.
 
 A handler is ``async def handler(websocket)``, or anything callable that returns an awaitable, as
-websockets takes it. Its rule: refuse only what is surely wrong, at once, in words that say how to fix it.
+websockets takes it. Its rule: refuse only what is surely wrong, and say how to fix it.
 """
 
 from __future__ import annotations
