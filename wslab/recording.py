@@ -230,9 +230,10 @@ def _recorded_kind(kind: Any) -> type:
             super().resume_writing()
             self.pong_debt.paid()
 
+    # It goes by its base's name, since that is what users, their logs and their errors know.
+    Recorded.send.__qualname__ = Connection.send.__qualname__
     if not Recorded.sends_plainly:
         del Recorded.send  # a user's own way of sending
-    # It goes by its base's name, since that is what users and their logs know.
     Recorded.__name__, Recorded.__qualname__ = kind.__name__, kind.__qualname__
     Recorded.__module__ = kind.__module__
     return Recorded

@@ -121,6 +121,20 @@ async def always_ada(websocket):
     await echo(websocket)
 
 
+async def without_the_f(websocket):
+    await websocket.send("hello {name}")
+    await echo(websocket)
+
+
+async def returns_at_once(websocket):
+    return f"hello {name_of(websocket)}"
+
+
+async def with_two_arguments(websocket):
+    await websocket.send("hello", name_of(websocket))
+    await echo(websocket)
+
+
 async def no_echo(websocket):
     await websocket.send(f"hello {name_of(websocket)}")
 
@@ -172,6 +186,9 @@ def not_async(websocket):
         (as_bytes, "binary 68 65 6c 6c 6f 20", "send a str"),
         (always_ada, "text 'hello ada' from the server at ", "websocket.request.path"),
         (other_case, "text 'Hello ", "letter by letter"),
+        (without_the_f, "text 'hello {name}'", "an f is missing"),
+        (returns_at_once, "close 1000", "a `return` does not send"),
+        (with_two_arguments, "TypeError: Connection.send() takes", "fix what your handler raised"),
         (no_echo, "close 1000", "keep the loop"),
         (twice, "text 'hello ", "the greeting came twice"),
         (forgot_await, "no frame at all", "an `await` missing"),

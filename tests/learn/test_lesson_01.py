@@ -85,13 +85,25 @@ def test_the_untouched_accept_is_not_yet():
         (lambda key: base64.b64encode(sha1(key + GUID)), "bytes"),
         (lambda key: base64.encodebytes(sha1(key + GUID)).decode(), "white space"),
         (lambda key: accept_key(key).rstrip("="), "="),
-        (lambda key: "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "steps"),  # the example of the RFC
+        (lambda key: "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "the same for each key"),  # of the RFC
+        (lambda key: str(base64.b64encode(sha1(key + GUID))), ".decode() makes text"),
+        (lambda key: b64((key + GUID).encode()), "SHA-1 is missing"),
+        (lambda key: b64(hashlib.sha256((key + GUID).encode()).digest()), "steps"),
+        (lambda key: key, "steps"),
         (lambda key: None, "return"),
         (lambda key: 42, "text"),
     ],
 )
 def test_wrong_accepts_are_told_apart(wrong, tip):
     refused(check("01 accept", wrong), "for the key '", "", tip)
+
+
+def test_an_accept_in_the_base64_for_urls_is_refused_every_time():
+    def for_urls(key):
+        return base64.urlsafe_b64encode(sha1(key + GUID)).decode()
+
+    for _ in range(20):
+        refused(check("01 accept", for_urls), "for the key '", "", "the base64 for URLs")
 
 
 def test_an_accept_that_raises():
@@ -322,7 +334,8 @@ def test_a_right_version_and_a_wrong_status():
     def forbids(headers):
         return answer_to(headers).replace(b"426 Upgrade Required", b"400 Bad Request")
 
-    refused(check("01 server", server(forbids)), "426 for a request with the version", "400 Bad")
+    verdict = check("01 server", server(forbids))
+    refused(verdict, "426 for a request with the version", "400 Bad", "426 is for a wrong version")
 
 
 def test_a_server_that_closes_without_a_word():

@@ -374,6 +374,38 @@ def test_plausible_wrong_ones_are_refused(wrong, expected, seen):
     assert verdict.hint or wrong is JustBytes
 
 
+class ReturnsNothing(Parser):
+    def feed(self, data):
+        super().feed(data)
+
+
+class DropsControl(Parser):
+    def feed(self, data):
+        return [one for one in super().feed(data) if one[0] < 8]
+
+
+class Decodes(Parser):
+    def feed(self, data):
+        return [(opcode, payload.decode("latin-1")) for opcode, payload in super().feed(data)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        (ReturnsNothing, "feed() returned None"),
+        (DropsControl, "a control frame (opcode 8 and above) is a message of its own"),
+        (Decodes, "a payload is bytes: do not decode it"),
+        (TooEarly, "not all of the frame was here"),
+        (Parser(), "pass the class itself"),
+    ],
+)
+def test_the_hint_fits_the_slip(wrong, hint):
+    for _ in range(5):  # the streams are made afresh each time
+        verdict = check("02 parser", wrong)
+        assert verdict.passed is False
+        assert hint in verdict.hint, verdict
+
+
 def test_a_not_yet_that_was_left_behind_is_not_yet():
     class NotAllOfIt(Parser):
         def take(self):

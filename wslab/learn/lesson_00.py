@@ -47,7 +47,15 @@ def _greets(peer: Peer, name: str) -> float:
         "does your handler wait for a message before it greets, or is an `await` missing where it "
         "sends?"
     )
-    got = peer.recv(expected, too_late)
+    try:
+        got = peer.recv(expected, too_late)
+    except Miss as miss:
+        if peer.frames and peer.frames[0].sender == "server":  # and no message: it closed
+            miss.hint = (
+                "the handler ended before it sent anything, and that closes the connection: a "
+                "`return` does not send, `await websocket.send(...)` does"
+            )
+        raise
     frame = peer.frames[0]
     opened_s = peer.events[0].at_s
     said = describe(frame, opened_s)
@@ -63,6 +71,8 @@ def _greets(peer: Peer, name: str) -> float:
 def _why_other(got: str, name: str) -> str:
     if f"/{name}" in got:
         return "websocket.request.path begins with a slash; the name is what follows it"
+    if "{" in got:
+        return 'an f is missing in front of the quotation mark: f"hello {name}"'
     if name not in got:
         return "the name is in websocket.request.path, another one for each connection"
     return "compare it letter by letter"

@@ -42,6 +42,13 @@ def _new_key(size: int = 16) -> str:
     return base64.b64encode(os.urandom(size)).decode("ascii")
 
 
+def _telling_key() -> str:
+    # Four in ten have an Accept without + and /, which the base64 for URLs gets right.
+    while not set("+/") & set(accept_key(key := _new_key())):
+        pass
+    return key
+
+
 # ---------------------------------------------------------------------------------------------
 # accept(key)
 
@@ -60,11 +67,11 @@ def accept_of_random_keys(accept: Any) -> str:
     """Call it with random keys; then a real client must open against what it says."""
     if not callable(accept):
         raise Miss("a function accept(key)", f"{type(accept).__name__} {accept!r:.60}")
-    for key in [_new_key() for _ in range(KEYS)]:
+    for key in [_telling_key(), *(_new_key() for _ in range(KEYS - 1))]:
         expected = f"{accept_key(key)!r} for the key {key!r}"
         got = bounded(accept, key, timeout_s=3.0, expected=expected)
         if got != accept_key(key):
-            raise Miss(expected, f"{got!r:.80}", _why_not(got, key))
+            raise Miss(expected, f"{got!r:.80}", _why_not(got, key) or _why_no_slip(accept, got))
 
     async def shake_hands(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head, _ = HeadReader("client").feed(await reader.readuntil(b"\r\n\r\n"))
@@ -106,10 +113,23 @@ def _why_not(got: Any, key: str) -> str:
         _base64(before): "the key comes first, the GUID behind it",
         _base64(small): "the GUID's letters are capitals",
         accept_key(key).rstrip("="): "the = at the end belongs to it",
+        str(accept_key(key).encode()): "str() of bytes writes a b and quotation marks around "
+        "them: .decode() makes text of them",
+        accept_key(key).translate(str.maketrans("+/", "-_")): "this is the base64 for URLs; the "
+        "handshake wants the usual one, with + and /: b64encode()",
+        _base64((key + GUID).encode()): "SHA-1 is missing: base64 is made of its digest",
     }
     if got.strip() == accept_key(key):
         return "there is white space around it: b64encode() makes none, encodebytes() does"
-    return slips.get(got, "compare with the steps in the lesson, one by one")
+    return slips.get(got, "")
+
+
+def _why_no_slip(accept: Any, got: Any) -> str:
+    """Ask once more with another key: is the answer one of that key at all?"""
+    again = bounded(accept, _new_key(), timeout_s=3.0, expected="an answer for another key")
+    if again == got:
+        return "it says the same for each key: compute it from the key that the function is given"
+    return "compare with the steps in the lesson, one by one"
 
 
 def _base64(data: bytes) -> str:
@@ -230,7 +250,9 @@ class _Bench:
         omit = [name for name, value in spoiled.items() if value is None]
         _, response, said = await self._ask(expected, headers, omit)
         if response.status not in statuses:
-            hint = "this is not looked at yet" if response.status == 101 else ""
+            hint = "this is not looked at yet"
+            if response.status != 101:
+                hint = "426 is for a wrong version, and 400 for a key that is wrong or missing"
             raise Miss(expected, said, hint)
         if response.status == 426 and statuses is not _REFUSED:
             spoken = response.get("Sec-WebSocket-Version")

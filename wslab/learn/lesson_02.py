@@ -25,6 +25,13 @@ EDGE = 20  # bytes at either end of a stream of a long frame that are always fed
 TIMEOUT_S = 5.0
 NAMES = {CONT: "continuation", TEXT: "text", BINARY: "binary", PING: "ping", PONG: "pong"}
 
+_CONTROL = "a control frame (opcode 8 and above) is a message of its own, and comes out at once"
+_CLASS = "pass the class itself: each stream of bytes gets a parser of its own"
+_NO_RESULT = "feed() returned None: does it end with a `return` of the list of messages?"
+_TOO_EARLY = (
+    "not all of the frame was here: wait until the buffer holds its header and its whole payload"
+)
+
 Message = tuple[int, bytes]
 
 
@@ -189,6 +196,8 @@ def _payload(opcode: int, length: int) -> bytes:
 
 
 def _feed(make: Callable[[], Any], stream: _Stream) -> None:
+    if not callable(make):
+        raise Miss("the class Parser", f"{type(make).__name__} {make!r:.60}", _CLASS)
     made = make()
     feed = made if callable(made) and not hasattr(made, "feed") else made.feed
     at = 0
@@ -196,7 +205,8 @@ def _feed(make: Callable[[], Any], stream: _Stream) -> None:
     for piece in stream.pieces():
         at += len(piece)
         place = stream.place(at, len(piece))
-        for given in _given(feed(piece), stream):
+        result = feed(piece)
+        for given in _given(result, stream):
             if not due:
                 raise Miss(
                     f"nothing more out of {stream.what}",
@@ -205,9 +215,10 @@ def _feed(make: Callable[[], Any], stream: _Stream) -> None:
                 )
             end, want = due.pop(0)
             if given != want:
-                raise Miss(
-                    f"{_say(want)} out of {stream.what}", f"{_say(given)} {place}", stream.hint
-                )
+                hint = stream.hint
+                if at < end and stream.cuts is None and want[1]:
+                    hint = _TOO_EARLY if not given[1] else hint
+                raise Miss(f"{_say(want)} out of {stream.what}", f"{_say(given)} {place}", hint)
             if at < end:
                 raise Miss(
                     f"{_say(want)} out of {stream.what}, with byte {end}, its last one",
@@ -221,7 +232,7 @@ def _feed(make: Callable[[], Any], stream: _Stream) -> None:
             raise Miss(
                 f"{_say(want)} out of {stream.what}",
                 f"nothing {where}; the bytes began {head}",
-                stream.hint,
+                _NO_RESULT if result is None else _CONTROL if want[0] >= 8 else stream.hint,
             )
 
 
@@ -238,11 +249,15 @@ def _given(result: Any, stream: _Stream) -> Iterator[Message]:
     for one in result:
         try:
             opcode, payload = one
+            number = int(opcode)
             data = payload.encode() if isinstance(payload, str) else bytes(payload)
-            yield int(opcode), data
         except (TypeError, ValueError):
             seen = f"{type(one).__name__} {one!r:.60} in it"
             raise Miss(expected, seen, "append a pair: (opcode, payload)") from None
+        if isinstance(payload, str) and number != TEXT:
+            seen = f"a str, {payload!r:.40}, as the payload of opcode {number}"
+            raise Miss(expected, seen, "a payload is bytes: do not decode it")
+        yield number, data
 
 
 def _say(message: Message) -> str:
