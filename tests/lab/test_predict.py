@@ -103,6 +103,39 @@ ACTIVE = "window.jupyterapp.shell.currentWidget.content.activeCellIndex"
 UNCOMMITTED = '200, but did not press "That is my prediction"'
 
 
+# A key counts where the page's focus is within the notebook that is shown, and JupyterLab moves the
+# focus there by itself some time after it has opened one: a press before that goes nowhere.
+LISTENS = """index => {
+  const { content } = window.jupyterapp.shell.currentWidget;
+  return document.hasFocus() && content.activeCellIndex === index
+    && content.node.contains(document.activeElement);
+}"""
+HAS_RUN = """([index, count]) => {
+  const { content } = window.jupyterapp.shell.currentWidget;
+  const cell = content.model.cells.get(index);
+  const now = cell.executionCount;
+  const isOld = content.widgets[index].node.querySelector(".ws-predict.old") !== null;
+  return now !== null && now !== count && content.activeCellIndex === index + 1 && !isOld;
+}"""
+STATE = """() => {
+  const { content } = window.jupyterapp.shell.currentWidget;
+  return [document.hasFocus(), content.mode, content.activeCellIndex,
+          document.activeElement?.outerHTML.slice(0, 200)];
+}"""
+
+
+def wait(notebook, condition: str, arg: object, what: str) -> None:
+    """Wait for a condition of the page; where it does not come, say how the page stands."""
+    try:
+        notebook.page.wait_for_function(condition, arg=arg)
+    except Exception as error:
+        raise AssertionError(
+            f"expected {what}; has focus, mode, active cell, element: "
+            f"{notebook.page.evaluate(STATE)}; cells: {notebook.cells()}; console: "
+            f"{notebook.console_all}"
+        ) from error
+
+
 def press_shift_enter(notebook, index: int) -> None:
     """Press it for real; return when cell `index` has run once more and shows its new outputs only,
     and the next cell is active.
@@ -110,17 +143,9 @@ def press_shift_enter(notebook, index: int) -> None:
     shown = notebook.cell(index).locator(".ws-predict")
     shown.evaluate_all("all => all.forEach(each => each.classList.add('old'))")
     count = notebook.cells()[index]["execution_count"]
+    wait(notebook, LISTENS, index, f"the focus to be in cell {index}")
     notebook.page.keyboard.press("Shift+Enter")
-    notebook.page.wait_for_function(
-        """([index, count]) => {
-          const { content } = window.jupyterapp.shell.currentWidget;
-          const cell = content.model.cells.get(index);
-          const now = cell.executionCount;
-          const isOld = content.widgets[index].node.querySelector(".ws-predict.old") !== null;
-          return now !== null && now !== count && content.activeCellIndex === index + 1 && !isOld;
-        }""",
-        arg=[index, count],
-    )
+    wait(notebook, HAS_RUN, [index, count], f"cell {index} to run")
     notebook.wait_idle()
 
 
@@ -138,6 +163,8 @@ def flow(lab: Lab):
     with lab.open(lab.write("flow.ipynb", FLOW)) as opened:
         opened.cell(0).locator(".cm-content").click()
         press_shift_enter(opened, 0)
+        shown = "() => document.querySelector('.jp-Notebook .jp-Cell .ws-predict') !== null"
+        wait(opened, shown, None, "the question to be shown")
         yield opened
 
 
