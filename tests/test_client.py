@@ -673,6 +673,24 @@ def test_messages_are_kept_up_to_a_size_and_then_the_sender_waits():
         assert [message.split(":")[0] for message in client] == [str(n) for n in range(100)]
 
 
+def test_a_server_that_floods_while_it_is_closed_fills_no_more_than_a_bound():
+    # Only their number was bounded: with large messages a close() took what came in its 5 s.
+    def script(sock):
+        peers.upgrade(sock)
+        data = peers.frame(2, b"x" * 900_000, masked=False)
+        for _ in range(100):  # 90 MB, and then it closes
+            sock.sendall(data)
+        sock.sendall(peers.close_frame(1000, masked=False))
+        peers.hold(sock)
+
+    with peers.raw_server(script) as port:
+        client = wslab.connect(f"ws://127.0.0.1:{port}/")
+        until(lambda: client.waiting >= 10)
+        client.close(timeout=20)
+        assert sum(map(len, client)) <= 34 * 2**20
+        assert client.discarded >= 50
+
+
 def test_what_came_before_the_end_can_be_taken_after_it():
     flood = Flood(500)
     with wslab.serve(flood) as server:

@@ -612,6 +612,42 @@ def test_a_handler_that_hangs_holds_the_rest_back(server, hub):
         assert alice.call("echo", 5) == 5
 
 
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_hub_that_floods_a_slow_handler_fills_no_more_than_a_bound(is_closed):
+    # A thousand events might wait, whatever their size: 1 GB, and more as values.
+    text = json.dumps({"event": "big", "data": "x" * 500_000})
+
+    async def flood(websocket):
+        await websocket.recv()
+        for _ in range(60):
+            await websocket.send(text)
+        await websocket.wait_closed()
+
+    let_go, seen = threading.Event(), []
+
+    def big(data):
+        let_go.wait(20)
+        seen.append(len(data))
+
+    with wslab.serve(flood) as server, wslab.connect(server) as alice:
+        alice.on("big", big)
+        alice.send("go")
+        until(lambda: alice._talk.is_at_limit)
+        talk = alice._talk
+        if is_closed:
+            closing = threading.Thread(target=alice.close, kwargs={"timeout": 10})
+            closing.start()
+            until(lambda: alice.discarded)
+        assert talk._events_bytes <= (4 + 4 * is_closed + 0.6) * 2**20
+        let_go.set()
+        if is_closed:
+            closing.join(10)
+            assert len(seen) + talk.unhandled + alice.discarded == alice.counts[0]
+        else:
+            until(lambda: len(seen) == 60)
+        assert not talk._events_bytes
+
+
 def test_a_call_ends_with_the_connection(server, hub):
     with wslab.connect(server, name="alice") as alice:
         with concurrent.futures.ThreadPoolExecutor(1) as pool:

@@ -97,6 +97,11 @@ class Inbox:
         """Whether there is no room for another message."""
         return self._is_over(self.limit, MAX_WAITING_BYTES)
 
+    @property
+    def is_twice_full(self) -> bool:
+        """Whether it holds twice what it may: then nothing is kept, although nobody waits."""
+        return self._is_over(2 * self.limit, 2 * MAX_WAITING_BYTES)
+
     def _is_over(self, count: int, size_bytes: int) -> bool:
         return len(self._messages) >= count or self._size_bytes >= size_bytes
 

@@ -424,8 +424,11 @@ class Client(Emitter):
                 self._on_long_way -= 1
                 self._keep(message)
                 talk = self._talk
+                if self._is_closing_down and talk is not None and talk.is_twice_full:
+                    self.discarded += 1
+                    continue
                 for own in (message,) if talk is None else talk.take(message):
-                    if self._is_closing_down and self.waiting >= 2 * inbox.limit:
+                    if self._is_closing_down and inbox.is_twice_full:
                         self.discarded += 1  # read on to the close frame, but keep no more
                     elif not inbox.put(own):
                         await inbox.room()

@@ -45,6 +45,7 @@ from .words import for_clients
 __all__ = ["ConnectionLost", "EventFailure", "Talk"]
 
 MAX_EVENTS = 1_000  # that wait for their handler; beyond it the hub is slowed down
+MAX_EVENTS_BYTES = 4 * 2**20  # of them, as they came: as values, JSON takes up to 25 times as much
 MAX_ERRORS = 100
 MAX_TOLD = 2_000  # characters of what the hub says went wrong
 _OWN = (Welcomed, Dropped, Failed)  # events of the hub itself
@@ -124,6 +125,7 @@ class Talk:
         self._has_ended = False
         self._handlers: dict[str, _Handler] = {}
         self._events: collections.deque[Came] = collections.deque()
+        self._events_bytes = 0
         self._worker: asyncio.Task[None] | None = None
         self._running: tuple[str, float] | None = None  # which handler runs, since when
         self._has_room: asyncio.Event | None = None  # there while somebody waits for room
@@ -333,6 +335,7 @@ class Talk:
         if not worker.done():
             self.unhandled += len(self._events)
             self._events.clear()
+            self._events_bytes = 0
             worker.cancel()
             if asyncio.current_task() is not worker:
                 await asyncio.wait([worker], timeout=1.0)
@@ -342,13 +345,23 @@ class Talk:
     @property
     def is_at_limit(self) -> bool:
         """Whether so many events wait for their handlers that no more should be read."""
-        return len(self._events) >= MAX_EVENTS
+        return len(self._events) >= MAX_EVENTS or self._events_bytes >= MAX_EVENTS_BYTES
+
+    @property
+    def is_twice_full(self) -> bool:
+        """Whether twice as many wait: then no more are kept, although nobody slows the hub down."""
+        count, size_bytes = len(self._events), self._events_bytes
+        return count >= 2 * MAX_EVENTS or size_bytes >= 2 * MAX_EVENTS_BYTES
+
+    def _is_over_half(self) -> bool:
+        count, size_bytes = len(self._events), self._events_bytes
+        return count > MAX_EVENTS // 2 or size_bytes > MAX_EVENTS_BYTES // 2
 
     async def room(self) -> None:
         """Wait until half of the events have been handled, or the connection has ended."""
         self._has_room = room = asyncio.Event()
         try:
-            if len(self._events) > MAX_EVENTS // 2 and not self._has_ended:
+            if self._is_over_half() and not self._has_ended:
                 await room.wait()
         finally:
             self._has_room = None
@@ -421,6 +434,7 @@ class Talk:
                 )
             return
         self._events.append(came)
+        self._events_bytes += _bytes_of(came)
         if self._worker is None:
             self._worker = self._loop.create_task(self._work(), context=contextvars.Context())
 
@@ -428,7 +442,8 @@ class Talk:
         try:
             while self._events:
                 came = self._events.popleft()
-                if self._has_room is not None and len(self._events) <= MAX_EVENTS // 2:
+                self._events_bytes -= _bytes_of(came)
+                if self._has_room is not None and not self._is_over_half():
                     self._has_room.set()
                 handler, args = self._handler(came.event)
                 if handler is None:  # taken out meanwhile
@@ -525,6 +540,10 @@ class Talk:
             f"; {waiting:,} events wait for the handler of {event!r}, {ran}, and hold back what "
             "comes after them"
         )
+
+
+def _bytes_of(came: Came) -> int:
+    return sum(map(len, came.messages))
 
 
 def _name(event: Any) -> str:
