@@ -32,3 +32,14 @@ def test_run_all_in_jupyterlab(any_lab: Lab, lesson: Path):
                 name = f"{lesson.stem}-{place}-{theme.split()[-1].lower()}.png"
                 notebook.screenshot(folder / name)
         assert notebook.console_of_run_all == []
+
+
+def test_figures_are_dark_cards_in_a_dark_theme(lab: Lab):
+    with lab.open("notebooks/03_conversation.ipynb") as notebook:
+        notebook.run_cell(1)  # the first question brings the style along
+        shown = "getComputedStyle(document.querySelector('.jp-RenderedMarkdown img')).filter"
+        assert notebook.page.evaluate(shown) == "none"
+        notebook.set_theme(DARK)
+        notebook.page.wait_for_function(f"{shown}.startsWith('invert')")
+        notebook.set_theme(LIGHT)
+        notebook.page.wait_for_function(f"{shown} === 'none'")
