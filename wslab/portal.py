@@ -105,13 +105,18 @@ class Portal(_Forkable, StallWatch):
 
     Calls from other threads cross with :meth:`call` and :meth:`submit`. Where uvloop is installed
     it is taken.
+
+    Args:
+        name: for its repr.
+        stands_for_lab: wslab.run() refuses on its thread, as on the lab's own: it runs handlers.
     """
 
     label = "the lab's loop"
 
-    def __init__(self, name: str = "wslab") -> None:
+    def __init__(self, name: str = "wslab", *, stands_for_lab: bool = False) -> None:
         super().__init__()
         self.name = name
+        self._stands_for_lab = stands_for_lab
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._thread_id: int | None = None
@@ -164,6 +169,7 @@ class Portal(_Forkable, StallWatch):
 
     def _main(self) -> None:
         self._thread_id = threading.get_ident()
+        _here.refuses_run = self._stands_for_lab
         try:
             loop = _loop_factory()()
         except BaseException as exc:
@@ -736,6 +742,7 @@ class _NestedCrossing(_Crossing):
 
 _guard = threading.RLock()
 _lab: Portal | None = None
+_here = threading.local()  # of a portal's own thread
 _kernel: KernelPortal | None = None
 _exit_hooked = False
 
@@ -801,6 +808,13 @@ def run(
         WrongThread: called from code that already runs on the lab's loop: await it there.
         TypeError: ``func`` is neither of these.
     """
+    if getattr(_here, "refuses_run", False):
+        if inspect.iscoroutine(func):
+            func.close()
+        raise WrongThread(
+            f"run({_name(func)}) was called by a handler, on its own loop's thread, which would "
+            "wait for itself. In async code write `await` instead of wslab.run"
+        )
     if inspect.iscoroutine(func):
         if args:
             func.close()

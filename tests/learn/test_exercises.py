@@ -55,6 +55,7 @@ def test_nothing_to_check_is_not_yet(make, things):
     assert not verdict
     assert "not yet" in str(verdict)
     assert "not yet" in verdict._repr_html_()
+    assert "<code>raise NotYet</code>" in verdict._repr_html_()
 
 
 def test_a_stub_is_not_yet_wherever_it_raises(make):

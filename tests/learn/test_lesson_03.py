@@ -384,6 +384,48 @@ async def as_title(websocket):
         await websocket.send(message.title())
 
 
+async def forgot_await_of_recv(websocket):
+    while True:
+        message = websocket.recv()
+        await websocket.send(message.upper())
+
+
+async def capitals_of_a_send(websocket):
+    async for message in websocket:
+        await websocket.send(message).upper()
+
+
+async def ticks_once_a_message(websocket):
+    while True:
+        await websocket.send("tick")
+        await asyncio.sleep(0.02)
+        await websocket.send(await websocket.recv())
+
+
+def ticks_and_sleeps():
+    async def push(websocket):
+        while True:
+            await websocket.send("tick")
+            time.sleep(0.02)  # noqa: ASYNC251 - the mistake
+
+    async def handler(websocket):
+        task = asyncio.create_task(push(websocket))
+        try:
+            await echo_all(websocket)
+        finally:
+            task.cancel()
+
+    return handler
+
+
+async def answers_in_words(websocket, task):
+    try:
+        async for message in websocket:
+            await websocket.send(f"you said {message}")
+    finally:
+        task.cancel()
+
+
 def one_at_a_time():
     serving: list[asyncio.Event] = []
 
@@ -688,12 +730,17 @@ def test_a_not_yet_that_is_left_over_is_not_yet():
     ("exercise", "wrong", "expected", "seen", "hint"),
     [
         ("03 capitals", fifty_and_no_more, "message 51 of the second", "close 1000", "ended it"),
-        ("03 capitals", not_in_capitals, "message 1 of the ", "'<", "each message"),
+        ("03 capitals", not_in_capitals, "message 1 of the ", "'<", "letter by letter"),
         ("03 capitals", in_bytes, "message 1 of the ", "b'", "send a str"),
-        ("03 capitals", answers_twice, "message 2 of the ", "from the server at", "each message"),
+        ("03 capitals", answers_twice, "message 2 of the ", "from the server at", "message before"),
         ("03 capitals", forgot_await, "message 1 of the ", "no message within", "without `await`"),
         ("03 capitals", returns_still, "message 2 of the ", "close 1000", "ended it"),
-        ("03 capitals", as_title, "message 1 of the ", "'", "each message"),
+        ("03 capitals", as_title, "message 1 of the ", "'", "letter by letter"),
+        ("03 capitals", forgot_await_of_recv, "message 1 of the ", "raised", "`recv(...)` was"),
+        ("03 capitals", capitals_of_a_send, "message 1 of the ", "raised", "`send(...)` was"),
+        ("03 ticks", ticks_once_a_message, "three times", "'tick' from", "for whom, does it wait"),
+        ("03 ticks", ticks_and_sleeps(), "", "holds its event loop", "nobody else gets a turn"),
+        ("03 ticks", pushes(answers_in_words), "message 1", "'you said", "letter by letter"),
         ("03 capitals", one_at_a_time(), "1 of the second client", "no message within", ""),
         ("03 capitals", to_whoever_came_last(), "1 of the first client", "no message within", ""),
         ("03 capitals", not_async, "async def handler", "a plain `def`", ""),

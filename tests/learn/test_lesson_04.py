@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+import wslab
 from tests.kernels import Kernel, lost
 from tests.learn.rig import COURSE, cells, solution
 from wslab.learn import NotYet, check
@@ -236,13 +237,23 @@ async def ends_after_one(websocket, work):
 async def forgot_await(websocket, work):
     async for message in websocket:
         answer = asyncio.to_thread(work, message)
-        answer.close()  # or Python warns, but only when the traceback that holds it has gone
+        await websocket.send(answer)
+
+
+async def forgot_await_of_a_future(websocket, work):
+    async for message in websocket:
+        answer = asyncio.get_running_loop().run_in_executor(None, work, message)
         await websocket.send(answer)
 
 
 async def forgot_the_other_await(websocket, work):
     async for message in websocket:
         websocket.send(await asyncio.to_thread(work, message))
+
+
+async def blocks_by_wslab_run(websocket, work):
+    async for message in websocket:
+        await websocket.send(wslab.run(work, message))
 
 
 async def in_bytes(websocket, work):
@@ -312,7 +323,9 @@ WRONG = [
     (out_of_order, "answer 3 came before answer 1", "finish a message before"),
     (mixes_clients_up, ", the answer to a message of ben", "to the client that asked"),
     (ends_after_one, "close 1000", "keep the loop"),
-    (forgot_await, "Your handler raised TypeError", "fix what your handler raised"),
+    (forgot_await, "Your handler raised TypeError", "`to_thread(...)` was called without `await`"),
+    (forgot_await_of_a_future, "Your handler raised TypeError", "fix what your handler raised"),
+    (blocks_by_wslab_run, "Your handler raised WrongThread", "fix what your handler raised"),
     (forgot_the_other_await, "no message within", "without `await` in front of it"),
     (in_bytes, "got b'", "send a str"),
     (returns, "close 1000", "keep the loop"),

@@ -361,6 +361,16 @@ def by_id_of_object(clients):
     return next_id
 
 
+async def joins_words(clients, websocket, to, said):
+    if to in clients:
+        await clients[to].send(" ".join(said.split()))
+
+
+async def as_the_lesson_cell_did(clients, websocket, to, said):
+    if to in clients:
+        wslab.run(clients[to].send, said)
+
+
 def silent():
     clients: dict = {}
 
@@ -500,6 +510,18 @@ WRONG = {
     "back to the sender": ({"deliver": comes_back}, "who sent it", "to one connection"),
     "returns after one": (returns_after_one, "close 1000", GOES_ON),
     "enters too late": (enters_too_late, "0 entries", "enter a client once, when"),
+    "UUIDs for keys": (
+        {"ids": lambda _: lambda websocket: websocket.id, "first": str},
+        "no such message within",
+        "such as the UUID '",
+    ),
+    "told half of the key": (
+        {"first": lambda id: id[:6]},
+        "no such message within",
+        "the very str that you send it",
+    ),
+    "words joined again": ({"deliver": joins_words}, "frame", "the text as it is"),
+    "wslab.run": ({"deliver": as_the_lesson_cell_did}, "raised WrongThread", "raised first"),
     "another registry": (another_registry, "0 entries", "that you give to check()"),
 }
 

@@ -36,6 +36,9 @@ TEXT = 1  # RFC 6455 §5.2
 SOLUTION = "solutions/03_conversation.py"
 ENDED = "the handler has ended for this connection, and with it the connection: what ended it?"
 LEFT = "another client has just left: recv() raises ConnectionClosed there; what does it do then?"
+COUNTS = "each client's messages count from 1: whose does this number count?"
+AGAIN = "that was the answer to the message before: one answer for each message"
+OTHER = "an answer came, but another text: compare the two letter by letter"
 NOTHING_LEFT = "no task left of a client that has broken off"
 YOURS_TO_STOP = (
     "a task that you start is yours to stop, however the conversation ends: where the connection "
@@ -48,18 +51,28 @@ Answer = Callable[[str, int], str]  # a message and its number on its connection
 class _Speaker:
     """A client that asks, and knows what the answer must be."""
 
-    def __init__(self, probe: Probe, name: str, answer: Answer, hint: str, aside: str = "") -> None:
+    def __init__(
+        self,
+        probe: Probe,
+        name: str,
+        answer: Answer,
+        hint: str,
+        aside: str = "",
+        other: str = OTHER,
+    ) -> None:
         self.name = name
         self.peer = probe.connect(name=name)
         self.asked = 0
         self._answer = answer
+        self._wanted = ""
         self.hint = hint
         self._aside = aside  # a message that may come at any time, besides the answers
+        self._other = other  # the hint where another text comes
 
     def ask(self) -> None:
         """Send a random message."""
         self.asked += 1
-        message = nonce()
+        self._before, message = self._wanted, nonce()
         self._wanted = self._answer(message, self.asked)
         self._expected = (
             f"{self._wanted!r}, the answer to message {self.asked} of {self.name}, {message!r}"
@@ -80,7 +93,9 @@ class _Speaker:
             if got == self._wanted:
                 return
             if got != self._aside:
-                hint = self.hint if isinstance(got, str) else "send a str: bytes go out as binary"
+                hint = AGAIN if got == self._before else self._other
+                if not isinstance(got, str):
+                    hint = "send a str: bytes go out as binary"
                 raise self.peer.miss(self._expected, f"{got!r:.60}", hint)
             aside += 1
             if time.monotonic() > deadline:
@@ -208,8 +223,10 @@ def ticks(handler: Any) -> str:
 
 def _ticks_unasked(speaker: _Speaker) -> None:
     expected = f"{TICK!r} for {speaker.name}, three times, before it has sent anything"
+    hint = "a push needs no request: for whom does it wait?"
     for _ in range(3):
-        got = speaker.peer.recv(expected, "a push needs no request: for whom does it wait?")
+        got = speaker.peer.recv(expected, hint)
+        hint = "one came unasked, and the next did not: for how long, or for whom, does it wait?"
         if got != TICK:
             hint = f"compare it letter by letter with {TICK!r}"
             if isinstance(got, bytes):
@@ -415,7 +432,8 @@ def count(handler: Any) -> str:
                 probe,
                 name,
                 lambda message, number: f"{number} {message}",
-                "each client's messages count from 1: whose does this number count?",
+                COUNTS,
+                other=COUNTS,
             )
 
         first, second = join("the first client"), join("the second client")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Any
 
 from websockets.protocol import State
@@ -47,7 +47,7 @@ class _Whisper:
         self.sender = sender
         self.target = target
         self.to = to
-        self.text = f"{nonce()} {nonce()}"
+        self.text = f"{nonce()}  {nonce()}"  # two spaces: the text as it is
         self.wanted = f"{sender.id} {self.text}"
         self.may_get_lost = False  # its sender was cut off right after it
 
@@ -190,7 +190,18 @@ class _Room:
         said = [frame for frame in target.peer.frames if frame.sender == "server"]
         seen = f"no such message within {WAIT_S:g} s{self.probe.held()}"
         seen += f"; what the server sent on that wire: {target.peer.seen(said)}"
-        return Miss(whisper.expected, seen, _FORM)
+        return Miss(whisper.expected, seen, self._other_keys(target) or _FORM)
+
+    def _other_keys(self, target: _Guest) -> str:
+        """Say how a dict's keys differ from the ids that were told; "" where they do not."""
+        if not isinstance(self.registry, Mapping) or target.id in self.registry:
+            return ""
+        key = next(iter(list(self.registry)), "")
+        return (
+            f"who looks {target.id!r} up in the registry finds nobody: its keys are other than the "
+            f"ids that clients are told, such as the {type(key).__name__} {str(key)[:40]!r}. Enter "
+            "each client under the very str that you send it"
+        )
 
     def overhear(self, whisper: _Whisper) -> None:
         """Look for a whisper where it should not be, or not like this."""
@@ -209,6 +220,8 @@ class _Room:
                         hint,
                     )
                 hint = _FORM if isinstance(message, str) else "send a str: bytes go as binary"
+                if isinstance(message, str) and message.split() == whisper.wanted.split():
+                    hint = "the text as it is: look how many spaces are in it, there and here"
                 raise Miss(whisper.expected, _on(guest, message), hint)
 
     def audit(self) -> None:

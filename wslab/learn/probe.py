@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import inspect
 import re
 import secrets
 import sys
@@ -118,7 +119,8 @@ class Probe:
         self.peers: list[Peer] = []
         self._forgotten = _Forgotten()
         self._deadline = time.monotonic() + CHECK_S
-        self._runner = Portal("check")
+        # The learner's own servers run on the lab's loop, where wslab.run refuses a handler.
+        self._runner = Portal("check", stands_for_lab=True)
         self.tape = Tape()  # what crosses the server's transports
         self.server = _Watched(
             handler,
@@ -137,6 +139,15 @@ class Probe:
     def errors(self) -> tuple[BaseException, ...]:
         """What the handler raised so far."""
         return tuple(self.server.raised)
+
+    def _raised(self) -> tuple[BaseException, ...]:
+        # Half a message that can't go on ends with close 1011 before `send` raises.
+        deadline_s = time.monotonic() + 0.5
+        while not self.errors and any(peer.client.close_code == 1011 for peer in self.peers):
+            if time.monotonic() > deadline_s:
+                break
+            time.sleep(0.005)
+        return self.errors
 
     def connect(self, path: str = "/", *, name: str | None = None, **kwargs: Any) -> Peer:
         """Connect a client to the learner's server.
@@ -239,7 +250,7 @@ class Probe:
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        raised = self.errors  # before the end, which may add some of its own
+        raised = self._raised()  # before the end, which may add some of its own
         try:
             self.close()
         finally:
@@ -253,11 +264,15 @@ class Probe:
             exc.__cause__ = raised[0]
             exc.seen += f". Your handler raised {type(raised[0]).__name__}: {raised[0]}"
             exc.hint = "fix what your handler raised first"
+            for error in raised:
+                self._forgotten.look_into(error)
         if self._forgotten.name:
             exc.hint = (
                 f"`{self._forgotten.name}(...)` was called without `await` in front of it, and so "
                 "it never ran"
             )
+        elif not exc.hint and "holds its event loop" in exc.seen:
+            exc.hint = "while it blocks, nobody else gets a turn: wait with `await` instead"
 
 
 class _Forgotten:
@@ -284,6 +299,19 @@ class _Forgotten:
                 self.name = found[1]
 
         warnings.showwarning = show
+
+    def look_into(self, exc: BaseException) -> None:
+        """Look for one in what an exception holds: Python says nothing while somebody holds it."""
+        held = [getattr(exc, "obj", None)]  # an AttributeError's
+        traceback = exc.__traceback__
+        while traceback is not None:
+            if not is_around(traceback.tb_frame.f_code.co_filename):
+                held += traceback.tb_frame.f_locals.values()
+            traceback = traceback.tb_next
+        for one in held:
+            if inspect.iscoroutine(one) and inspect.getcoroutinestate(one) == "CORO_CREATED":
+                self.name = self.name or one.__name__
+                one.close()  # said here, and so not once more below a later cell
 
     def stop(self) -> None:
         """End it; the way in which warnings were shown before is back."""
