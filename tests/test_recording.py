@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import gc
 import socket
@@ -377,3 +378,42 @@ def test_what_comes_when_nobody_reads_any_more_costs_the_record_little(first):
             assert flood.left_out_bytes > 2**20
             assert server.tape.dropped.size_bytes == flood.left_out_bytes
             assert server.tape.size_bytes < 2**20
+
+
+def test_a_flood_leaves_others_their_turn():
+    # uvloop reads up to 32 times in one turn. A flood of pongs, which nothing holds back, kept
+    # everybody else waiting for more than 10 s.
+    turns: list[int] = []
+    turn = 0
+
+    class Noting(ServerConnection):
+        def data_received(self, data):
+            turns.append(turn)
+            super().data_received(data)
+
+    def count():
+        nonlocal turn
+        turn += 1
+        if not is_over.is_set():
+            asyncio.get_running_loop().call_soon(count)
+
+    async def begin():
+        asyncio.get_running_loop().call_soon(count)
+
+    async def sink(websocket):
+        await websocket.wait_closed()
+
+    is_over = threading.Event()
+    with (
+        wslab.serve(sink, create_connection=Noting) as server,
+        peers.raw_client(server.port) as sock,
+    ):
+        wslab.run(begin)
+        try:
+            sock.sendall(peers.frame(10) * 200_000 + peers.close_frame(1000))
+            assert peers.read_frame(sock)[0] == 0x88
+        finally:
+            is_over.set()
+    reads = collections.Counter(turns)
+    assert len(turns) > 5
+    assert max(reads.values()) <= 2  # the last, shorter one has not to wait

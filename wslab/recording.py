@@ -23,6 +23,8 @@ from .wire.tape import Tape, Track
 if TYPE_CHECKING:
     from .wire.headers import Sender
 
+LARGE_READ_BYTES = 32 * 2**10  # after which others on the loop have their turn
+
 __all__ = ["Stillborn", "Wire", "new_tape", "recorded"]
 
 
@@ -110,6 +112,26 @@ class _Transport:
 
         self.write = counted
         self.writelines = counted_lines
+        self._is_held = False  # by whoever has paused it, and not by us
+
+    def pause_reading(self) -> None:
+        self._is_held = True
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._is_held = False
+        self._transport.resume_reading()
+
+    def give_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        # uvloop reads on, up to 8 MiB in one turn: of tiny frames that takes seconds, in which
+        # nobody else is served.
+        if not self._is_held and not self._transport.is_closing():
+            self._transport.pause_reading()
+            loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if not self._is_held and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -214,6 +236,8 @@ def _recorded_kind(kind: Any) -> type:
                 # websockets reads no further, after a fault or a close frame. What a peer sends on
                 # costs it nothing; nor shall it cost the record.
                 self._record_came = self.wire.track.unread
+            if len(data) >= LARGE_READ_BYTES:
+                self.transport.give_turn(self.loop)
 
         def process_event(self, event: Any) -> None:
             opcode = getattr(event, "opcode", -1)  # the first event is the HTTP head: it has none
