@@ -73,6 +73,7 @@ MAY_OPEN_SOCKETS = {
     "client",
     "tunnel",  # lives in Jupyter's server, where it carries bytes to a server of ours
     "examples",  # plain websockets programs to copy; wslab's own code is not involved
+    "portal",  # asks its own descriptors for their names, and opens none
     "raw",  # bytes below WebSocket, for handshakes made by hand
     "doctor",  # looks whether Jupyter's proxy reaches us, over HTTP
 }
