@@ -418,6 +418,13 @@ def ticks_and_sleeps():
     return handler
 
 
+async def awaits_the_cancel(websocket, task):
+    try:
+        await echo_all(websocket)
+    finally:
+        await task.cancel()
+
+
 async def answers_in_words(websocket, task):
     try:
         async for message in websocket:
@@ -740,6 +747,7 @@ def test_a_not_yet_that_is_left_over_is_not_yet():
         ("03 capitals", capitals_of_a_send, "message 1 of the ", "raised", "`send(...)` was"),
         ("03 ticks", ticks_once_a_message, "three times", "'tick' from", "for whom, does it wait"),
         ("03 ticks", ticks_and_sleeps(), "", "holds its event loop", "nobody else gets a turn"),
+        ("03 ticks", pushes(awaits_the_cancel), "without a mistake", "TypeError", "raised first"),
         ("03 ticks", pushes(answers_in_words), "message 1", "'you said", "letter by letter"),
         ("03 capitals", one_at_a_time(), "1 of the second client", "no message within", ""),
         ("03 capitals", to_whoever_came_last(), "1 of the first client", "no message within", ""),

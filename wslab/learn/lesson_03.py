@@ -218,6 +218,9 @@ def ticks(handler: Any) -> str:
             waits=3,
         )
         _nothing_left(probe, join)
+        # Such as `await task.cancel()` in a `finally`: it shows on no wire, the client has gone.
+        if any(isinstance(error, TypeError | AttributeError | NameError) for error in probe.errors):
+            raise Miss("a handler that ends without a mistake when a client leaves", "one")
         return _praise(probe, f", and meanwhile {counts[0]} and {counts[1]} ticks came")
 
 
