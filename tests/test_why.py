@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,15 @@ def test_a_server_of_ours_that_has_stopped():
     server.stop()
     fails(NobodyListening, server, "server.restart() starts it again")
     fails(NobodyListening, server.url, "Is the server running")
+
+
+def test_who_reads_that_nobody_listens_sees_own_lines_and_not_asyncios():
+    with pytest.raises(NobodyListening) as caught:
+        wslab.connect(f"ws://127.0.0.1:{peers.free_port()}/")
+    told = "".join(traceback.format_exception(caught.value))
+    assert "OSError" in told or "ConnectionRefusedError" in told  # the cause is still named
+    assert "wslab.connect(" in told
+    assert len(told.splitlines()) < 16, told
 
 
 def test_an_unknown_host():

@@ -30,7 +30,14 @@ from . import cells, portal, why
 from .boxes import Feed, Inbox, Message, Outbox, check_iterable, size_of
 from .calling import running_loop
 from .emitter import Emitter
-from .errors import BadURL, LoopBlocked, PortalClosed, WrongThread, WslabError
+from .errors import (
+    BadURL,
+    LoopBlocked,
+    NobodyListening,
+    PortalClosed,
+    WrongThread,
+    WslabError,
+)
 from .keywords import check_keywords
 from .opening import Opening
 from .reconnect import Attempt, Reconnect, session_in, with_query
@@ -1031,6 +1038,8 @@ def connect(
         told = client._not_opened(exc) if isinstance(exc, Exception) else None
         if told is None:
             raise
+        if isinstance(told, NobodyListening):
+            exc.__traceback__ = None  # TCP's refusal: a screenful of asyncio, no line of the user's
         raise told from exc
     opening = client._opening
     if opening is not None:
