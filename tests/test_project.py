@@ -63,7 +63,9 @@ def _project() -> dict:
 
 
 def _notebooks() -> list[Path]:
-    return sorted((PROJECT / "notebooks").glob("**/*.ipynb"))
+    # JupyterLab's own copies, of lessons that somebody has opened here, lie in .ipynb_checkpoints.
+    found = (PROJECT / "notebooks").glob("**/*.ipynb")
+    return sorted(path for path in found if path.parent.name != ".ipynb_checkpoints")
 
 
 def test_the_patterns_find_what_they_are_for():
