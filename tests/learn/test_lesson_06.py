@@ -336,6 +336,14 @@ async def returns_after_one(websocket):
     await websocket.send("ok")
 
 
+async def rooms_of_its_own(websocket):
+    await hall()(websocket)
+
+
+async def awaits_broadcast(rooms, room, websocket, text):
+    await broadcast(rooms[room] - {websocket}, text)
+
+
 def below_the_loop():
     """The lesson's own bug: no finally, so that whoever breaks off stays in every room."""
     rooms = defaultdict(set)
@@ -408,7 +416,7 @@ def forgets_await():
             "for a moment either",
         ),
         (hall(with_the_room), "exactly: ben", "'room-", "the text as it is"),
-        (hall(first_word_only), "exactly: ben", "on ben's wire", "the text as it is"),
+        (hall(first_word_only), "exactly: ben", "on ben's wire", "with all its words"),
         (hall(only_from_inside), "cat emits to ", "no message within", "in the room at"),
         (hall(only_existing), "'ok' on ann's wire", "KeyError", "raised first"),
         (hall(forgets_to_send), "exactly: ben", "no message within", "in the room at"),
@@ -425,7 +433,9 @@ def forgets_await():
         (hall(answer=b"ok"), "'ok' on ann's wire", "b'ok' on ann's wire", "send a str"),
         (hall(as_bytes), "exactly: ben", "on ben's wire", "a str"),
         (forgets_await(), "'ok' on ann's wire", "no message within", "without `await` in front"),
-        (returns_after_one, "'ok' on ", "close 1000", ""),
+        (returns_after_one, "'ok' on ", "close 1000", "a handler that returns closes"),
+        (rooms_of_its_own, "exactly: ben", "no message within", "share one dict of rooms"),
+        (hall(awaits_broadcast), "'ok' on ann's wire", "TypeError", "takes no `await`"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

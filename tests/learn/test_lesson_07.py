@@ -319,6 +319,18 @@ def comes_back_for_each(page, messages):
     page.on_event(go)
 
 
+def as_in_javascript(page, messages):
+    page.onopen = lambda _event: send_all(page, messages)
+
+
+def compares_the_event(page, messages):
+    def go(event):
+        if event == "open":
+            send_all(page, messages)
+
+    page.on_event(go)
+
+
 def breaks(page, messages):
     @page.on_event
     def go(event):
@@ -361,6 +373,8 @@ WRONG = [
     (stays_attached, "on the second connection: text", "page.off(function)"),
     (stays_to_close, "on the second connection: close 4000", "page.off(function)"),
     (returns_after_the_first, "In the end the socket was OPEN", "each message once"),
+    (as_in_javascript, "no frame at all", "page.on_event(function)"),
+    (compares_the_event, "no frame at all", 'type is "open"'),
     (breaks, "Your callback raised", "fix what your callback raised"),
     (without_messages, "TypeError", ""),
 ]

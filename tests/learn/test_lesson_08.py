@@ -454,6 +454,34 @@ def raises():
     return cell
 
 
+def with_the_fix(close, *, handlers="handlers[:]"):
+    """The solution, with another line that closes the last run's connection."""
+
+    def make():
+        def change(source):
+            source = source.replace("    raise NotYet  ", "    pass  # ")
+            source = source.replace("handlers.append(answer)", f"{handlers} = [answer]")
+            return source.replace("    socket = await", f"    {close}\n    socket = await")
+
+        return stub(change)
+
+    return make
+
+
+as_in_old_examples = with_the_fix("if socket and socket.open: await socket.close()")
+forgets_the_first_run = with_the_fix("await socket.close()")
+runs_a_loop_in_a_loop = with_the_fix("if socket: asyncio.run(socket.wait_closed())")
+a_local_list = with_the_fix("if socket: await socket.close()", handlers="handlers")
+
+
+def forgets_global():
+    def change(source):
+        source = source.replace("    raise NotYet  ", "    await socket.close()  # ")
+        return source.replace("global socket, passing", "global passing")
+
+    return stub(change)
+
+
 def two_arguments():
     async def cell(url, socket):
         pass
@@ -480,6 +508,11 @@ WRONG = [
     (does_nothing, "none ever was", "connect to the URL"),
     (swallows_all, "none ever was", "connect to the URL"),
     (listens_itself, "after 1 s it still waits", "let a task do that"),
+    (as_in_old_examples, "no attribute 'open'", "ask `socket.state`"),
+    (forgets_the_first_run, "'NoneType' object", "in the first run there is no connection yet"),
+    (runs_a_loop_in_a_loop, "asyncio.run()", "`await` takes the place of asyncio.run"),
+    (a_local_list, "nothing came back", "makes a new local name"),
+    (forgets_global, "UnboundLocalError", "unless `global` names it"),
     (answers_nothing, "nothing came back", "send each message back"),
     (answers_in_capitals, "!' came", "send each message back"),
     (answers_in_bytes, "b'", "send each message back as it is"),
@@ -490,8 +523,11 @@ WRONG = [
 ]
 
 
+IDS = [f"{number}-{one[0].__name__}" for number, one in enumerate(WRONG)]
+
+
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
-@pytest.mark.parametrize(("make", "seen", "hint"), WRONG, ids=[w[0].__name__ for w in WRONG])
+@pytest.mark.parametrize(("make", "seen", "hint"), WRONG, ids=IDS)
 @pytest.mark.usefixtures("impatient")
 def test_plausible_wrong_ones_are_refused(make, seen, hint):
     wrong = make()
@@ -658,4 +694,6 @@ def test_its_cells_run_again_in_another_order():
         for id in (*sources, *AGAIN):
             ran = kernel.run(sources[id], cell_id=id)
             assert ran.error is None, (id, ran.error)
+            if id == "how-many-compare":  # also after the fix, which leaves one
+                assert "the wire says  3: one for each run" in ran.text
             kernel.check(rig.PAUSE)

@@ -21,7 +21,10 @@ from ..failures import users_traceback
 
 __all__ = ["Exercise", "Hints", "Miss", "NotYet", "Verdict", "check", "exercise", "hint"]
 
-_NOT_YET = "Write the exercise's cell, take `raise NotYet` out of it and run it. Then run this one."
+_NOT_YET = (
+    "Write the exercise's cell (take `raise NotYet` out, or put your code in place of `...`) and "
+    "run it. Then run this one."
+)
 
 
 class NotYet(NotImplementedError):

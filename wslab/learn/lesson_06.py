@@ -36,7 +36,11 @@ STUCK = 3  # of them in a row of which the operating system takes nothing: the w
 OK = "ok"
 
 _ROOM = "a text goes to those who are in the room at that moment, except for whoever says it"
-_OKAY = "answer each command with the text message ok, when it is done"
+_FIRST = f"{_ROOM}. Do all connections share one dict of rooms, made outside of the handler?"
+_OKAY = (
+    "answer each command with the text message ok, when it is done, and take the next one: a "
+    "handler that returns closes its connection"
+)
 _SLOW = (
     "a member does not read, and its wire is full: `await member.send(...)` waits until that "
     "member reads again, and everybody behind it waits as well. What sends without waiting?"
@@ -84,17 +88,17 @@ class _Member:
         self._asked += 1
         shown = command if len(command) < 60 else f"{command[:50]}..."
         self._expected = f"{OK!r} on {self.name}'s wire, the answer to {shown!r}"
-        self.peer.send(command, self._expected, self._house.hint)
+        self.peer.send(command, self._expected, self._house.hint or _OKAY)
 
     def settle(self) -> None:
         """Read until all commands are answered; whatever else comes is looked at."""
         while self._answered < self._asked:
             self._read(self._expected, self._house.hint or _OKAY)
 
-    def hear(self, text: _Text) -> None:
+    def hear(self, text: _Text, hint: str = _ROOM) -> None:
         """Read until this text has come."""
         while self not in text.heard:
-            self._read(str(text), self._house.hint or _ROOM)
+            self._read(str(text), self._house.hint or hint)
 
     def _read(self, expected: str, hint: str) -> None:
         got = self.peer.recv(expected, hint)
@@ -105,7 +109,7 @@ class _Member:
             return
         text = self._house.texts.get(got) if isinstance(got, str) else None
         if text is None:
-            hint = "send the text as it is, and ok, and nothing else"
+            hint = "send the text as it is, with all its words, and ok, and nothing else"
             if isinstance(got, bytes):
                 hint = "send a str: bytes go out as a binary frame"
             raise self.peer.miss(expected, f"{got!r:.60} on {self.name}'s wire", hint)
@@ -162,12 +166,12 @@ class _House:
         sender.ask(f"emit {room} {text.text}")
         return text
 
-    def say(self, sender: _Member, room: str) -> None:
+    def say(self, sender: _Member, room: str, hint: str = _ROOM) -> None:
         """Let somebody say something, and look that it is heard."""
         text = self.emit(sender, room)
         sender.settle()
         for member in text.must:
-            member.hear(text)
+            member.hear(text, hint)
 
     def fence(self) -> None:
         """Read every wire up to the answer to a question asked now: nothing can hide there."""
@@ -237,7 +241,7 @@ def _rules(house: _House, people: list[_Member], names: list[str]) -> None:
     for member in (ann, ben):
         house.join(member, room)
     house.join(cat, other)
-    house.say(ann, room)  # ben hears it; ann does not, nor cat
+    house.say(ann, room, _FIRST)  # ben hears it; ann does not, nor cat
     house.fence()
     house.say(cat, room)  # from outside
     house.join(ben, other)  # in two rooms at a time

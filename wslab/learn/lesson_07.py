@@ -57,6 +57,10 @@ _OPEN_FIRST = (
 _OPEN_ALREADY = (
     "where the socket is OPEN already, no open event comes any more: look at ready_state, too"
 )
+_LISTEN = (
+    "page.on_event(function) calls your function with each event: send in it where the event's "
+    'type is "open"'
+)
 _CLOSE_LAST = (
     "close() stands behind the last send, in the same function: what is sent after it is lost, and "
     "while CONNECTING it gives the whole connection up"
@@ -294,7 +298,7 @@ def _hint(
     if not frames and not opened:
         return _CLOSE_LAST
     if not frames:
-        return _OPEN_ALREADY if when == "OPEN" else "when the open event has come, send"
+        return _OPEN_ALREADY if when == "OPEN" else _LISTEN
     if None in data:
         return "send each message as it is: a str goes out as a text frame"
     if len(data) > len(messages):

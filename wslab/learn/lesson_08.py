@@ -58,6 +58,10 @@ _DEAD = (
     "in each run"
 )
 _ANSWER = "send each message back as it is, once, through the connection that it came on"
+_UNHEARD = (
+    f"{_ANSWER}. Is your function in the list that pass_on reads, when a message comes? In the "
+    "cell, `handlers = [...]` makes a new local name, and `handlers[:] = [...]` changes the list"
+)
 
 
 @dataclass
@@ -227,15 +231,30 @@ def _run(house: _House, runner: Portal, run: Callable[[str], Any], number: int) 
         raise
     except RuntimeError as exc:
         hint = "fix what your cell raised"
-        if "loop" in str(exc):
+        if "asyncio.run()" in str(exc):
+            hint = "the cell runs on an event loop already: `await` takes the place of asyncio.run"
+        elif "loop" in str(exc):
             hint = (
                 "the check runs the cell on an event loop of its own, and a name still holds a "
                 "connection or a task of another one. Run the exercise's cell again, then this one"
             )
         raise Miss(expected, f"RuntimeError: {exc}", hint) from exc
     except Exception as exc:
-        seen = in_words(exc)
-        raise Miss(expected, seen, "fix what your cell raised") from exc
+        raise Miss(expected, in_words(exc), _fix(exc)) from exc
+
+
+def _fix(exc: Exception) -> str:
+    """Say how to fix what beginners' cells raise most."""
+    hint = "fix what your cell raised"
+    if isinstance(exc, UnboundLocalError):
+        hint += ": a name that a function gives a value is local to it, unless `global` names it"
+    elif isinstance(exc, AttributeError) and "'NoneType'" in str(exc):
+        hint += ": in the first run there is no connection yet, and the name holds None"
+    elif isinstance(exc, AttributeError) and exc.name in ("open", "closed"):
+        hint += (
+            ": ask `socket.state`, or do not ask. close() does no harm where it is closed already"
+        )
+    return hint
 
 
 def _look(house: _House, number: int) -> None:
@@ -296,7 +315,7 @@ def _say(house: _House, number: int) -> None:
     seen = f"it crossed the wire of connection {text.to[0]}, and nothing came back"
     if came is not None:
         seen = f"{came!r:.40} came back instead"
-    raise Miss(expected, seen + _wire(house), _ANSWER)
+    raise Miss(expected, seen + _wire(house), _UNHEARD if came is None else _ANSWER)
 
 
 def _is_settled(house: _House, text: _Text) -> bool:

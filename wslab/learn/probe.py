@@ -266,6 +266,8 @@ class Probe:
             exc.hint = "fix what your handler raised first"
             for error in raised:
                 self._forgotten.look_into(error)
+            if "NoneType can't be used in 'await'" in str(raised[0]):
+                exc.hint += ": what returns nothing, as broadcast() does, takes no `await`"
         if self._forgotten.name:
             exc.hint = (
                 f"`{self._forgotten.name}(...)` was called without `await` in front of it, and so "
