@@ -34,9 +34,10 @@ def test_run_all_in_jupyterlab(any_lab: Lab, lesson: Path):
         assert notebook.console_of_run_all == []
 
 
-def test_figures_are_dark_cards_in_a_dark_theme(lab: Lab):
-    with lab.open("notebooks/03_conversation.ipynb") as notebook:
-        notebook.run_cell(1)  # the first question brings the style along
+@pytest.mark.parametrize(("lesson", "cell"), [("00_start_here", 2), ("03_conversation", 1)])
+def test_figures_are_dark_cards_in_a_dark_theme(lab: Lab, lesson: str, cell: int):
+    with lab.open(f"notebooks/{lesson}.ipynb") as notebook:
+        notebook.run_cell(cell)  # the first view, a panel or a question, brings the style along
         shown = "getComputedStyle(document.querySelector('.jp-RenderedMarkdown img')).filter"
         assert notebook.page.evaluate(shown) == "none"
         notebook.set_theme(DARK)
