@@ -130,13 +130,17 @@ class Snapshot:
         return [
             f"thread {thread.name!r} ({'daemon' if thread.daemon else 'not a daemon'})"
             for thread in self.threads - before.threads
-            # asyncio_N: a loop's pool for name look-ups; it lives as long as its loop.
-            if thread.ident != own and thread.is_alive() and not thread.name.startswith("asyncio_")
+            # asyncio_N: a loop's pool for name look-ups; it lives as long as its loop. The other
+            # one is pycares' own (aiohttp's name look-ups): one a process, started on first use.
+            if thread.ident != own
+            and thread.is_alive()
+            and not thread.name.startswith("asyncio_")
+            and "_run_safe_shutdown_loop" not in thread.name
         ]
 
     def _tasks(self, before: Snapshot) -> list[str]:
         return [
-            f"task on the lab's loop: {task!r}"
+            f"task on the lab's loop: {task!r}, in {_within(task)}"
             for task in self.tasks - before.tasks
             if getattr(task.get_coro(), "__qualname__", "") != "Portal._live"
         ]
@@ -161,6 +165,17 @@ class Snapshot:
             # multiprocessing keeps this one for the whole life of the process
             if "resource_tracker" not in (command := _command(pid))
         ]
+
+
+def _within(task: asyncio.Task[Any]) -> str:
+    """Name the coroutines that a task is in, the outermost first, each with its line."""
+    names, coroutine = [], task.get_coro()
+    while coroutine is not None and len(names) < 20:
+        frame = getattr(coroutine, "cr_frame", None)
+        name = getattr(coroutine, "__qualname__", type(coroutine).__name__)
+        names.append(f"{name}:{frame.f_lineno}" if frame is not None else name)
+        coroutine = getattr(coroutine, "cr_await", None)
+    return " > ".join(names)
 
 
 def wait_for_nothing(before: Snapshot, deadline_s: float = 5.0) -> list[str]:
