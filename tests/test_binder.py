@@ -88,9 +88,21 @@ def test_the_runtime_is_a_python_that_the_project_supports():
     assert Requirement(f"x{project['project']['requires-python']}").specifier.contains(version)
 
 
-def test_post_build_can_be_executed():
-    assert os.access(BINDER / "postBuild", os.X_OK)
-    assert (BINDER / "postBuild").read_text().startswith("#!/usr/bin/env bash\n")
+@pytest.mark.parametrize("name", ["postBuild", "start"])
+def test_what_binder_runs_can_be_executed(name):
+    assert os.access(BINDER / name, os.X_OK)
+    assert (BINDER / name).read_text().startswith("#!/usr/bin/env bash\n")
+
+
+def test_start_runs_its_command_and_tells_kernels_what_to_watch_for():
+    def started(**env: str) -> str:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {"PATH": path, "PYTHONPATH": str(PROJECT)} | env
+        command = ["bash", BINDER / "start", "printenv", "PYTHONSTARTUP"]
+        return subprocess.check_output(command, env=environment, text=True).strip()
+
+    assert Path(started()) == PROJECT / "wslab" / "learn" / "startup.py"
+    assert started(PYTHONSTARTUP="their own") == "their own"
 
 
 def _python_of_binder() -> str:
@@ -173,12 +185,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 def lab(built: Built, chromium: Sync) -> Iterator[Lab]:
     """JupyterLab of that environment as on Binder, for a browser elsewhere.
 
-    It is told nothing of the tunnel: what the build installed has to enable it.
+    It is told nothing of the tunnel: what the build installed has to enable it. What binder/start
+    adds to the environment of its command is asked of it.
     """
+    asked = ["bash", built.checkout / "binder" / "start", "printenv", "PYTHONSTARTUP"]
+    startup = subprocess.check_output(asked, env=built.env, text=True).strip()
     with Lab(
         chromium,
         base_url=BASE_URL,
-        env=VARIABLES | {"PATH": built.env["PATH"], "PYTHONPATH": ""},
+        env=VARIABLES | {"PATH": built.env["PATH"], "PYTHONPATH": "", "PYTHONSTARTUP": startup},
         arguments=ARGUMENTS,
         python=str(built.python),
         root=built.checkout,
@@ -267,6 +282,23 @@ def test_the_build_proves_that_the_tunnel_is_enabled(built: Built, tmp_path: Pat
     assert done.returncode == 1, done.stderr
     assert "wslab.tunnel disabled\n" in done.stderr
     assert done.stderr.endswith("expected wslab.tunnel enabled and OK in this list\n")
+
+
+@in_pages
+def test_a_lesson_that_is_opened_again_says_which_cell_to_run(lab: Lab):
+    with lab.open("notebooks/03_conversation.ipynb") as notebook:
+        cells = notebook.cells()
+        code = [i for i, cell in enumerate(cells) if cell["cell_type"] == "code"]
+        index = next(i for i in code[3:] if "import" not in "".join(cells[i]["source"]))
+        notebook.run_cell(index)
+        [error] = notebook.errors()
+        assert "NameError" in error
+        notebook.page.wait_for_function(
+            "i => window.jupyterapp.shell.currentWidget.content.model.cells.get(i)"
+            ".toJSON().outputs.length > 1",
+            arg=index,
+        )
+        assert "run" in notebook.text(index).lower(), notebook.outputs(index)
 
 
 @in_pages

@@ -1,4 +1,4 @@
-"""Run by IPython as each kernel of ``wslab lab`` starts: it waits for a NameError in a lesson.
+"""Run by IPython as a kernel of ``wslab lab`` or Binder starts: waits for a lesson's NameError.
 
 A notebook that is opened again tomorrow has a kernel that knows nothing, not even wslab. Its rule:
 it imports nothing of ours before that, leaves no name behind, and elsewhere (in a terminal) it is
