@@ -135,7 +135,7 @@ class Attacker:
 
     async def room_namer(self) -> None:
         async with self.connected() as (_, writer):
-            for _ in range(10):
+            for _ in range(20):  # more than the soak's hubs let one client join
                 room = f"{self.random.getrandbits(32):x}"
                 writer.write(packet("join", room) + packet("say", room))
                 writer.write(packet("say", room + "-empty"))

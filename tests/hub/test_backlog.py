@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import random
 import tracemalloc
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.hub.rig import FakeSocket, aio, frames_of, listening, one, speaking, until
 from wslab.hub import Hub, Limits, Trace
-from wslab.hub.backlog import Backlog
+from wslab.hub.backlog import MAX_WRITTEN, Backlog
 from wslab.hub.delivery import CLOSING, DROPPED, QUEUED, SENT, Delivery
 from wslab.hub.shared import Shared
 
@@ -305,6 +306,110 @@ class Machine(RuleBasedStateMachine):
 
 TestBacklogMachine = Machine.TestCase
 TestBacklogMachine.settings = settings(max_examples=60, stateful_step_count=30)
+
+
+class Kept:
+    def __init__(self, nth):
+        self.nth, self.message = nth, Shared(f"{nth}")
+
+
+class Keeper:
+    """What a history keeps, for a replay."""
+
+    def __init__(self, count):
+        self.kept = [Kept(nth) for nth in range(count)]
+
+    def let_go(self, nths):
+        self.kept = [each for each in self.kept if each.nth not in nths]
+
+
+def read(socket):
+    """Return what a socket was sent: numbers, and how many were dropped as (count,)."""
+    packets = [json.loads(text) for text in socket.texts]
+    return [(each["data"]["count"],) if type(each) is dict else each for each in packets]
+
+
+@aio
+async def test_what_the_history_lets_go_of_before_its_turn_is_told_in_its_place():
+    rig, keeper = Rig(), Keeper(10)
+    rig.socket.pause()
+    rig.backlog.replay(keeper.kept)
+    rig.put("100")
+    assert (len(rig.backlog), rig.backlog.is_full_of_answers) == (11, False)
+    keeper.let_go({0, 1, 4, 5, 6, 9})
+    await rig.catch_up()
+    assert read(rig.socket) == [(2,), 2, 3, (3,), 7, 8, (1,), 100]
+    assert (len(rig.backlog), rig.backlog.size_bytes, rig.backlog._replay) == (0, 0, None)
+    assert rig.told == []
+
+
+@aio
+async def test_a_replay_that_its_client_leaves_is_let_go_of():
+    rig, keeper = Rig(), Keeper(10)
+    rig.socket.pause()
+    rig.backlog.replay(keeper.kept)
+    rig.backlog.clear()
+    await until(lambda: rig.backlog._task.done())
+    assert (rig.backlog.dropped, len(rig.backlog), rig.backlog.untold_offsets) == (10, 0, ())
+
+
+@aio
+async def test_a_long_replay_leaves_others_their_turn():
+    rig, keeper = Rig(), Keeper(1000)
+    rig.backlog.replay(keeper.kept)
+    assert len(rig.socket.texts) == MAX_WRITTEN
+    rig.put("1000")
+    seen = {len(rig.socket.texts)}
+    while rig.backlog._task is not None:
+        await asyncio.sleep(0)
+        seen.add(len(rig.socket.texts))
+    assert read(rig.socket) == list(range(1001))
+    counts = sorted(seen)
+    assert max(b - a for a, b in itertools.pairwise(counts)) <= MAX_WRITTEN
+
+
+@given(st.data())
+@settings(max_examples=150, derandomize=True, database=None, deadline=None)
+def test_a_replay_and_what_comes_meanwhile_keep_their_order(data):
+    async def story():
+        count = data.draw(st.integers(1, 8))
+        rig, keeper, live = Rig(limit=100, limit_bytes=10**6), Keeper(count), 0
+        rig.socket.pause()
+        rig.backlog.replay(keeper.kept)
+        gone = set()
+        for _ in range(data.draw(st.integers(0, 12))):
+            do = data.draw(st.sampled_from(("say", "lose", "one", "pause")))
+            if do == "say":
+                rig.put(f"{1000 + live}", is_essential=data.draw(st.booleans()))
+                live += 1
+            elif do == "lose":
+                nth = data.draw(st.integers(0, count - 1))
+                if nth in {each.nth for each in keeper.kept}:
+                    keeper.let_go({nth})
+                    gone.add(nth)
+            else:
+                rig.socket.resume()
+                for _ in range(data.draw(st.integers(0, 3))):
+                    await asyncio.sleep(0)
+                rig.socket.pause()
+        await rig.catch_up()
+        got = read(rig.socket)
+        numbers = [each for each in got if type(each) is int]
+        assert numbers == sorted(set(numbers))  # in order, nothing twice
+        assert [each for each in numbers if each >= 1000] == list(range(1000, 1000 + live))
+        at = 0  # each number and each count stands where it belongs
+        for each in got:
+            if type(each) is tuple:
+                assert set(range(at, at + each[0])) <= gone
+                at += each[0]
+            elif each < 1000:
+                assert each == at
+                at += 1
+            else:
+                assert at == count  # nothing overtakes the replay
+        assert at == count
+
+    asyncio.run(story())
 
 
 # Through a hub, over TCP.

@@ -8,7 +8,9 @@ import contextlib
 import dataclasses
 import gc
 import math
+import random
 import threading
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -628,6 +630,57 @@ async def test_strangers_that_name_rooms_do_not_push_out_the_lobby():
             ]
     assert hub.limited["history_rooms"] > 0
     assert hub.limited["history_bytes"] > 0
+
+
+@aio
+async def test_who_comes_back_and_does_not_read_holds_nothing_of_the_history():
+    # It held all that it had missed, 40 MiB of it, however much the history let go of.
+    hub = chatty_hub(history_bytes=4_000_000, history_bytes_per_room=750_000)
+    tokens = [TOKEN + f"{nth}" for nth in range(5)]
+    rooms = [f"room {nth}" for nth in range(4)]
+    big = random.Random(4).randbytes(18_000).hex()  # which no compression makes much smaller
+
+    async def talk(speaker, text):
+        for nth in range(20):
+            for room in rooms:
+                await speaker.emit("say", {"room": room, "text": f"{text} {nth} {big}"})
+        await speaker.all()
+
+    async with listening(hub, small_buffers=True) as url, speaking(url) as speaker:
+        for token in tokens:
+            async with speaking(f"{url}?session={token}") as wire:
+                for room in rooms:
+                    await wire.emit("join", room)
+                await wire.all()
+                await wire.abort()
+        await until(lambda: len(hub.clients) == 1)
+        await talk(speaker, "before")
+        kept = [weakref.ref(past) for room in rooms for past in hub.history(room)]
+        assert len(kept) > 60
+        async with contextlib.AsyncExitStack() as stack:
+            stalled = [
+                await stack.enter_async_context(
+                    speaking(f"{url}?session={token}&offset=0", stalls=True)
+                )
+                for token in tokens
+            ]
+            here = [client for client in hub.clients.values() if client.is_resumed]
+            assert [client._gap for client in here] == [None] * len(tokens)
+            assert all(client.queued > 30 for client in here)
+            await talk(speaker, "after")
+            assert sum(ref() is not None for ref in kept) == 0  # the history has let them go
+            for client in here:
+                waits = client._backlog.size_bytes
+                assert waits <= hub.limits.backlog_bytes
+                assert client.websocket.transport.get_write_buffer_size() < 200_000
+            # One of them reads, after all: in order, nothing twice, and all else is told of.
+            packets = await stalled[0].all() + await stalled[0].all()
+    offsets = [each["offset"] for each in packets if "offset" in each]
+    told = sum(each["data"]["count"] for each in packets if each["event"] == "dropped")
+    assert offsets == sorted(set(offsets))
+    assert told > 0
+    assert len(offsets) + told == 160
+    assert offsets[-1] == 160
 
 
 @aio

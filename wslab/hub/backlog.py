@@ -3,19 +3,22 @@
 Its rule: `put` never waits, whatever the client does, and keeps the order. Frames are whole
 messages, written only where websockets itself would allow it: the connection is open, no fragmented
 message is under way, and TCP has room. What does not fit waits here; what does not fit here is
-dropped by a policy, and counted.
+dropped by a policy, and counted. What a client missed while it was away waits in the history, which
+may let go of it meanwhile: then the client is told how much that was, in its place.
 """
 
 from __future__ import annotations
 
 import asyncio
 import collections
-from collections.abc import Callable
-from typing import Any, Final, Literal
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Literal, Protocol
 
 from websockets.frames import Opcode
 from websockets.protocol import State
 
+from . import codec
 from .delivery import CLOSING, DROPPED, QUEUED, SENT, Delivery
 from .shared import PLAIN, RSV1, UNKNOWN, Shared, begin_afresh, window_bits
 
@@ -24,6 +27,8 @@ __all__ = ["POLICIES", "Backlog", "Policy"]
 Policy = Literal["drop-oldest", "keep-latest", "disconnect"]
 POLICIES: Final = ("drop-oldest", "keep-latest", "disconnect")
 MAX_UNTOLD = 4096  # offsets, of what was dropped, that are kept for a session
+MAX_WRITTEN = 64  # messages, of what has waited, that are written before others have their turn
+MAX_WRITTEN_BYTES = 2**18  # bytes of them
 _OPEN: Final = State.OPEN
 
 
@@ -37,6 +42,40 @@ class _Entry:
         self.delivery = delivery
         self.key = key
         self.is_essential = is_essential
+
+
+class Kept(Protocol):
+    """What somebody else keeps, and may let go of: a history's `Past`."""
+
+    @property
+    def message(self) -> Shared:
+        """What is to be sent of it."""
+
+
+class _Replay(_Entry):
+    # What the history keeps, in order. It holds none of it in memory: a reference that leads
+    # nowhere is an event that the history has let go of. All who wait for an event share one, so a
+    # client takes 8 bytes for each event that it has missed.
+    __slots__ = ("kept", "lost")
+
+    def __init__(self, kept: Iterable[Kept]) -> None:
+        super().__init__(Shared.of(()), None, None, True)
+        self.kept = collections.deque(map(weakref.ref, kept))
+        self.lost = 0  # and not told yet
+
+    def next(self) -> Shared | None:
+        """Return what goes out next: an event, or how many the history has let go of before it."""
+        while self.kept:
+            kept = self.kept[0]()
+            if kept is not None and not self.lost:
+                self.kept.popleft()
+                return kept.message
+            if kept is not None:
+                break
+            self.kept.popleft()
+            self.lost += 1
+        lost, self.lost = self.lost, 0
+        return Shared(codec.encode_dropped(lost)) if lost else None
 
 
 class Backlog:
@@ -62,6 +101,7 @@ class Backlog:
         "_overflow",
         "_policy",
         "_protocol",
+        "_replay",
         "_room",
         "_task",
         "_tell_dropped",
@@ -97,6 +137,7 @@ class Backlog:
         self._overflow = overflow
         self._tell_dropped = tell_dropped
         self._entries: collections.deque[_Entry] | None = None  # most clients never need one
+        self._replay: _Replay | None = None  # one of the entries
         self._essential = 0
         self._essential_bytes = 0
         self._room: asyncio.Future[None] | None = None
@@ -114,7 +155,8 @@ class Backlog:
         self.size_bytes = 0
 
     def __len__(self) -> int:
-        return len(self._entries) if self._entries else 0
+        missed = len(self._replay.kept) - 1 if self._replay is not None else 0
+        return len(self._entries or ()) + missed
 
     @property
     def untold_offsets(self) -> tuple[int, ...]:
@@ -149,6 +191,19 @@ class Backlog:
             return SENT
         return self._wait(_Entry(message, delivery, key, is_essential))
 
+    def replay(self, kept: Iterable[Kept]) -> None:
+        """Send what the client has missed: what follows waits behind it, by the usual rules.
+
+        Once only, in the life of a connection. What its keeper lets go of before its turn is told
+        to the client as ``dropped``, in its place.
+        """
+        replay = _Replay(kept)
+        if not replay.kept or self._protocol.state is not _OPEN or self._transport.is_closing():
+            return
+        self._replay = replay
+        self._enter(replay)
+        self._write_some()
+
     def _write(self, message: Shared) -> None:
         bits = self.bits
         self.sent += 1
@@ -167,15 +222,12 @@ class Backlog:
 
     def _wait(self, entry: _Entry) -> str:
         entries = self._entries
-        if entries is None:
-            entries = self._entries = collections.deque()
-        if self._policy == "keep-latest" and entry.key is not None:
+        if entries and self._policy == "keep-latest" and entry.key is not None:
             old = next((each for each in entries if each.key == entry.key), None)
             if old is not None:
                 entries.remove(old)
                 self._forget(old)
-        entries.append(entry)
-        self._count(entry, 1)
+        entries = self._enter(entry)
         if self._is_over:
             if self._policy == "disconnect":
                 waited = f"{len(entries)} messages ({self.size_bytes:,} bytes)"
@@ -185,15 +237,22 @@ class Backlog:
                 self._overflow(f"too slow: {waited} waited")
                 return DROPPED
             self._drop_oldest()
+        return QUEUED
+
+    def _enter(self, entry: _Entry) -> collections.deque[_Entry]:
+        if self._entries is None:
+            self._entries = collections.deque()
+        self._entries.append(entry)
+        self._count(entry, 1)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._drain())
-        return QUEUED
+        return self._entries
 
     @property
     def _is_over(self) -> bool:
         # What must not be lost does not count here: is_full_of_answers bounds it. And one message
         # may always wait, however large it is.
-        count = len(self) - self._essential
+        count = len(self._entries or ()) - self._essential
         size_bytes = self.size_bytes - self._essential_bytes
         return count > self._limit or (count > 1 and size_bytes > self._limit_bytes)
 
@@ -214,6 +273,10 @@ class Backlog:
 
     def _forget(self, entry: _Entry) -> None:
         self._count(entry, -1)
+        if isinstance(entry, _Replay):  # the history has them still, or tells of a gap
+            self.dropped += len(entry.kept)
+            self._replay = None
+            return
         self.dropped += 1
         self._untold += 1
         if entry.delivery is not None:
@@ -238,7 +301,9 @@ class Backlog:
                 if self._protocol.state is not _OPEN or websocket.transport.is_closing():
                     break
                 self._write_some()
-                if not self._entries and self._untold:
+                if self._entries:
+                    await asyncio.sleep(0)  # others have their turn
+                elif self._untold:
                     told, self._untold, self._untold_offsets = self._untold, 0, None
                     self._tell_dropped(told)
         finally:
@@ -249,10 +314,20 @@ class Backlog:
     def _write_some(self) -> None:
         websocket, entries = self._websocket, self._entries
         assert entries is not None
+        most, most_bytes = MAX_WRITTEN, MAX_WRITTEN_BYTES
         while entries and not websocket.paused and websocket.send_in_progress is None:
-            entry = entries.popleft()
-            self._count(entry, -1)
-            self._write(entry.message)
+            if most <= 0 or most_bytes <= 0:
+                break
+            entry = entries[0]
+            message = entry.message if entry is not self._replay else self._replay.next()
+            if message is None or entry is not self._replay:
+                entries.popleft()
+                self._count(entry, -1)
+            if message is None:
+                self._replay = None
+                continue
+            most, most_bytes = most - 1, most_bytes - message.size_bytes
+            self._write(message)
             if entry.delivery is not None:
                 entry.delivery.queued -= 1
                 entry.delivery.sent += 1

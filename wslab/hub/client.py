@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import json
 import re
 import secrets
 import time
@@ -509,8 +508,7 @@ class HubClient:
         self._send(Shared(*codec.encode_event("welcome", welcome)))
         if lost:
             self._tell_dropped(lost)
-        for past in missed:
-            self._send(past.message)
+        self._backlog.replay(missed)
         if self._session is not None:
             for room in self._session.rooms:
                 hub._members.put_back(self, room)
@@ -805,8 +803,8 @@ class HubClient:
             self._backlog.put(Shared(codec.encode_error(code, message, event=event)))
 
     def _tell_dropped(self, count: int) -> None:
-        packet = json.dumps({"event": "dropped", "data": {"count": count}})
-        self._send(Shared(packet))  # what tells of a loss must not be lost itself
+        # What tells of a loss must not be lost itself.
+        self._send(Shared(codec.encode_dropped(count)))
 
 
 def asked(websocket: Any) -> tuple[str, int | None]:

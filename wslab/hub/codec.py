@@ -49,6 +49,7 @@ __all__ = [
     "decode",
     "dumps",
     "encode_answer",
+    "encode_dropped",
     "encode_error",
     "encode_event",
     "encode_received",
@@ -302,6 +303,11 @@ def encode_error(
 def encode_received(n: int) -> str:
     """Return the packet that says that all up to n have come."""
     return f'{{"received":{n}}}'
+
+
+def encode_dropped(count: int) -> str:
+    """Return the packet that says how many events the client will never get."""
+    return f'{{"event": "dropped", "data": {{"count": {count}}}}}'
 
 
 def _closed(parts: list[str], attachments: Sequence[bytes], **numbers: int | None) -> str:

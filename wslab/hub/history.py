@@ -45,7 +45,7 @@ Owner = tuple[str, str]  # address, and session or id of the client there; "" an
 PROGRAM: Owner = ("", "")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Past:
     """An event as the hub's history kept it. ``at``: epoch seconds."""
 
