@@ -643,6 +643,16 @@ def test_root_may_run_it_and_is_told(
     assert ("started with --allow-root" in capsys.readouterr().out) is is_ours
 
 
+def test_what_jupyter_always_warns_of_stands_below_no_address() -> None:
+    def passes(level: int, text: str) -> bool:
+        return cli._say_address_alone(logging.LogRecord("x", level, "", 0, text, (), None))
+
+    usual = ["Notebook 00_start_here.ipynb is not trusted", "WARNING: over TCP without encryption"]
+    assert not any(passes(logging.WARNING, text) for text in usual)
+    assert passes(logging.WARNING, "wslab.tunnel could not tell kernels that it is here")
+    assert passes(logging.ERROR, "Notebook x is not trusted: unreadable")
+
+
 def leads_somewhere(address: str) -> bool:
     """Open it; Jupyter says its address a moment before it listens there."""
     deadline = time.monotonic() + WAIT_S

@@ -311,8 +311,14 @@ def jupyterlab() -> None:
     LabApp.launch_instance()
 
 
+# What Jupyter warns of in every lab on one's own machine, below the address that should stand last.
+_USUAL = ("is not trusted", "over TCP without encryption", "websocket_ping_timeout")
+
+
 def _say_address_alone(record: logging.LogRecord) -> bool:
     text = record.getMessage()
+    if record.levelname == "WARNING" and any(words in text for words in _USUAL):
+        return False
     if "To access the server" not in text:
         return True
     address = re.search(r"^\s+(https?://\S+)", text, re.MULTILINE)

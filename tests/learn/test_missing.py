@@ -93,6 +93,32 @@ def test_a_kernel_that_knows_nothing_says_it_too_and_a_later_import_does_not_dou
         assert (own.status, own.text) == ("error", "")
 
 
+@pytest.mark.kernel
+@pytest.mark.parametrize("startup", [None, STARTUP])
+def test_a_cell_whose_server_the_last_cell_has_closed_is_told_so(folder, startup):
+    path = folder / "07_lesson.ipynb"
+    lesson = json.loads(path.read_text())
+    cell = {"cell_type": "code", "id": "talk", "source": "alice.recv(timeout=1)"}
+    path.write_text(json.dumps({"cells": [*lesson["cells"], cell]}))
+    env = {"PYTHONSTARTUP": str(startup)} if startup else {}
+    begin = (
+        "import wslab, wslab.learn\n"
+        "async def quiet(websocket):\n    await websocket.wait_closed()\n"
+        "server = wslab.serve(quiet)\nalice = wslab.connect(server)"
+    )
+    with Kernel(cwd=folder, env=env) as kernel:
+        kernel.check(begin)
+        failed = kernel.run(cell["source"], cell_id="talk")
+        assert failed.status == "error"  # a timeout: it runs still, and that says enough
+        assert "its last cell has closed everything" not in failed.text
+        kernel.check("wslab.shutdown()")
+        failed = kernel.run(cell["source"], cell_id="talk")
+        assert failed.status == "error"
+        assert failed.text.count("its last cell has closed everything") == 1
+        own = kernel.run("alice.recv(timeout=1) and None", cell_id="own")
+        assert (own.status, own.text) == ("error", "")
+
+
 def test_in_a_terminal_the_startup_file_is_silent_and_leaves_no_name():
     namespace: dict = {}
     exec(STARTUP.read_text(), namespace)

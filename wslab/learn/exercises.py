@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import html
 import importlib
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any
 
 from ..errors import in_words
 from ..failures import users_traceback
+from ..widgets import with_code
 
 __all__ = ["Exercise", "Hints", "Miss", "NotYet", "Verdict", "check", "exercise", "hint"]
 
@@ -113,7 +113,7 @@ class Verdict:
         rows = "".join(
             f'<div style="display:flex;gap:12px"><span style="flex:none;width:4.6em;{soft}">'
             f'{html.escape(label)}</span><span style="min-width:0;overflow-wrap:anywhere">'
-            f"{_with_code(text)}</span></div>"
+            f"{with_code(text)}</span></div>"
             for label, text in self._rows().items()
         )
         details = (
@@ -163,15 +163,10 @@ class Hints:
         folds = "".join(
             f'<details{" open" if i < self.open_to else ""}><summary style="cursor:pointer">'
             f'{label}</summary><div style="padding:0 0 4px 16px">'
-            f"{_with_code(text).replace(chr(10), '<br>')}</div></details>"
+            f"{with_code(text).replace(chr(10), '<br>')}</div></details>"
             for i, (label, text) in enumerate(zip(self._labels(), self.texts, strict=True))
         )
         return f'<div style="{_BOX}">{folds}</div>'
-
-
-def _with_code(text: str) -> str:
-    """Return text as HTML, with what stands between backticks in a page's face for code."""
-    return re.sub(r"`([^`\n]+)`", r"<code>\1</code>", html.escape(text))
 
 
 _exercises: dict[str, Exercise] = {}

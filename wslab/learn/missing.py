@@ -1,6 +1,7 @@
-"""Which cell to run first: the answer to a NameError in a lesson.
+"""Which cell to run first: the answer to a failure in a lesson.
 
-A notebook that is opened again has its cells but none of their names. Its rule: it only adds an
+A notebook that is opened again has its cells but none of their names; and where a lesson's last
+cell has run, nothing of the lesson is open any more. Its rule: it only adds an
 output below the error, and only in a cell of a lesson, where an earlier cell makes the name.
 """
 
@@ -14,7 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Missing", "answer", "find", "watch"]
+from websockets.exceptions import ConnectionClosed
+
+from ..running import running
+
+__all__ = ["Closed", "Missing", "answer", "find", "watch"]
 
 _MAX_LINE = 60
 _MAX_FILE_BYTES = 2_000_000
@@ -50,6 +55,22 @@ class Missing:
         )
 
 
+class Closed:
+    """Said where a cell fails because nothing that the lesson had started runs any more."""
+
+    _TEXT = (
+        "Nothing of this lesson runs any more: its last cell has closed everything. Run the cells "
+        "above first, then this one: in the menu, "
+    )
+    _MENU = "Run > Run All Above Selected Cell"
+
+    def __repr__(self) -> str:
+        return f"{self._TEXT}{self._MENU}."
+
+    def _repr_html_(self) -> str:
+        return f"<div>{self._TEXT}<b>{html.escape(self._MENU)}</b>.</div>"
+
+
 def find(name: str, cell_id: str | None, source: str, folder: Path) -> Missing | None:
     """Find the last cell before this one that makes ``name``, in the lesson that it is of.
 
@@ -59,10 +80,16 @@ def find(name: str, cell_id: str | None, source: str, folder: Path) -> Missing |
         source: that cell's text.
         folder: where the lessons are.
     """
-    for cells in _lessons(folder):
-        at = _place_of(cells, cell_id, source)
+    before = _before(cell_id, source, folder)
+    return None if before is None else _maker(name, before)
+
+
+def _before(cell_id: str | None, source: str, folder: Path) -> list[dict[str, Any]] | None:
+    """Return the cells before this one, in the lesson that it is of; None where it is of none."""
+    for lesson in _lessons(folder):
+        at = _place_of(lesson, cell_id, source)
         if at is not None:
-            return _maker(name, cells[:at])
+            return lesson[:at]
     return None
 
 
@@ -132,7 +159,7 @@ def _made(source: str) -> set[str]:
 
 
 def watch() -> None:
-    """Answer the NameErrors of this kernel's lessons from now on; elsewhere it does nothing."""
+    """Answer the failures of this kernel's lessons from now on; elsewhere it does nothing."""
     try:
         from IPython import get_ipython
     except ImportError:
@@ -144,18 +171,27 @@ def watch() -> None:
     shell.events.register("post_run_cell", answer)
 
 
+# What a cell meets whose server and clients are gone, or that reads what they would have left.
+_OF_WHAT_IS_CLOSED = (ConnectionClosed, ConnectionError, TimeoutError, LookupError)
+
+
 def answer(result: Any) -> None:
-    """Show, below a lesson's cell that ended in a NameError, which cell makes the name.
+    """Show, below a lesson's cell that has failed, which cells to run first.
 
     Args:
         result: IPython's ExecutionResult of that cell.
     """
     error = getattr(result, "error_in_exec", None)
     info = getattr(result, "info", None)
-    if not isinstance(error, NameError) or info is None or not error.name:
+    if error is None or info is None:
         return
-    missing = find(error.name, getattr(info, "cell_id", None), info.raw_cell or "", Path.cwd())
-    if missing is not None:
+    where = (getattr(info, "cell_id", None), info.raw_cell or "", Path.cwd())
+    said: Missing | Closed | None = None
+    if isinstance(error, NameError):
+        said = find(error.name, *where) if error.name else None
+    elif isinstance(error, _OF_WHAT_IS_CLOSED) and not running():
+        said = Closed() if _before(*where) else None
+    if said is not None:
         from IPython.display import display
 
-        display(missing)  # type: ignore[no-untyped-call]
+        display(said)  # type: ignore[no-untyped-call]

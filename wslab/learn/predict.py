@@ -8,7 +8,6 @@ running a cell twice.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -17,7 +16,7 @@ import anywidget
 import traitlets
 
 from .. import cells
-from ..widgets import read_static
+from ..widgets import read_static, with_code
 
 __all__ = ["Prediction", "predict"]
 
@@ -136,8 +135,8 @@ class Prediction(anywidget.AnyWidget):
         bundle = super()._repr_mimebundle_(**kwargs)
         data, meta = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
         # For where the widget does not reach: GitHub, nbconvert, a notebook opened later.
-        rows = "<br>".join(f"{label}: {html.escape(text)}" for label, text in self._rows())
-        static = f"<p><b>{html.escape(self.question)}</b><br>{rows}</p>"
+        rows = "<br>".join(f"{label}: {with_code(text)}" for label, text in self._rows())
+        static = f"<p><b>{with_code(self.question)}</b><br>{rows}</p>"
         return {**data, "text/plain": str(self), "text/html": static}, meta
 
 

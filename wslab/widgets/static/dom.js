@@ -20,6 +20,11 @@ function h(name, attributes = {}, ...children) {
   return element;
 }
 
+// What stands between backticks is code, as in Markdown.
+function withCode(text) {
+  return text.split(/`([^`\n]+)`/).map((part, nth) => (nth % 2 ? h("code", {}, part) : part));
+}
+
 // One that is marked data-hides is not there without a text.
 function write(element, text) {
   if (element.textContent !== text) element.textContent = text;

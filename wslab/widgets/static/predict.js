@@ -106,7 +106,7 @@ function render({ model, el }) {
     const list = h("div", { class: "ws-outcome", tabindex: "-1", role: "status", onkeydown: runOn });
     for (const [term, text] of rows) {
       const kind = /^[✓✗]/.test(term) ? "ws-verdict" : "ws-soft";
-      list.append(h("span", { class: kind }, `${term} `), h("span", {}, text));
+      list.append(h("span", { class: kind }, `${term} `), h("span", {}, withCode(text)));
     }
     if (actual === null) list.append(h("span", { class: "ws-soft ws-next" }, "Now run on."));
     return list;
@@ -118,7 +118,7 @@ function render({ model, el }) {
       chosen = said;
     }
     const options = model.get("options");
-    const legend = h("legend", {}, model.get("question"));
+    const legend = h("legend", {}, withCode(model.get("question")));
     const answers = options.length ? options.map(choice) : [free()];
     button = null;
     root.replaceChildren(h("fieldset", {}, legend, ...answers));
