@@ -638,7 +638,8 @@ def test_a_hub_that_floods_a_slow_handler_fills_no_more_than_a_bound(is_closed):
             closing = threading.Thread(target=alice.close, kwargs={"timeout": 10})
             closing.start()
             until(lambda: alice.discarded)
-        assert talk._events_bytes <= (4 + 4 * is_closed + 0.6) * 2**20
+        # One may come beyond the bound on the short way, and one that websockets had put together.
+        assert talk._events_bytes <= (4 + 4 * is_closed) * 2**20 + 2 * len(text)
         let_go.set()
         if is_closed:
             closing.join(10)

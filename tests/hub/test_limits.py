@@ -7,6 +7,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import gc
+import inspect
 import math
 import random
 import threading
@@ -48,7 +49,7 @@ def test_limits_are_frozen_named_and_explained():
     with pytest.raises(TypeError, match="positional"):
         Limits(5)
     for field in dataclasses.fields(Limits):
-        assert f"\n        {field.name}: " in Limits.__doc__
+        assert f"\n    {field.name}: " in inspect.getdoc(Limits)
 
 
 def test_the_short_forms_are_the_limits_themselves():
