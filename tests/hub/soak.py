@@ -49,6 +49,23 @@ WORLDS: dict[str, dict[str, Any]] = {
 }
 
 
+def _held_by(thing: object) -> str:
+    """Say what leads to a thing that should be gone: the nearest first, by kind and text."""
+    steps, seen = [], {id(thing)}
+    for _ in range(6):
+        holders = [
+            holder
+            for holder in gc.get_referrers(thing)
+            if id(holder) not in seen and not hasattr(holder, "f_back")
+        ]
+        if not holders:
+            break
+        thing = holders[0]
+        seen |= {id(holders), *map(id, holders)}
+        steps.append(f"{type(thing).__name__} {thing!r:.80} (of {len(holders)})")
+    return "held by " + " < ".join(steps)
+
+
 class Soak:
     """The whole of it: hubs, people, the clock and the books.
 
@@ -469,7 +486,8 @@ class Soak:
         left["HubClients in memory"] = len(self.met)
         left["connections in memory"] = len(self.sockets)
         if not self.faults and any(left.values()):
-            self.fault("left behind: " + ", ".join(f"{n} {what}" for what, n in left.items() if n))
+            told = "left behind: " + ", ".join(f"{n} {what}" for what, n in left.items() if n)
+            self.fault("; ".join([told, *(_held_by(client) for client in tuple(self.met)[:2])]))
         after = self.sample()
         fds = after["fds"] - self.before["fds"] - len(hubs)
         if not self.faults and (fds > 0 or after["tasks"] > self.before["tasks"] + 2):

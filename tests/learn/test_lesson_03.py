@@ -742,7 +742,7 @@ def test_a_not_yet_that_is_left_over_is_not_yet():
         ("03 capitals", answers_twice, "message 2 of the ", "from the server at", "message before"),
         ("03 capitals", forgot_await, "message 1 of the ", "no message within", "without `await`"),
         ("03 capitals", returns_still, "message 2 of the ", "close 1000", "ended it"),
-        ("03 capitals", as_title, "message 1 of the ", "'", "letter by letter"),
+        ("03 capitals", as_title, "the answer to message ", "'", "letter by letter"),
         ("03 capitals", forgot_await_of_recv, "message 1 of the ", "raised", "`recv(...)` was"),
         ("03 capitals", capitals_of_a_send, "message 1 of the ", "raised", "`send(...)` was"),
         ("03 ticks", ticks_once_a_message, "three times", "'tick' from", "for whom, does it wait"),
