@@ -30,6 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "page",
         "place",
         "pongs",
+        "turns",
         "reconnect",
         "stalls",
         "waits",
@@ -217,7 +218,7 @@ def test_wire_does_no_input_or_output(module):
     ] == []
 
 
-HUB_KNOWS = ("calling", "wire", "errors", "failures", "pongs", "waits")
+HUB_KNOWS = ("calling", "wire", "errors", "failures", "pongs", "turns", "waits")
 
 
 def test_hub_knows_asyncio_and_websockets_only():

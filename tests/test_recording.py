@@ -381,15 +381,15 @@ def test_what_comes_when_nobody_reads_any_more_costs_the_record_little(first):
 
 
 def test_a_flood_leaves_others_their_turn():
-    # uvloop reads up to 32 times in one turn. A flood of pongs, which nothing holds back, kept
-    # everybody else waiting for more than 10 s.
+    # What one read brings holds the loop for long where it is all tiny frames, and uvloop reads up
+    # to 32 times in one turn: a flood of pongs kept everybody else waiting for more than 10 s.
     turns: list[int] = []
     turn = 0
 
     class Noting(ServerConnection):
-        def data_received(self, data):
+        def process_event(self, event):
             turns.append(turn)
-            super().data_received(data)
+            super().process_event(event)
 
     def count():
         nonlocal turn
@@ -410,10 +410,23 @@ def test_a_flood_leaves_others_their_turn():
     ):
         wslab.run(begin)
         try:
-            sock.sendall(peers.frame(10) * 200_000 + peers.close_frame(1000))
+            sock.sendall(peers.frame(10) * 50_000 + peers.close_frame(1000))
             assert peers.read_frame(sock)[0] == 0x88
         finally:
             is_over.set()
-    reads = collections.Counter(turns)
-    assert len(turns) > 5
-    assert max(reads.values()) <= 2  # the last, shorter one has not to wait
+    frames = collections.Counter(turns)
+    assert len(turns) == 50_002  # the head, the pongs, the close frame: none is lost
+    # Of a read of 256 KiB there were 43,690 in one turn. In TURN_S one takes in some hundreds; on a
+    # machine that is slow just then, fewer.
+    assert max(frames.values()) < 5_000
+
+
+def test_what_a_full_queue_held_back_goes_on_and_so_does_reading():
+    async def count(websocket):
+        async for _ in websocket:
+            await asyncio.sleep(0)
+
+    with wslab.serve(count) as server, peers.raw_client(server.port) as sock:
+        for _ in range(4):
+            sock.sendall(peers.frame(2, b"x" * 100) * 3000 + peers.frame(9, b"there?"))
+            assert peers.read_frame(sock)[0] == 0x8A

@@ -18,12 +18,11 @@ from websockets.asyncio.connection import Connection
 from websockets.protocol import State
 
 from .pongs import PongDebt
+from .turns import Turns
 from .wire.tape import Tape, Track
 
 if TYPE_CHECKING:
     from .wire.headers import Sender
-
-LARGE_READ_BYTES = 32 * 2**10  # after which others on the loop have their turn
 
 __all__ = ["Stillborn", "Wire", "new_tape", "recorded"]
 
@@ -112,26 +111,17 @@ class _Transport:
 
         self.write = counted
         self.writelines = counted_lines
-        self._is_held = False  # by whoever has paused it, and not by us
 
-    def pause_reading(self) -> None:
-        self._is_held = True
-        self._transport.pause_reading()
+    @property
+    def max_size(self) -> int:
+        """Bytes that asyncio reads at once."""
+        return cast("int", cast("Any", self._transport).max_size)
 
-    def resume_reading(self) -> None:
-        self._is_held = False
-        self._transport.resume_reading()
-
-    def give_turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        # uvloop reads on, up to 8 MiB in one turn: of tiny frames that takes seconds, in which
-        # nobody else is served.
-        if not self._is_held and not self._transport.is_closing():
-            self._transport.pause_reading()
-            loop.call_soon(self._read_on)
-
-    def _read_on(self) -> None:
-        if not self._is_held and not self._transport.is_closing():
-            self._transport.resume_reading()
+    @max_size.setter
+    def max_size(self, size_bytes: int) -> None:
+        if not hasattr(self._transport, "max_size"):
+            raise AttributeError("this transport has no max_size")
+        cast("Any", self._transport).max_size = size_bytes
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -155,6 +145,7 @@ def _recorded_kind(kind: Any) -> type:
         _lost: Any
         _side: Sender
         pong_debt: PongDebt
+        turns: Turns
         _tape: Tape | None
         _record_came: Callable[[bytes], None] | None
         # Whether send() is websockets' own, so that who hands messages over may go around it.
@@ -181,6 +172,7 @@ def _recorded_kind(kind: Any) -> type:
                 self._record_came, record_went = both if self._side == "server" else both[::-1]
             _introduce(wire)
             super().connection_made(_Transport(transport, wire, record_went))
+            self.turns = Turns(self, super().data_received)
             self.pong_debt = PongDebt(self)
 
         def connection_lost(self, exc: Exception | None) -> None:
@@ -196,6 +188,8 @@ def _recorded_kind(kind: Any) -> type:
                 self._made = self._lost = None
                 if "pong_debt" in self.__dict__:
                     self.pong_debt.end()
+                if "turns" in self.__dict__:
+                    self.turns.end()
 
         async def send(self, message: Any, *, text: bool | None = None) -> None:
             # Recording takes time on every message, and this gives it back: what websockets does
@@ -226,7 +220,7 @@ def _recorded_kind(kind: Any) -> type:
             self.wire.received_bytes += len(data)
             if self._record_came is not None:
                 self._record_came(data)
-            super().data_received(data)
+            self.turns.came(data)
             if (
                 self.protocol.state is not State.OPEN
                 and self._record_came is not None
@@ -236,8 +230,10 @@ def _recorded_kind(kind: Any) -> type:
                 # websockets reads no further, after a fault or a close frame. What a peer sends on
                 # costs it nothing; nor shall it cost the record.
                 self._record_came = self.wire.track.unread
-            if len(data) >= LARGE_READ_BYTES:
-                self.transport.give_turn(self.loop)
+
+        def eof_received(self) -> Any:
+            self.turns.finish()
+            return super().eof_received()
 
         def process_event(self, event: Any) -> None:
             opcode = getattr(event, "opcode", -1)  # the first event is the HTTP head: it has none

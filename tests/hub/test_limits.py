@@ -26,6 +26,7 @@ from wslab.hub import Hub, Limits, codec
 from wslab.hub.backlog import Backlog
 from wslab.hub.delivery import Trace
 from wslab.hub.limits import address_of, fair_level
+from wslab.turns import PIECE_BYTES
 
 # The numbers themselves.
 
@@ -587,7 +588,7 @@ async def test_what_is_read_in_one_go_is_little():
         wire.websocket.transport.write(b"\x01\x80\0\0\0\0" + b"\0\x80\0\0\0\0" * 40_000)
         await wire.closed()
     assert len(reads) > 1  # of 240,000 bytes; websockets ends it for too many fragments
-    assert max(reads) <= 2**14
+    assert max(reads) <= PIECE_BYTES
 
 
 # History, by strangers that speak to a hub.

@@ -36,6 +36,7 @@ from ..calling import (
 from ..errors import ClientGone, LoopBlocked, Refused, WrongThread
 from ..failures import Failure, FailureLog
 from ..pongs import pongs_bounded
+from ..turns import in_turns
 from ..waits import finite, result_of
 from . import codec
 from .backlog import POLICIES, Policy
@@ -50,8 +51,7 @@ from .words import for_hubs
 
 __all__ = ["Hub"]
 
-READ_BYTES = 2**14  # that asyncio reads at once, and websockets then takes in in one go
-READ_DEFLATED_BYTES = 2**11  # the same where it may be compressed: it can become 1,000 times that
+READ_BYTES = 2**14  # that asyncio reads at once
 MAX_TURNING_AWAY = 1000  # connections that are told at once that there is no place for them
 TURN_AWAY_S = 1.0  # for one of these to answer the close frame
 OFF_LOOP_TIMEOUT_S = 5.0  # for the loop to take up what another thread asks of it
@@ -333,11 +333,10 @@ class Hub:
     async def __call__(self, websocket: Any) -> None:
         """Serve one connection until it ends; what ``serve`` calls."""
         self._bind()
-        # 256 KiB, asyncio's own measure, of frames without payload hold the loop for a second.
+        in_turns(websocket)
+        # What waits of a read for its turn counts for each connection.
         with contextlib.suppress(AttributeError):  # uvloop's transports have none
-            websocket.transport.max_size = (
-                READ_DEFLATED_BYTES if websocket.protocol.extensions else READ_BYTES
-            )
+            websocket.transport.max_size = READ_BYTES
         address = address_of(websocket)
         if (reason := self._why_full(websocket, address)) is not None:
             await self._turn_away(websocket, reason)
