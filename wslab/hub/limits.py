@@ -25,8 +25,10 @@ class Limits:
 
     How often each has held is counted by its name in ``hub.limited``. Where nothing else is said, a
     client that reaches one is told so by an ``error``. What memory it all takes at most follows
-    from these: some 60 KiB a connection, ``backlog_bytes`` for each that does not read, and the
-    numbers of bytes "in all".
+    from these: some 60 KiB a connection that keeps to its turn; ``max_size`` and a frame, at most
+    websockets' own ``max_size``, for each whose messages wait unread or incomplete, with uvloop 256
+    KiB more; ``backlog_bytes``, and 8 bytes for each event that it missed, for each that does not
+    read; and the numbers of bytes "in all".
 
     Args:
         clients: connections at once; more are closed with 1013 (try again later).
