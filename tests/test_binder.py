@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from packaging.requirements import Requirement
@@ -391,7 +392,8 @@ def test_a_browser_in_a_cell_and_the_doctor_take_the_tunnel(lab: Lab, expect: Sy
         # Now the widget has told where the page is: links can be sent.
         _, browser_url, page_url, _ = said(notebook, 4)
         assert browser_url.startswith(f"ws://127.0.0.1:{lab.port}{BASE_URL}wslab/")
-        assert page_url == browser_url.replace("ws:", "http:")
+        # A path, which whatever page it stands in completes: at each name of Jupyter's machine.
+        assert page_url == urlsplit(browser_url).path
         assert notebook.console == []
 
 

@@ -17,7 +17,8 @@ __all__ = ["PIECE_BYTES", "PIECE_DEFLATED_BYTES", "Turns", "in_turns"]
 
 TURN_S = 0.005  # for one connection, in one turn of the loop
 QUICK_S = 0.001  # a read that took longer is the last in this turn
-PIECE_BYTES = 2**12  # some 700 empty frames
+PIECE_BYTES = 2**14  # some 2,700 empty frames, which take some 15 ms
+LONG_PIECE_BYTES = 2**16  # within one long frame, which costs no more for being long
 PIECE_DEFLATED_BYTES = 2**11  # the same where it may be compressed: it can become 1,000 times that
 
 
@@ -35,6 +36,7 @@ class Turns:
         "_connection",
         "_is_paused",
         "_is_scheduled",
+        "_piece_bytes",
         "_rest",
         "_resume",
         "_take_in",
@@ -47,6 +49,7 @@ class Turns:
         self._at = 0
         self._is_paused = False  # by us
         self._is_scheduled = False
+        self._piece_bytes = PIECE_BYTES  # of the next one
         self._resume = connection.recv_messages.resume
         connection.recv_messages.resume = self._resume_in_turn
 
@@ -74,11 +77,15 @@ class Turns:
     def _take_piece(self) -> None:
         rest, at = self._rest, self._at
         assert rest is not None
-        is_deflated = self._connection.protocol.extensions
-        self._at = at + (PIECE_DEFLATED_BYTES if is_deflated else PIECE_BYTES)
+        protocol = self._connection.protocol
+        size = PIECE_DEFLATED_BYTES if protocol.extensions else self._piece_bytes
+        self._at = at + size
         if self._at >= len(rest):
             self._rest = None
         self._take_in(rest[at : self._at])
+        # Where all of it waits for more of the same frame, the next piece may be longer.
+        is_within_frame = len(protocol.reader.buffer) >= size
+        self._piece_bytes = min(2 * size, LONG_PIECE_BYTES) if is_within_frame else PIECE_BYTES
 
     @property
     def _is_held(self) -> bool:

@@ -37,6 +37,7 @@ def test_run_all_in_jupyterlab(any_lab: Lab, lesson: Path):
 @pytest.mark.parametrize(("lesson", "cell"), [("00_start_here", 2), ("03_conversation", 1)])
 def test_figures_are_dark_cards_in_a_dark_theme(lab: Lab, lesson: str, cell: int):
     with lab.open(f"notebooks/{lesson}.ipynb") as notebook:
+        notebook.set_theme(LIGHT)  # a test before may have left the lab dark
         notebook.run_cell(cell)  # the first view, a panel or a question, brings the style along
         shown = "getComputedStyle(document.querySelector('.jp-RenderedMarkdown img')).filter"
         assert notebook.page.evaluate(shown) == "none"

@@ -23,6 +23,7 @@ def test_the_next_cell_reads_where_it_was_put(any_lab: Lab, expect):
         slider.press("ArrowRight")
         expect(notebook.cell(0).get_by_text("3 s", exact=True)).to_be_visible()
         expect(slider).to_be_focused()  # an arrow did not move on to the next cell
+        notebook.wait_until("pause.value_s == 3.0")  # it may hear of a key beside a running cell
         notebook.run_cell(1)
         assert notebook.text(1).strip() == "3.0"
 
@@ -30,6 +31,7 @@ def test_the_next_cell_reads_where_it_was_put(any_lab: Lab, expect):
         notebook.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-cell'); }")
         slider.focus()
         slider.press("Home")  # the first change of a model while a cell awaits jams trait sync
+        notebook.wait_until("pause.value_s == 0.5")
         notebook.run_cell(1)
         assert notebook.text(1).strip() == "0.5"
         notebook.run_cell(0)
