@@ -49,21 +49,21 @@ WORLDS: dict[str, dict[str, Any]] = {
 }
 
 
-def _held_by(thing: object) -> str:
-    """Say what leads to a thing that should be gone: the nearest first, by kind and text."""
-    steps, seen = [], {id(thing)}
-    for _ in range(6):
-        holders = [
-            holder
-            for holder in gc.get_referrers(thing)
-            if id(holder) not in seen and not hasattr(holder, "f_back")
+def _held_by(things: list[Any]) -> str:
+    """Say what leads to the first of these, which should be gone: two steps, by kind and text."""
+    known = {id(things), id(things[0])}
+    told = []
+    for holder in gc.get_referrers(things[0]):
+        if id(holder) in known or hasattr(holder, "f_back"):
+            continue
+        known.add(id(holder))
+        further = [
+            f"{type(each).__name__} {each!r:.120}"
+            for each in gc.get_referrers(holder)
+            if id(each) not in known and not hasattr(each, "f_back")
         ]
-        if not holders:
-            break
-        thing = holders[0]
-        seen |= {id(holders), *map(id, holders)}
-        steps.append(f"{type(thing).__name__} {thing!r:.80} (of {len(holders)})")
-    return "held by " + " < ".join(steps)
+        told.append(f"{type(holder).__name__} {holder!r:.120} < {further[:3]}")
+    return f"{things[0]!r} is held by " + "; ".join(told[:8])
 
 
 class Soak:
@@ -488,7 +488,8 @@ class Soak:
         left["connections in memory"] = len(self.sockets)
         if not self.faults and any(left.values()):
             told = "left behind: " + ", ".join(f"{n} {what}" for what, n in left.items() if n)
-            self.fault("; ".join([told, *(_held_by(client) for client in tuple(self.met)[:2])]))
+            still = list(self.met) or list(self.sockets)
+            self.fault(f"{told}; {_held_by(still)}" if still else told)
         after = self.sample()
         fds = after["fds"] - self.before["fds"] - len(hubs)
         if not self.faults and (fds > 0 or after["tasks"] > self.before["tasks"] + 2):

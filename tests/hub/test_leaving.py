@@ -134,6 +134,40 @@ async def test_a_handler_goes_on_for_a_client_that_may_come_back(told):
             assert told == ["connect", "the connection broke off (1006)", "connect"]
 
 
+@aio
+async def test_nothing_is_handled_after_disconnect_and_what_was_not_comes_again(told):
+    hub = Hub(limits=Limits(grace_s=0.1), history=10)
+    noting(hub, told)
+    go = asyncio.Event()
+
+    @hub.on("work")
+    async def work(client, data):
+        await go.wait()
+        told.append("worked")
+
+    @hub.on("enter")
+    async def enter(client, data):
+        told.append("entered")
+
+    async with listening(hub) as url:
+        async with speaking(f"{url}?session={TOKEN}") as wire:
+            await wire.emit("work", n=1)
+            await wire.emit("enter", n=2)
+            await until(lambda: hub._running and wire.websocket.protocol.state.name == "OPEN")
+            await wire.websocket.ping()
+            await wire.abort()
+        await until(lambda: len(told) == 2)
+        go.set()
+        await until(lambda: not hub._alive)
+        assert told == ["connect", "the connection broke off (1006)", "worked"]
+        async with speaking(f"{url}?session={TOKEN}&offset=0") as wire:
+            assert wire.welcome["resumed"]
+            await wire.emit("enter", n=2)
+            await until(lambda: "entered" in told)
+    assert told[3:5] == ["connect", "entered"]
+    assert told.count("entered") == 1
+
+
 @pytest.mark.parametrize("is_busy", [False, True])
 @aio
 async def test_an_earlier_connection_ends_before_the_one_that_continues_it(told, is_busy):

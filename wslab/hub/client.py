@@ -407,7 +407,7 @@ class HubClient:
         self._admit()
         while True:
             item = await self._inbox.next()
-            if self._closing is None and not self._is_retired:
+            if self._closing is None and not self._is_over:
                 self._is_taking = True
                 try:
                     await self._take(item)
@@ -416,6 +416,12 @@ class HubClient:
             # else it is read nevertheless: behind it is the answer to our close frame
             if self._closing is not None:
                 await self._say_goodbye()
+
+    @property
+    def _is_over(self) -> bool:
+        # After ``disconnect`` nothing more is handled: whoever keeps a list of who is here would
+        # have it in there for ever. What a session sent and was not taken up, it sends again.
+        return self._is_retired or self._goodbye is not None
 
     async def _say_goodbye(self) -> None:
         """Let ``disconnect`` run, once; its task outlives whoever waits for it here."""
@@ -629,7 +635,7 @@ class HubClient:
         if session.turn.locked():
             self._inbox.read_ahead()
         async with session.turn:
-            if self._is_retired:
+            if self._is_over:
                 return  # its successor brings it again
             if n <= session.n:
                 if packet.id is not None:
