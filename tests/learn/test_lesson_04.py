@@ -8,6 +8,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import functools
+import gc
 import threading
 import time
 
@@ -436,3 +437,24 @@ def test_its_more_runs_twice_and_the_lesson_after_it_says_what_is_different():
         assert "0 of them during time.sleep;" in said["freeze"]
         assert said["the-end"] == "open connections: 0, servers: 0, tasks: 0"
         assert kernel.shutdown() < 5
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+def test_what_an_earlier_try_has_left_is_not_taken_for_this_ones():
+    class Left:
+        pass
+
+    async def holds(websocket, work):
+        async for message in websocket:
+            gc.collect()
+            await websocket.send(work(message))
+
+    gc.disable()
+    try:
+        left = Left()
+        left.itself, left.coroutine = left, asyncio.to_thread(print)
+        del left
+        verdict = check("04 at once", holds)
+    finally:
+        gc.enable()
+    assert "on other threads" in verdict.hint, verdict

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import gc
 import inspect
 import re
 import secrets
@@ -290,6 +291,8 @@ class _Forgotten:
     def listen(self) -> None:
         """Begin, for the whole process: warnings know no threads."""
         self._around.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", RuntimeWarning)
+        gc.collect()  # one that an earlier try has left must not be taken for this one's
         warnings.simplefilter("always", RuntimeWarning)  # and not only once for each line
         before = warnings.showwarning
 
