@@ -564,6 +564,15 @@ class Notebook:
             line for line in self._console[heard:] if "Connection lost, reconnecting" not in line
         ]
 
+    def reload(self) -> None:
+        """Load the page anew, as F5 does; nobody gets it afterwards.
+
+        JupyterLab then opens again, some time later, what its workspace had open: behind the next
+        test's back that would be this notebook, in place of that test's.
+        """
+        self._is_spent = True
+        self.page.reload()
+
     def set_theme(self, theme: str) -> None:
         """Change JupyterLab's theme (LIGHT, DARK) and wait until the page shows it."""
         self._is_spent = True

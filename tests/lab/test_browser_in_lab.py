@@ -408,7 +408,7 @@ def test_run_again_reload_tab_and_restart_leave_one_socket_or_none(
 
         # The page is loaded again: its socket goes with it, and one comes back.
         notebook.command("docmanager:save")
-        notebook.page.reload()
+        notebook.reload()
         notebook.wait_ready()
         expect(browser.now).to_have_text("OPEN")
         until(lambda: (house.now, house.seen) == (1, 4))

@@ -217,10 +217,9 @@ def test_a_flood_is_counted_and_the_page_stays_small(notebook: Notebook, expect)
 
 
 def test_a_reload_brings_it_back(notebook: Notebook, expect):
-    page = notebook.page
     row(notebook, "“Hello”").wait_for()
     notebook.command("docmanager:save")
-    page.reload()
+    notebook.reload()
     notebook.wait_ready()
     row(notebook, "“Hello”").wait_for(timeout=20_000)
     notebook.run_cell(3)

@@ -185,7 +185,7 @@ def test_run_again_loaded_again_and_restarted(any_lab: Lab, expect):
         expect(old.root.locator(".ws-buttons button:visible")).to_have_count(0)
 
         notebook.command("docmanager:save")
-        notebook.page.reload()
+        notebook.reload()
         notebook.wait_ready()
         server, alice = Shown(notebook, 0), Shown(notebook, 1)
         expect(server.rows).to_have_count(1)

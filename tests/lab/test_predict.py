@@ -92,7 +92,7 @@ def test_an_answer_outlives_the_page(notebook, expect):
     tells(notebook.cell(0), ["you said", "200"], first=2)
     notebook.wait_idle()
     notebook.command("docmanager:save")
-    notebook.page.reload()
+    notebook.reload()
     notebook.wait_ready()
     expect(notebook.cell(0).locator(".ws-outcome")).to_contain_text("200")
     notebook.run_cell(2)

@@ -181,7 +181,7 @@ def test_run_again_loaded_again_and_restarted(any_lab: Lab, expect):
         expect(Map(notebook, 3).who).to_have_count(3)
 
         notebook.command("docmanager:save")
-        notebook.page.reload()
+        notebook.reload()
         notebook.wait_ready()
         ana = Player(notebook, 1, "ana")
         ana.button("ana joins the room").click()
