@@ -8,6 +8,7 @@ version of them is installed; their signatures are asked.
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -46,14 +47,7 @@ def check_keywords(
     Raises:
         TypeError: which keyword, and which one may have been meant.
     """
-    known = set(also)
-    for taker in takers:
-        kinds = inspect.Parameter
-        known |= {
-            name
-            for name, one in inspect.signature(taker).parameters.items()
-            if one.kind in (kinds.POSITIONAL_OR_KEYWORD, kinds.KEYWORD_ONLY)
-        }
+    known = {*also, *(name for taker in takers for name in _taken_by(taker))}
     for name in given:
         if name in known:
             continue
@@ -63,3 +57,14 @@ def check_keywords(
         raise TypeError(
             f"expected a keyword that {what} or websockets knows, got {name}=...: {hint}"
         )
+
+
+@functools.lru_cache(maxsize=32)
+def _taken_by(taker: Callable[..., Any]) -> tuple[str, ...]:
+    # Asked at each connect(), and a signature is slow to make.
+    kinds = inspect.Parameter
+    return tuple(
+        name
+        for name, one in inspect.signature(taker).parameters.items()
+        if one.kind in (kinds.POSITIONAL_OR_KEYWORD, kinds.KEYWORD_ONLY)
+    )
