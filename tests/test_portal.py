@@ -1063,6 +1063,10 @@ LAST_SECOND = """
     @hub.on("thread")
     async def thread(client, data):
         return await asyncio.to_thread(lambda: data)
+    @hub.on("threads")
+    async def threads(client, data):
+        return (await asyncio.gather(*(asyncio.to_thread(time.sleep, 0.001) for _ in range(4)),
+                                     asyncio.to_thread(lambda: data)))[-1]
     server = wslab.serve(hub)
     print(server.port, flush=True)
     sys.stdin.readline()
@@ -1073,11 +1077,13 @@ LAST_SECOND = """
 
 @loops
 @pytest.mark.parametrize("other_thread", ["goes on", "is not there"])
+@pytest.mark.parametrize("is_late", [False, True])  # whether a thread is wanted first in the end
 def test_to_the_last_second_clients_get_answers_and_then_1001(
-    uvloop: bool, other_thread: str
+    uvloop: bool, other_thread: str, is_late: bool
 ) -> None:
-    # Python closes its own pools of threads as soon as the main thread has ended; another thread
-    # may go on for long, and so does a server.
+    # Python closes its own pools of threads as soon as the main thread has ended, and from 3.12 on
+    # starts no further thread; another one may go on for long, and so does a server.
+    events = ("plain", "thread", "threads")
     head = "" if uvloop else "import sys; sys.modules['uvloop'] = None\n"
     with subprocess.Popen(
         [sys.executable, "-W", "error", "-c", head + textwrap.dedent(LAST_SECOND), other_thread],
@@ -1096,7 +1102,7 @@ def test_to_the_last_second_clients_get_answers_and_then_1001(
             with pytest.raises(ConnectionClosed) as ended:
                 while True:
                     count += 1
-                    event = "plain" if count % 2 else "thread"
+                    event = events[0 if is_late and count < 60 else count % 3]
                     websocket.send(json.dumps({"event": event, "data": count, "id": count}))
                     while (told := json.loads(websocket.recv(timeout=20))).get("answer") != count:
                         pass

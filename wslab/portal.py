@@ -581,6 +581,7 @@ class _Workers(concurrent.futures.ThreadPoolExecutor):
     ) -> concurrent.futures.Future[T]:
         """Have ``fn`` called on a thread of the pool."""
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        work = (future, fn, args, kwargs)
         with self._guard:
             if self._is_shut:
                 raise PortalClosed("the event loop of this pool of threads has been closed")
@@ -588,24 +589,37 @@ class _Workers(concurrent.futures.ThreadPoolExecutor):
             # free, and blocks, would keep the next for itself.
             if self._idle:
                 self._idle -= 1
-            elif self._started == MAX_WORKERS:
+            elif not self._start_thread() and self._started:
                 self._behind += 1
-            else:
-                name = f"asyncio_{self._started}"
-                threading.Thread(target=self._run, name=name, daemon=True).start()
-                self._started += 1
-            self._work.put((future, fn, args, kwargs))
+            if self._started:
+                self._work.put(work)
+                return future
+        _do(work, lambda: None)  # no thread will ever come for it; the loop has to wait
         return future
+
+    def _start_thread(self) -> bool:
+        """Whether there is one more. From 3.12 on none starts once the main thread has ended."""
+        if self._started == MAX_WORKERS:
+            return False
+        name = f"asyncio_{self._started}"
+        try:
+            threading.Thread(target=self._run, name=name, daemon=True).start()
+        except RuntimeError:
+            return False
+        self._started += 1
+        return True
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
-            _do(work)
+            _do(work, self._is_free)
             del work  # it holds what it was called with
-            with self._guard:
-                if self._behind:
-                    self._behind -= 1
-                else:
-                    self._idle += 1
+
+    def _is_free(self) -> None:
+        with self._guard:
+            if self._behind:
+                self._behind -= 1
+            else:
+                self._idle += 1
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Cancel what has not begun, and let each thread end after its work; never waits."""
@@ -622,17 +636,20 @@ class _Workers(concurrent.futures.ThreadPoolExecutor):
 _Work = tuple[concurrent.futures.Future[Any], Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 
-def _do(work: _Work | None) -> None:
-    assert work is not None
+def _do(work: _Work, is_done: Callable[[], None]) -> None:
+    """Do the work; ``is_done`` is called before its result is known, so before the next comes."""
     future, func, args, kwargs = work
     if not future.set_running_or_notify_cancel():
+        is_done()
         return
     try:
         result = func(*args, **kwargs)
     except BaseException as exc:
+        is_done()
         future.set_exception(exc)
         del future, work, func, args, kwargs  # its traceback holds this frame: no cycle
     else:
+        is_done()
         future.set_result(result)
 
 
