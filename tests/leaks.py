@@ -26,7 +26,7 @@ PAUSE_S = 0.01
 
 def _lab() -> Any:
     """Return the portal that serves this process, if it runs; never start it."""
-    module = sys.modules.get("wslab.portal")
+    module = sys.modules.get("wslab.loops.portal")
     portal = getattr(module, "_lab", None)
     return portal if portal is not None and portal.is_running else None
 
@@ -84,7 +84,7 @@ def _command(pid: int) -> str:
 @functools.cache
 def _sockets_of_a_loop() -> int:
     """Count the sockets that one idle portal holds (its self-pipe; uvloop has its own way)."""
-    from wslab.portal import Portal
+    from wslab.loops.portal import Portal
 
     before = len(_sockets())
     portal = Portal("counted")

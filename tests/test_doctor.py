@@ -20,9 +20,10 @@ import pytest
 import wslab
 from tests.jupyters import TOKEN, Jupyter
 from tests.kernels import Kernel
-from wslab import cells, place, portal
 from wslab import doctor as _function  # the name of the function hides the module's
 from wslab.doctor import Finding, Report, at_least, minimums
+from wslab.loops import portal
+from wslab.notebook import cells, environment
 
 module = sys.modules["wslab.doctor"]
 VERSIONS = {
@@ -312,7 +313,7 @@ def test_works_behind_a_proxy_that_catches_everything(monkeypatch: pytest.Monkey
 # Places, and the way through Jupyter's server.
 
 
-def at(monkeypatch: pytest.MonkeyPatch, kind: place.Kind, **values: Any) -> None:
+def at(monkeypatch: pytest.MonkeyPatch, kind: environment.Kind, **values: Any) -> None:
     here: dict[str, Any] = {
         "label": kind.value,
         "jupyter_base_url": "/user/demo-abc/",
@@ -321,11 +322,11 @@ def at(monkeypatch: pytest.MonkeyPatch, kind: place.Kind, **values: Any) -> None
         "why": "a test says so",
         "has_server_proxy": None,
     } | values
-    monkeypatch.setattr(place, "detect", lambda: place.Place(kind=kind, **here))
+    monkeypatch.setattr(environment, "detect", lambda: environment.Place(kind=kind, **here))
 
 
 def test_a_script_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    at(monkeypatch, place.Kind.SCRIPT, can_reach_kernel=True)
+    at(monkeypatch, environment.Kind.SCRIPT, can_reach_kernel=True)
     report = wslab.doctor()
     assert found(report, "URL for a browser") == Finding(
         "URL for a browser", True, "ws://127.0.0.1:PORT/"
@@ -334,12 +335,12 @@ def test_a_script_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_colab_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    at(monkeypatch, place.Kind.COLAB)
+    at(monkeypatch, environment.Kind.COLAB)
     assert names(wslab.doctor(), False) == ["URL for a browser"]
 
 
 def test_a_hub_whose_server_is_not_found_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    at(monkeypatch, place.Kind.HUB)
+    at(monkeypatch, environment.Kind.HUB)
     report = wslab.doctor()
     assert found(report, "through Jupyter").ok is None
     url = found(report, "URL for a browser")
@@ -396,7 +397,7 @@ def test_an_echo_comes_through_jupyters_server(
     monkeypatch: pytest.MonkeyPatch, with_proxy: Jupyter
 ) -> None:
     started_by(monkeypatch, with_proxy)
-    at(monkeypatch, place.Kind.HUB)
+    at(monkeypatch, environment.Kind.HUB)
     report = wslab.doctor()
     assert found(report, "through Jupyter").seen.startswith("an echo came through Jupyter's server")
     assert found(report, "URL for a browser").ok is True
@@ -409,7 +410,7 @@ def test_an_echo_comes_through_the_tunnel(
 ) -> None:
     """By a real handshake; then nobody misses jupyter-server-proxy."""
     started_by(monkeypatch, with_tunnel)
-    at(monkeypatch, place.Kind.HUB)
+    at(monkeypatch, environment.Kind.HUB)
     report = wslab.doctor()
     assert found(report, "through the tunnel").seen.startswith("an echo came through Jupyter's")
     assert "not needed, since the tunnel carries" in found(report, "through Jupyter").seen
@@ -424,7 +425,7 @@ def test_a_missing_tunnel_is_said_with_the_command_that_enables_it(
     monkeypatch: pytest.MonkeyPatch, with_proxy: Jupyter
 ) -> None:
     started_by(monkeypatch, with_proxy)
-    at(monkeypatch, place.Kind.HUB)
+    at(monkeypatch, environment.Kind.HUB)
     report = wslab.doctor()
     finding = found(report, "through the tunnel")
     assert finding.ok is None
@@ -438,7 +439,7 @@ def test_a_tunnel_that_says_it_is_there_and_is_not_is_found(
     monkeypatch: pytest.MonkeyPatch, without_proxy: Jupyter
 ) -> None:
     started_by(monkeypatch, without_proxy)
-    at(monkeypatch, place.Kind.HUB)
+    at(monkeypatch, environment.Kind.HUB)
     monkeypatch.setattr("wslab.tunnel.tunnel_is_there", lambda: True)
     report = wslab.doctor()
     assert "404" in found(report, "through the tunnel").seen
@@ -455,7 +456,7 @@ def test_a_hubs_own_token_is_tried_too(
     monkeypatch.setenv("JPY_PARENT_PID", "")
     monkeypatch.setenv("JUPYTERHUB_SERVICE_URL", info["url"])
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", TOKEN)
-    at(monkeypatch, place.Kind.HUB)
+    at(monkeypatch, environment.Kind.HUB)
     assert found(wslab.doctor(), "through Jupyter").ok is True
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "another")
     finding = found(wslab.doctor(), "through Jupyter")
@@ -467,7 +468,7 @@ def test_a_missing_server_proxy_is_found(
     monkeypatch: pytest.MonkeyPatch, without_proxy: Jupyter
 ) -> None:
     started_by(monkeypatch, without_proxy)
-    at(monkeypatch, place.Kind.BINDER)
+    at(monkeypatch, environment.Kind.BINDER)
     report = wslab.doctor()
     finding = found(report, "through Jupyter")
     assert finding.ok is False
@@ -481,7 +482,7 @@ def test_a_missing_server_proxy_does_not_matter_on_ones_own_machine(
     monkeypatch: pytest.MonkeyPatch, without_proxy: Jupyter
 ) -> None:
     started_by(monkeypatch, without_proxy)
-    at(monkeypatch, place.Kind.JUPYTER, can_reach_kernel=True)
+    at(monkeypatch, environment.Kind.JUPYTER, can_reach_kernel=True)
     report = wslab.doctor()
     assert found(report, "through Jupyter").ok is True
     assert "not needed" in found(report, "through Jupyter").seen
@@ -491,7 +492,7 @@ def test_a_missing_server_proxy_does_not_matter_on_ones_own_machine(
 def test_a_jupyter_server_that_hangs_is_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    at(monkeypatch, place.Kind.HUB)
+    at(monkeypatch, environment.Kind.HUB)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/user/demo-abc/"
         monkeypatch.setenv("JUPYTERHUB_SERVICE_URL", url)
@@ -687,7 +688,7 @@ def test_in_cells_plain_and_awaiting() -> None:
                 "other = wslab.serve(echo, name='other')\n"
                 "print(server.is_serving, [f.name for f in report.findings if f.ok is False])",
                 "await asyncio.sleep(0.01); report = wslab.doctor(); report",
-                "print('JupyterLab' in str(report), len(wslab.cells.things()))",
+                "print('JupyterLab' in str(report), len(wslab.notebook.cells.things()))",
             ]
         )
         assert [cell.status for cell in cells_] == ["ok"] * 3, [cell.error for cell in cells_]

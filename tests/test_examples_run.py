@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import wslab
-from wslab.widgets.chat import ChatPanel
-from wslab.widgets.rooms import RoomMap, WhoIsHere
+from wslab.widgets.chat.panel import ChatPanel
+from wslab.widgets.rooms.rooms import RoomMap, WhoIsHere
 
 PROJECT = Path(__file__).resolve().parent.parent
 # A block that Markdown takes for code: indented by four, behind an empty line.

@@ -49,7 +49,7 @@ def test_a_child_process_is_seen():
 
 
 def test_a_task_on_the_labs_loop_is_seen_and_the_loop_itself_is_not():
-    from wslab import portal
+    from wslab.loops import portal
 
     before = Snapshot.take()
     lab = portal.lab()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import wslab
-from wslab import cells
 from wslab.errors import WrongThread
+from wslab.notebook import cells
 
 
 async def echo(websocket):

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .client import Client, connect
-from .display import register as _register
+from .client.backoff import Reconnect
+from .client.client import Client, connect
 from .doctor import doctor
 from .errors import (
     BadPacket,
@@ -33,16 +33,16 @@ from .errors import (
     WrongThread,
     WslabError,
 )
-from .portal import allow_nested_loops, run, shutdown
-from .reconnect import Reconnect
+from .loops.portal import allow_nested_loops, run, shutdown
 from .running import running
-from .server import Server, serve
-from .wire.tape import Tape
+from .server.server import Server, serve
+from .widgets.display import register as _register
+from .wire.tape.tape import Tape
 
 if TYPE_CHECKING:
     from .hub import Hub, Limits
-    from .widgets.browser import Browser
-    from .widgets.inspector import Inspector
+    from .widgets.browser.browser import Browser
+    from .widgets.inspector.inspector import Inspector
 
     __version__: str
 
@@ -81,9 +81,9 @@ __all__ = [  # noqa: RUF022  in the order in which help() and the reference show
 
 # Loaded by whoever asks for them: widgets, and what many notebooks do without.
 _LATER = {
-    "Browser": "wslab.widgets.browser",
+    "Browser": "wslab.widgets.browser.browser",
     "Hub": "wslab.hub",
-    "Inspector": "wslab.widgets.inspector",
+    "Inspector": "wslab.widgets.inspector.inspector",
     "Limits": "wslab.hub",
 }
 

@@ -2,7 +2,7 @@
 
 It finds out by doing: a throwaway server, a real handshake, an echo, a request through Jupyter's
 server. Its one rule: nothing waits without a bound and nothing stays behind, so each check runs on
-a spare thread that is given up when it hangs. Beside server.py and client.py it is the only module
+a spare thread that is given up when it hangs. Beside server/ and client/ it is the only module
 that opens sockets, since they are what it examines. It repairs nothing.
 """
 
@@ -21,12 +21,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from . import place, portal
-from .client import connect
+from .client.client import connect
+from .client.diagnosis import is_loopback
 from .errors import HandshakeRefused, LoopBlocked, WrongThread, in_words
-from .server import Server, serve
-from .waits import result_of
-from .why import is_loopback
+from .loops import portal
+from .notebook import environment
+from .server.server import Server, serve
+from .waiting import result_of
 
 __all__ = ["Finding", "Report", "doctor", "own_version"]
 
@@ -316,7 +317,7 @@ class _Visit:
     def where(self) -> None:
         """Say where this runs, what a browser has to use, and whether Jupyter's proxy carries."""
         try:
-            here: place.Place = self.ask(place.detect, 1.0)
+            here: environment.Place = self.ask(environment.detect, 1.0)
         except Exception as exc:
             self.findings.append(Finding("place", None, _short(exc)))
             return
@@ -326,7 +327,7 @@ class _Visit:
         tunnel_id = self.server.tunnel_id if self.server is not None else ""
         self.findings.append(_browser(here, carried, tunnel_id))
 
-    def through_jupyter(self, here: place.Place) -> list[Finding]:
+    def through_jupyter(self, here: environment.Place) -> list[Finding]:
         """Echo through Jupyter's server as a browser on a Hub would; none where there is none."""
         tunnel, proxy = "through the tunnel", "through Jupyter"
         is_needed = here.can_reach_kernel is not True
@@ -335,7 +336,11 @@ class _Visit:
         except Exception:
             door = None
         if door is None:
-            if here.kind not in (place.Kind.HUB, place.Kind.BINDER, place.Kind.JUPYTER):
+            if here.kind not in (
+                environment.Kind.HUB,
+                environment.Kind.BINDER,
+                environment.Kind.JUPYTER,
+            ):
                 return []
             seen = "no Jupyter server was found that could be asked"
             if is_needed:
@@ -361,12 +366,12 @@ class _Visit:
         ]
 
     def judged(
-        self, here: place.Place, name: str, ok: bool | None, seen: str, *, stands_in: bool
+        self, here: environment.Place, name: str, ok: bool | None, seen: str, *, stands_in: bool
     ) -> Finding:
         """Say what a way through Jupyter that was tried means here; ``stands_in``: for it."""
         if ok:
             return Finding(name, True, seen)
-        if here.can_reach_kernel is True and not place.seen_by_page("direct"):
+        if here.can_reach_kernel is True and not environment.seen_by_page("direct"):
             seen = f"{seen}; not needed while the browser is on this machine"
             return Finding(name, True, seen)
         if name == "through Jupyter":
@@ -384,7 +389,7 @@ class _Visit:
             "server again. If it is installed there: `jupyter server extension enable "
             "wslab.tunnel --sys-prefix`"
         )
-        if place.seen_by_page("tunnel"):  # it is there
+        if environment.seen_by_page("tunnel"):  # it is there
             advice = "Load the page again, and log in again if it asks for that"
         if stands_in:
             seen = f"{seen}; jupyter-server-proxy stands in, which changes close codes and more"
@@ -576,7 +581,7 @@ def _take_port(port: int) -> None:
 
 def _as_the_page_says(kind: str, ok: bool | None, seen: str) -> tuple[bool | None, str]:
     """Let what the notebook's page found weigh more than what was found from here, with a token."""
-    found = place.seen_by_page(kind)
+    found = environment.seen_by_page(kind)
     if not ok or found is None:
         return ok, seen
     if not found:
@@ -584,17 +589,17 @@ def _as_the_page_says(kind: str, ok: bool | None, seen: str) -> tuple[bool | Non
     return False, f"{seen}, but the notebook's page got none: {found}"
 
 
-def _browser(here: place.Place, carried: list[Finding], tunnel_id: str) -> Finding:
+def _browser(here: environment.Place, carried: list[Finding], tunnel_id: str) -> Finding:
     """Say which URL a page has to use, as far as that is known."""
     ways = {finding.name: finding.ok for finding in carried}
     tunnels = ways.get("through the tunnel") is True and tunnel_id != ""
     port = 8765  # stands for any
-    url = place.browser_url(port, place=here, tunnel_id="ID" if tunnels else "")
+    url = environment.browser_url(port, place=here, tunnel_id="ID" if tunnels else "")
     url = url.replace(str(port), "PORT")
     if url.startswith("/"):
         url += " on the notebook's own host"
     ok, advice = here.can_reach_kernel, ""
-    if here.is_proxied or place.seen_by_page("direct"):
+    if here.is_proxied or environment.seen_by_page("direct"):
         ok = True if tunnels else ways.get("through Jupyter")
         if not ok:
             advice = "A page in your browser may not reach a server here; Python does"

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
-from . import cells, portal
-from .why import shown
+from .client.diagnosis import shown
+from .loops import portal
+from .notebook import cells
 
 __all__ = ["Running", "Started", "running"]
 

@@ -90,7 +90,7 @@ async def serve_broadcast(compression: str | None) -> Served:
 
 
 async def serve_floor(compression: str | None) -> Served:
-    from wslab.hub.shared import Shared, window_bits
+    from wslab.hub.server.prepared_message import Shared, window_bits
 
     connections: dict[Any, None] = {}
     frames: dict[int, bytes] = {}  # made beforehand

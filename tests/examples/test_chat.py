@@ -8,8 +8,8 @@ import pytest
 
 import wslab
 from tests.peers import until
+from wslab.client.backoff import Reconnect
 from wslab.examples.chat import MAX_ROOMS, PAGE, SHOW, chat
-from wslab.reconnect import Reconnect
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """The people of the soak: clients that act at random and judge what they read.
 
 Each decides from a random.Random of its own, which the soak's seed makes. They speak the packets of
-`wslab.hub.codec` by hand over plain websockets connections. Its rule: every packet that comes is
-held against the model at once, and a connection may end only in a way that somebody meant.
+`wslab.hub.protocol.packets` by hand over plain websockets connections. Its rule: every packet that
+comes is held against the model at once, and a connection may end only in a way that somebody meant.
 """
 
 from __future__ import annotations

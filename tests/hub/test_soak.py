@@ -14,9 +14,9 @@ from tests.hub.rig import TOKEN, FakeSocket, aio, one, until
 from tests.hub.soak import WORLDS, Soak, soak
 from tests.hub.soak_attacks import KINDS
 from wslab.hub import Hub
-from wslab.hub.backlog import SENT, Backlog
-from wslab.hub.history import Session
-from wslab.hub.members import Members
+from wslab.hub.protocol.history import Session
+from wslab.hub.server.registry import Members
+from wslab.hub.server.send_queue import SENT, Backlog
 
 
 @pytest.mark.slow

@@ -92,7 +92,7 @@ SOCKET = """url => new Promise(go => {
   socket.onopen = () => ({ protocol, extensions } = socket);
   socket.onclose = ({ code, reason }) => go([protocol, extensions.split(";")[0], code, reason]);
 })"""
-# As the widgets' own helper does (wslab/widgets/static/dom.js) and the README says.
+# As the widgets' own helper does (wslab/widgets/dom.js) and the README says.
 TOKEN = "() => /(?:^|;\\\\s*)_xsrf=([^;]*)/.exec(document.cookie)?.[1] ?? ''"
 SECRETS = ("cookie", "authorization", "x-xsrftoken", "x-csrftoken", "wslab-tunnel-secret")
 

@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.slow]
 
 SETUP = """
 import wslab
-from wslab.widgets.inspector import Inspector
+from wslab.widgets.inspector.inspector import Inspector
 
 async def echo(websocket):
     async for message in websocket:
@@ -228,8 +228,8 @@ def test_a_reload_brings_it_back(notebook: Notebook, expect):
 
 
 RECORD = """
-from wslab.wire.frames import Opcode, encode_frame
-from wslab.wire.tape import Tape
+from wslab.wire.frames.decoder import Opcode, encode_frame
+from wslab.wire.tape.tape import Tape
 
 tape = Tape(name="echo")
 for name in ("alice", "bob"):

@@ -262,7 +262,7 @@ dora""",
     "broken": "carol",
     "plain": """
 from IPython.display import HTML
-from wslab.display import mimebundle
+from wslab.widgets.display import mimebundle
 HTML(mimebundle(failing)["text/html"] + mimebundle(dora)["text/html"])""",
 }
 # The contrast of each word with what is behind it, as WCAG 2 counts it.

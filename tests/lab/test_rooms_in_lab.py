@@ -17,7 +17,7 @@ SERVE = """
 import time
 from urllib.parse import parse_qs, urlsplit
 import wslab
-from wslab.widgets.rooms import ChatPanel, RoomMap, WhoIsHere
+from wslab.widgets.rooms.rooms import ChatPanel, RoomMap, WhoIsHere
 
 hub = wslab.Hub("house")
 
@@ -248,7 +248,7 @@ shown""",
     "nobody": "empty = wslab.Hub('nobody here')\nempty",
     "plain": """
 from IPython.display import HTML
-from wslab.display import hub_mimebundle
+from wslab.widgets.display import hub_mimebundle
 HTML(hub_mimebundle(hub)["text/html"] + panel.forms()["text/html"])""",
 }
 EVERYTHING = CONTRASTS.replace(".ws-panel *", ".wslab *")

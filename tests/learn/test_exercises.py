@@ -12,7 +12,7 @@ import pytest
 import wslab
 from wslab.learn import NotYet, check, hint, left_open
 from wslab.learn.exercises import Exercise, Miss, _exercises
-from wslab.learn.probe import Probe, bounded, describe, nonce
+from wslab.learn.testbench import Probe, bounded, describe, nonce
 
 
 @pytest.fixture

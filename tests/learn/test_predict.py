@@ -11,8 +11,8 @@ import threading
 import anywidget
 import pytest
 
-from wslab import cells
 from wslab.learn import Prediction, predict
+from wslab.notebook import cells
 
 module = importlib.import_module("wslab.learn.predict")
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import wslab
-from wslab import portal
+from wslab.loops import portal
 from wslab.widgets.live import BUDGET_BYTES_S, Flusher
 
 FAST_S = 0.001

@@ -13,8 +13,8 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
 from tests.wire.taping import MASK, close
-from wslab.wire.frames import encode_frame
-from wslab.wire.tape import Tape
+from wslab.wire.frames.decoder import encode_frame
+from wslab.wire.tape.tape import Tape
 
 SECRETS = ("s3cretC00kieS3cret", "s3cretT0kenS3cret", "s3cretB3arerS3cret")
 BINARY = random.Random(3).randbytes(100_000)

@@ -10,14 +10,7 @@ from typing import Any, Literal
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from wslab.wire.frames import (
-    Deflate,
-    Fault,
-    Field,
-    Frame,
-    FrameDecoder,
-    encode_frame,
-)
+from wslab.wire.frames.decoder import Deflate, Fault, Field, Frame, FrameDecoder, encode_frame
 
 Sender = Literal["client", "server"]
 KEY = bytes.fromhex("37fa213d")

@@ -8,9 +8,9 @@ import zlib
 from collections.abc import Iterable, Sequence
 
 from wslab.wire.events import Event
-from wslab.wire.frames import encode_frame
-from wslab.wire.handshake import build_request, build_response
-from wslab.wire.tape import Tape, Track
+from wslab.wire.frames.decoder import encode_frame
+from wslab.wire.http.handshake import build_request, build_response
+from wslab.wire.tape.tape import Tape, Track
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 MASK = bytes.fromhex("37fa213d")

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from tests.wire.framing import spoiled, streams
 from tests.wire.taping import BROKEN, KEY, MASK, Compressor
-from wslab.widgets import inspector_static
-from wslab.widgets.inspector import Feed
+from wslab.widgets.inspector import static_html
+from wslab.widgets.inspector.inspector import Feed
 from wslab.wire.events import FrameEvent, ResponseEvent
-from wslab.wire.export import load
-from wslab.wire.frames import encode_frame
-from wslab.wire.handshake import build_request, build_response
-from wslab.wire.sampling import SamplingReader
-from wslab.wire.tape import Tape
+from wslab.wire.files.export import load
+from wslab.wire.frames.decoder import encode_frame
+from wslab.wire.http.handshake import build_request, build_response
+from wslab.wire.tape.sampling import SamplingReader
+from wslab.wire.tape.tape import Tape
 
 NUMBERS = st.sampled_from(
     [
@@ -123,8 +123,8 @@ def every_view(tape: Tape, folder: Path) -> None:
     feed.catch_up()
     rows = [row.json for row in feed.poll()]
     lanes, numbers = feed.timeline.lanes, feed.numbers()
-    inspector_static.text("x", lanes, rows, numbers)
-    inspector_static.html("x", lanes, rows, numbers)
+    static_html.text("x", lanes, rows, numbers)
+    static_html.html("x", lanes, rows, numbers)
 
 
 def record(tape: Tape, steps, openings) -> None:

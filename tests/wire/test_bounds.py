@@ -8,12 +8,13 @@ import tracemalloc
 import pytest
 
 from tests.wire.taping import MASK, Compressor, masked, upgrade, websocket
-from wslab.wire import reading, story
+from wslab.wire import connection
 from wslab.wire.events import DroppedEvent, FaultEvent, FrameEvent, MessageEvent
-from wslab.wire.export import load
-from wslab.wire.frames import Deflate, FrameDecoder, encode_frame
-from wslab.wire.sampling import SamplingReader
-from wslab.wire.tape import Tape
+from wslab.wire.files.export import load
+from wslab.wire.frames.decoder import Deflate, FrameDecoder, encode_frame
+from wslab.wire.tape import reader as readers
+from wslab.wire.tape.sampling import SamplingReader
+from wslab.wire.tape.tape import Tape
 
 MIB = 2**20
 ABSURD = bytes([0x82, 0xFF]) + (8 * 2**30).to_bytes(8, "big") + MASK
@@ -45,7 +46,7 @@ class TestAFrameThatIsTooLong:
     def test_a_head_that_claims_8_gib(self, side, is_sampling):
         tape = Tape(max_bytes=4 * MIB)
         track = websocket(tape)
-        kind = SamplingReader if is_sampling else reading.TapeReader
+        kind = SamplingReader if is_sampling else readers.TapeReader
         reader = kind(tape)
         record = track.client if side == "client" else track.server
         with Held() as held:
@@ -136,7 +137,7 @@ class TestManyConnections:
         assert len(texts) > 20
 
     def test_readers_too(self, monkeypatch):
-        monkeypatch.setattr(reading, "MAX_HELD_BYTES", 2 * MIB)
+        monkeypatch.setattr(readers, "MAX_HELD_BYTES", 2 * MIB)
         tape = Tape(max_bytes=64 * MIB)
         tracks = [websocket(tape, f"c{number}") for number in range(50)]
         reader = tape.reader()
@@ -174,7 +175,7 @@ class TestManyConnections:
 class TestAMessageThatNeverEnds:
     @pytest.mark.parametrize("size", [0, 10, 60_000])
     def test_its_fragments_are_let_go(self, size, monkeypatch):
-        monkeypatch.setattr(story, "_MAX_MESSAGE_BYTES", MIB)
+        monkeypatch.setattr(connection, "_MAX_MESSAGE_BYTES", MIB)
         tape = Tape(max_bytes=64 * MIB)
         track = websocket(tape)
         track.client(masked(1, b"begins", fin=False))
@@ -233,7 +234,11 @@ class TestGarbage:
 
 def test_a_track_that_cannot_be_read_is_marked_and_passed_over(monkeypatch, tmp_path):
     """Whatever fails in us on one connection's bytes, no other connection feels it."""
-    for name, owner in (("_advance", FrameDecoder), ("_ask", story.Story), ("_data", story.Story)):
+    for name, owner in (
+        ("_advance", FrameDecoder),
+        ("_ask", connection.Story),
+        ("_data", connection.Story),
+    ):
         plain = getattr(owner, name)
 
         def fails(self, *args, plain=plain, **kwargs):
@@ -394,7 +399,7 @@ class TestWhatAFewBytesInflateTo:
         assert sizes == [MIB] * 120 + [8]
 
     def test_very_many_tiny_frames(self, monkeypatch):
-        monkeypatch.setattr(reading, "_MIN_EVENTS", 1_000)
+        monkeypatch.setattr(readers, "_MIN_EVENTS", 1_000)
         tape = Tape(max_bytes=64 * 2**10)
         track = websocket(tape)
         track.client(masked(9) * 7_000)

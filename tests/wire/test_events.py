@@ -8,8 +8,8 @@ import pytest
 
 from wslab.wire import events
 from wslab.wire.events import Event, FrameEvent, ResponseEvent
-from wslab.wire.frames import Frame, FrameDecoder
-from wslab.wire.handshake import HeadReader, Request, Response, build_request, build_response
+from wslab.wire.frames.decoder import Frame, FrameDecoder
+from wslab.wire.http.handshake import HeadReader, Request, Response, build_request, build_response
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 KINDS = [cls for name in events.__all__ if issubclass(cls := getattr(events, name), Event)]

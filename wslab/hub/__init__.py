@@ -1,18 +1,18 @@
 """What an application builds on WebSockets: client ids, rooms, events, answers, broadcasting.
 
 ``Hub`` is a handler: ``wslab.serve(hub)`` in a notebook, ``websockets.serve(hub, ...)`` in a
-program. It knows asyncio and websockets, and no notebook. Read `codec` first (what goes over the
-wire), then `hub` (handlers and emit), `client` (one client), and what they stand on: `members`
-(who is in which room), `shared` (a message made into frames once for all), `backlog` (a slow client
-hurts nobody), `history` (what a client missed), `limits` (what strangers can make a hub hold),
-`peer` (the other side).
+program. It knows asyncio and websockets, and no notebook. Read `protocol/packets` first (what goes
+over the wire), then `server/hub` (handlers and emit), `server/connection` (one client), and what
+they stand on: `registry` (who is in which room), `prepared_message` (a message made into frames
+once for all), `send_queue` (a slow client hurts nobody), `protocol/history` (what a client missed),
+`protocol/limits` (what strangers can make a hub hold), `protocol/client_session` (the other side).
 """
 
 from __future__ import annotations
 
-from .client import HubClient
-from .delivery import Delivery, Trace
-from .hub import Hub
-from .limits import Limits
+from .protocol.limits import Limits
+from .server.connection import HubClient
+from .server.hub import Hub
+from .server.receipt import Delivery, Trace
 
 __all__ = ["Delivery", "Hub", "HubClient", "Limits", "Trace"]

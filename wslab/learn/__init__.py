@@ -8,8 +8,8 @@ and when. Nothing here stops Run All: what is not answered or not written yet sa
 from __future__ import annotations
 
 from .exercises import NotYet, Verdict, check, hint
-from .left import left_open
 from .missing import watch as _watch_for_missing_names
+from .open_resources import left_open
 from .predict import Prediction, predict
 
 __all__ = ["NotYet", "Prediction", "Verdict", "check", "hint", "left_open", "predict"]

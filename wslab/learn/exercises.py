@@ -1,9 +1,9 @@
 """Exercises: what a check is, what it says, and the hints on the way to a solution.
 
-A lesson's checks stand in ``lesson_NN.py``, each a function under :func:`exercise` that raises
-:class:`Miss` with what was expected and what was seen. Its rule: a check never raises at the
+A lesson's checks stand in ``lessons/lesson_NN.py``, each a function under :func:`exercise` that
+raises :class:`Miss` with what was expected and what was seen. Its rule: a check never raises at the
 learner and never hangs: whatever the learner's code does becomes a verdict, within a bound
-(``probe`` has the means).
+(``testbench`` has the means).
 """
 
 from __future__ import annotations
@@ -251,9 +251,9 @@ def hint(name: str, number: int = 0) -> Hints:
 def _find(name: str) -> Exercise:
     if name not in _exercises and name[:2].isdigit():
         try:
-            importlib.import_module(f".lesson_{name[:2]}", __package__)
+            importlib.import_module(f".lessons.lesson_{name[:2]}", __package__)
         except ModuleNotFoundError as exc:
-            if exc.name != f"{__package__}.lesson_{name[:2]}":
+            if exc.name != f"{__package__}.lessons.lesson_{name[:2]}":
                 raise
     if name not in _exercises:
         known = ", ".join(repr(one) for one in sorted(_exercises)) or "none yet"

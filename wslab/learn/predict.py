@@ -15,7 +15,7 @@ from typing import Any, Self
 import anywidget
 import traitlets
 
-from .. import cells
+from ..notebook import cells
 from ..widgets import read_static, with_code
 
 __all__ = ["Prediction", "predict"]
@@ -42,8 +42,8 @@ _asked: dict[_Key, _Asked] = {}
 class Prediction(anywidget.AnyWidget):
     """A question with a place for the learner's answer; made by :func:`predict`."""
 
-    _esm = read_static("dom.js", "predict.js")
-    _css = read_static("theme.css", "predict.css")
+    _esm = read_static("widgets/dom.js", "learn/predict.js")
+    _css = read_static("widgets/theme.css", "learn/predict.css")
 
     # All of these go to the browser only: trait sync the other way jams while a cell awaits.
     question = traitlets.Unicode().tag(sync=True)

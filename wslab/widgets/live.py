@@ -17,7 +17,7 @@ import threading
 import time
 from typing import Any, Protocol
 
-from .. import portal
+from ..loops import portal
 
 __all__ = ["Flusher", "View", "unwatch", "watch"]
 

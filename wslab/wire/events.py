@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from .frames import Fault, Field, Frame
-from .handshake import Handshake
-from .headers import Problem, Request, Response
+from .frames.decoder import Fault, Field, Frame
+from .http.handshake import Handshake
+from .http.headers import Problem, Request, Response
 
 __all__ = [
     "BodyEvent",

@@ -1,0 +1,1 @@
+"""The command line: `wslab lab`, `wslab serve`, `wslab doctor`."""

@@ -1,0 +1,1 @@
+"""What goes over a hub's wire, and what it means: no socket, no loop."""

@@ -1,0 +1,442 @@
+"""What a hub and its clients say to each other: packets, as JSON that a person can read.
+
+A packet is one text frame, and as many binary frames right after it as its ``binary`` says; ten
+lines of browser JavaScript can speak it:
+
+    who     text frame                              meaning
+    both    {"event": "chat", "data": "hi"}         an event; data may be any JSON, or left out
+    both    ... "id": 7                             the sender waits for the answer to its number 7
+    both    {"answer": 7, "data": ...}              that answer
+    both    {"answer": 7, "error": {"code": ...,    it could not be given, and why
+             "message": ...}}
+    both    ... "binary": 2                         two binary frames follow; in data,
+                                                    {"$binary": 0} stands for the first of them
+    hub     ... "offset": 42                        the event's place in the hub's history
+    client  ... "n": 3                              the third packet of this session: should it come
+                                                    twice, it is handled once
+    hub     {"received": 3}                         every packet up to n = 3 has come
+
+A client that wants to come back chooses a token of 16 to 64 characters (A-Z a-z 0-9 _ -) and
+connects to ``?session=TOKEN``, and later to ``?session=TOKEN&offset=LAST``: LAST is the offset of
+the last event that had one, or else that of the first welcome. A page that is sent bytes sets its
+socket's ``binaryType`` to ``"arraybuffer"``.
+
+Three events are the hub's own. ``welcome`` comes first of all: id, session (a token to come back
+with, or true where the client has brought one), offset, received, resumed, gap, and where it keeps
+a session, user (the client's public name in the hub, over all its connections). ``error`` has code
+and message, and the event that it is about; ``dropped`` the count of what a slow client did not get
+(right after a welcome: in its earlier connection). Everything else is a raw message, which the hub
+hands to its ``message`` handler. Its rule: what cannot be read raises BadPacket with the reason,
+and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from ...errors import BadPacket
+from .reserved_events import OF_SOCKET_IO
+
+__all__ = [
+    "FROM_HUB",
+    "RESERVED",
+    "Dumps",
+    "Loads",
+    "Packet",
+    "decode",
+    "dumps",
+    "encode_answer",
+    "encode_dropped",
+    "encode_error",
+    "encode_event",
+    "encode_received",
+    "put_binary",
+    "take_binary",
+]
+
+FROM_HUB = frozenset({"welcome", "error", "dropped"})
+# What a client may not emit, since a handler of that name means something else.
+RESERVED = FROM_HUB | OF_SOCKET_IO | {"connect", "disconnect", "message", "*"}
+MAX_BINARY = 64  # binary frames of one packet
+MAX_NAME = 128  # characters of an event's name
+NOTHING: Any = object()
+
+Dumps: TypeAlias = Callable[[Any], str | bytes]  # such as json.dumps
+Loads: TypeAlias = Callable[[str], Any]  # such as json.loads
+
+
+@dataclass(slots=True)
+class Packet:
+    """One packet as it came; what it does not have is None."""
+
+    event: str | None = None
+    data: Any = None
+    id: int | None = None
+    n: int | None = None
+    offset: int | None = None
+    answer: int | None = None
+    error: dict[str, Any] | None = None
+    received: int | None = None
+    binary: int = 0
+    attachments: list[bytes] = field(default_factory=list)
+    size_bytes: int = 0  # where somebody counts
+    flaw: str = ""  # why it will not be handled, although it could be read
+    text: str = ""  # of one that waits: its data is to be read of it again
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all binary frames that belong to it have come."""
+        return len(self.attachments) >= self.binary
+
+    def fold(self, text: str) -> None:
+        """Let go of the data until `unfold`: of some JSON it takes 25 times the text's memory."""
+        if type(self.data) in (list, dict):
+            self.data, self.text = None, text
+
+    def unfold(self) -> None:
+        """Have the data again."""
+        text, self.text = self.text, ""
+        if text:
+            try:
+                self.data = _decoder(text).get("data")
+            except RecursionError:  # it could be read where less was on the stack
+                self.flaw = self.flaw or "too large: expected data of a sensible depth"
+
+
+class _HasBinary(Exception):
+    pass
+
+
+def _refuse(value: Any) -> Any:
+    if isinstance(value, bytes | bytearray | memoryview):
+        raise _HasBinary
+    raise TypeError(
+        f"expected data that JSON can hold (text, numbers, lists, dicts, None) or bytes, got "
+        f"{type(value).__name__} {value!r:.60}"
+    )
+
+
+_encode = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_refuse
+).encode
+
+
+def _json(value: Any) -> str:
+    return _escaped(_encode(value))
+
+
+def _escaped(text: str) -> str:
+    # JSON may hold half a surrogate pair, UTF-8 may not: it stays the escape that it came as.
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return text.encode(errors="backslashreplace").decode()
+    return text
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), -float("inf")):  # which could be read, but not sent on
+        raise ValueError(f"{digits:.20} is too large a number")
+    return number
+
+
+def _not_json(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decoder = json.JSONDecoder(parse_constant=_not_json, parse_float=_finite).decode
+
+
+_PLACEHOLDER = 'expected no key "$binary" in data that carries bytes: there it stands for them'
+_TOO_DEEP = "expected data that JSON can hold, got some that holds itself or is nested too deeply"
+
+
+def dumps(data: Any, own: Dumps | None = None) -> tuple[str, list[bytes]]:
+    """Return data as JSON text, and the binary frames that must follow it.
+
+    Args:
+        data: what to encode.
+        own: what makes the text, in place of ours; it never sees bytes.
+
+    Raises:
+        TypeError, ValueError: JSON cannot hold it, and it is not bytes; or what ``own`` raised.
+    """
+    if own is not None:
+        return _dumped_by(own, data)
+    try:
+        return _json(data), []
+    except _HasBinary:
+        pass
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    except ValueError as exc:
+        if "Circular" in str(exc):
+            raise ValueError(_TOO_DEEP) from None
+        raise ValueError(f"expected data that JSON can hold, got {data!r:.60}: {exc}") from None
+    attachments: list[bytes] = []
+
+    def put(value: Any) -> Any:
+        if not isinstance(value, bytes | bytearray | memoryview):
+            return _refuse(value)
+        attachments.append(bytes(value))
+        return {"$binary": len(attachments) - 1}
+
+    try:
+        has_placeholder = _has_placeholder(data)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    if has_placeholder:
+        raise ValueError(_PLACEHOLDER)
+    encoder = json.JSONEncoder(
+        ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=put
+    )
+    text = _escaped(encoder.encode(data))
+    _check_count(attachments)
+    return text, attachments
+
+
+def _check_count(attachments: Sequence[bytes]) -> None:
+    if len(attachments) > MAX_BINARY:
+        raise ValueError(
+            f"expected at most {MAX_BINARY} values of bytes in one event, got {len(attachments)}"
+        )
+
+
+def _dumped_by(own: Dumps, data: Any) -> tuple[str, list[bytes]]:
+    attachments: list[bytes] = []
+    try:
+        if _has_bytes(data):
+            if _has_placeholder(data):
+                raise ValueError(_PLACEHOLDER)
+            data = _without_bytes(data, attachments)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    text = own(data)
+    if isinstance(text, bytes | bytearray):
+        text = text.decode()
+    # Whatever stands here stands in a packet, which the other side could not read.
+    told = f"expected dumps= to return JSON text, got {type(text).__name__} {text!r:.60}"
+    if not isinstance(text, str):
+        raise TypeError(told)
+    try:
+        _decoder(text)
+    except (ValueError, RecursionError) as exc:
+        raise ValueError(f"{told}: {exc}") from None
+    _check_count(attachments)
+    return _escaped(text), attachments
+
+
+def _has_bytes(data: Any) -> bool:
+    if isinstance(data, dict):
+        return any(map(_has_bytes, data.values()))
+    if isinstance(data, list | tuple):
+        return any(map(_has_bytes, data))
+    return isinstance(data, bytes | bytearray | memoryview)
+
+
+def _without_bytes(data: Any, attachments: list[bytes]) -> Any:
+    if isinstance(data, dict):
+        return {name: _without_bytes(value, attachments) for name, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_without_bytes(value, attachments) for value in data]
+    if not isinstance(data, bytes | bytearray | memoryview):
+        return data
+    attachments.append(bytes(data))
+    return {"$binary": len(attachments) - 1}
+
+
+def encode_event(
+    event: str,
+    data: Any = NOTHING,
+    *,
+    id: int | None = None,
+    n: int | None = None,
+    offset: int | None = None,
+    encoded: tuple[str, Sequence[bytes]] | None = None,
+) -> tuple[str, list[bytes]]:
+    """Return an event as the text of its first frame, and the binary frames that follow.
+
+    Args:
+        event: its name.
+        data: what it carries; left out, the packet has none.
+        id: its sender waits for the answer to this number.
+        n: its number in the client's session.
+        offset: its place in the hub's history.
+        encoded: the data as :func:`dumps` returned it, where that has been done.
+
+    Raises:
+        TypeError, ValueError: JSON cannot hold it.
+    """
+    check_name(event)
+    text, attachments = ("", []) if data is NOTHING and encoded is None else encoded or dumps(data)
+    parts = ['{"event":', _json(event)]
+    if text:
+        parts += (',"data":', text)
+    return _closed(parts, attachments, id=id, n=n, offset=offset), list(attachments)
+
+
+def encode_answer(
+    answer: int, data: Any = None, own: Dumps | None = None
+) -> tuple[str, list[bytes]]:
+    """Return the answer to the packet of that id, as :func:`encode_event` does."""
+    text, attachments = dumps(data, own)
+    return _closed([f'{{"answer":{answer},"data":', text], attachments), attachments
+
+
+def encode_error(
+    code: str, message: str, *, answer: int | None = None, event: str | None = None
+) -> str:
+    """Return an error: as an answer where one was asked for, else as an ``error`` event."""
+    error: dict[str, Any] = {"code": code, "message": message}
+    if answer is not None:
+        return _json({"answer": answer, "error": error})
+    if event is not None:
+        error["event"] = event
+    return _json({"event": "error", "data": error})
+
+
+def encode_received(n: int) -> str:
+    """Return the packet that says that all up to n have come."""
+    return f'{{"received":{n}}}'
+
+
+def encode_dropped(count: int) -> str:
+    """Return the packet that says how many events the client will never get."""
+    return f'{{"event": "dropped", "data": {{"count": {count}}}}}'
+
+
+def _closed(parts: list[str], attachments: Sequence[bytes], **numbers: int | None) -> str:
+    for name, number in numbers.items():
+        if number is not None:
+            parts.append(f',"{name}":{number}')
+    if attachments:
+        parts.append(f',"binary":{len(attachments)}')
+    parts.append("}")
+    return "".join(parts)
+
+
+def check_name(event: Any) -> None:
+    """Refuse what cannot be an event's name.
+
+    Raises:
+        TypeError, ValueError: it is no text, or empty, or too long.
+    """
+    if not isinstance(event, str):
+        raise TypeError(
+            f"expected an event's name, such as 'chat', got {type(event).__name__} {event!r:.60}"
+        )
+    if not 0 < len(event) <= MAX_NAME:
+        raise ValueError(
+            f"expected an event's name of 1 to {MAX_NAME} characters, got {len(event)}"
+        )
+
+
+def decode(text: str) -> Packet:
+    """Read a packet; its attachments are yet to come (see :attr:`Packet.is_whole`).
+
+    Raises:
+        BadPacket: this is no packet; ``is_raw`` says that it does not look like one either.
+    """
+    if not text.startswith("{"):
+        raise BadPacket(
+            f'expected a packet such as {{"event": "chat", "data": "hi"}}, got {text!r:.60}',
+            is_raw=True,
+        )
+    try:
+        fields = _decoder(text)
+    except (ValueError, RecursionError) as exc:
+        raise BadPacket(
+            f'expected a packet such as {{"event": "chat", "data": "hi"}}, got text that is no '
+            f"JSON: {exc}",
+            is_raw=True,
+        ) from None
+    get = fields.get
+    packet = Packet(
+        get("event"),
+        get("data"),
+        get("id"),
+        get("n"),
+        get("offset"),
+        get("answer"),
+        get("error"),
+        get("received"),
+        get("binary", 0),
+    )
+    try:
+        _check(packet, fields)
+    except BadPacket as exc:
+        if type(packet.id) is int and 0 <= packet.id < 2**53:
+            exc.id = packet.id  # somebody waits for the answer
+        raise
+    return packet
+
+
+def _check(packet: Packet, fields: dict[str, Any]) -> None:
+    event = packet.event
+    if event is None and packet.answer is None and packet.received is None:
+        raise BadPacket(
+            'expected a packet with "event" or "answer", got one with '
+            + (", ".join(f'"{name:.40}"' for name in list(fields)[:5]) or "nothing"),
+            is_raw=True,
+        )
+    if event is not None and (type(event) is not str or not 0 < len(event) <= MAX_NAME):
+        raise BadPacket(
+            f'expected "event" to be a name of 1 to {MAX_NAME} characters, got {event!r:.60}'
+        )
+    for name in ("id", "n", "offset", "answer", "received", "binary"):
+        number = getattr(packet, name)
+        if number is not None and (type(number) is not int or not 0 <= number < 2**53):
+            raise BadPacket(f'expected "{name}" to be a whole number, got {number!r:.60}')
+    packet.binary = packet.binary or 0  # null is as good as left out, as for the others
+    if packet.error is not None and type(packet.error) is not dict:
+        raise BadPacket(f'expected "error" to be an object, got {packet.error!r:.60}')
+    if packet.binary > MAX_BINARY:
+        raise BadPacket(f'expected "binary" to be at most {MAX_BINARY} frames, got {packet.binary}')
+
+
+def take_binary(packet: Packet, own: Loads | None = None) -> Any:
+    """Return the packet's data with its binary frames put where they belong.
+
+    Args:
+        packet: whole.
+        own: what makes values of the data's JSON text, in place of ours; what it raises is raised.
+
+    Raises:
+        BadPacket: a placeholder names a frame that there is not.
+    """
+    data = packet.data
+    if own is not None and data is not None:
+        data = own(_json(data))
+    if not packet.binary:
+        return data
+    try:
+        return put_binary(data, packet.attachments)
+    except RecursionError:
+        raise BadPacket("expected data of a sensible depth, got some nested too deep") from None
+
+
+def put_binary(data: Any, attachments: Sequence[bytes]) -> Any:
+    """Put bytes where ``{"$binary": i}`` stands for them."""
+    if isinstance(data, list):
+        return [put_binary(value, attachments) for value in data]
+    if not isinstance(data, dict):
+        return data
+    if data.keys() != {"$binary"}:
+        return {name: put_binary(value, attachments) for name, value in data.items()}
+    nth = data["$binary"]
+    if type(nth) is not int or not 0 <= nth < len(attachments):
+        raise BadPacket(
+            f'expected "$binary" to be one of {len(attachments)} frames, got {nth!r:.60}'
+        )
+    return attachments[nth]
+
+
+def _has_placeholder(data: Any) -> bool:
+    if isinstance(data, dict):
+        return "$binary" in data or any(map(_has_placeholder, data.values()))
+    return isinstance(data, list | tuple) and any(map(_has_placeholder, data))

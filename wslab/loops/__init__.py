@@ -1,0 +1,1 @@
+"""Threads and event loops: `portal` owns them, `watchdog` sees who held one."""

@@ -1,0 +1,319 @@
+"""What wslab puts under a websockets connection, at the transport.
+
+The only place where the bytes are the bytes: what ``data_received`` is handed and what
+``transport.write`` is given. Its rule: it adds to a connection and changes nothing of it, neither
+an argument nor a byte nor an order nor how long it lives. What the bytes mean is for ``wire`` to
+say, when somebody looks; here they are only counted and put on a tape, where there is one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, cast
+
+from websockets.asyncio.connection import Connection
+from websockets.protocol import State
+
+from ..websockets_compat.pongs import PongDebt
+from ..websockets_compat.turns import Turns
+from ..wire.tape.tape import Tape, Track
+
+if TYPE_CHECKING:
+    from ..wire.http.headers import Sender
+
+__all__ = ["Stillborn", "Wire", "new_tape", "recorded"]
+
+
+class Wire:
+    """One connection as seen at its transport: when, who, and how much each way.
+
+    ``received`` and ``sent`` count whole messages (text and binary), from this side's view.
+    """
+
+    __slots__ = (
+        "address",
+        "began_s",
+        "fileno",
+        "id",
+        "label",
+        "last_pong_s",
+        "received",
+        "received_bytes",
+        "sent",
+        "sent_bytes",
+        "track",
+    )
+
+    def __init__(self, connection_id: str) -> None:
+        self.id = connection_id
+        self.label: str | None = None
+        self.address: tuple[str, int] | None = None  # the client's end of it
+        self.track: Track | None = None
+        self.fileno = -1
+        self.began_s = time.monotonic()
+        self.last_pong_s: float | None = None
+        self.received = self.received_bytes = 0
+        self.sent = self.sent_bytes = 0
+
+
+# The two ends of a connection within this process, by the address that the client connects from:
+# so both are called by the client's name, whichever end is made first.
+_ENDS: dict[tuple[str, int], list[Wire]] = {}
+
+
+def _introduce(wire: Wire) -> None:
+    if wire.address is None:
+        return
+    ends = _ENDS.setdefault(wire.address, [])
+    ends.append(wire)
+    label = next((end.label for end in ends if end.label is not None), None)
+    for end in ends:
+        end.label = label
+        if end.track is not None:
+            end.track.label = label
+
+
+def _part(wire: Wire) -> None:
+    ends = _ENDS.get(wire.address) if wire.address is not None else None
+    if ends is not None and wire in ends:
+        ends.remove(wire)
+        if not ends:
+            del _ENDS[cast("tuple[str, int]", wire.address)]
+
+
+class _Transport:
+    """The transport that a connection sees: every write is recorded, everything else passes."""
+
+    def __init__(
+        self, transport: asyncio.Transport, wire: Wire, record: Callable[[bytes], None] | None
+    ) -> None:
+        self._transport = transport
+        # What websockets calls for each message is bound here; the rest goes through __getattr__.
+        self.is_closing = transport.is_closing
+        write = transport.write
+
+        def counted(data: bytes) -> None:
+            # websockets writes one frame at a time, so the first byte is a frame's first byte:
+            # FIN set and the control bit clear is the last frame of a text or binary message.
+            # (An HTTP head starts with an ASCII letter: no FIN.)
+            if data and data[0] & 0x88 == 0x80:
+                wire.sent += 1
+            wire.sent_bytes += len(data)
+            if record is not None:
+                record(data)
+            write(data)
+
+        def counted_lines(lines: Iterable[bytes]) -> None:
+            counted(b"".join(lines))
+
+        self.write = counted
+        self.writelines = counted_lines
+
+    @property
+    def max_size(self) -> int:
+        """Bytes that asyncio reads at once."""
+        return cast("int", cast("Any", self._transport).max_size)
+
+    @max_size.setter
+    def max_size(self, size_bytes: int) -> None:
+        if not hasattr(self._transport, "max_size"):
+            raise AttributeError("this transport has no max_size")
+        cast("Any", self._transport).max_size = size_bytes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class Stillborn(asyncio.Protocol):
+    """Stands in for a connection that could not be made: an event loop must be given something."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hang up."""
+        cast("asyncio.Transport", transport).abort()
+
+
+@functools.lru_cache(maxsize=32)
+def _recorded_kind(kind: Any) -> type:
+    # With one base and nothing more it is laid out in memory as its base is, so that a connection
+    # that a user's factory has made can become one of it.
+    class Recorded(kind):  # type: ignore[misc]
+        wire: Wire
+        _made: Any
+        _lost: Any
+        _side: Sender
+        pong_debt: PongDebt
+        turns: Turns
+        _tape: Tape | None
+        _record_came: Callable[[bytes], None] | None
+        # Whether send() is websockets' own, so that who hands messages over may go around it.
+        sends_plainly = kind.send is Connection.send and kind.send_data is Connection.send_data
+
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            self.wire = wire = Wire(self.id.hex[:6])
+            ends = [transport.get_extra_info(name) for name in ("peername", "sockname")]
+            client, server = ends if self._side == "server" else reversed(ends)
+            if isinstance(client, tuple):
+                wire.address = (client[0], client[1])
+            self._made(self, transport)
+            self._record_came = record_went = None
+            if self._tape is not None:
+                wire.track = track = self._tape.open(
+                    wire.id,
+                    side=self._side,
+                    label=wire.label,
+                    client_address=_shown(client),
+                    server_address=_shown(server),
+                    is_secure=transport.get_extra_info("sslcontext") is not None,
+                )
+                both = (track.client, track.server)
+                self._record_came, record_went = both if self._side == "server" else both[::-1]
+            _introduce(wire)
+            super().connection_made(_Transport(transport, wire, record_went))
+            self.turns = Turns(self, super().data_received)
+            self.pong_debt = PongDebt(self)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            try:
+                super().connection_lost(exc)
+            finally:
+                _part(self.wire)
+                if self.wire.track is not None:
+                    self.wire.track.end()
+                self._lost(self)
+                # They lead back here by way of their owner: a cycle that only the garbage
+                # collector would end.
+                self._made = self._lost = None
+                if "pong_debt" in self.__dict__:
+                    self.pong_debt.end()
+                if "turns" in self.__dict__:
+                    self.turns.end()
+
+        async def send(self, message: Any, *, text: bool | None = None) -> None:
+            # Recording takes time on every message, and this gives it back: what websockets does
+            # for a plain message on an open, idle connection, without the asynchronous context
+            # manager around it. It is what its broadcast() does for one connection, and drain().
+            if (
+                text is not None
+                or type(message) not in (str, bytes)
+                or self.protocol.state is not State.OPEN
+                or self.send_in_progress is not None
+                or self.transport.is_closing()
+            ):
+                await super().send(message, text=text)
+                return
+            if type(message) is str:
+                self.protocol.send_text(message.encode())
+            else:
+                self.protocol.send_binary(message)
+            self.send_data()
+            if self.paused or self.transport.is_closing():
+                try:
+                    await self.drain()
+                except OSError as exc:  # TCP has ended: said as websockets says it
+                    await asyncio.shield(self.connection_lost_waiter)
+                    raise self.protocol.close_exc from exc
+
+        def data_received(self, data: bytes) -> None:
+            self.wire.received_bytes += len(data)
+            if self._record_came is not None:
+                self._record_came(data)
+            self.turns.came(data)
+            if (
+                self.protocol.state is not State.OPEN
+                and self._record_came is not None
+                and self.wire.track is not None
+                and self.protocol.parser.__name__ == "discard"
+            ):
+                # websockets reads no further, after a fault or a close frame. What a peer sends on
+                # costs it nothing; nor shall it cost the record.
+                self._record_came = self.wire.track.unread
+
+        def eof_received(self) -> Any:
+            self.turns.finish()
+            return super().eof_received()
+
+        def process_event(self, event: Any) -> None:
+            opcode = getattr(event, "opcode", -1)  # the first event is the HTTP head: it has none
+            if 0 <= opcode < 8 and event.fin:
+                self.wire.received += 1
+            elif opcode == 0xA and bytes(event.data) in self.pending_pings:
+                # One that nobody asked for tells nothing of a ping (RFC 6455 §5.5.3).
+                self.wire.last_pong_s = time.monotonic()
+            super().process_event(event)
+            if opcode == 9:
+                self.pong_debt.see(event)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self.pong_debt.paid()
+
+    # It goes by its base's name, since that is what users, their logs and their errors know.
+    Recorded.send.__qualname__ = Connection.send.__qualname__
+    if not Recorded.sends_plainly:
+        del Recorded.send  # a user's own way of sending
+    Recorded.__name__, Recorded.__qualname__ = kind.__name__, kind.__qualname__
+    Recorded.__module__ = kind.__module__
+    return Recorded
+
+
+def _shown(address: Any) -> str:
+    if isinstance(address, tuple):
+        return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
+    return str(address or "")
+
+
+def new_tape(record: bool | int, *, name: str) -> Tape | None:
+    """Return the tape that ``record`` asks for: True, a bound in bytes, or None for False.
+
+    Raises:
+        TypeError, ValueError: it is none of these.
+    """
+    if record is False:
+        return None
+    if record is True:
+        return Tape(name=name)
+    if not isinstance(record, int):
+        raise TypeError(
+            f"expected record=True, False or a number of bytes, got {type(record).__name__}"
+        )
+    return Tape(max_bytes=record, name=name)
+
+
+def recorded(
+    base: Callable[..., Any],
+    made: Callable[[Any, asyncio.Transport], None],
+    lost: Callable[[Any], None],
+    *,
+    side: Sender,
+    tape: Tape | None,
+) -> Callable[..., Any]:
+    """Return a ``create_connection`` for websockets that records what goes through the transport.
+
+    Args:
+        base: the connection class, or a factory of connections, that is built upon.
+        made: called on the loop with each new connection (it has a ``wire`` now) and its transport,
+            before any byte.
+        lost: called on the loop with each connection that is gone.
+        side: which end of the connection this is.
+        tape: what to record on; None counts, and keeps no byte.
+    """
+    known: Any = _recorded_kind(cast("Any", base)) if isinstance(base, type) else None
+
+    def factory(*args: Any, **kwargs: Any) -> Any:
+        if known is not None:
+            connection = known(*args, **kwargs)
+        else:
+            connection = base(*args, **kwargs)
+            if isinstance(connection, Stillborn):
+                return connection
+            # A factory's connections are of a class that is known only now.
+            kind: Any = type(connection)
+            connection.__class__ = _recorded_kind(kind)
+        connection._made, connection._lost = made, lost
+        connection._side, connection._tape = side, tape
+        return connection
+
+    return factory

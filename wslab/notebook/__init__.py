@@ -1,0 +1,1 @@
+"""What a notebook is: its `cells`, and the `environment` that it runs in."""

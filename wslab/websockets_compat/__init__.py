@@ -1,0 +1,1 @@
+"""What we rely on inside websockets beyond its public names."""

@@ -1,0 +1,1 @@
+"""A page's own WebSocket, driven from the kernel."""

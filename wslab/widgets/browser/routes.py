@@ -1,0 +1,169 @@
+"""How a page gets to the target: the ways that there may be, and which one it took.
+
+Its rule: the kernel names the ways, best first, and the page tries them, for only the page can
+know. The last one is always there: a socket in the kernel, whose events come over the notebook's
+own connection. Nothing is connected here.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from ...client import diagnosis
+from ...notebook import cells, environment
+
+__all__ = ["WAYS", "Ways"]
+
+WAYS = ("direct", "tunnel", "proxy", "comm")
+_COMM_TOO = "close() without a code sends 1000"
+_ASKS = (
+    "jupyter-server-proxy would carry it, but hands Jupyter's cookies and tokens to that server: "
+    "who reads what the server records could use your Jupyter"
+)
+_MAX_SEEN = 100  # characters of what a page says came in place of an answer
+
+Json = dict[str, Any]
+
+
+class Ways:
+    """The ways to one target.
+
+    Args:
+        target: a Server or a URL.
+        forced: the only one that may be taken.
+    """
+
+    def __init__(self, target: Any, *, forced: str | None = None) -> None:
+        self.target = target
+        self.forced = forced
+        self.taken: str | None = None
+        self.label = ""
+        self.changes = ""
+        self.asks = ""  # what the page asks before it takes a way, while it does
+        self._is_proxy_allowed = False
+
+    @property
+    def url(self) -> str:
+        """Where the kernel itself would connect to."""
+        return self.target if isinstance(self.target, str) else str(self.target.url)
+
+    @property
+    def shown(self) -> str:
+        """The URL for people, without the secrets that may stand in it."""
+        return _shown(self.url)
+
+    def to_page(self) -> list[Json]:
+        """Return the ways for the page to try, best first, as JSON."""
+        is_certain = (
+            environment.detect().kind is not environment.Kind.VSCODE
+        )  # a webview may be kept from it
+        return [
+            {
+                "kind": way.kind,
+                "label": way.label,
+                "url": way.url,
+                "shown": _shown(way.url),
+                "changes": f"{way.changes}; {_COMM_TOO}" if way.kind == "comm" else way.changes,
+                "asks": _ASKS if self._must_ask(way) else "",
+                "server": way.server,
+                "probe": not (way.kind == "direct" and nth == 0 and is_certain),
+            }
+            for nth, way in enumerate(self._found())
+        ]
+
+    def take(self, kind: str, label: str, changes: str) -> None:
+        """Note which way the page takes."""
+        self.asks = ""
+        self.label, self.changes = label, changes
+        self.taken = kind if kind in WAYS else None
+        # Once for this Browser, and not again in each page that is loaded anew.
+        self._is_proxy_allowed = self._is_proxy_allowed or kind == "proxy"
+
+    def ask(self, question: str) -> None:
+        """Note that the page waits for an answer before it takes a way."""
+        self.taken = None
+        self.asks = (
+            f"{question}. Answer in the page, or show wslab.Browser(..., way='proxy') or way='comm'"
+        )
+
+    def note(self, tried: Iterable[Json]) -> str:
+        """Let the whole process know which ways answer the page; return what came, in words.
+
+        Args:
+            tried: ``kind`` and ``label`` of each that was tried, in order, and in ``seen`` what
+                came in place of an answer, or "".
+        """
+        tried = [
+            {name: str(one[name])[:_MAX_SEEN] for name in ("kind", "label", "seen")}
+            for one in itertools.islice(tried, len(WAYS))
+        ]
+        seen = {one["kind"]: one["seen"] for one in tried}
+        server = _server_of(self.target)
+        if server is not None and server.is_serving:
+            # That its certificate is not trusted, or its own address not reached, says nothing of
+            # other servers here.
+            if server.is_secure or server.tcp_host != "127.0.0.1":
+                seen.pop("direct", None)
+            environment.note_ways(seen)
+        return ". ".join(f"no answer {one['label']}: {one['seen']}" for one in tried if one["seen"])
+
+    def _must_ask(self, way: environment.Way) -> bool:
+        return way.kind == "proxy" and self.forced is None and not self._is_proxy_allowed
+
+    def _found(self) -> list[environment.Way]:
+        direct = environment.Way("direct", "directly", self.url)
+        comm = environment.ways(1)[-1]  # the words; the URL is the target's
+        comm = environment.Way("comm", comm.label, self.url, comm.changes)
+        server = _server_of(self.target)
+        found = [direct, comm]
+        if server is not None:
+            found = [
+                comm if way.kind == "comm" else way
+                for way in environment.ways(
+                    server.port,
+                    # Paths, which each page completes: two may be open at two names of Jupyter's.
+                    place=replace(environment.detect(), jupyter_origin=None),
+                    secure=server.is_secure,
+                    tunnel_id=server.tunnel_id,
+                    path=_path_of(self.target),
+                    host=server.tcp_host,
+                    is_to_try=True,
+                )
+            ]
+        if self.forced is None:
+            return found
+        return [way for way in found if way.kind == self.forced] or (
+            [direct] if self.forced == "direct" else []
+        )
+
+
+def _path_of(target: Any) -> str:
+    if not isinstance(target, str):
+        return "/"
+    parts = urlsplit(target)
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _shown(url: str) -> str:
+    try:
+        return diagnosis.shown(url)
+    except Exception:  # a learner's own, which the browser shall judge
+        return url
+
+
+def _server_of(target: Any) -> Any:
+    """Return the Server that a target is or names, where it is one of this process."""
+    if not isinstance(target, str):
+        return target if hasattr(target, "tunnel_id") else None
+    try:
+        parts = urlsplit(target)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("ws", "wss") or port is None or not diagnosis.is_loopback(host):
+        return None
+    return next((one for one in cells.things() if getattr(one, "port", None) == port), None)

@@ -1,0 +1,1 @@
+"""The chat panel: clients of a hub to play with."""

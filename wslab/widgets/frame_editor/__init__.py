@@ -1,0 +1,1 @@
+"""A frame made by hand, and what a server says to it."""

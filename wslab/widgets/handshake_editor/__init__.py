@@ -1,0 +1,1 @@
+"""A handshake made by hand, and what a server says to it."""

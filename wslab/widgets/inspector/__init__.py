@@ -1,0 +1,1 @@
+"""The Inspector: a tape, frame by frame."""

@@ -1,0 +1,1 @@
+"""A slider for a time that a handler reads."""

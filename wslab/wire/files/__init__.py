@@ -1,0 +1,1 @@
+"""A tape as a file of another kind: HAR, pcapng, rows, and back."""

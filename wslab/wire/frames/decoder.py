@@ -1,0 +1,576 @@
+"""Bytes to frames: RFC 6455 section 5, with permessage-deflate (RFC 7692).
+
+The one rule: any chunking gives the same frames. Input that breaks a rule becomes a Fault that
+names the rule; nothing here raises on bad input, waits, or opens anything. A frame itself is in
+`layout`, the rules are in `violations`, compression is in `deflate`; their names are here too.
+Left out: the opening handshake, putting messages together, and who has to answer what.
+"""
+
+from __future__ import annotations
+
+import codecs
+import functools
+from typing import Literal
+
+from .close_codes import CLOSE_CODE_RANGES, CLOSE_CODES, close_code_meaning, may_be_sent
+from .deflate import MAX_INFLATED_BYTES, Deflate, Inflater
+from .layout import (
+    BINARY,
+    CLOSE,
+    CONT,
+    MAX_LENGTH,
+    OPCODES,
+    TEXT,
+    BytesLike,
+    Field,
+    Frame,
+    Opcode,
+    apply_mask,
+    encode_frame,
+    header_size,
+    say_bytes,
+)
+from .violations import (
+    DATA_AFTER_CLOSE,
+    MESSAGE_INTERRUPTED,
+    TOO_COSTLY,
+    TOO_MANY_FAULTS,
+    UNEXPECTED_CONTINUATION,
+    UNFINISHED_MESSAGE,
+    UNREADABLE,
+    Fault,
+    close_faults,
+    header_rules,
+    length_faults,
+    make_fault,
+)
+
+__all__ = [
+    "CLOSE_CODES",
+    "CLOSE_CODE_RANGES",
+    "Deflate",
+    "Fault",
+    "Field",
+    "Frame",
+    "FrameDecoder",
+    "Opcode",
+    "apply_mask",
+    "close_code_meaning",
+    "encode_frame",
+    "may_be_sent",
+]
+
+
+MAX_HELD_BYTES = 16 * 2**20
+_KEPT_BYTES = 4 * 2**10
+_MAX_FAULTY_FRAMES = 4_096
+_NOTHING_CLEAN = bytes(512)
+
+
+@functools.cache
+def _clean_heads(sender: str, deflated: bool) -> tuple[bytes, bytes]:
+    """Mark the first nine bits of frames without fault that leave the decoder's state as it is.
+
+    Returns:
+        Two tables of 512 flags, by first byte + 256 if MASK is set: for when no message is open,
+        and for when one is.
+    """
+    outside = bytearray(512)
+    inside = bytearray(512)
+    for index, faults in enumerate(header_rules(sender, deflated)):
+        first = index & 0xFF
+        opcode = first & 0x0F
+        whole = opcode in (TEXT, BINARY) and first >= 0x80 and not (deflated and first & 0x40)
+        inside[index] = not faults and opcode > BINARY and opcode != CLOSE
+        outside[index] = not faults and (inside[index] or whole)
+    return bytes(outside), bytes(inside)
+
+
+# What a frame means for the state: its faults, unmasked payload if it was needed, inflated share,
+# carried bytes, opcode of its message, whether that is compressed.
+_Effect = tuple[tuple[Fault, ...], bytes | None, bytes | None, bytes, int | None, bool]
+_NO_EFFECT: _Effect = ((), None, None, b"", None, False)
+
+
+class FrameDecoder:
+    """Turn the bytes that one side sent, after its handshake, into frames.
+
+    Takes any chunking and linear time. A frame that breaks a rule is returned with its faults as
+    long as its end is known, and decoding goes on after it. A fatal Fault ends it: it is returned
+    once, and the bytes from that frame on only counted. Very many faulty frames are one, too: a
+    receiver reads on after none, and a flood of garbage must not cost more than its bytes.
+
+    Args:
+        sender: "client" or "server": who must mask, and whose compression parameters apply.
+        deflate: what was agreed for permessage-deflate; None if nothing was.
+        max_payload: in bytes; a longer frame is a fatal Fault. None for no limit.
+        max_inflated: in bytes, for a whole message; what is longer is not inflated.
+        max_held: in bytes; of a longer frame only the beginning is kept while the rest comes, and
+            its ``cut_bytes`` are counted.
+
+    Attributes:
+        frames_seen: complete frames.
+        bytes_seen: all bytes: of frames, pending and undecodable.
+        undecodable_bytes: from the frame of a fatal Fault on.
+        stopped: the fatal Fault, or None.
+
+    RFC 6455 section 5 and RFC 7692 section 7.2.
+    """
+
+    __slots__ = (
+        "_buffer", "_carry", "_close_seen", "_compressed", "_counts", "_cut", "_faulty",
+        "_inflater", "_is_opaque", "_left", "_limit", "_max_held", "_message", "_need", "_patience",
+        "_rules", "_stop_is_told", "_tables", "_whole_limit",
+        "bytes_seen", "deflate", "frames_seen", "sender", "stopped", "undecodable_bytes",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        sender: Literal["client", "server"],
+        deflate: Deflate | None = None,
+        max_payload: int | None = None,
+        *,
+        max_inflated: int = MAX_INFLATED_BYTES,
+        max_held: int = MAX_HELD_BYTES,
+    ) -> None:
+        if sender not in ("client", "server"):
+            raise ValueError(f'Expected sender "client" or "server", got {sender!r}.')
+        self.sender = sender
+        self.deflate = deflate
+        self.frames_seen = 0
+        self.bytes_seen = 0
+        self.undecodable_bytes = 0
+        self.stopped: Fault | None = None
+        self._stop_is_told = False
+        self._counts = [0] * 16
+        self._limit = MAX_LENGTH if max_payload is None else min(max_payload, MAX_LENGTH)
+        self._rules = header_rules(sender, deflate is not None)
+        self._tables = _clean_heads(sender, deflate is not None)
+        self._faulty = 0
+        self._patience = -1
+        # An incomplete frame, and the size at which more is known about it.
+        self._buffer = bytearray()
+        self._need = 2
+        # Of one that is too long to be held: how much is left out of it, and still to come of that.
+        self._max_held = max_held
+        self._whole_limit = min(self._limit, max_held)
+        self._cut = 0
+        self._left = 0
+        # The open message: its opcode (0 for none), whether it is compressed, the bytes of a
+        # character that was cut, and whether its text is beyond checking (reported or unknown).
+        self._message = 0
+        self._compressed = False
+        self._carry = b""
+        self._is_opaque = False
+        self._close_seen = False
+        self._inflater: Inflater | None = None
+        if deflate is not None:
+            wbits, fresh = {
+                "client": (deflate.client_max_window_bits, deflate.client_no_context_takeover),
+                "server": (deflate.server_max_window_bits, deflate.server_no_context_takeover),
+            }[sender]
+            self._inflater = Inflater(wbits, not fresh, max_inflated)
+
+    @property
+    def pending(self) -> int:
+        """Count the bytes that came of a frame that is not complete yet."""
+        return len(self._buffer) + self._cut - self._left
+
+    @property
+    def pending_size(self) -> int:
+        """Give the size of the frame that is not complete yet, as far as it is known; else 0."""
+        return self._need + self._cut if self._buffer else 0
+
+    @property
+    def is_cut(self) -> bool:
+        """Tell whether the frame that is not complete yet is too long to be held."""
+        return self._cut > 0
+
+    @property
+    def unfinished(self) -> bytes:
+        """Give the bytes that are held of a frame that is not complete yet."""
+        return bytes(self._buffer)
+
+    @property
+    def held(self) -> int:
+        """Count the bytes that are held of a frame that is not complete yet."""
+        return len(self._buffer)
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Count the frames by opcode; opcodes that did not come are left out."""
+        return {OPCODES[opcode]: count for opcode, count in enumerate(self._counts) if count}
+
+    def copy(self) -> FrameDecoder:
+        """Make an independent decoder in the same state."""
+        twin = object.__new__(FrameDecoder)
+        for name in self.__slots__:
+            setattr(twin, name, getattr(self, name))
+        twin._buffer = self._buffer.copy()
+        twin._counts = self._counts.copy()
+        twin._inflater = None if self._inflater is None else self._inflater.copy()
+        return twin
+
+    def feed(self, data: BytesLike) -> list[Frame | Fault]:
+        """Take the next bytes and return the frames that they complete.
+
+        Args:
+            data: any number of bytes, cut anywhere.
+
+        Returns:
+            Frames in order, and at most one Fault: the fatal one, at the end.
+        """
+        found: list[Frame | Fault] = []
+        rest: bytes | None = self._count(data)
+        while rest is not None:
+            data, pos, whole = rest, *self._enter(rest)
+            if whole is not None:
+                start, cut, self._cut = header_size(whole), self._cut, 0
+                found.append(self._frame(whole[:start], whole[start:], cut))
+            end = len(data)
+            limit = self._whole_limit
+            while end - pos >= 2 and self._faulty <= _MAX_FAULTY_FRAMES:
+                second = data[pos + 1]
+                length = second & 0x7F
+                start = pos + 2
+                if length > 125:
+                    start = pos + (4 if length == 126 else 10)
+                    if start > end:
+                        break
+                    length = int.from_bytes(data[pos + 2 : start], "big")
+                if length > limit:
+                    break
+                if second > 127:
+                    start += 4
+                stop = start + length
+                if stop > end:
+                    break
+                found.append(self._frame(data[pos:start], data[start:stop]))
+                pos = stop
+            rest = self._keep(data, pos)
+        if self.stopped is not None and not self._stop_is_told:
+            self._stop_is_told = True
+            found.append(self.stopped)
+        return found
+
+    def skip(self, data: BytesLike, patience: int | None = None) -> int:
+        """Take the next bytes without making frames of them; leave the state that feed() would.
+
+        The way past bytes that nobody will look at. Faults of skipped frames are not reported; a
+        fatal one is, by the next feed().
+
+        Args:
+            data: any number of bytes, cut anywhere.
+            patience: how many frames may be looked into, such as fragments; beyond it decoding
+                stops with a fatal Fault. Most frames need no look.
+
+        Returns:
+            How many frames these bytes completed.
+        """
+        self._patience = -1 if patience is None else patience
+        seen_before = self.frames_seen
+        rest: bytes | None = self._count(data)
+        try:
+            while rest is not None:
+                rest = self._skip(rest)
+        except Exception:  # a fault of ours; what is recorded beside this must not feel it
+            self.stop(UNREADABLE)
+        return self.frames_seen - seen_before
+
+    def _skip(self, data: bytes) -> bytes | None:
+        pos, whole = self._enter(data)
+        counts = self._counts
+        if whole is not None:
+            start, cut, self._cut = header_size(whole), self._cut, 0
+            self.frames_seen += 1
+            counts[whole[0] & 0x0F] += 1
+            self._pass(whole[:start], whole[start:], cut)
+        end = len(data)
+        last = end - 1
+        limit = self._whole_limit
+        clean = self._clean()
+        crossed = 0
+        # Everything in this loop is paid for each frame: locals only, and no object for most.
+        while pos < last:
+            first = data[pos]
+            second = data[pos + 1]
+            length = second & 0x7F
+            start = pos + 2
+            if length > 125:
+                start = pos + (4 if length == 126 else 10)
+                if start > end:
+                    break
+                length = int.from_bytes(data[pos + 2 : start], "big")
+            if length > limit:
+                break
+            if second > 127:
+                start += 4
+                is_clean = clean[first + 256]
+            else:
+                is_clean = clean[first]
+            stop = start + length
+            if stop > end:
+                break
+            if not is_clean:
+                if self._faulty > _MAX_FAULTY_FRAMES or not self._patience:
+                    break
+                self._patience -= 1
+                self._pass(data[pos:start], data[start:stop])
+                clean = self._clean()
+            counts[first & 0x0F] += 1
+            crossed += 1
+            pos = stop
+        self.frames_seen += crossed
+        return self._keep(data, pos)
+
+    def _clean(self) -> bytes:
+        if self._close_seen or self._faulty > _MAX_FAULTY_FRAMES:
+            return _NOTHING_CLEAN  # what comes after a close frame is looked at one by one
+        outside, inside = self._tables
+        return inside if self._message else outside
+
+    def _pass(self, header: bytes, payload_raw: bytes, cut: int = 0) -> None:
+        """Take a frame into account of which nobody asks more."""
+        if self._close_seen or self._rules[header[0] | (header[1] & 0x80) << 1]:
+            self._faulty += 1
+        self._advance(header, payload_raw, cut)
+
+    def let_go(self) -> None:
+        """Keep only the beginning of the frame that is not complete; its end is found all the same.
+
+        For whoever holds very many decoders, and must bound what they hold together.
+        """
+        size = header_size(self._buffer)
+        if self._cut or len(self._buffer) < size or self._need - size <= _KEPT_BYTES:
+            return  # it is done already, or there is little of it
+        self._cut = self._need - size - _KEPT_BYTES
+        self._need = size + _KEPT_BYTES
+        self._left = self._cut - max(0, len(self._buffer) - self._need)
+        del self._buffer[self._need :]
+
+    def hold_nothing(self) -> None:
+        """Let go of every frame that is not complete from now on: for whoever only counts."""
+        self._max_held, self._whole_limit = 0, self._limit
+        self.let_go()
+
+    def stop(self, fault: Fault) -> None:
+        """Find no more frames, for a reason of the caller's; what comes is only counted."""
+        if self.stopped is None:
+            self.stopped = fault
+            self.undecodable_bytes += self.pending
+            self._buffer.clear()
+            self._cut = self._left = 0
+            self._message = 0
+
+    def eof(self) -> list[Fault]:
+        """Say what is missing if no more bytes come. Changes nothing."""
+        if self.stopped is not None:
+            return []
+        faults = []
+        came = self.pending
+        if came:
+            is_known = came >= header_size(self._buffer)
+            size = f"{'' if is_known else 'at least '}{say_bytes(self._need + self._cut)}"
+            what = "a whole frame of" if is_known else "a frame header of"
+            faults.append(
+                make_fault("truncated-frame", "5.2", f"{what} {size}", f"{say_bytes(came)}", 1006)
+            )
+        if self._message and not self._close_seen:
+            faults.append(UNFINISHED_MESSAGE)
+        return faults
+
+    def _count(self, data: BytesLike) -> bytes | None:
+        """Count the bytes; return them as long as frames are looked for."""
+        if not isinstance(data, bytes):
+            data = bytes(memoryview(data))
+        self.bytes_seen += len(data)
+        if self.stopped is not None:
+            self.undecodable_bytes += len(data)
+            return None
+        return data
+
+    def _enter(self, data: bytes) -> tuple[int, bytes | None]:
+        """Complete the pending frame first, if there is one.
+
+        Returns:
+            How much of the data is used up, and the completed frame or None. ``_cut`` tells how
+            much of it is left out.
+        """
+        buffer = self._buffer
+        if not buffer:
+            return 0, None
+        size = len(data)
+        pos = 0
+        # Grows to the next size at which more is known, so that each byte is moved once.
+        while len(buffer) < self._need:
+            missing = self._need - len(buffer)
+            buffer += data[pos : pos + missing]
+            pos = min(pos + missing, size)
+            if len(buffer) < self._need:
+                return pos, None
+            if not self._learn():
+                self.undecodable_bytes += size - pos
+                return size, None
+        if self._left:
+            step = min(self._left, size - pos)
+            self._left -= step
+            pos += step
+            if self._left:
+                return pos, None
+        whole = bytes(buffer)
+        buffer.clear()
+        return pos, whole
+
+    def _keep(self, data: bytes, pos: int) -> bytes | None:
+        """Keep the rest, which is no complete frame; return what is to be looked at once more."""
+        if self._faulty > _MAX_FAULTY_FRAMES and self.stopped is None:
+            self.undecodable_bytes += len(data) - pos
+            self.stop(TOO_MANY_FAULTS)
+            return None
+        if not self._patience and self.stopped is None:
+            self._patience = -1
+            self.undecodable_bytes += len(data) - pos
+            self.stop(TOO_COSTLY)
+            return None
+        if pos >= len(data):
+            return None
+        start = pos + header_size(data[pos : pos + 2])
+        self._buffer += data[pos:start]
+        if not self._learn():
+            self.undecodable_bytes += max(0, len(data) - start)
+            return None
+        return data[start:] if start < len(data) else None
+
+    def _learn(self) -> bool:
+        """Work out how many bytes the pending frame needs; stop if that cannot be followed."""
+        buffer = self._buffer
+        size = header_size(buffer)
+        self._need = size
+        if len(buffer) < 2:
+            return True
+        length = buffer[1] & 0x7F
+        if length > 125:
+            extended = 4 if length == 126 else 10
+            if len(buffer) < extended:
+                self._need = extended
+                return True
+            length = int.from_bytes(buffer[2:extended], "big")
+        if length <= self._limit:
+            self._need = size + length
+            if length > self._max_held:
+                self._cut = self._left = max(0, length - _KEPT_BYTES)
+                self._need -= self._cut
+            return True
+        if length > MAX_LENGTH:
+            self.stopped = make_fault(
+                "length-top-bit", "5.2", "a 64-bit length with its highest bit 0",
+                f"0x{length:016X}", fatal=True,
+            )  # fmt: skip
+        else:
+            self.stopped = make_fault(
+                "payload-too-big", "10.4", f"a payload of at most {say_bytes(self._limit)}",
+                f"a frame of {say_bytes(length)}", 1009, fatal=True,
+            )  # fmt: skip
+        self.undecodable_bytes += len(buffer)
+        buffer.clear()
+        return False
+
+    def _frame(self, header: bytes, payload_raw: bytes, cut: int = 0) -> Frame:
+        first, second = header[0], header[1]
+        opcode = first & 0x0F
+        self.frames_seen += 1
+        self._counts[opcode] += 1
+        faults = self._rules[first | (second & 0x80) << 1]
+        if faults or self._close_seen:
+            self._faulty += 1
+        if second & 0x7F > 125:
+            faults += tuple(length_faults(opcode, second & 0x7F, len(payload_raw) + cut))
+        more, payload, inflated, carry, message, compressed = self._advance(
+            header, payload_raw, cut
+        )
+        if more:
+            faults += more
+        return Frame(
+            header, payload_raw, inflated, faults, message, compressed, carry, cut, payload
+        )
+
+    def _advance(self, header: bytes, payload_raw: bytes, cut: int) -> _Effect:
+        """Take one frame into account: the only place where the state of messages changes."""
+        first = header[0]
+        opcode = first & 0x0F
+        if opcode > BINARY:
+            if opcode != CLOSE:
+                return _NO_EFFECT
+            self._close_seen = True
+            if cut:
+                return _NO_EFFECT
+            close = apply_mask(payload_raw, header[-4:]) if header[1] > 127 else payload_raw
+            return close_faults(close), close, None, b"", None, False
+
+        faults: tuple[Fault, ...] = (DATA_AFTER_CLOSE,) if self._close_seen else ()
+        ends = first > 127
+        inflater = self._inflater
+        if opcode == CONT:
+            if not self._message:
+                faults += (UNEXPECTED_CONTINUATION,)
+                return faults, None, None, b"", None, False
+        else:
+            if self._message:
+                faults += (MESSAGE_INTERRUPTED,)
+                if self._compressed and inflater is not None:
+                    inflater.lose()
+            self._message = opcode
+            self._compressed = inflater is not None and bool(first & 0x40)
+            self._carry = b""
+            self._is_opaque = False
+        message = self._message
+        compressed = self._compressed
+        if first & (0x30 if inflater is not None else 0x70):
+            # An extension nobody agreed on may have changed the payload: no second complaint.
+            self._is_opaque = True
+        carry = b""
+        payload: bytes | None = None
+        inflated: bytes | None = None
+        if cut:  # neither inflated nor checked, as what follows it
+            self._is_opaque = True
+            if compressed and inflater is not None:
+                inflater.lose()
+        elif compressed or (message == TEXT and not self._is_opaque):
+            payload = apply_mask(payload_raw, header[-4:]) if header[1] > 127 else payload_raw
+            content = payload
+            if compressed and inflater is not None:
+                result = inflater.inflate(payload, opcode != CONT, ends)
+                if isinstance(result, Fault):
+                    faults += (result,)
+                    self._is_opaque = True
+                else:
+                    inflated = content = result
+            if message == TEXT and not self._is_opaque:
+                carry = self._carry
+                faults += self._check_text(content, ends)
+        if ends:
+            self._message = 0
+            self._compressed = False
+            self._carry = b""
+            self._is_opaque = False
+        return faults, payload, inflated, carry, OPCODES[message], compressed
+
+    def _check_text(self, content: bytes, ends: bool) -> tuple[Fault, ...]:
+        """Check UTF-8 across fragments; report where it goes wrong, once a message."""
+        carry = self._carry
+        if not carry and content.isascii():
+            return ()
+        joined = carry + content
+        try:
+            rest = joined[codecs.utf_8_decode(joined, "strict", ends)[1] :]
+            at, reason = len(joined) - len(rest), "surrogates not allowed"
+            # Python waits for the third byte of a surrogate, but its second is wrong already.
+            is_wrong = len(rest) == 2 and rest[0] == 0xED and rest[1] >= 0xA0
+        except UnicodeDecodeError as error:
+            at, reason, is_wrong, rest = error.start, error.reason, True, b""
+        self._carry = b"" if is_wrong else rest
+        if not is_wrong:
+            return ()
+        self._is_opaque = True
+        came = f"{reason} (at byte {max(0, at - len(carry))} of this frame's text)"
+        return (make_fault("text-not-utf8", "8.1", "a text message in UTF-8", came, 1007),)

@@ -1,0 +1,161 @@
+"""Session tokens inside packets: taken out of the frames that hand them over.
+
+A hub's ``welcome`` tells the token with which a client comes back, and Engine.IO's and Socket.IO's
+first packets tell a ``sid``: who has it is that client. Its rule: a frame comes out as one that
+could have travelled, of the same size, with the same key, and compressed where it was. Left out:
+what messages say otherwise; which of that is secret, nobody can know.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ..frames.layout import TEXT, Frame, apply_mask, encode_frame
+from .headers import MARKER
+
+__all__ = ["TokenScan"]
+
+_PACKET = re.compile(rb'\s{0,8}\{\s{0,8}"event"\s{0,8}:\s{0,8}"welcome"|(?:0|40[^{]{0,128})\{')
+_TOKEN = re.compile(rb'"(?:session|sid|pid)"\s{0,8}:\s{0,8}"((?:[^"\\]|\\.){1,1024})')
+_STARTS = frozenset(bytes([byte]) for byte in b"{04 \t\r\n")
+_WHOLE_TEXT = 0x81  # the first byte of a text message in one frame, not compressed
+_MAX_PACKET_BYTES = 4 * 2**10  # such packets are short
+_START_BYTES = 256  # after which it is known whether it is one
+_FILLER = MARKER.encode().ljust(1024, b"*")
+_TAIL = b"\x00\x00\xff\xff"
+
+
+class TokenScan:
+    """Looks through one side's messages, frame by frame, for packets that tell a token."""
+
+    __slots__ = ("_is_anew", "_is_packet", "_may_be", "_seen", "wbits")
+
+    def __init__(self, wbits: int = 15) -> None:
+        self.wbits = wbits
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the message under way: part of it was passed over."""
+        self._may_be = self._is_packet = self._is_anew = False
+        self._seen = b""  # of the message, as long as it may be such a packet
+
+    def copy(self) -> TokenScan:
+        """Return an independent scan in the same state."""
+        twin = TokenScan(self.wbits)
+        for name in self.__slots__:
+            setattr(twin, name, getattr(self, name))
+        return twin
+
+    def hide(self, frame: Frame) -> Frame:
+        """Return the next frame of a data message, without what it has of a token."""
+        if frame.message_opcode != TEXT:
+            return frame
+        first = frame.header[0]
+        if first & 0x0F:
+            if self._may_be or self._is_anew:
+                self.reset()
+            if first == _WHOLE_TEXT and frame.payload[:1] not in _STARTS:
+                return frame  # nearly every message, at nearly no cost
+            self._is_packet, self._seen = False, b""
+            self._may_be = True
+        if not (self._may_be or self._is_anew):
+            return frame
+        if frame.cut_bytes or (frame.compressed and frame.inflated is None):
+            self.reset()
+            return frame
+        content = frame.content
+        hidden = self._hidden(content, frame.fin) if self._may_be else content
+        # Of a compressed message the bits of one frame may end in the next: from the first frame
+        # that could be such a packet's, all are written anew.
+        self._is_anew = frame.compressed and (
+            self._is_anew or hidden != content or (self._may_be and not frame.fin)
+        )
+        if hidden == content and not self._is_anew:
+            return frame
+        return _anew(frame, hidden, self.wbits)
+
+    def _hidden(self, content: bytes, fin: bool) -> bytes:
+        before = len(self._seen)
+        if not before and content and content[:1] not in _STARTS:
+            self._may_be = False
+            return content
+        seen = self._seen + content[:_MAX_PACKET_BYTES]
+        if not self._is_packet:
+            self._is_packet = _PACKET.match(seen) is not None
+        limit = _MAX_PACKET_BYTES if self._is_packet else _START_BYTES
+        self._may_be = not fin and len(seen) < limit
+        self._seen = seen if self._may_be else b""
+        if not self._is_packet:
+            return content
+        hidden = _hide(seen, before)
+        return hidden + content[len(hidden) :]
+
+
+def _hide(seen: bytes, start: int) -> bytes:
+    """Return what is from ``start`` on, tokens overwritten."""
+    out = bytearray(seen)
+    for match in _TOKEN.finditer(seen):
+        begin, end = match.span(1)
+        out[begin:end] = _FILLER[: end - begin]
+    return bytes(out[start:])
+
+
+def _anew(frame: Frame, content: bytes, wbits: int) -> Frame:
+    carry = frame.carry if content[:1] == frame.content[:1] else b""
+    payload = _deflated(content, frame, wbits) if frame.compressed else content
+    header, key = frame.header, frame.mask_key
+    if len(payload) != len(frame.payload_raw):
+        header = encode_frame(
+            frame.opcode, payload, fin=frame.fin, rsv1=frame.rsv1, rsv2=frame.rsv2,
+            rsv3=frame.rsv3, mask_key=key,
+        )[: -len(payload)]  # fmt: skip
+    return replace(
+        frame,
+        header=header,
+        payload_raw=payload if key is None else apply_mask(payload, key),
+        inflated=content if frame.compressed else None,
+        carry=carry,
+        _payload=payload,
+    )
+
+
+def _deflated(content: bytes, frame: Frame, wbits: int) -> bytes:
+    """Compress what was changed, to as many bytes as it had where that can be."""
+    size = len(frame.payload_raw)
+    smallest: bytes | None = None
+    for payload in _ways(content, wbits):
+        data = payload[: -len(_TAIL)] if frame.fin else payload
+        padding = _padding(size - len(data))
+        if padding is not None:
+            return padding + data
+        if smallest is None or len(data) < len(smallest):
+            smallest = data
+    assert smallest is not None
+    return smallest
+
+
+def _ways(content: bytes, wbits: int) -> Iterator[bytes]:
+    strategies = (
+        zlib.Z_DEFAULT_STRATEGY, zlib.Z_FIXED, zlib.Z_HUFFMAN_ONLY, zlib.Z_RLE, zlib.Z_FILTERED,
+    )  # fmt: skip
+    for level in (6, 1, 9, 0):
+        for strategy in strategies:
+            stream = zlib.compressobj(level, wbits=-max(9, wbits), strategy=strategy)
+            yield stream.compress(content) + stream.flush(zlib.Z_SYNC_FLUSH)
+
+
+# Blocks of DEFLATE that hold nothing: k of Huffman's fixed code (10 bits each), then a stored one,
+# which fills up the byte. By how many bytes they take, modulo five.
+_SIX, _SEVEN, _NINE = b"\x02\x00" + _TAIL, b"\x02\x08\x00" + _TAIL, b"\x02\x08\x20\x00\x00" + _TAIL
+_NOTHING = (b"", _SIX, _SEVEN, _SIX + _SEVEN, _NINE)
+
+
+def _padding(size: int) -> bytes | None:
+    """Return DEFLATE that says nothing and takes so many bytes; None for 1 to 4 and for 8."""
+    block = _NOTHING[size % 5]
+    if size < len(block):
+        return None
+    return block + (b"\x00" + _TAIL) * ((size - len(block)) // 5)

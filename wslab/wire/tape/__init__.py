@@ -1,0 +1,1 @@
+"""The record of connections, bounded in bytes, and its readers."""
