@@ -4,8 +4,7 @@ The shell around `client_session`, for a plain program on threads whose connecti
 Its rule: a handler never runs where it could hold the loop or another client (plain ones run on a
 thread), one runs at a time, in the order in which the events came, and at most so many wait for it;
 then the hub is slowed down. It knows neither connections nor notebooks: it is told when one opens
-(an
-outbox to put packets into) and when it has ended.
+(an outbox to put packets into) and when it has ended.
 """
 
 from __future__ import annotations
