@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 import wslab
-from wslab.widgets.chat.panel import ChatPanel
-from wslab.widgets.rooms.rooms import RoomMap, WhoIsHere
+from wslab.widgets import ChatPanel, RoomMap, WhoIsHere
 
 PROJECT = Path(__file__).resolve().parent.parent
 # A block that Markdown takes for code: indented by four, behind an empty line.

@@ -25,7 +25,7 @@ from tests.lab.harness import Lab, Notebook
 CELLS = [
     """
 import wslab
-from wslab.widgets.inspector.inspector import Inspector
+from wslab.widgets import Inspector
 async def echo(websocket):
     async for message in websocket:
         await websocket.send(message)

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.kernel]
 SERVE = """
 import time
 import wslab
-from wslab.widgets.handshake_editor.editor import HandshakeEditor
+from wslab.widgets import HandshakeEditor
 
 async def echo(websocket):
     async for message in websocket:

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.slow]
 
 SETUP = """
 import wslab
-from wslab.widgets.frame_editor.editor import FrameEditor
+from wslab.widgets import FrameEditor
 
 async def echo(websocket):
     async for message in websocket:

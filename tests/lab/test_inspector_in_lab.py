@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.slow]
 
 SETUP = """
 import wslab
-from wslab.widgets.inspector.inspector import Inspector
+from wslab.widgets import Inspector
 
 async def echo(websocket):
     async for message in websocket:

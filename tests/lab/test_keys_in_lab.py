@@ -11,9 +11,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.slow]
 SETUP = """
 import wslab
 from wslab.learn import predict
-from wslab.widgets.chat.panel import ChatPanel
-from wslab.widgets.handshake_editor.editor import HandshakeEditor
-from wslab.widgets.frame_editor.editor import FrameEditor
+from wslab.widgets import ChatPanel
+from wslab.widgets import HandshakeEditor
+from wslab.widgets import FrameEditor
 
 async def echo(websocket):
     async for message in websocket:

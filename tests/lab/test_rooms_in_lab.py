@@ -17,7 +17,7 @@ SERVE = """
 import time
 from urllib.parse import parse_qs, urlsplit
 import wslab
-from wslab.widgets.rooms.rooms import ChatPanel, RoomMap, WhoIsHere
+from wslab.widgets import ChatPanel, RoomMap, WhoIsHere
 
 hub = wslab.Hub("house")
 

@@ -8,7 +8,7 @@ from tests.lab.harness import Lab
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
 
-SLIDER = "from wslab.widgets.seconds.slider import Seconds\npause = Seconds('time.sleep')\npause"
+SLIDER = "from wslab.widgets import SecondsSlider\npause = SecondsSlider('time.sleep')\npause"
 AWAITING = "await __import__('asyncio').sleep(1)"
 READ = "print(pause.value_s)"
 

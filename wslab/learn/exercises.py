@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import in_words
 from ..failures import users_traceback
-from ..widgets import with_code
+from ..widgets.assets import with_code
 
 __all__ = ["Exercise", "Hints", "Miss", "NotYet", "Verdict", "check", "exercise", "hint"]
 

@@ -16,7 +16,7 @@ import anywidget
 import traitlets
 
 from ..notebook import cells
-from ..widgets import read_static, with_code
+from ..widgets.assets import read_static, with_code
 
 __all__ = ["Prediction", "predict"]
 

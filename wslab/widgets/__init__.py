@@ -1,23 +1,63 @@
-"""What Servers and Clients look like: a package for each view, its script and style beside it.
-In each, `model` says what there is to see, `static_html` draws it as text and HTML, and the file of
-the view's own name is the live widget, which `live` keeps up to date.
+"""Views: what to show in a cell to see servers, clients, hubs and the wire.
 
-None of them is imported here: a widget is loaded when something is shown first.
+    from wslab.widgets import WhoIsHere
+
+Each has a package of its own, with its script and style beside it: `model` says what there is to
+see, `static_html` draws it as text and HTML, and the file of the view's own name is the live
+widget, which `live` keeps up to date. Its rule: a view is loaded when somebody asks for it first.
 """
 
-import html
-import re
-from pathlib import Path
+from __future__ import annotations
 
-__all__ = ["read_static", "with_code"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .browser.browser import Browser
+    from .chat.panel import ChatPanel
+    from .frame_editor.editor import FrameEditor
+    from .handshake_editor.editor import HandshakeEditor
+    from .inspector.inspector import Inspector
+    from .rooms.rooms import RoomMap, WhoIsHere
+    from .seconds.slider import SecondsSlider
+    from .timelines.connection_timeline import ConnectionTimeline
+    from .timelines.echo_timeline import EchoTimeline
+
+__all__ = [
+    "Browser",
+    "ChatPanel",
+    "ConnectionTimeline",
+    "EchoTimeline",
+    "FrameEditor",
+    "HandshakeEditor",
+    "Inspector",
+    "RoomMap",
+    "SecondsSlider",
+    "WhoIsHere",
+]
+
+_MODULES = {
+    "Browser": "browser.browser",
+    "ChatPanel": "chat.panel",
+    "ConnectionTimeline": "timelines.connection_timeline",
+    "EchoTimeline": "timelines.echo_timeline",
+    "FrameEditor": "frame_editor.editor",
+    "HandshakeEditor": "handshake_editor.editor",
+    "Inspector": "inspector.inspector",
+    "RoomMap": "rooms.rooms",
+    "SecondsSlider": "seconds.slider",
+    "WhoIsHere": "rooms.rooms",
+}
+
+if not TYPE_CHECKING:  # a checker would take every name for one that is here
+
+    def __getattr__(name: str) -> object:
+        if name in _MODULES:
+            from importlib import import_module
+
+            value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+            return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def read_static(*names: str) -> str:
-    """Return files below wslab/ as one: what a widget is, as a module or as a style sheet."""
-    folder = Path(__file__).parent.parent
-    return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
-
-
-def with_code(text: str) -> str:
-    """Return text as HTML, with what stands between backticks in a page's face for code."""
-    return re.sub(r"`([^`\n]+)`", r"<code>\1</code>", html.escape(text))
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,10 +13,9 @@ import wslab
 from tests import jupyters, peers
 from wslab.errors import BadURL
 from wslab.notebook import cells, environment
-from wslab.widgets import live
+from wslab.widgets import Browser, live
 from wslab.widgets.browser import browser as browser_module
 from wslab.widgets.browser import kernel_socket, widget
-from wslab.widgets.browser.browser import Browser
 from wslab.widgets.browser.kernel_socket import KernelSockets
 from wslab.widgets.browser.record import (
     BrowserEvent,

@@ -582,7 +582,7 @@ hub"""
 
 @pytest.mark.kernel
 def test_a_kernel_gets_map_html_and_text():
-    chat = "from wslab.widgets.rooms.rooms import ChatPanel\npanel = ChatPanel(hub)\n"
+    chat = "from wslab.widgets import ChatPanel\npanel = ChatPanel(hub)\n"
     cells = [
         HUB,
         chat + "panel",
@@ -604,7 +604,7 @@ def test_a_kernel_gets_map_html_and_text():
 
 @pytest.mark.kernel
 def test_running_the_panels_cell_again_replaces_its_clients():
-    chat = "from wslab.widgets.rooms.rooms import ChatPanel\npanel = ChatPanel(hub)\n"
+    chat = "from wslab.widgets import ChatPanel\npanel = ChatPanel(hub)\n"
     look = "import time; time.sleep(0.3); sorted(c.path for c in hub.clients.values())"
     last = "first.view['ended'], any(p.is_open for p in first)"
     sources = [HUB, chat + "first = panel", look, chat, look, last]

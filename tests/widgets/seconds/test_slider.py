@@ -6,12 +6,12 @@ import math
 
 import pytest
 
-from wslab.widgets.seconds.slider import Seconds
+from wslab.widgets import SecondsSlider
 
 
 @pytest.fixture
 def slider():
-    slider = Seconds("time.sleep")
+    slider = SecondsSlider("time.sleep")
     yield slider
     slider.close()
 
@@ -53,7 +53,7 @@ def test_the_next_cell_may_set_it_too(slider):
 
 
 def test_a_page_without_widgets_gets_its_place_and_its_name():
-    slider = Seconds("a < b")
+    slider = SecondsSlider("a < b")
     data, _ = slider._repr_mimebundle_()
     assert data["text/plain"] == "a < b: 2 s, from 0.5 to 4 s"
     assert "a &lt; b: 2 s" in data["text/html"]
@@ -65,4 +65,4 @@ def test_a_page_without_widgets_gets_its_place_and_its_name():
 )
 def test_what_is_no_range_is_refused(how):
     with pytest.raises(ValueError, match="expected"):
-        Seconds("time.sleep", **how)
+        SecondsSlider("time.sleep", **how)

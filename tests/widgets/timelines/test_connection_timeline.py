@@ -1,4 +1,4 @@
-"""Lifetimes: a line begins with the 101, ends with TCP, and says how; all of it from the tape."""
+"""ConnectionTimeline: a line from the 101 to the end of TCP, all of it from the tape."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 import wslab
 from wslab.widgets.timelines import connection_timeline as module
-from wslab.widgets.timelines.connection_timeline import Life, Lifetimes
+from wslab.widgets.timelines.connection_timeline import ConnectionTimeline, Life
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def ended(server, number: int) -> Life:
     """Wait until TCP of this connection has ended on the tape; return its life."""
     deadline = time.monotonic() + 5
     while True:
-        life = Lifetimes(server).lives[number - 1]
+        life = ConnectionTimeline(server).lives[number - 1]
         if not life.is_open:
             return life
         assert time.monotonic() < deadline
@@ -49,7 +49,7 @@ def test_each_connection_and_how_it_ended():
     bob.send("leave")
     carol.send("abort")
     first, second, third = (ended(server, number) for number in (1, 2, 3))
-    fourth = Lifetimes(server).lives[3]
+    fourth = ConnectionTimeline(server).lives[3]
     assert [life.fate for life in (first, second, third, fourth)] == [
         "closed by the client, 1000",
         "closed by the server, 4001",
@@ -77,14 +77,14 @@ def test_what_never_became_a_websocket_has_no_life():
     server = wslab.serve(echo, process_request=lambda c, r: c.respond(403, "no\n"))
     with pytest.raises(wslab.errors.HandshakeRefused):
         wslab.connect(server)
-    assert Lifetimes(server).lives == ()
-    assert str(Lifetimes(server)) == "No connection has become a WebSocket yet."
-    assert "No connection has become a WebSocket yet." in Lifetimes(server)._repr_html_()
+    assert ConnectionTimeline(server).lives == ()
+    assert str(ConnectionTimeline(server)) == "No connection has become a WebSocket yet."
+    assert "No connection has become a WebSocket yet." in ConnectionTimeline(server)._repr_html_()
 
 
 def test_it_shows_what_is_so_when_it_is_shown():
     server = wslab.serve(echo)
-    shown = Lifetimes(server)
+    shown = ConnectionTimeline(server)
     client = wslab.connect(server)
     assert str(shown).startswith("1 connection in ")
     assert str(shown).splitlines()[0].endswith(", 1 open now")
@@ -99,17 +99,17 @@ def test_a_tape_alone_ends_with_its_last_event():
     client.send("one")
     client.recv(timeout=5)
     last = server.tape.messages[-1].at_s
-    _, now_s = Lifetimes(server.tape)._look()
+    _, now_s = ConnectionTimeline(server.tape)._look()
     assert now_s == last
-    _, now_s = Lifetimes(server)._look()
+    _, now_s = ConnectionTimeline(server)._look()
     assert now_s > last
 
 
 def test_targets_are_checked():
     with pytest.raises(TypeError, match=r"expected a Server or a Tape, got int"):
-        Lifetimes(42)
+        ConnectionTimeline(42)
     with pytest.raises(ValueError, match="expected a server that records"):
-        Lifetimes(wslab.serve(echo, record=False))
+        ConnectionTimeline(wslab.serve(echo, record=False))
 
 
 # How it looks; from made-up times.
@@ -124,9 +124,9 @@ numbers = count(1)
 
 @pytest.fixture
 def drawn(monkeypatch):
-    def draw(*lives: Life, now_s: float = 12.0) -> Lifetimes:
-        monkeypatch.setattr(Lifetimes, "_look", lambda _: (lives, now_s))
-        return Lifetimes(wslab.Tape())
+    def draw(*lives: Life, now_s: float = 12.0) -> ConnectionTimeline:
+        monkeypatch.setattr(ConnectionTimeline, "_look", lambda _: (lives, now_s))
+        return ConnectionTimeline(wslab.Tape())
 
     global numbers
     numbers = count(1)
@@ -182,9 +182,9 @@ def test_what_ended_before_the_moment_is_left_out():
     alice, bob = (wslab.connect(server, name=name) for name in ("alice", "bob"))
     alice.close()
     ended(server, 1)
-    since = Lifetimes(server, since=time.time() + 0.001)
+    since = ConnectionTimeline(server, since=time.time() + 0.001)
     assert [life.name for life in since.lives] == ["2 bob"]
-    assert [life.name for life in Lifetimes(server).lives] == ["1 alice", "2 bob"]
+    assert [life.name for life in ConnectionTimeline(server).lives] == ["1 alice", "2 bob"]
     bob.close()
 
 

@@ -1,4 +1,4 @@
-"""Lanes: each dot is a round trip, a held loop shows as a hole and a burst, nothing stays."""
+"""EchoTimeline: each dot is a round trip, a held loop a hole and a burst; nothing stays open."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import wslab
 from tests.peers import free_port
 from wslab.errors import BadURL, NobodyListening
 from wslab.widgets.timelines import echo_timeline as lanes_module
-from wslab.widgets.timelines.echo_timeline import Echo, Lane, Lanes
+from wslab.widgets.timelines.echo_timeline import Echo, EchoTimeline, Lane
 
 
 @pytest.fixture(autouse=True)
@@ -27,12 +27,12 @@ async def echo(websocket):
         await websocket.send(message)
 
 
-async def held(hold_s: float = 0.5, every_s: float = 0.02) -> Lanes:
+async def held(hold_s: float = 0.5, every_s: float = 0.02) -> EchoTimeline:
     """Hold the test's own loop while a server on it, and one on the lab's, are asked."""
     on_lab = await asyncio.to_thread(wslab.serve, echo)
     async with (
         websockets.serve(echo, "127.0.0.1", 0) as here,
-        Lanes({"lab": on_lab, "here": here}, every_s=every_s) as lanes,
+        EchoTimeline({"lab": on_lab, "here": here}, every_s=every_s) as lanes,
     ):
         await asyncio.sleep(0.1)
         with lanes.span("held"):
@@ -70,7 +70,7 @@ def test_every_dot_is_a_message_and_its_echo_on_the_tape():
 def test_a_held_lab_is_seen_too_since_the_clients_are_on_neither_loop():
     async def measure():
         server = await asyncio.to_thread(wslab.serve, echo)
-        async with Lanes({"lab": server}, every_s=0.02) as lanes:
+        async with EchoTimeline({"lab": server}, every_s=0.02) as lanes:
             with lanes.span("held"):
                 await asyncio.to_thread(wslab.run, time.sleep, 0.3)
         return lanes
@@ -89,7 +89,10 @@ def test_it_closes_with_1001_and_leaves_nothing():
         codes.append(websocket.close_code)
 
     async def measure():
-        async with websockets.serve(noting, "127.0.0.1", 0) as server, Lanes({"one": server}):
+        async with (
+            websockets.serve(noting, "127.0.0.1", 0) as server,
+            EchoTimeline({"one": server}),
+        ):
             pass
 
     asyncio.run(measure())
@@ -99,7 +102,7 @@ def test_it_closes_with_1001_and_leaves_nothing():
 def test_what_fails_inside_gets_through_and_all_is_closed():
     async def measure():
         async with websockets.serve(echo, "127.0.0.1", 0) as server:
-            async with Lanes({"one": server}):
+            async with EchoTimeline({"one": server}):
                 raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -109,7 +112,7 @@ def test_what_fails_inside_gets_through_and_all_is_closed():
 def test_nobody_listening_is_said_and_the_others_are_closed():
     async def measure():
         async with websockets.serve(echo, "127.0.0.1", 0) as server:
-            async with Lanes({"one": server, "two": f"ws://127.0.0.1:{free_port()}/"}):
+            async with EchoTimeline({"one": server, "two": f"ws://127.0.0.1:{free_port()}/"}):
                 raise AssertionError("entered")
 
     with pytest.raises(NobodyListening):
@@ -125,7 +128,7 @@ def test_a_server_that_answers_nothing_is_said_so(monkeypatch):
 
     async def measure():
         async with websockets.serve(mute, "127.0.0.1", 0) as server:
-            async with Lanes({"mute": server}, every_s=0.01) as lanes:
+            async with EchoTimeline({"mute": server}, every_s=0.01) as lanes:
                 await asyncio.sleep(0.1)
         return lanes
 
@@ -141,7 +144,7 @@ def test_a_server_that_leaves_ends_its_lane():
 
     async def measure():
         async with websockets.serve(one_answer, "127.0.0.1", 0) as server:
-            async with Lanes({"short": server}, every_s=0.01) as lanes:
+            async with EchoTimeline({"short": server}, every_s=0.01) as lanes:
                 while lanes._clients[0].close_code is None:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
         return lanes
@@ -153,22 +156,22 @@ def test_a_server_that_leaves_ends_its_lane():
 @pytest.mark.parametrize("wrong", [42, None, asyncio.Event()])
 def test_a_target_that_is_no_server_is_refused(wrong):
     with pytest.raises(TypeError, match=r"expected a Server, a ws:// URL or a server of"):
-        Lanes({"x": wrong})
+        EchoTimeline({"x": wrong})
 
 
 def test_arguments_are_checked():
     with pytest.raises(ValueError, match="at least one server"):
-        Lanes({})
+        EchoTimeline({})
     with pytest.raises(ValueError, match="above 0"):
-        Lanes({"x": "ws://127.0.0.1:1/"}, every_s=0)
+        EchoTimeline({"x": "ws://127.0.0.1:1/"}, every_s=0)
     with pytest.raises(BadURL):
-        asyncio.run(Lanes({"x": "http://127.0.0.1:1/"}).__aenter__())
+        asyncio.run(EchoTimeline({"x": "http://127.0.0.1:1/"}).__aenter__())
 
 
 def test_they_are_used_once():
     async def measure():
         async with websockets.serve(echo, "127.0.0.1", 0) as server:
-            lanes = Lanes({"one": server})
+            lanes = EchoTimeline({"one": server})
             async with lanes:
                 pass
             with pytest.raises(RuntimeError, match="make new ones"):
@@ -187,13 +190,13 @@ def test_a_span_that_is_not_there():
 
 
 @pytest.fixture
-def drawn(monkeypatch) -> Lanes:
+def drawn(monkeypatch) -> EchoTimeline:
     """Show two lanes over two seconds: one answers always, the other not in the second between."""
-    lanes = Lanes({"a <loop>": "ws://127.0.0.1:1/", "other": "ws://127.0.0.1:2/"})
+    lanes = EchoTimeline({"a <loop>": "ws://127.0.0.1:1/", "other": "ws://127.0.0.1:2/"})
     steady = tuple(Echo(n / 10, n / 10 + 0.01) for n in range(20))
     late = tuple(Echo(n / 10, 1.5 if 5 <= n < 15 else n / 10 + 0.01) for n in range(20))
     monkeypatch.setattr(
-        Lanes, "lanes", property(lambda _: (Lane("a <loop>", steady), Lane("other", late)))
+        EchoTimeline, "lanes", property(lambda _: (Lane("a <loop>", steady), Lane("other", late)))
     )
     lanes._spans.append(lanes_module.Span("sleep & wait", 0.49, 1.5))
     return lanes
@@ -234,13 +237,13 @@ def test_as_html(drawn):
 
 def test_the_noise_of_a_free_loop_looks_small(drawn, monkeypatch):
     quick = Lane("quick", tuple(Echo(n / 10, n / 10 + 0.02) for n in range(20)))
-    monkeypatch.setattr(Lanes, "lanes", property(lambda _: (quick,)))
+    monkeypatch.setattr(EchoTimeline, "lanes", property(lambda _: (quick,)))
     page = drawn._repr_html_()
     assert "up to 250 ms at the thin line" in page
     assert min(float(y) for y in re.findall(r'cy="([\d.]+)"', page)) > 70
 
 
 def test_before_anything_was_measured():
-    lanes = Lanes({"x": "ws://127.0.0.1:1/"})
+    lanes = EchoTimeline({"x": "ws://127.0.0.1:1/"})
     assert "No echo was asked for yet" in str(lanes)
     assert "No echo was asked for yet" in lanes._repr_html_()

@@ -19,7 +19,8 @@ import traitlets
 from ...errors import in_words
 from ...notebook import environment
 from ...wire.frames.close_codes import CLOSE_CODES
-from .. import live, read_static
+from .. import live
+from ..assets import read_static
 from . import static_html
 from .kernel_socket import KernelSockets
 from .record import PageClock, bytes_of, from_page, says_of, to_page

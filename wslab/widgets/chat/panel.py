@@ -30,7 +30,8 @@ import traitlets
 from websockets.protocol import State
 
 from ...notebook import cells
-from .. import live, read_static
+from .. import live
+from ..assets import read_static
 from ..panels import model
 from ..panels.panel import Panel
 from . import static_html

@@ -16,7 +16,7 @@ import anywidget
 import traitlets
 
 from ...server.server import Server
-from .. import read_static
+from ..assets import read_static
 from .attempt import FramePlan, FrameTry, attempt, build, new_key, to_json
 
 __all__ = ["FrameEditor"]

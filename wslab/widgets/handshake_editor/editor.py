@@ -19,7 +19,7 @@ import anywidget
 import traitlets
 
 from ...wire.http.handshake import explain
-from .. import read_static
+from ..assets import read_static
 from .attempt import DEFAULTS, Plan, Target, Try, attempt, plan_of, to_json
 
 __all__ = ["HandshakeEditor"]

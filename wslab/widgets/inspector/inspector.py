@@ -22,7 +22,8 @@ from ...wire.events import Event, FrameEvent
 from ...wire.frames.decoder import Opcode
 from ...wire.tape.sampling import SamplingReader, Tally
 from ...wire.tape.tape import Tape
-from .. import live, read_static
+from .. import live
+from ..assets import read_static
 from ..panels import model
 from . import static_html
 from .model import KEEPALIVE_S, Row, Timeline

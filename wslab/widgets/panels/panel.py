@@ -25,7 +25,8 @@ from ...client.client import Client
 from ...errors import in_words
 from ...notebook import environment
 from ...server.server import Server
-from .. import live, read_static
+from .. import live
+from ..assets import read_static
 from . import model
 
 __all__ = ["ClientPanel", "Panel", "ServerPanel", "panel_of"]

@@ -1,10 +1,8 @@
-"""RoomMap, WhoIsHere and ChatPanel: a Hub's clients, rooms and messages, seen while they change.
+"""RoomMap and WhoIsHere: a Hub's clients, rooms and messages, seen while they change.
 
     hub                                      # in a cell: shows its RoomMap
     RoomMap(hub)                             # who is in which room; each message, client by client
     WhoIsHere(hub)                           # its upper part: ids, names, since, who left and why
-    panel = ChatPanel(hub)                   # clients ana, ben and cleo, played by the reader
-    panel["ana"].join("lobby")               # see `chat`: the same buttons, from Python
 
 Their rule: they read what the hub keeps anyway, ten times a second, and hold no message up. A map
 turns ``hub.trace`` on, which costs the hub a line a client and message. All is bounded: what is not
@@ -20,12 +18,11 @@ from typing import Any
 import traitlets
 
 from ...hub import Hub
-from .. import read_static
-from ..chat.panel import ChatPanel
+from ..assets import read_static
 from ..panels.panel import Panel
 from . import model, static_html
 
-__all__ = ["ChatPanel", "RoomMap", "WhoIsHere", "map_of"]
+__all__ = ["RoomMap", "WhoIsHere", "map_of"]
 
 
 class WhoIsHere(Panel):

@@ -1,4 +1,4 @@
-"""Seconds: a slider for how long something takes, which the next cell reads.
+"""SecondsSlider: a slider for how long something takes, which the next cell reads.
 
 Its rule: from the browser comes a custom message, since a slider that syncs its own trait jams for
 good where it is moved first while a cell awaits. What comes is rounded to the slider's step and
@@ -14,15 +14,15 @@ from typing import Any
 import anywidget
 import traitlets
 
-from .. import read_static
+from ..assets import read_static
 
-__all__ = ["Seconds"]
+__all__ = ["SecondsSlider"]
 
 STEP_S = 0.5
 _MAX_LABEL = 100
 
 
-class Seconds(anywidget.AnyWidget):
+class SecondsSlider(anywidget.AnyWidget):
     """Let the learner set a duration.
 
     Args:

@@ -1,4 +1,4 @@
-"""Lifetimes: how long each connection of a server lives: one line a connection on one time axis.
+"""ConnectionTimeline: how long each connection of a server lives, a line each on one time axis.
 
 Its rule: all of it is read from the tape, at the moment when it is shown: a line begins with the
 handshake's 101, ends where TCP ended, and carries a mark for each message. It draws what is so
@@ -15,7 +15,7 @@ from typing import Any
 from ...wire.events import CloseEvent, EndedEvent, MessageEvent, ResponseEvent, Sender
 from ...wire.tape.tape import Tape
 
-__all__ = ["Life", "Lifetimes"]
+__all__ = ["ConnectionTimeline", "Life"]
 
 MAX_ROWS = 40
 _COLUMNS = 60  # of the text
@@ -61,7 +61,7 @@ class Life:
         return f"closed by the {self.closed_by}, {self.code or 'no code'}"
 
 
-class Lifetimes:
+class ConnectionTimeline:
     """Show how long each WebSocket connection of a server has lived; make it a cell's last line.
 
     Args:

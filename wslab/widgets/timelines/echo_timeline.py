@@ -1,4 +1,4 @@
-"""Lanes: who answers when: one lane a server on one time axis, one dot an echo.
+"""EchoTimeline: who answers when: one lane a server on one time axis, one dot an echo.
 
 Its rule: every dot is a round trip on the tape. The clients run on a loop of their own, on a
 thread of their own, so that they go on asking whichever of the other loops is held; the times are
@@ -25,7 +25,7 @@ from ...client.client import Client
 from ...loops.portal import Portal
 from ...wire.tape.tape import Tape
 
-__all__ = ["Echo", "Lane", "Lanes", "Span"]
+__all__ = ["Echo", "EchoTimeline", "Lane", "Span"]
 
 EVERY_S = 0.05
 MAX_ASKED = 1_000  # a lane; then it asks no more
@@ -73,7 +73,7 @@ class Span:
     ended_s: float
 
 
-class Lanes:
+class EchoTimeline:
     """Ask each server the same again and again, for an ``async with`` block, and note each echo.
 
     Where the block ends the echoes that are still on their way are waited for, and all is closed.
@@ -106,7 +106,7 @@ class Lanes:
 
     async def __aenter__(self) -> Self:
         if self._runner is not None or self._clients:
-            raise RuntimeError("these lanes have been used; make new ones: Lanes({...})")
+            raise RuntimeError("these lanes have been used; make new ones: EchoTimeline({...})")
         self._runner = runner = Portal("lanes")
         try:
             for name, url in self._urls.items():
