@@ -24,9 +24,9 @@ from tests.kernels import Kernel
 from wslab.errors import BadURL, CallFailed
 from wslab.hub import Delivery, Hub
 from wslab.notebook import cells
-from wslab.widgets import live
+from wslab.widgets import ChatPanel, RoomMap, WhoIsHere, live
 from wslab.widgets.rooms import model, static_html
-from wslab.widgets.rooms.rooms import ChatPanel, RoomMap, WhoIsHere, map_of
+from wslab.widgets.rooms.rooms import map_of
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
