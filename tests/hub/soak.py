@@ -426,7 +426,7 @@ class Soak:
     def check_sessions(self, world: World) -> None:
         """Every session that the hub keeps is one that is connected or was left behind."""
         if world.keeps:
-            world.hub._history.prune()
+            world.hub._history.prune(time.monotonic())
             for token, session in world.hub._history.sessions.items():
                 if token.startswith(ATTACKER):
                     continue
@@ -476,7 +476,7 @@ class Soak:
             if world.keeps:
                 sessions = world.hub._history.sessions
                 world.hub._history.session_s = -1.0
-                world.hub._history.prune()
+                world.hub._history.prune(time.monotonic())
                 left[f"sessions of {world.name}"] = len(sessions)
             world.by_token.clear()
         self.closed.clear()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import strategies as st
@@ -22,13 +21,18 @@ import wslab.hub.protocol.history as module
 from tests.hub.rig import aio, story_settings
 from wslab.hub import Hub, Limits
 from wslab.hub.protocol.history import PROGRAM, History, Past
-from wslab.hub.protocol.packets import encode_event
-from wslab.hub.server.prepared_message import Shared
+from wslab.hub.protocol.packets import decode, encode_event, take_binary
 
 
 def _past(offset, data=None, skip=()):
-    message = Shared(*encode_event("e", data, offset=offset))
-    return Past(offset, 0.5, "e", message.plain, frozenset(skip))
+    message = encode_event("e", data, offset=offset)
+    return Past(offset, 0.5, "e", message, len(message[0]), frozenset(skip), _read)
+
+
+def _read(message):
+    packet = decode(message[0])
+    packet.attachments = message[1]
+    return take_binary(packet)
 
 
 def _kept(history, *rooms, skip=(), own=(), owner=PROGRAM):
@@ -58,7 +62,7 @@ def test_a_log_keeps_the_latest():
 
 def test_what_was_missed_and_what_is_too_old():
     history = History(2, 60.0)
-    session = history.open("t")
+    session = history.open("t", 0.0)
     history.join(session, "red")
     for _ in range(3):
         _kept(history, "red")  # 1 is no longer kept
@@ -76,7 +80,7 @@ def test_what_was_missed_and_what_is_too_old():
 def test_from_where_to_where_it_was_in_a_room():
     history = History(9, 60.0)
     _kept(history, "red")  # before it came
-    session = history.open("t")
+    session = history.open("t", 0.0)
     assert _missed(history, session, 0) == []
     _kept(history, "red")
     history.join(session, "red")
@@ -103,7 +107,7 @@ def test_from_where_to_where_it_was_in_a_room():
 
 def test_its_own_events_and_those_that_it_was_left_out_of():
     history = History(2, 60.0)
-    one, other = history.open("one"), history.open("other")
+    one, other = history.open("one", 0.0), history.open("other", 0.0)
     _kept(history, own=[one])
     _kept(history, None, skip=["one"])
     _kept(history, None, own=[one], skip=["one"])
@@ -115,7 +119,7 @@ def test_its_own_events_and_those_that_it_was_left_out_of():
 
 def test_rooms_left_long_ago_are_forgotten_in_order():
     history = History(1, 60.0)
-    session = history.open("t")
+    session = history.open("t", 0.0)
     for nth in range(6):
         history.join(session, f"room {nth}")
         _kept(history, f"room {nth}")
@@ -128,7 +132,7 @@ def test_rooms_left_long_ago_are_forgotten_in_order():
 
 def test_logs_of_rooms_are_forgotten_the_longest_silent_first():
     history = History(5, 60.0, Limits(history_rooms=2))
-    session, quiet = history.open("t"), history.open("quiet")
+    session, quiet = history.open("t", 0.0), history.open("quiet", 0.0)
     _kept(history, "red")
     _kept(history, "blue")
     _kept(history, "red")
@@ -148,7 +152,7 @@ def test_logs_of_rooms_are_forgotten_the_longest_silent_first():
 
 def test_how_far_a_room_was_forgotten_is_known_as_long_as_somebody_may_ask():
     history = History(5, 60.0, Limits(history_rooms=2))
-    session = history.open("t")
+    session = history.open("t", 0.0)
     for nth in range(4):
         history.join(session, f"room {nth}")
         _kept(history, f"room {nth}", owner=("", str(nth)))
@@ -164,25 +168,23 @@ def test_how_far_a_room_was_forgotten_is_known_as_long_as_somebody_may_ask():
     assert len(history._rooms) == 2
 
 
-def test_sessions_are_forgotten_after_a_while_and_beyond_a_number(monkeypatch):
-    clock = SimpleNamespace(monotonic=lambda: now)
-    monkeypatch.setattr(module, "time", clock)
+def test_sessions_are_forgotten_after_a_while_and_beyond_a_number():
     now = 100.0
     history = History(5, 10.0, Limits(sessions=2))
-    here, *gone = (history.open(token) for token in ("here", "a", "b", "c"))
+    here, *gone = (history.open(token, now) for token in ("here", "a", "b", "c"))
     for session in gone:
-        history.away(session)
+        history.away(session, now)
         now += 1
     assert list(history.sessions) == ["here", "b", "c"]  # b since 101, c since 102
     assert history.limited == {"sessions": 1}
     now = 110.9
-    assert history.continued("b") is gone[1]
-    history.away(gone[1])
+    assert history.continued("b", now) is gone[1]
+    history.away(gone[1], now)
     now = 111.9
-    assert history.continued("c") is gone[2]
+    assert history.continued("c", now) is gone[2]
     now = 120.9
-    assert history.continued("b") is None
-    assert history.continued("nobody") is None
+    assert history.continued("b", now) is None
+    assert history.continued("nobody", now) is None
     assert list(history.sessions.values()) == [here, gone[2]]
     history.end(gone[2])
     history.end(gone[2])
@@ -196,15 +198,14 @@ def test_sessions_are_forgotten_after_a_while_and_beyond_a_number(monkeypatch):
 
 def _say(history, room, size, owner, times=1):
     for _ in range(times):
-        message = Shared("x" * size)
-        past = Past(history.offset + 1, 0.5, "e", message.plain, frozenset())
+        past = Past(history.offset + 1, 0.5, "e", "x" * size, size, frozenset(), str)
         history.keep(past, [room], [], owner)
 
 
 def test_who_names_rooms_pushes_out_only_its_own():
     limits = Limits(history_bytes=200_000, history_bytes_per_room=50_000, history_rooms=60)
     history = History(100, 60.0, limits)
-    lobby = history.open("ana")
+    lobby = history.open("ana", 0.0)
     history.join(lobby, "lobby")
     _say(history, "lobby", 200, ("1.1.1.1", "ana"), 20)
     _say(history, "empty", 200, ("1.1.1.1", "ana"), 20)
@@ -224,7 +225,7 @@ def test_of_one_address_the_client_that_holds_most_gives_way():
     # Behind a proxy all have one address.
     limits = Limits(history_bytes=200_000, history_bytes_per_room=50_000, history_rooms=60)
     history = History(100, 60.0, limits)
-    ana, junk = history.open("ana"), history.open("junk")
+    ana, junk = history.open("ana", 0.0), history.open("junk", 0.0)
     history.join(ana, "lobby")
     _say(history, "lobby", 200, ("", "ana"), 20)
     for nth in range(50):
@@ -240,37 +241,35 @@ def test_of_one_address_the_client_that_holds_most_gives_way():
     assert _missed(history, junk, 0) is None
 
 
-def test_a_flood_of_sessions_pushes_out_only_those_that_stayed_as_short(monkeypatch):
-    clock = SimpleNamespace(monotonic=lambda: now)
-    monkeypatch.setattr(module, "time", clock)
+def test_a_flood_of_sessions_pushes_out_only_those_that_stayed_as_short():
     now = 0.0
     history = History(5, 1000.0, Limits(sessions=100))
-    real, near = history.open("real", "1.1.1.1"), history.open("near", "6.6.6.6")
+    real, near = history.open("real", now, "1.1.1.1"), history.open("near", now, "6.6.6.6")
     now = 60.0
-    history.away(real)
-    history.away(near)
+    history.away(real, now)
+    history.away(near, now)
     for nth in range(500):
-        history.away(history.open(f"junk {nth}", "6.6.6.6"))
+        history.away(history.open(f"junk {nth}", now, "6.6.6.6"), now)
         now += 0.1
     assert len(history.sessions) <= 100
-    assert history.continued("real") is real
-    assert history.continued("near") is near
-    assert history.continued("junk 0") is None
-    assert history.continued("junk 499") is not None
+    assert history.continued("real", now) is real
+    assert history.continued("near", now) is near
+    assert history.continued("junk 0", now) is None
+    assert history.continued("junk 499", now) is not None
     assert history.limited["sessions"] >= 402
 
 
 def test_sessions_are_bounded_by_what_they_take():
     history = History(5, 1000.0, Limits(sessions_bytes=1_000_000))
-    real = history.open("real", "1.1.1.1")
+    real = history.open("real", 0.0, "1.1.1.1")
     history.join(real, "lobby")
-    history.away(real)
+    history.away(real, 0.0)
     for nth in range(300):
-        junk = history.open(f"junk {nth}", "6.6.6.6")
+        junk = history.open(f"junk {nth}", 0.0, "6.6.6.6")
         junk.lose(range(1000))
         for room in range(50):
             history.join(junk, f"{nth} {room} {'x' * 200}")
-        history.away(junk)
+        history.away(junk, 0.0)
         assert history.away_bytes <= 1_000_000
     assert history.sessions["real"] is real
     assert history.away_bytes == sum(each.away_bytes for each in history._away.values())
@@ -279,28 +278,28 @@ def test_sessions_are_bounded_by_what_they_take():
 
 def test_answers_are_bounded_in_all_and_of_each():
     history = History(5, 60.0, Limits(answers_bytes=200_000, answers_bytes_per_session=50_000))
-    ana = history.open("ana", "1.1.1.1")
-    history.keep_answer(ana, 1, Shared("x" * 20_000))
+    ana = history.open("ana", 0.0, "1.1.1.1")
+    history.keep_answer(ana, 1, "x" * 20_000, 20_000)
     for nth in range(100):
-        junk = history.open(f"junk {nth}", "6.6.6.6")
+        junk = history.open(f"junk {nth}", 0.0, "6.6.6.6")
         for n in range(10):
-            history.keep_answer(junk, n, Shared("x" * 10_000))
+            history.keep_answer(junk, n, "x" * 10_000, 10_000)
         assert junk.answers_bytes <= 50_000
         assert history.answers_bytes <= 200_000
-    history.keep_answer(junk, 99, Shared("x" * 60_000))
+    history.keep_answer(junk, 99, "x" * 60_000, 60_000)
     assert not junk.answers
-    assert ana.answer(1).text == "x" * 20_000
+    assert ana.answer(1) == "x" * 20_000
     assert history.answers_bytes == sum(each.answers_bytes for each in history.sessions.values())
     for session in tuple(history.sessions.values()):
         history.end(session)
-        history.keep_answer(session, 100, Shared("nobody can ask for it"))
+        history.keep_answer(session, 100, "nobody can ask for it", 21)
     assert history.answers_bytes == 0
     assert history.limited["answers_bytes"] > 0
 
 
 def test_what_was_dropped_and_not_told_is_bounded_and_still_counted(monkeypatch):
     monkeypatch.setattr(module, "MAX_UNTOLD", 10)
-    session = History(5, 60.0).open("t")
+    session = History(5, 60.0).open("t", 0.0)
     for first in range(1, 100, 3):
         session.lose(range(first, first + 3))
     assert len(session._untold) == 10
@@ -355,8 +354,6 @@ ADDRESS = {"a": "1.1.1.1", "b": "1.1.1.1", "c": "2.2.2.2", "d": "3.3.3.3"}
 class Story(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
-        self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now_s))
         self.now_s = 1000.0
         self.history = History(LIMIT, SESSION_S, LIMITS)
         self.sessions = {}
@@ -368,18 +365,15 @@ class Story(RuleBasedStateMachine):
         self.came_s = {}
         self.said = {None: []}  # by room: all offsets
 
-    def teardown(self):
-        self.patch.undo()
-
     @rule(token=TOKEN)
     def come(self, token):
         self.expire()
-        session = self.history.continued(token, ADDRESS[token])
+        session = self.history.continued(token, self.now_s, ADDRESS[token])
         assert session is self.sessions.get(token)
         if self.left_at_s.pop(token, None) is not None or session is None:
             self.came_s[token] = self.now_s
         if session is None:
-            self.sessions[token] = self.history.open(token, ADDRESS[token])
+            self.sessions[token] = self.history.open(token, self.now_s, ADDRESS[token])
             self.stayed_s[token] = 0.0
             self.heard[token], self.own[token] = [], []
             self.stays[token] = [[None, self.history.offset, None]]
@@ -390,7 +384,7 @@ class Story(RuleBasedStateMachine):
             self.left_at_s[token] = self.now_s
             self.stayed_s[token] += self.now_s - self.came_s[token]
             before = list(self.left_at_s)
-            self.history.away(self.sessions[token])
+            self.history.away(self.sessions[token], self.now_s)
             self.expire()
             for other in self.left_at_s.keys() - self.history.sessions.keys():
                 self.is_the_one_to_go(other, before)
@@ -500,7 +494,7 @@ class Story(RuleBasedStateMachine):
         session = self.sessions.get(token)
         if session is None or n in session.answers:
             return
-        self.history.keep_answer(session, n, Shared("x" * size))
+        self.history.keep_answer(session, n, "x" * size, size)
         if 250 + 2 + size < 1000 and len(self.sessions) < 4:
             assert session.answer(n) is not None
 
@@ -580,7 +574,7 @@ def test_those_that_events_leave_out_count_among_their_bytes():
     history = History(100, 60.0, Limits(history_bytes=200_000, history_bytes_per_room=100_000))
     skip = frozenset(f"token-{number:016}" for number in range(1_000))
     for offset in range(1, 20):
-        history.keep(Past(offset, 0.0, "e", (b"x",), skip), ["room", None], [])
+        history.keep(Past(offset, 0.0, "e", "x", 1, skip, str), ["room", None], [])
         kept = [past for room in ("room", None) for past in history.of(room)]
         assert sum(sys.getsizeof(past.skip) for past in kept) <= history.size_bytes <= 200_000
     assert history.limited["history_bytes_per_room"] > 0

@@ -310,7 +310,7 @@ TestBacklogMachine.settings = settings(max_examples=60, stateful_step_count=30)
 
 class Kept:
     def __init__(self, nth):
-        self.nth, self.message = nth, Shared(f"{nth}")
+        self.nth, self.message = nth, Shared(f"{nth}").plain
 
 
 class Keeper:

@@ -6,27 +6,21 @@ exactly the events of the rooms that it was in at that moment, after the last on
 is told that the gap is too old. So a session remembers from where to where it was in which room,
 not only which rooms it is in; and a room's log, or at least how far it has been forgotten, lives as
 long as a session may ask for it. All of it is bounded in bytes (`limits`): who has the most gives
-way first.
+way first. What a message is made of it does not know, only how many bytes it has; and it has no
+clock: whoever calls says what time it is.
 """
 
 from __future__ import annotations
 
-import asyncio
 import collections
 import itertools
-import time
 import weakref
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, TypeVar
 
-from ..server.prepared_message import Shared
-from . import packets
 from .limits import Limits, fair_level
-
-if TYPE_CHECKING:
-    from ..server.connection import HubClient
 
 __all__ = ["History", "Past", "Session"]
 
@@ -43,42 +37,46 @@ SESSION_BYTES = 2500
 
 Owner = tuple[str, str]  # address, and session or id of the client there; "" and "": the program
 PROGRAM: Owner = ("", "")
+M = TypeVar("M")  # a message, ready to be sent again
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
-class Past:
-    """An event as the hub's history kept it. ``at``: epoch seconds."""
+class Past(Generic[M]):
+    """An event as the hub's history kept it.
+
+    Args:
+        offset: its place in the history.
+        at: when, in seconds since the epoch.
+        event: its name.
+        message: what was sent, to be sent again.
+        message_bytes: what that takes.
+        skip: tokens of the sessions that were left out.
+        read: returns what such a message carries.
+    """
 
     offset: int
     at: float
     event: str
-    frames: tuple[bytes, ...]  # as they go over the wire, not compressed
-    skip: frozenset[str]  # sessions that were left out
-    loads: packets.Loads | None = field(default=None, repr=False, compare=False)  # the hub's
-
-    @property
-    def message(self) -> Shared:
-        """What was sent, to be sent again; what is made of it meanwhile is not kept."""
-        return Shared.of(self.frames)
+    message: M
+    message_bytes: int
+    skip: frozenset[str]
+    read: Callable[[M], Any] = field(repr=False, compare=False)
 
     @property
     def data(self) -> Any:
         """What the event carried; a fresh copy."""
-        message = self.message
-        packet = packets.decode(message.text or "")
-        packet.attachments = message.binary
-        return packets.take_binary(packet, self.loads)
+        return self.read(self.message)
 
     @property
     def size_bytes(self) -> int:
         """What it takes, about."""
-        return EVENT_BYTES + sum(map(len, self.frames)) + SKIP_BYTES * len(self.skip)
+        return EVENT_BYTES + self.message_bytes + SKIP_BYTES * len(self.skip)
 
     def __repr__(self) -> str:
         return f"<Past {self.offset}: {self.event!r} {self.data!r:.60}>"
 
 
-class _Log:
+class _Log(Generic[M]):
     # The latest events of one room, and the offset of the last one that is no longer here.
     __slots__ = (
         "__weakref__", "dropped_to", "events", "inside", "left", "limit", "limit_bytes", "name",
@@ -91,11 +89,11 @@ class _Log:
         self.limit, self.limit_bytes = limit, limit_bytes
         self.inside = 0  # sessions that are in it now
         self.left = 0  # that were, and may still miss what was said then
-        self.events: collections.deque[Past] | None = None  # most rooms never need one
+        self.events: collections.deque[Past[M]] | None = None  # most rooms never need one
         self.size_bytes = 0  # of the events
         self.dropped_to = 0
 
-    def append(self, past: Past) -> int:
+    def append(self, past: Past[M]) -> int:
         """Keep an event; return how many had to go for the sake of bytes."""
         if self.events is None:
             self.events = collections.deque()
@@ -124,7 +122,7 @@ class _Log:
             self.dropped_to, self.size_bytes = events[-1].offset, 0
         return len(events or ())
 
-    def after(self, offset: int, to: int | None = None) -> Iterator[Past]:
+    def after(self, offset: int, to: int | None = None) -> Iterator[Past[M]]:
         for past in reversed(self.events or ()):
             if past.offset <= offset:
                 return
@@ -132,7 +130,7 @@ class _Log:
                 yield past
 
 
-class Session:
+class Session(Generic[M]):
     """What of a client outlives its connection; made by `History.open`.
 
     Attributes:
@@ -143,28 +141,28 @@ class Session:
         stayed_s: seconds that it was connected, before this connection.
     """
 
-    def __init__(self, token: str, offset: int, everybody: _Log, own: _Log) -> None:
+    def __init__(
+        self, token: str, offset: int, now_s: float, everybody: _Log[M], own: _Log[M]
+    ) -> None:
         self.token = token
         self.user_id = ""
-        self._client: weakref.ref[HubClient] | None = None
         self.name: str | None = None
         self.data: dict[Any, Any] = {}
         self.rooms: dict[str, int] = {}
         self.began_offset = offset
         self.n = 0
-        self.turn = asyncio.Lock()  # one packet of it at a time, whichever connection brings it
         self.stayed_s = 0.0
-        self.came_s = time.monotonic()
+        self.came_s = now_s
         self.away_since_s: float | None = None
         self.away_bytes = 0  # as counted when it went
         self._everybody = everybody
-        self._logs: dict[str, _Log] = {}  # of the rooms that it is in
-        self._left: collections.deque[tuple[_Log, int, int]] = collections.deque()
+        self._logs: dict[str, _Log[M]] = {}  # of the rooms that it is in
+        self._left: collections.deque[tuple[_Log[M], int, int]] = collections.deque()
         self._left_dropped_to = 0
         self.own = own
         self._untold = array("q")  # offsets that its full backlog has lost
         self._untold_before = (0, 0)  # of more than these: how many, up to which offset
-        self.answers: collections.OrderedDict[int, tuple[bytes, ...]] = collections.OrderedDict()
+        self.answers: collections.OrderedDict[int, tuple[M, int]] = collections.OrderedDict()
         self.answers_bytes = 0
 
     @property
@@ -173,22 +171,13 @@ class Session:
         return self.own.owner[0]
 
     @property
-    def client(self) -> HubClient | None:
-        """Its connection now, or the last one; that is not kept in memory just for this."""
-        return self._client() if self._client is not None else None
-
-    @client.setter
-    def client(self, client: HubClient | None) -> None:
-        self._client = weakref.ref(client) if client is not None else None
-
-    @property
     def size_bytes(self) -> int:
         """What it takes while it is away, about: not its events and answers, nor your ``data``."""
         names = sum(map(len, self.rooms)) + sum(len(log.name or "") for log, _, _ in self._left)
         stays = STAY_BYTES * (len(self.rooms) + len(self._left))
         return SESSION_BYTES + names + stays + 8 * len(self._untold) + len(self.name or "")
 
-    def join(self, log: _Log, offset: int) -> None:
+    def join(self, log: _Log[M], offset: int) -> None:
         """Note that it is in a room from the events after this offset on."""
         assert log.name is not None
         if log.name not in self.rooms:
@@ -215,14 +204,14 @@ class Session:
             log.left -= 1
         self._left.clear()
 
-    def answer(self, n: int) -> Shared | None:
+    def answer(self, n: int) -> M | None:
         """Return the answer to packet n, where that is kept."""
-        frames = self.answers.get(n)
-        return Shared.of(frames) if frames is not None else None
+        kept = self.answers.get(n)
+        return kept[0] if kept is not None else None
 
     def drop_answer(self) -> int:
         """Let go of the oldest answer; return its bytes."""
-        size_bytes = ANSWER_BYTES + sum(map(len, self.answers.popitem(last=False)[1]))
+        _, (_, size_bytes) = self.answers.popitem(last=False)
         self.answers_bytes -= size_bytes
         return size_bytes
 
@@ -245,7 +234,7 @@ class Session:
         (before, last), self._untold_before = self._untold_before, (0, 0)
         return sum(each <= offset for each in untold) + (before if last <= offset else 0)
 
-    def intervals(self) -> Iterator[tuple[_Log, int, int | None]]:
+    def intervals(self) -> Iterator[tuple[_Log[M], int, int | None]]:
         """Yield (log, offset of joining, offset of leaving or None) for all that it heard."""
         yield self._everybody, self.began_offset, None
         for room, joined in self.rooms.items():
@@ -257,7 +246,7 @@ class Session:
         return self._left_dropped_to <= offset
 
 
-class History:
+class History(Generic[M]):
     """The hub's events and sessions; bounded.
 
     Args:
@@ -283,17 +272,21 @@ class History:
         self.answers_bytes = 0
         self.away_bytes = 0
         # Rooms that have events, the longest silent first; of everybody, always.
-        self._logs: collections.OrderedDict[str | None, _Log] = collections.OrderedDict()
+        self._logs: collections.OrderedDict[str | None, _Log[M]] = collections.OrderedDict()
         self._logs[None] = self._new_log(None, PROGRAM)
         # All that somebody may still ask for: a session that is in a room holds its log.
-        self._rooms: weakref.WeakValueDictionary[str, _Log] = weakref.WeakValueDictionary()
-        self.sessions: dict[str, Session] = {}
-        self._away: collections.OrderedDict[str, Session] = collections.OrderedDict()
+        self._rooms: weakref.WeakValueDictionary[str, _Log[M]] = weakref.WeakValueDictionary()
+        self.sessions: dict[str, Session[M]] = {}
+        self._away: collections.OrderedDict[str, Session[M]] = collections.OrderedDict()
 
     # Events.
 
     def keep(
-        self, past: Past, rooms: list[str | None], sessions: list[Session], owner: Owner = PROGRAM
+        self,
+        past: Past[M],
+        rooms: list[str | None],
+        sessions: list[Session[M]],
+        owner: Owner = PROGRAM,
     ) -> None:
         """Keep an event of these rooms (None: of everybody) and sessions.
 
@@ -317,16 +310,16 @@ class History:
             allowed = self.limits.history_rooms
             self._make_way("history_rooms", _one, allowed - allowed // 16)
 
-    def _new_log(self, room: str | None, owner: Owner) -> _Log:
+    def _new_log(self, room: str | None, owner: Owner) -> _Log[M]:
         return _Log(room, self.limit, self.limits.history_bytes_per_room, owner)
 
-    def _log(self, room: str) -> _Log:
+    def _log(self, room: str) -> _Log[M]:
         log = self._rooms.get(room)
         if log is None:
             log = self._rooms[room] = self._new_log(room, PROGRAM)
         return log
 
-    def _speaking(self, room: str | None, owner: Owner) -> _Log:
+    def _speaking(self, room: str | None, owner: Owner) -> _Log[M]:
         log = self._logs.get(room)
         if log is None:
             assert room is not None
@@ -337,20 +330,20 @@ class History:
             self._logs.move_to_end(room)
         return log
 
-    def _append(self, log: _Log, past: Past) -> None:
+    def _append(self, log: _Log[M], past: Past[M]) -> None:
         before = log.size_bytes
         if dropped := log.append(past):
             self.limited["history_bytes_per_room"] += dropped
         self.size_bytes += log.size_bytes - before
 
-    def _forget(self, log: _Log) -> int:
+    def _forget(self, log: _Log[M]) -> int:
         """Let go of all events of a log; return how many those were."""
         self.size_bytes -= log.size_bytes
         if log.name is not None and self._logs.pop(log.name, None) is not None:
             self.size_bytes -= _overhead(log)
         return log.clear()
 
-    def _make_way(self, limit: str, size_of: Callable[[_Log], int], total: int) -> None:
+    def _make_way(self, limit: str, size_of: Callable[[_Log[M]], int], total: int) -> None:
         """Let those who hold the most give way, until all hold no more than the total.
 
         Of one address: rooms that nobody may ask for go first, the longest silent before others.
@@ -358,7 +351,7 @@ class History:
         are in.
         """
         own = (each.own for each in self.sessions.values() if each.own.events)
-        by_address: dict[str, list[_Log]] = {}
+        by_address: dict[str, list[_Log[M]]] = {}
         for log in itertools.chain(self._logs.values(), own):
             if size_of is _bytes_of or log.name is not None:
                 by_address.setdefault(log.owner[0], []).append(log)
@@ -368,7 +361,7 @@ class History:
         for address, logs in by_address.items():
             over = min(sums[address] - level, excess)
             excess -= max(over, 0)
-            kept: list[_Log] = []
+            kept: list[_Log[M]] = []
             for log in logs:
                 if over > 0 and log.name and not log.inside and not log.left:
                     over -= size_of(log)
@@ -379,9 +372,13 @@ class History:
                 self._make_way_of_clients(limit, size_of, kept, over)
 
     def _make_way_of_clients(
-        self, limit: str, size_of: Callable[[_Log], int], logs: list[_Log], excess: int
+        self,
+        limit: str,
+        size_of: Callable[[_Log[M]], int],
+        logs: list[_Log[M]],
+        excess: int,
     ) -> None:
-        by_client: dict[str, list[_Log]] = {}
+        by_client: dict[str, list[_Log[M]]] = {}
         for log in logs:
             by_client.setdefault(log.owner[1], []).append(log)
         sums = {client: sum(map(size_of, logs)) for client, logs in by_client.items()}
@@ -402,12 +399,12 @@ class History:
                     self.limited[limit] += 1
                 self.size_bytes -= size - size_of(log)
 
-    def of(self, room: str | None) -> list[Past]:
+    def of(self, room: str | None) -> list[Past[M]]:
         """Return the events that are kept of a room, oldest first."""
         log = self._logs.get(room)
         return list(log.events or ()) if log is not None else []
 
-    def missed(self, session: Session, offset: int) -> list[Past] | None:
+    def missed(self, session: Session[M], offset: int) -> list[Past[M]] | None:
         """Return what a session missed after an offset, in order; None where it is not all kept."""
         if not session.is_known_since(offset) or session.own.dropped_to > offset:
             return None
@@ -426,38 +423,38 @@ class History:
 
     # Sessions.
 
-    def open(self, token: str, address: str = "") -> Session:
-        """Return a new session of that token."""
+    def open(self, token: str, now_s: float, address: str = "") -> Session[M]:
+        """Return a new session of that token; ``now_s`` is what a monotonic clock shows."""
         own = self._new_log(None, (address, token))
-        session = Session(token, self.offset, self._logs[None], own)
+        session = Session(token, self.offset, now_s, self._logs[None], own)
         before = self.sessions.get(token)
         if before is not None:
             self.end(before)
         self.sessions[token] = session
         return session
 
-    def continued(self, token: str, address: str = "") -> Session | None:
+    def continued(self, token: str, now_s: float, address: str = "") -> Session[M] | None:
         """Return the session of that token, back from being away, or None."""
-        self.prune()
+        self.prune(now_s)
         session = self.sessions.get(token)
         if session is not None:
             session.own.owner = (address, token)
             if self._away.pop(token, None) is not None:
                 self.away_bytes -= session.away_bytes
-                session.came_s = time.monotonic()
+                session.came_s = now_s
             session.away_since_s = None
         return session
 
-    def away(self, session: Session) -> None:
+    def away(self, session: Session[M], now_s: float) -> None:
         """Keep a session for a while, now that its connection has ended."""
-        session.away_since_s = now_s = time.monotonic()
+        session.away_since_s = now_s
         session.stayed_s += now_s - session.came_s
         session.away_bytes = session.size_bytes
         self.away_bytes += session.away_bytes
         self._away[session.token] = session
-        self.prune()
+        self.prune(now_s)
 
-    def end(self, session: Session) -> None:
+    def end(self, session: Session[M]) -> None:
         """Forget a session: its client said goodbye, or was sent away."""
         token = session.token
         if self._away.get(token) is session:  # and not a newer one of that token
@@ -473,9 +470,9 @@ class History:
                 session.leave(room, self.offset)
             session.forget_left()
 
-    def prune(self) -> None:
+    def prune(self, now_s: float) -> None:
         """Forget the sessions that were away for too long, and those that are too many."""
-        oldest_s = time.monotonic() - self.session_s
+        oldest_s = now_s - self.session_s
         while self._away:
             session = next(iter(self._away.values()))
             if (session.away_since_s or 0.0) > oldest_s:
@@ -489,9 +486,9 @@ class History:
             total = limits.sessions_bytes - limits.sessions_bytes // 64
             self._send_off("sessions_bytes", lambda session: session.away_bytes, total)
 
-    def _send_off(self, limit: str, size_of: Callable[[Session], int], total: int) -> None:
+    def _send_off(self, limit: str, size_of: Callable[[Session[M]], int], total: int) -> None:
         # What a flood of new sessions cannot have is that they were here for long.
-        by_address: dict[str, list[Session]] = {}
+        by_address: dict[str, list[Session[M]]] = {}
         for session in self._away.values():
             by_address.setdefault(session.address, []).append(session)
         sums = {address: sum(map(size_of, them)) for address, them in by_address.items()}
@@ -507,7 +504,7 @@ class History:
                 self.limited[limit] += 1
                 self.end(session)
 
-    def join(self, session: Session, room: str) -> None:
+    def join(self, session: Session[M], room: str) -> None:
         """Note that a session is in a room from now on; not of one that has ended."""
         if self.sessions.get(session.token) is session:
             session.join(self._log(room), self.offset)
@@ -519,14 +516,14 @@ class History:
 
     # Answers.
 
-    def keep_answer(self, session: Session, n: int, answer: Shared) -> None:
-        """Keep a session's answer to packet n, should its client ask again."""
+    def keep_answer(self, session: Session[M], n: int, answer: M, size_bytes: int) -> None:
+        """Keep a session's answer of that size to packet n, should its client ask again."""
         if self.sessions.get(session.token) is not session:
             return  # it has ended: nobody can ask
         limits = self.limits
-        size_bytes = ANSWER_BYTES + answer.size_bytes
+        size_bytes += ANSWER_BYTES
         assert n not in session.answers
-        session.answers[n] = answer.plain
+        session.answers[n] = answer, size_bytes
         session.answers_bytes += size_bytes
         self.answers_bytes += size_bytes
         while len(session.answers) > MAX_ANSWERS or (
@@ -538,7 +535,7 @@ class History:
             self._make_way_for_answers(limits.answers_bytes - limits.answers_bytes // 8)
 
     def _make_way_for_answers(self, total: int) -> None:
-        by_address: dict[str, list[Session]] = {}
+        by_address: dict[str, list[Session[M]]] = {}
         for session in self.sessions.values():
             if session.answers:
                 by_address.setdefault(session.address, []).append(session)
@@ -553,13 +550,13 @@ class History:
                     self.answers_bytes -= session.drop_answer()
 
 
-def _overhead(log: _Log) -> int:
+def _overhead(log: _Log[Any]) -> int:
     return ROOM_BYTES + 4 * len(log.name or "")
 
 
-def _bytes_of(log: _Log) -> int:
+def _bytes_of(log: _Log[Any]) -> int:
     return log.size_bytes + (_overhead(log) if log.name is not None else 0)
 
 
-def _one(_log: _Log) -> int:
+def _one(_log: _Log[Any]) -> int:
     return 1

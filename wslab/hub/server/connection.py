@@ -27,6 +27,7 @@ from ...failures import kind_of, said_by
 from ...waiting import finite
 from ..protocol import packets
 from ..protocol.history import Owner, Session
+from .holder import Holder
 from .packet_reader import Inbox, Item
 from .prepared_message import Shared
 from .receipt import Delivery
@@ -65,6 +66,7 @@ class HubClient:
         "_gap",
         "_goodbye",
         "_grace",
+        "_holder",
         "_hub",
         "_inbox",
         "_is_admitted",
@@ -117,7 +119,8 @@ class HubClient:
         self._leaving: str | None = None
         self._left_s = 0.0
         self._closing: asyncio.Task[None] | None = None
-        self._session: Session | None = None
+        self._session: Session[tuple[bytes, ...]] | None = None
+        self._holder: Holder[HubClient] | None = None
         self._gap: str | None = None
         self._token_asked, self._offset_asked = asked(websocket)
         self._backlog = Backlog(
@@ -461,7 +464,7 @@ class HubClient:
         history, session = self._hub._history, self._session
         if history is None or session is None or not self.websocket.server.is_serving():
             return False
-        history.prune()
+        history.prune(time.monotonic())
         return history.sessions.get(session.token) is session
 
     def _allow_grace(self, least_s: float = 0.0) -> None:
@@ -477,12 +480,13 @@ class HubClient:
         missed: list[Any] = []
         lost, offset = 0, None
         if history is not None:
-            session = history.continued(token, self._address) if token else None
+            now_s = time.monotonic()
+            session = history.continued(token, now_s, self._address) if token else None
             if session is None:
                 if self._offset_asked is not None:
                     self._gap = "session unknown"
                 self.is_resumed = False
-                session = history.open(token or secrets.token_urlsafe(24), self._address)
+                session = history.open(token or secrets.token_urlsafe(24), now_s, self._address)
                 session.data, session.name = self.data, self._name
                 session.user_id = self._user_before or self.websocket.id.hex[-12:]
                 offset = history.offset
@@ -496,7 +500,8 @@ class HubClient:
                 if found is None:
                     self._gap, offset = "too old", history.offset
                 missed = found or []
-            session.client, self._session = self, session
+            self._session, self._holder = session, hub._holder(session)
+            self._holder.client = self
         hub._members.add(self)
         self._backlog.client_id = self.id
         # Its own token the client knows: a secret need not stand on a record of the wire.
@@ -519,8 +524,9 @@ class HubClient:
             for room in self._session.rooms:
                 hub._members.put_back(self, room)
 
-    def _take_over(self, session: Session) -> None:
-        old = session.client
+    def _take_over(self, session: Session[Any]) -> None:
+        holder = self._hub._holder(session)
+        old = holder.client
         self.is_resumed = True
         if self._name is None:
             self._name = session.name
@@ -528,7 +534,7 @@ class HubClient:
         if self.data is not session.data:  # the connect handler may have filled it already
             session.data.update(self.data)
             self.data = session.data
-        session.client = None  # so that the old one's end does not send the session away
+        holder.client = None  # so that the old one's end does not send the session away
         if old is not None:
             old._retire()
 
@@ -536,7 +542,7 @@ class HubClient:
         self._is_retired = True  # what it has not taken up yet comes again
         self._part(TAKEN_OVER, "session continued elsewhere", False)
 
-    def _is_before(self, session: Session) -> None:
+    def _is_before(self, session: Session[Any]) -> None:
         """Let the connect handler see whom it has before it."""
         self._name, self.data, self.is_resumed = session.name, session.data, True
         self._rooms_before = frozenset(session.rooms)
@@ -544,7 +550,7 @@ class HubClient:
 
     def _current(self) -> HubClient:
         """Return the connection that continues this one's session, or this one."""
-        here = self._session.client if self._session is not None else None
+        here = self._holder.client if self._holder is not None else None
         return here if here is not None else self
 
     def _part(self, code: int, reason: str, ends_session: bool) -> None:
@@ -589,13 +595,13 @@ class HubClient:
         if self._receipt is not None:
             self._receipt.cancel()
         self._inbox.fail(lambda: ClientGone(f"{self} left before it answered ({self._reason()})"))
-        session, history = self._session, self._hub._history
-        if session is not None and history is not None and session.client is self:
+        session, holder, history = self._session, self._holder, self._hub._history
+        if session and history and holder and holder.client is self:
             received = self.websocket.protocol.close_rcvd
             if received is not None and received.code == 1000:
                 history.end(session)  # it said goodbye
             elif history.sessions.get(session.token) is session:
-                history.away(session)
+                history.away(session, time.monotonic())
 
     def _reason(self) -> str:
         if self._leaving is not None:
@@ -615,8 +621,8 @@ class HubClient:
 
     async def _take(self, item: Item) -> None:
         if type(item) is packets.Packet:
-            if item.n is not None and self._session is not None:
-                await self._take_once(item, item.n, self._session)
+            if item.n is not None and self._session is not None and self._holder is not None:
+                await self._take_once(item, item.n, self._session, self._holder.turn)
             elif item.event is not None and self._may_take(item):
                 await self._handle(item)
         elif isinstance(item, BadPacket):
@@ -630,11 +636,17 @@ class HubClient:
             self._inbox.read_ahead()
             await self._backlog.room()
 
-    async def _take_once(self, packet: packets.Packet, n: int, session: Session) -> None:
+    async def _take_once(
+        self,
+        packet: packets.Packet,
+        n: int,
+        session: Session[tuple[bytes, ...]],
+        turn: asyncio.Lock,
+    ) -> None:
         # In order and once, although after a reconnection two connections may bring the same.
-        if session.turn.locked():
+        if turn.locked():
             self._inbox.read_ahead()
-        async with session.turn:
+        async with turn:
             if self._is_over:
                 return  # its successor brings it again
             if n <= session.n:
@@ -653,10 +665,12 @@ class HubClient:
             if packet.event is not None and self._may_take(packet):
                 await self._handle(packet)
 
-    def _answer_again(self, packet: packets.Packet, n: int, session: Session) -> None:
+    def _answer_again(
+        self, packet: packets.Packet, n: int, session: Session[tuple[bytes, ...]]
+    ) -> None:
         answer = session.answer(n)
         if answer is not None:
-            self._send(answer)
+            self._send(Shared.of(answer))
         else:
             self._complain(
                 "failed", "it was answered before, and the answer is no longer kept", packet
@@ -789,7 +803,7 @@ class HubClient:
         # One that was not taken up has no place among the answers: it comes again with its number.
         if session is not None and packet.n == session.n and packet.n not in session.answers:
             assert self._hub._history is not None
-            self._hub._history.keep_answer(session, packet.n, answer)
+            self._hub._history.keep_answer(session, packet.n, answer.plain, answer.size_bytes)
             here = self._current()
             if here.is_open:
                 here._send(answer)

@@ -13,10 +13,12 @@ import collections
 import concurrent.futures
 import contextlib
 import contextvars
+import functools
 import inspect
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar, cast, overload
@@ -43,6 +45,7 @@ from ..protocol.history import PROGRAM, History, Past, Session
 from ..protocol.limits import Limits, address_of
 from ..protocol.reserved_events import for_hubs
 from .connection import HubClient, asked
+from .holder import Holder
 from .packet_reader import queue_bounded
 from .prepared_message import Shared
 from .receipt import CLOSING, DROPPED, QUEUED, SENT, SKIPPED, Delivery, Trace
@@ -184,7 +187,13 @@ class Hub:
         self.clients = Clients(self._members)
         self.rooms = Rooms(self._members)
         self._handlers: dict[str, _Handler] = {}
-        self._history = History(history, session_s, limits, self.limited) if history else None
+        self._history: History[tuple[bytes, ...]] | None = (
+            History(history, session_s, limits, self.limited) if history else None
+        )
+        self._holders: weakref.WeakKeyDictionary[Session[Any], Holder[HubClient]] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._read_kept = functools.partial(_data_of, loads)  # one for all events that are kept
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread_id: int | None = None
         self._alive = 0  # connections whose task runs
@@ -365,7 +374,8 @@ class Hub:
         token, _ = asked(websocket)
         if token and self._history is not None:
             session = self._history.sessions.get(token)
-            if session is not None and session.client is not None and session.client.is_open:
+            holder = self._holder(session).client if session is not None else None
+            if holder is not None and holder.is_open:
                 return None  # it takes the place of its earlier connection
         self.limited["clients_per_address" if is_many else "clients"] += 1
         if is_many:
@@ -443,15 +453,15 @@ class Hub:
             client._part(code, _cut(text), True)
         return False
 
-    async def _continue(self, history: History, client: HubClient) -> None:
+    async def _continue(self, history: History[Any], client: HubClient) -> None:
         """Let an earlier connection of the session end before this one begins.
 
         So ``disconnect`` comes before ``connect``, and that sees whom it has before it.
         """
-        history.prune()
+        history.prune(time.monotonic())
         before: HubClient | None = None
         while (session := history.sessions.get(client._token_asked)) is not None:
-            old = session.client
+            old = self._holder(session).client
             if old is None or old is before:
                 client._is_before(session)
                 return
@@ -460,6 +470,10 @@ class Hub:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(finite(self.limits.grace_s)):
                     await old._say_goodbye()
+
+    def _holder(self, session: Session[Any]) -> Holder[HubClient]:
+        """Return who has a session; there is one for each, as long as that is remembered."""
+        return self._holders.setdefault(session, Holder())
 
     async def _disconnected(self, client: HubClient, reason: str) -> None:
         for tell in tuple(self.leave_listeners):
@@ -632,7 +646,10 @@ class Hub:
                     if client._session is not None
                     and history.sessions.get(client.session) is client._session
                 )
-                past = Past(offset, time.time(), event, message.plain, skipped, self._loads)
+                frames, size_bytes = message.plain, message.size_bytes
+                past = Past(
+                    offset, time.time(), event, frames, size_bytes, skipped, self._read_kept
+                )
                 owner = PROGRAM if sender is None else sender._owner
                 history.keep(past, rooms, sessions, owner)
             return self._deliver(message, delivery, clients, left_out, key)
@@ -710,7 +727,7 @@ class Hub:
 
     def _resolved(
         self, to: Target
-    ) -> tuple[tuple[str, ...], Iterable[HubClient], list[str | None], list[Session]]:
+    ) -> tuple[tuple[str, ...], Iterable[HubClient], list[str | None], list[Session[Any]]]:
         """Return the names for the record, the clients, and whose history it belongs to."""
         if to is None:
             return (), self._members.of(None), [None], []
@@ -724,7 +741,7 @@ class Hub:
         names: list[str] = []
         clients: dict[HubClient, None] = {}
         rooms: list[str | None] = []
-        sessions: list[Session] = []
+        sessions: list[Session[Any]] = []
         for each in [to] if isinstance(to, HubClient) else dict.fromkeys(_hashable(to)):
             if isinstance(each, HubClient):
                 if each._hub is not self:
@@ -772,7 +789,9 @@ class Hub:
             self._history.close_room(room)
         return len(clients)
 
-    def history(self, room: str | None = None, limit: int | None = None) -> tuple[Past, ...]:
+    def history(
+        self, room: str | None = None, limit: int | None = None
+    ) -> tuple[Past[tuple[bytes, ...]], ...]:
         """Return the latest events of a room, oldest first; of those to everybody for None.
 
         Args:
@@ -794,6 +813,14 @@ class Hub:
             f"<Hub {self.name!r}: {len(self.clients)} clients, {len(self.rooms)} rooms; handles "
             f"{events}{failed}>"
         )
+
+
+def _data_of(loads: packets.Loads | None, frames: tuple[bytes, ...]) -> Any:
+    """Return what an event carried whose frames these are."""
+    message = Shared.of(frames)
+    packet = packets.decode(message.text or "")
+    packet.attachments = message.binary
+    return packets.take_binary(packet, loads)
 
 
 def _hashable(to: Iterable[Any]) -> Iterator[str | HubClient]:

@@ -48,8 +48,8 @@ class Kept(Protocol):
     """What somebody else keeps, and may let go of: a history's `Past`."""
 
     @property
-    def message(self) -> Shared:
-        """What is to be sent of it."""
+    def message(self) -> tuple[bytes, ...]:
+        """The frames to be sent of it, not compressed; what is made of them is not kept."""
 
 
 class _Replay(_Entry):
@@ -69,7 +69,7 @@ class _Replay(_Entry):
             kept = self.kept[0]()
             if kept is not None and not self.lost:
                 self.kept.popleft()
-                return kept.message
+                return Shared.of(kept.message)
             if kept is not None:
                 break
             self.kept.popleft()
