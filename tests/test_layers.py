@@ -159,8 +159,8 @@ STILL_CIRCLES = {
     ),
     ("hub.server.prepared_message", "hub.server.send_queue"),
     (
-        "hub.server.connection",
         "hub.server.hub",
+        "hub.server.hub_client",
         "hub.server.packet_reader",
         "hub.server.registry",
     ),

@@ -90,7 +90,7 @@ async def serve_broadcast(compression: str | None) -> Served:
 
 
 async def serve_floor(compression: str | None) -> Served:
-    from wslab.hub.server.prepared_message import Shared, window_bits
+    from wslab.hub.server.prepared_message import PreparedMessage, window_bits
 
     connections: dict[Any, None] = {}
     frames: dict[int, bytes] = {}  # made beforehand
@@ -100,7 +100,7 @@ async def serve_floor(compression: str | None) -> Served:
         bits = window_bits(websocket)
         if not frames:
             for data in messages(1000):
-                message = Shared(packet(data))
+                message = PreparedMessage(packet(data))
                 (frames[data["n"]],) = message.deflated(bits) if bits else message.plain
         async for _ in websocket:
             pass

@@ -360,7 +360,7 @@ class Soak:
                 self.fault(f"growth: {len(self.met)} HubClients, {away} sessions")
         for world in self.worlds:
             for client in world.hub.clients.values():
-                backlog = client._backlog
+                backlog = client._send_queue
                 # What it missed waits beside these, as references to what the history holds.
                 if len(backlog._entries or ()) - backlog._essential > world.hub.limits.backlog:
                     self.fault(f"growth: {len(backlog)} messages wait for {client}")

@@ -15,8 +15,8 @@ from tests.hub.soak import WORLDS, Soak, soak
 from tests.hub.soak_attacks import KINDS
 from wslab.hub import Hub
 from wslab.hub.protocol.history import Session
-from wslab.hub.server.registry import Members
-from wslab.hub.server.send_queue import SENT, Backlog
+from wslab.hub.server.registry import Registry
+from wslab.hub.server.send_queue import SENT, SendQueue
 
 
 @pytest.mark.slow
@@ -50,7 +50,7 @@ class Crooked:
 
     def __init__(self, how: str, policy: str) -> None:
         self.how, self.policy = how, policy
-        self.true_put = Backlog.put
+        self.true_put = SendQueue.put
         self.events = 0
         self.kept: tuple | None = None
 
@@ -83,7 +83,7 @@ class Crooked:
 async def test_it_notices_one_event_that_is(how, policy, monkeypatch):
     crooked = Crooked(how, policy)
     monkeypatch.setattr(
-        Backlog, "put", lambda self, *args, **options: crooked.put(self, *args, **options)
+        SendQueue, "put", lambda self, *args, **options: crooked.put(self, *args, **options)
     )
     wanted = how if (how, policy) != ("out of order", "disconnect") else "lost: event"
     with pytest.raises(AssertionError, match=f"(?s)^seed 7: {wanted}.*its last steps"):
@@ -109,9 +109,9 @@ async def test_it_notices_a_packet_that_is_handled_twice(monkeypatch):
 @aio
 async def test_it_notices_a_room_that_nobody_left(monkeypatch):
     leaves = iter(range(1000))
-    true_leave = Members.leave
+    true_leave = Registry.leave
     monkeypatch.setattr(
-        Members,
+        Registry,
         "leave",
         lambda self, client, room: next(leaves) != 30 and true_leave(self, client, room),
     )
@@ -128,8 +128,8 @@ async def test_it_notices_a_hang(monkeypatch):
     async def room(self):
         await self._websocket.wait_closed()
 
-    monkeypatch.setattr(Backlog, "is_full_of_answers", property(lambda self: self.sent > 40))
-    monkeypatch.setattr(Backlog, "room", room)
+    monkeypatch.setattr(SendQueue, "is_full_of_answers", property(lambda self: self.sent > 40))
+    monkeypatch.setattr(SendQueue, "room", room)
     with pytest.raises(AssertionError, match="in vain until all are connected and quiet"):
         await soak(10, 2.0, 7)
 

@@ -297,7 +297,7 @@ async def test_sending_away_with_a_code_that_there_is_not(code):
 
 @aio
 async def test_who_does_not_answer_the_close_frame_is_cut_off(monkeypatch):
-    monkeypatch.setattr("wslab.hub.server.connection.CLOSE_GRACE_S", 0.1)
+    monkeypatch.setattr("wslab.hub.server.hub_client.CLOSE_GRACE_S", 0.1)
     hub = Hub()
     ends = []
     hub.on("disconnect", lambda client, reason: ends.append(reason))
@@ -1302,7 +1302,7 @@ async def test_what_dumps_raises_is_the_programs_to_hear():
         with pytest.raises(TypeError, match="no object here"):
             await one(hub).call("x", object())
         assert (await wire.call("x"))["message"] == "TypeError: no object here"
-        assert not one(hub)._inbox._calls
+        assert not one(hub)._reader._calls
 
 
 @pytest.mark.parametrize("kind", [StopIteration, GeneratorExit, SystemExit, BaseException])

@@ -25,8 +25,8 @@ from wslab.errors import ClientGone, Refused
 from wslab.hub import Hub, Limits
 from wslab.hub.protocol import packets
 from wslab.hub.protocol.limits import address_of, fair_level
-from wslab.hub.server.receipt import Trace
-from wslab.hub.server.send_queue import Backlog
+from wslab.hub.server.delivery import Trace
+from wslab.hub.server.send_queue import SendQueue
 from wslab.websockets_compat.turns import PIECE_BYTES
 
 # The numbers themselves.
@@ -401,7 +401,7 @@ async def test_what_is_read_ahead_is_bounded_in_all(monkeypatch):
                 await wire.emit("say", "x" * 10_000)
         await until(lambda: hub._ahead_bytes >= 100_000)
         await until(lambda: len([client for client in hub.clients.values()
-                                 if client._inbox._ahead_bytes >= 20_000]) == 6)  # fmt: skip
+                                 if client._reader._ahead_bytes >= 20_000]) == 6)  # fmt: skip
         gate.set()
         for wire in wires:
             assert (await wire.all())[0]["event"] == "q"
@@ -436,7 +436,7 @@ async def test_what_waits_takes_no_more_than_its_text(is_binary):
     async with listening(hub) as url, speaking(url) as wire:
         await wire.emit("ask")
         packet = await wire.read()
-        inbox = one(hub)._inbox
+        inbox = one(hub)._reader
         gc.collect()
         before = len(gc.get_objects())
         for _ in range(5):
@@ -503,7 +503,7 @@ async def test_what_nobody_takes_is_read_up_to_a_bound_in_bytes(compression):
 async def test_what_breaks_off_and_is_never_read_is_told_up_to_a_bound(is_asked, monkeypatch):
     # The answers to packets that broke off, one after the other, went past every bound.
     hub = Hub(limits=Limits(backlog=50))
-    put, most = Backlog.put, 0
+    put, most = SendQueue.put, 0
 
     def noted(self, *args, **kwargs):
         nonlocal most
@@ -511,7 +511,7 @@ async def test_what_breaks_off_and_is_never_read_is_told_up_to_a_bound(is_asked,
         most = max(most, self._essential)
         return outcome
 
-    monkeypatch.setattr(Backlog, "put", noted)
+    monkeypatch.setattr(SendQueue, "put", noted)
 
     @hub.on("ask")
     async def ask(client, data):
@@ -525,12 +525,12 @@ async def test_what_breaks_off_and_is_never_read_is_told_up_to_a_bound(is_asked,
         client = one(hub)
         if is_asked:
             await wire.emit("ask")
-            await until(lambda: client._inbox._pump is not None)
+            await until(lambda: client._reader._pump is not None)
         half = {"event": "half", "id": 1, "binary": 1, "data": "x" * 5_000}
         flood = asyncio.create_task(wire.send(*[half] * 20_000))
         # Neither end takes any more: the hub is not read from, and does not read.
         await until(lambda: client.websocket.recv_messages.paused and wire.websocket.paused)
-        assert client._backlog.is_full_of_answers
+        assert client._send_queue.is_full_of_answers
         client.disconnect()
         await wire.abort()
         with pytest.raises(ConnectionClosed):
@@ -673,7 +673,7 @@ async def test_who_comes_back_and_does_not_read_holds_nothing_of_the_history():
             await talk(speaker, "after")
             assert sum(ref() is not None for ref in kept) == 0  # the history has let them go
             for client in here:
-                waits = client._backlog.size_bytes
+                waits = client._send_queue.size_bytes
                 assert waits <= hub.limits.backlog_bytes
                 assert client.websocket.transport.get_write_buffer_size() < 200_000
             # One of them reads, after all: in order, nothing twice, and all else is told of.

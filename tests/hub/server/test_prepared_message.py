@@ -1,4 +1,4 @@
-"""Shared frames: one compression for all, and no client's inflater is ever misled.
+"""PreparedMessage frames: one compression for all, and no client's inflater is ever misled.
 
 Own and shared messages are mixed at random towards websockets, aiohttp and Chromium, whatever was
 negotiated; everything must arrive whole and in order.
@@ -27,7 +27,7 @@ from websockets.frames import Opcode
 import wslab
 from tests.hub.rig import DEADLINE_S, aio, listening, until
 from wslab.hub import Hub, Limits
-from wslab.hub.server.prepared_message import RSV1, UNKNOWN, Shared, window_bits
+from wslab.hub.server.prepared_message import RSV1, UNKNOWN, PreparedMessage, window_bits
 
 WORDS = random.Random(5)
 SENTENCE = " ".join(WORDS.choice(("room", "client", "frame", "mask", "é")) for _ in range(60))
@@ -55,12 +55,12 @@ assert len(BYTES[-1]) == 200_000
 
 
 def test_plain_frames_are_literal():
-    assert Shared("hi").plain == (b"\x81\x02hi",)
-    assert Shared(None, [b"\0" * 125]).plain == (b"\x82\x7d" + b"\0" * 125,)
-    assert Shared(None, [b"\0" * 126]).plain == (b"\x82\x7e\x00\x7e" + b"\0" * 126,)
-    assert Shared(None, [b"\0" * 65535]).plain[0][:4] == b"\x82\x7e\xff\xff"
-    assert Shared(None, [b"\0" * 65536]).plain[0][:10] == b"\x82\x7f\0\0\0\0\0\1\0\0"
-    event = Shared('{"event":"x"}', [b"a", b"b"])
+    assert PreparedMessage("hi").plain == (b"\x81\x02hi",)
+    assert PreparedMessage(None, [b"\0" * 125]).plain == (b"\x82\x7d" + b"\0" * 125,)
+    assert PreparedMessage(None, [b"\0" * 126]).plain == (b"\x82\x7e\x00\x7e" + b"\0" * 126,)
+    assert PreparedMessage(None, [b"\0" * 65535]).plain[0][:4] == b"\x82\x7e\xff\xff"
+    assert PreparedMessage(None, [b"\0" * 65536]).plain[0][:10] == b"\x82\x7f\0\0\0\0\0\1\0\0"
+    event = PreparedMessage('{"event":"x"}', [b"a", b"b"])
     assert event.plain == (b'\x81\x0d{"event":"x"}', b"\x82\x01a", b"\x82\x01b")
     assert event.binary == [b"a", b"b"]
     assert event.parts[0] == (Opcode.TEXT, b'{"event":"x"}')
@@ -70,9 +70,9 @@ def test_plain_frames_are_literal():
 @pytest.mark.parametrize("bits", range(9, 16))
 def test_deflated_frames_stand_alone(bits):
     for text in TEXTS:
-        (frame,) = Shared(text).deflated(bits)
+        (frame,) = PreparedMessage(text).deflated(bits)
         if len(text.encode()) < 48:
-            assert frame == Shared(text).plain[0]
+            assert frame == PreparedMessage(text).plain[0]
             continue
         assert frame[0] == 0x81 | RSV1 == 0xC1
         size, at = frame[1], 2
@@ -87,7 +87,7 @@ def test_deflated_frames_stand_alone(bits):
 
 def test_what_does_not_get_smaller_is_not_compressed():
     noise = WORDS.randbytes(1000)
-    shared = Shared(None, [noise, b"a" * 1000, b"a" * 20])
+    shared = PreparedMessage(None, [noise, b"a" * 1000, b"a" * 20])
     first, second, third = shared.deflated(12)
     assert (first[0], second[0], third[0]) == (0x82, 0x82 | RSV1, 0x82)
     assert first[4:] == noise
@@ -170,7 +170,7 @@ async def test_rsv1_on_the_wire():
                     return getattr(self._transport, name)
 
             wrapped = Recorded(transport, recorded)
-            client.websocket.transport = client._backlog._transport = wrapped
+            client.websocket.transport = client._send_queue._transport = wrapped
         hub.emit("chat", SENTENCE)
         hub.emit("chat", "hi")
         hub.broadcast(BYTES[2])
@@ -275,7 +275,7 @@ class Mix:
         return data
 
     def expect(self, reader: Reader, message: Any) -> None:
-        if isinstance(message, Shared):
+        if isinstance(message, PreparedMessage):
             reader.expected += [message.text, *message.binary]
         else:
             reader.expected.append(message)
@@ -285,7 +285,7 @@ class Mix:
 
         self.hub.emit("e", payload)
         for reader in self.readers:
-            self.expect(reader, Shared(*encode_event("e", payload)))
+            self.expect(reader, PreparedMessage(*encode_event("e", payload)))
 
     def broadcast(self, payload: Any) -> None:
         self.hub.broadcast(payload)
@@ -296,7 +296,7 @@ class Mix:
         from wslab.hub.protocol.packets import encode_event
 
         reader.client.emit("p", payload)
-        self.expect(reader, Shared(*encode_event("p", payload)))
+        self.expect(reader, PreparedMessage(*encode_event("p", payload)))
 
     async def settle(self, reader: Reader) -> None:
         # What is sent on the connection itself may overtake what waits in the backlog.
@@ -312,7 +312,7 @@ class Mix:
 
         number = next(self.numbers)
         (text, binary) = encode_answer(number, payload)
-        self.expect(reader, Shared(text, binary))
+        self.expect(reader, PreparedMessage(text, binary))
         await self.ask(reader, number, payload)
         await until(reader.has_all, f"for {reader.name}")
         assert len(reader.got) >= len(reader.expected), f"{reader.name}: it has ended"

@@ -1,4 +1,4 @@
-"""Shared frames around a connection's end: while it closes, and amid a fragmented message.
+"""PreparedMessage frames around a connection's end: while it closes, and amid a fragmented message.
 
 What came is whole and the beginning of what was sent, and the close code is the one that was meant:
 a frame after the close frame (RFC 6455 §5.5.1) or between fragments (§5.4) would make it 1002.
@@ -29,7 +29,7 @@ CODES = {"sent away": 4001, "own close": 4002, "own close amid fragments": 4002}
 
 
 class Talk:
-    """Shared and own messages to one client, before and while its connection closes."""
+    """PreparedMessage and own messages to one client, before and while its connection closes."""
 
     def __init__(self, hub, client, seed):
         self.hub = hub

@@ -1,4 +1,4 @@
-"""Members over real sockets, views by themselves, and threads that look on while all changes."""
+"""Registry over real sockets, views by themselves, and threads that look on while all changes."""
 
 from __future__ import annotations
 
@@ -219,9 +219,9 @@ async def test_an_id_may_need_all_its_digits():
     hub = Hub()
     digits = "abcdef" * 5 + "ab"
     for length in range(6, 33):
-        assert hub._members.id_for(digits) == digits[:length]
-        hub._members._clients[digits[:length]] = None
-    hub._members._clients.clear()
+        assert hub._registry.id_for(digits) == digits[:length]
+        hub._registry._clients[digits[:length]] = None
+    hub._registry._clients.clear()
 
 
 @aio

@@ -15,21 +15,21 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.hub.rig import FakeSocket, aio, frames_of, listening, one, speaking, until
 from wslab.hub import Hub, Limits, Trace
-from wslab.hub.server.prepared_message import Shared
-from wslab.hub.server.receipt import CLOSING, DROPPED, QUEUED, SENT, Delivery
-from wslab.hub.server.send_queue import MAX_WRITTEN, Backlog
+from wslab.hub.server.delivery import CLOSING, DROPPED, QUEUED, SENT, Delivery
+from wslab.hub.server.prepared_message import PreparedMessage
+from wslab.hub.server.send_queue import MAX_WRITTEN, SendQueue
 
 NOISE = random.Random(9).randbytes(2_000_000)  # which no compression makes smaller
 
 
 class Rig:
-    """A backlog before a connection that takes as much as the test lets it."""
+    """A queue before a connection that takes as much as the test lets it."""
 
     def __init__(self, policy="drop-oldest", limit=3, limit_bytes=10_000):
         self.socket = FakeSocket()
         self.overflows = []
         self.told = []
-        self.backlog = Backlog(
+        self.queue = SendQueue(
             self.socket,
             "abc123",
             policy=policy,
@@ -41,12 +41,12 @@ class Rig:
 
     def overflow(self, reason):
         self.overflows.append(reason)
-        self.backlog.clear()
+        self.queue.clear()
 
     def put(self, text, **how):
         delivery = Delivery("e", (), None)
         delivery.outcomes = {}
-        outcome = self.backlog.put(Shared(text), delivery, **how)
+        outcome = self.queue.put(PreparedMessage(text), delivery, **how)
         if outcome in (QUEUED, SENT, DROPPED):  # as the hub counts them
             setattr(delivery, outcome, getattr(delivery, outcome) + 1)
         delivery.outcomes["abc123"] = outcome
@@ -54,7 +54,7 @@ class Rig:
 
     async def catch_up(self):
         self.socket.resume()
-        await until(lambda: self.backlog._task is None)
+        await until(lambda: self.queue._task is None)
 
 
 def outcome(delivery):
@@ -74,13 +74,13 @@ async def test_drop_oldest():
     assert [outcome(each) for each in (direct, *deliveries)] == [
         SENT, DROPPED, DROPPED, QUEUED, QUEUED, QUEUED,
     ]  # fmt: skip
-    assert (len(rig.backlog), rig.backlog.dropped, rig.backlog.sent) == (3, 2, 1)
+    assert (len(rig.queue), rig.queue.dropped, rig.queue.sent) == (3, 2, 1)
     assert rig.told == []
     await rig.catch_up()
     assert rig.socket.texts == ["direct", "2", "3", "4"]
     assert rig.told == [2]
     assert [outcome(each) for each in deliveries[2:]] == [SENT] * 3
-    assert (len(rig.backlog), rig.backlog.size_bytes, rig.backlog.sent) == (0, 0, 4)
+    assert (len(rig.queue), rig.queue.size_bytes, rig.queue.sent) == (0, 0, 4)
     assert outcome(rig.put("after")) == SENT
     assert rig.told == [2]
 
@@ -107,8 +107,8 @@ async def test_disconnect(number):
     deliveries = [rig.put("x" * 5) for _ in range(number + 1)]
     assert rig.overflows == [f"too slow: {number + 1} messages ({(number + 1) * 7} bytes) waited"]
     assert [outcome(each) for each in deliveries] == [DROPPED] * (number + 1)
-    assert rig.backlog.dropped == number + 1
-    assert (len(rig.backlog), rig.backlog.size_bytes) == (0, 0)
+    assert rig.queue.dropped == number + 1
+    assert (len(rig.queue), rig.queue.size_bytes) == (0, 0)
 
 
 @aio
@@ -121,7 +121,7 @@ async def test_bytes_bound_it_too_and_one_may_always_wait():
     assert (outcome(huge), outcome(small)) == (DROPPED, QUEUED)
     for _ in range(50):
         rig.put("x" * 100)
-        assert rig.backlog.size_bytes <= 1000
+        assert rig.queue.size_bytes <= 1000
     await rig.catch_up()
     assert rig.socket.texts == ["x" * 100] * 9
 
@@ -132,12 +132,12 @@ async def test_answers_are_never_dropped_and_count_for_themselves():
     rig.socket.pause()
     rig.put("answer 1" + "x" * 400, is_essential=True)
     events = [rig.put(f"event {nth}") for nth in range(4)]
-    assert not rig.backlog.is_full_of_answers
+    assert not rig.queue.is_full_of_answers
     rig.put("answer 2" + "x" * 700, is_essential=True)
-    assert rig.backlog.is_full_of_answers  # by bytes
+    assert rig.queue.is_full_of_answers  # by bytes
     rig.put("answer 3", is_essential=True)
     assert [outcome(each) for each in events] == [DROPPED, QUEUED, QUEUED, QUEUED]
-    waiting = [asyncio.create_task(rig.backlog.room()) for _ in range(2)]
+    waiting = [asyncio.create_task(rig.queue.room()) for _ in range(2)]
     await asyncio.sleep(0)
     assert not any(task.done() for task in waiting)
     await rig.catch_up()
@@ -160,7 +160,7 @@ async def test_a_fragmented_send_in_progress():
     progress, rig.socket.send_in_progress = rig.socket.send_in_progress, None
     progress.set_result(None)
     third = rig.put("3")  # not before those that wait
-    await until(lambda: rig.backlog._task is None)
+    await until(lambda: rig.queue._task is None)
     assert rig.socket.texts == ["1", "2", "3"]
     assert [outcome(each) for each in (first, second, third)] == [SENT] * 3
     assert rig.told == []
@@ -181,7 +181,7 @@ async def test_another_fragmented_send_begins_meanwhile():
     assert rig.socket.texts == []
     rig.socket.send_in_progress = None
     two.set_result(None)
-    await until(lambda: rig.backlog._task is None)
+    await until(lambda: rig.queue._task is None)
     assert rig.socket.texts == ["1"]
 
 
@@ -200,13 +200,13 @@ async def test_a_closing_connection_takes_nothing(how):
     late = rig.put("late")
     assert list(late.outcomes.values()) == [CLOSING]
     assert (late.sent, late.queued, late.dropped) == (0, 0, 0)
-    waiting = asyncio.create_task(rig.backlog.room())
+    waiting = asyncio.create_task(rig.queue.room())
     await rig.catch_up()
     assert rig.socket.texts == []
-    rig.backlog.clear()
+    rig.queue.clear()
     await waiting
     assert outcome(waits) == DROPPED
-    assert rig.backlog._task is None
+    assert rig.queue._task is None
 
 
 @aio
@@ -214,20 +214,20 @@ async def test_the_end_frees_what_waits_and_stops_the_task():
     rig = Rig(limit=1)
     rig.socket.pause()
     delivery = rig.put("x", is_essential=True)
-    waiting = asyncio.create_task(rig.backlog.room())
+    waiting = asyncio.create_task(rig.queue.room())
     await asyncio.sleep(0)
-    task = rig.backlog._task
+    task = rig.queue._task
     rig.socket.lose()
-    rig.backlog.clear()
+    rig.queue.clear()
     async with asyncio.timeout(5):
         await waiting
         await asyncio.wait([task])
     assert outcome(delivery) == DROPPED
-    assert (len(rig.backlog), rig.backlog.size_bytes, rig.backlog._task) == (0, 0, None)
+    assert (len(rig.queue), rig.queue.size_bytes, rig.queue._task) == (0, 0, None)
 
 
 class Machine(RuleBasedStateMachine):
-    """The backlog against a list."""
+    """The queue against a list."""
 
     def __init__(self):
         super().__init__()
@@ -265,7 +265,7 @@ class Machine(RuleBasedStateMachine):
         self.waits.append((text, key, essential))
 
         def over():
-            ours = [len(Shared(t).plain[0]) for t, _, is_essential in self.waits
+            ours = [len(PreparedMessage(t).plain[0]) for t, _, is_essential in self.waits
                     if not is_essential]  # fmt: skip
             return len(ours) > 4 or (len(ours) > 1 and sum(ours) > 200)
 
@@ -288,11 +288,13 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self):
-        backlog = self.rig.backlog
+        queue = self.rig.queue
         assert self.rig.socket.texts == self.sent
-        assert len(backlog) == len(self.waits)
-        assert backlog.size_bytes == sum(Shared(text).size_bytes for text, _, _ in self.waits)
-        assert backlog.dropped == self.lost
+        assert len(queue) == len(self.waits)
+        assert queue.size_bytes == sum(
+            PreparedMessage(text).size_bytes for text, _, _ in self.waits
+        )
+        assert queue.dropped == self.lost
         assert sum(self.rig.told) == self.told
         waits = {text for text, _, _ in self.waits}
         for text, delivery in self.deliveries.items():
@@ -300,7 +302,7 @@ class Machine(RuleBasedStateMachine):
             assert outcome(delivery) == expected
 
     def teardown(self):
-        self.run(self.rig.backlog.clear)
+        self.run(self.rig.queue.clear)
         self.loop.close()
 
 
@@ -310,7 +312,7 @@ TestBacklogMachine.settings = settings(max_examples=60, stateful_step_count=30)
 
 class Kept:
     def __init__(self, nth):
-        self.nth, self.message = nth, Shared(f"{nth}").plain
+        self.nth, self.message = nth, PreparedMessage(f"{nth}").plain
 
 
 class Keeper:
@@ -333,13 +335,13 @@ def read(socket):
 async def test_what_the_history_lets_go_of_before_its_turn_is_told_in_its_place():
     rig, keeper = Rig(), Keeper(10)
     rig.socket.pause()
-    rig.backlog.replay(keeper.kept)
+    rig.queue.replay(keeper.kept)
     rig.put("100")
-    assert (len(rig.backlog), rig.backlog.is_full_of_answers) == (11, False)
+    assert (len(rig.queue), rig.queue.is_full_of_answers) == (11, False)
     keeper.let_go({0, 1, 4, 5, 6, 9})
     await rig.catch_up()
     assert read(rig.socket) == [(2,), 2, 3, (3,), 7, 8, (1,), 100]
-    assert (len(rig.backlog), rig.backlog.size_bytes, rig.backlog._replay) == (0, 0, None)
+    assert (len(rig.queue), rig.queue.size_bytes, rig.queue._replay) == (0, 0, None)
     assert rig.told == []
 
 
@@ -347,20 +349,20 @@ async def test_what_the_history_lets_go_of_before_its_turn_is_told_in_its_place(
 async def test_a_replay_that_its_client_leaves_is_let_go_of():
     rig, keeper = Rig(), Keeper(10)
     rig.socket.pause()
-    rig.backlog.replay(keeper.kept)
-    rig.backlog.clear()
-    await until(lambda: rig.backlog._task.done())
-    assert (rig.backlog.dropped, len(rig.backlog), rig.backlog.untold_offsets) == (10, 0, ())
+    rig.queue.replay(keeper.kept)
+    rig.queue.clear()
+    await until(lambda: rig.queue._task.done())
+    assert (rig.queue.dropped, len(rig.queue), rig.queue.untold_offsets) == (10, 0, ())
 
 
 @aio
 async def test_a_long_replay_leaves_others_their_turn():
     rig, keeper = Rig(), Keeper(1000)
-    rig.backlog.replay(keeper.kept)
+    rig.queue.replay(keeper.kept)
     assert len(rig.socket.texts) == MAX_WRITTEN
     rig.put("1000")
     seen = {len(rig.socket.texts)}
-    while rig.backlog._task is not None:
+    while rig.queue._task is not None:
         await asyncio.sleep(0)
         seen.add(len(rig.socket.texts))
     assert read(rig.socket) == list(range(1001))
@@ -375,7 +377,7 @@ def test_a_replay_and_what_comes_meanwhile_keep_their_order(data):
         count = data.draw(st.integers(1, 8))
         rig, keeper, live = Rig(limit=100, limit_bytes=10**6), Keeper(count), 0
         rig.socket.pause()
-        rig.backlog.replay(keeper.kept)
+        rig.queue.replay(keeper.kept)
         gone = set()
         for _ in range(data.draw(st.integers(0, 12))):
             do = data.draw(st.sampled_from(("say", "lose", "one", "pause")))
@@ -520,7 +522,7 @@ async def test_answers_wait_and_then_the_client_is_no_longer_heard():
             client = hub.clients[slow.id]
             for nth in range(40):
                 await slow.emit("big", nth, id=nth)
-            await until(lambda: client._backlog.is_full_of_answers)
+            await until(lambda: client._send_queue.is_full_of_answers)
             for nth in range(50):
                 hub.emit("noise", nth)
                 assert client.queued <= 4 + 1 + 4
@@ -553,7 +555,7 @@ async def test_a_thousand_broadcasts_to_who_does_not_read_cost_no_memory():
         try:
             for nth in range(1000):
                 hub.broadcast(NOISE[nth : nth + 20_000])
-                assert client._backlog.size_bytes <= 100_000
+                assert client._send_queue.size_bytes <= 100_000
             waiting, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -607,6 +609,6 @@ async def test_who_is_sent_away_amid_its_own_fragments_gets_1011():
 
 
 def test_frames_of_reads_what_shared_writes():
-    frames = [*Shared("é" * 300, [b"x" * 70_000]).plain, *Shared("hi").plain]
+    frames = [*PreparedMessage("é" * 300, [b"x" * 70_000]).plain, *PreparedMessage("hi").plain]
     assert frames_of(frames) == [(1, ("é" * 300).encode()), (2, b"x" * 70_000), (1, b"hi")]
     assert json.loads('"hi"') == "hi"

@@ -44,12 +44,12 @@ from ..protocol import packets
 from ..protocol.history import PROGRAM, History, Past, Session
 from ..protocol.limits import Limits, address_of
 from ..protocol.reserved_events import for_hubs
-from .connection import HubClient, asked
+from .delivery import CLOSING, DROPPED, QUEUED, SENT, SKIPPED, Delivery, Trace
 from .holder import Holder
+from .hub_client import HubClient, asked
 from .packet_reader import queue_bounded
-from .prepared_message import Shared
-from .receipt import CLOSING, DROPPED, QUEUED, SENT, SKIPPED, Delivery, Trace
-from .registry import Clients, Members, Rooms, check_room
+from .prepared_message import PreparedMessage
+from .registry import Clients, Registry, Rooms, check_room
 from .send_queue import POLICIES, Policy
 
 __all__ = ["Hub"]
@@ -183,9 +183,9 @@ class Hub:
         self.complaints: collections.Counter[str] = collections.Counter()  # told to senders
         self.emitted = 0
         self.trace: Trace | None = None
-        self._members = Members(limits, self.limited)
-        self.clients = Clients(self._members)
-        self.rooms = Rooms(self._members)
+        self._registry = Registry(limits, self.limited)
+        self.clients = Clients(self._registry)
+        self.rooms = Rooms(self._registry)
         self._handlers: dict[str, _Handler] = {}
         self._history: History[tuple[bytes, ...]] | None = (
             History(history, session_s, limits, self.limited) if history else None
@@ -424,7 +424,7 @@ class Hub:
             self._addresses.clear()
             self._threads = asyncio.Semaphore(self.limits.threads)
             self._gone.clear()
-            for client in self._members.of(None):  # of a loop that was closed under them
+            for client in self._registry.of(None):  # of a loop that was closed under them
                 client._go()
             self._loop, self._thread_id = loop, threading.get_ident()
 
@@ -449,7 +449,7 @@ class Hub:
             code, word = (1008, "refused") if reason else (1011, "failed")
             text = reason or "the connect handler failed"
             self.complaints[word] += 1
-            client._send(Shared(packets.encode_error(word, text)))
+            client._send(PreparedMessage(packets.encode_error(word, text)))
             client._part(code, _cut(text), True)
         return False
 
@@ -636,7 +636,7 @@ class Hub:
             if history is not None:
                 offset = history.offset + 1
             text, binary = packets.encode_event(event, offset=offset, encoded=encoded)
-            message = Shared(text, binary)
+            message = PreparedMessage(text, binary)
             delivery = Delivery(event, names, sender.id if sender else None)
             delivery.offset, delivery.preview = offset, encoded[0][:80]
             if history is not None and offset is not None:
@@ -669,14 +669,14 @@ class Hub:
         """
         if isinstance(message, str):
             try:
-                shared = Shared(message)
+                shared = PreparedMessage(message)
             except UnicodeEncodeError as exc:
                 raise ValueError(
                     f"expected text that UTF-8 can hold (RFC 6455 §5.6), got half a surrogate "
                     f"pair at {exc.start}"
                 ) from None
         elif isinstance(message, bytes | bytearray | memoryview):
-            shared = Shared(None, [bytes(message)])
+            shared = PreparedMessage(None, [bytes(message)])
         else:
             raise TypeError(
                 f"expected str (a text frame) or bytes (a binary frame), got "
@@ -687,7 +687,12 @@ class Hub:
         )
 
     def _broadcast(
-        self, raw: str | bytes, message: Shared, to: Target, skip: Any, sender: HubClient | None
+        self,
+        raw: str | bytes,
+        message: PreparedMessage,
+        to: Target,
+        skip: Any,
+        sender: HubClient | None,
     ) -> Delivery:
         with self._lock:
             names, clients, _, _ = self._resolved(to)
@@ -697,7 +702,7 @@ class Hub:
 
     def _deliver(
         self,
-        message: Shared,
+        message: PreparedMessage,
         delivery: Delivery,
         clients: Iterable[HubClient],
         left_out: frozenset[HubClient],
@@ -713,7 +718,7 @@ class Hub:
                 outcome = SKIPPED
                 delivery.skipped += 1
             else:
-                outcome = client._backlog.put(message, delivery, key)  # by position: faster
+                outcome = client._send_queue.put(message, delivery, key)  # by position: faster
                 if outcome is SENT:
                     sent += 1
                 elif outcome is QUEUED:
@@ -730,7 +735,7 @@ class Hub:
     ) -> tuple[tuple[str, ...], Iterable[HubClient], list[str | None], list[Session[Any]]]:
         """Return the names for the record, the clients, and whose history it belongs to."""
         if to is None:
-            return (), self._members.of(None), [None], []
+            return (), self._registry.of(None), [None], []
         if isinstance(to, str):
             return (self._noted(to),), self._room(to), [to], []
         if not isinstance(to, HubClient) and not isinstance(to, Iterable):
@@ -767,7 +772,7 @@ class Hub:
         return room if len(room) <= self.limits.room_name_bytes else f"{room[:60]}..."
 
     def _room(self, room: str) -> tuple[HubClient, ...]:
-        clients = self._members.of(check_room(room))
+        clients = self._registry.of(check_room(room))
         if not clients and room in self.clients:
             raise ValueError(
                 f"expected a room's name or a client, got {room!r}, which is a client's id: pass "
@@ -782,7 +787,7 @@ class Hub:
         return int(self._on_loop(self._close_room, check_room(room)))
 
     def _close_room(self, room: str) -> int:
-        clients = self._members.of(room)
+        clients = self._registry.of(room)
         for client in clients:
             client._leave(room)
         if self._history is not None:
@@ -817,7 +822,7 @@ class Hub:
 
 def _data_of(loads: packets.Loads | None, frames: tuple[bytes, ...]) -> Any:
     """Return what an event carried whose frames these are."""
-    message = Shared.of(frames)
+    message = PreparedMessage.of(frames)
     packet = packets.decode(message.text or "")
     packet.attachments = message.binary
     return packets.take_binary(packet, loads)

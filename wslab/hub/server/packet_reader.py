@@ -2,7 +2,7 @@
 
 Its rule: whoever waits for a client's answer gets it, although a handler of the same client is at
 work. The client's own task reads; while that is in a handler and somebody waits for an answer, a
-task of the inbox reads ahead, within a bound, and what it reads waits for its turn, as the text
+task of the reader reads ahead, within a bound, and what it reads waits for its turn, as the text
 that it came as: values made of JSON can take 25 times the memory. Handling is `HubClient`'s affair.
 """
 
@@ -21,12 +21,12 @@ from ...calling import must_pass
 from ...errors import BadPacket, CallFailed
 from ...failures import kind_of, said_by
 from ..protocol import packets
-from .send_queue import Backlog
+from .send_queue import SendQueue
 
 if TYPE_CHECKING:
     from .hub import Hub
 
-__all__ = ["Inbox", "Item", "queue_bounded"]
+__all__ = ["Item", "PacketReader", "queue_bounded"]
 
 MAX_AHEAD = 4096  # messages read ahead of the handlers, while an answer is waited for
 ALWAYS_BYTES = 2**16  # that a client may have ahead, however much others have
@@ -35,13 +35,13 @@ LARGE_BYTES = 2**13  # a frame that counts; websockets holds back the peer after
 Item = packets.Packet | BadPacket | str | bytes
 
 
-class Inbox:
+class PacketReader:
     """One connection's incoming side; for the hub's loop only.
 
     Args:
         websocket: the connection.
         hub: whose limits and ``message`` handler count.
-        backlog: the connection's outgoing side, which may be full of answers.
+        queue: the connection's outgoing side, which may be full of answers.
         complain: called with a code, words and a packet, where one broke off.
 
     Attributes:
@@ -51,7 +51,6 @@ class Inbox:
     __slots__ = (
         "_ahead",
         "_ahead_bytes",
-        "_backlog",
         "_calls",
         "_complain",
         "_hub",
@@ -60,6 +59,7 @@ class Inbox:
         "_owes_turn",
         "_partial",
         "_pump",
+        "_send_queue",
         "_turn",
         "_websocket",
         "received",
@@ -69,12 +69,12 @@ class Inbox:
         self,
         websocket: Any,
         hub: Hub,
-        backlog: Backlog,
+        queue: SendQueue,
         complain: Callable[[str, str, packets.Packet], object],
     ) -> None:
         self._websocket = websocket
         self._hub = hub
-        self._backlog = backlog
+        self._send_queue = queue
         self._complain = complain
         self._partial: packets.Packet | None = None  # its binary frames are still to come
         self._ahead: collections.deque[tuple[Item, int]] | None = None  # with its bytes
@@ -113,7 +113,7 @@ class Inbox:
                     if type(came) is packets.Packet:
                         came.unfold()
                     return came
-                await self._backlog.room()  # for what was said of one that broke off
+                await self._send_queue.room()  # for what was said of one that broke off
                 continue
             self._turn = asyncio.get_running_loop().create_future()
             try:
@@ -185,7 +185,7 @@ class Inbox:
                 message = await self._received()
                 item = self._assembled(message)
                 if item is None:
-                    await self._backlog.room()
+                    await self._send_queue.room()
                 else:
                     if type(item) is packets.Packet and type(message) is str:
                         item.fold(message)

@@ -18,9 +18,9 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Opcode
 
 if TYPE_CHECKING:
-    from .send_queue import Backlog
+    from .send_queue import SendQueue
 
-__all__ = ["RSV1", "Shared", "begin_afresh", "window_bits"]
+__all__ = ["RSV1", "PreparedMessage", "begin_afresh", "window_bits"]
 
 PLAIN = 0
 UNKNOWN = -1  # extensions that we do not know: each frame goes through the connection's own way
@@ -29,7 +29,7 @@ _TAIL = b"\x00\x00\xff\xff"
 _WORTH_BYTES = 48  # below it deflate saves nothing that anybody would notice
 
 
-class Shared:
+class PreparedMessage:
     """One message, or an event's text with its binary frames, as it goes over the wire.
 
     It holds each payload once, in its frame. `deflated` adds what it makes; so what is kept for
@@ -58,7 +58,7 @@ class Shared:
         self.frames: dict[int, tuple[bytes, ...]] = {PLAIN: plain}
 
     @classmethod
-    def of(cls, plain: tuple[bytes, ...]) -> Shared:
+    def of(cls, plain: tuple[bytes, ...]) -> PreparedMessage:
         """Return the message of frames that were another one's ``plain``."""
         message = cls.__new__(cls)
         message._hold(plain)
@@ -126,25 +126,25 @@ def window_bits(websocket: Any) -> int:
 class _Afresh:
     # Stands where websockets keeps a connection's deflater, and makes a new one when it is used.
     # Until then the connection holds no deflater at all, which is most of what an idle one weighs.
-    __slots__ = ("_backlog", "_extension")
+    __slots__ = ("_extension", "_send_queue")
 
-    def __init__(self, extension: PerMessageDeflate, backlog: Backlog) -> None:
+    def __init__(self, extension: PerMessageDeflate, queue: SendQueue) -> None:
         self._extension = extension
-        self._backlog = backlog
-        backlog.is_afresh = True
+        self._send_queue = queue
+        queue.is_afresh = True
 
     def compress(self, data: Any) -> bytes:
         extension = self._extension
-        self._backlog.is_afresh = False
+        self._send_queue.is_afresh = False
         extension.encoder = zlib.compressobj(
             wbits=-extension.local_max_window_bits, **extension.compress_settings
         )
         return extension.encoder.compress(data)
 
 
-def begin_afresh(extension: Any, backlog: Backlog) -> None:
+def begin_afresh(extension: Any, queue: SendQueue) -> None:
     """Let the connection's own next message refer back to nothing that went before.
 
-    Until there has been one, ``backlog.is_afresh`` says that this need not be done again.
+    Until there has been one, ``queue.is_afresh`` says that this need not be done again.
     """
-    extension.encoder = _Afresh(extension, backlog)
+    extension.encoder = _Afresh(extension, queue)

@@ -16,9 +16,9 @@ from ...errors import Refused
 from ..protocol.limits import Limits
 
 if TYPE_CHECKING:
-    from .connection import HubClient
+    from .hub_client import HubClient
 
-__all__ = ["Clients", "Members", "Rooms", "check_room"]
+__all__ = ["Clients", "Registry", "Rooms", "check_room"]
 
 
 def check_room(room: object) -> str:
@@ -38,7 +38,7 @@ def check_room(room: object) -> str:
     return room
 
 
-class Members:
+class Registry:
     """The registry itself; all methods work from any thread."""
 
     def __init__(
@@ -156,14 +156,14 @@ class _Items(ItemsView[str, Any]):
 class Clients(Mapping[str, "HubClient"]):
     """The connected clients by id; live and read-only."""
 
-    def __init__(self, members: Members) -> None:
-        self._members = members
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
 
     def __getitem__(self, id: str) -> HubClient:
-        return self._members._clients[id]
+        return self._registry._clients[id]
 
     def __iter__(self) -> Iterator[str]:
-        return iter([client.id for client in self._members.of(None)])
+        return iter([client.id for client in self._registry.of(None)])
 
     def values(self) -> ValuesView[HubClient]:
         """Return the clients; iterating goes over those of that moment."""
@@ -174,33 +174,33 @@ class Clients(Mapping[str, "HubClient"]):
         return _Items(self)
 
     def _now(self) -> list[tuple[str, HubClient]]:
-        with self._members.lock:
-            return list(self._members._clients.items())
+        with self._registry.lock:
+            return list(self._registry._clients.items())
 
     def __len__(self) -> int:
-        return len(self._members._clients)
+        return len(self._registry._clients)
 
     def __repr__(self) -> str:
         return (
-            f"<{len(self)} clients: {_shown([str(c) for c in self._members.of(None)[:8]], self)}>"
+            f"<{len(self)} clients: {_shown([str(c) for c in self._registry.of(None)[:8]], self)}>"
         )
 
 
 class Rooms(Mapping[str, "tuple[HubClient, ...]"]):
     """The rooms by name, and in each the clients in the order of joining; live and read-only."""
 
-    def __init__(self, members: Members) -> None:
-        self._members = members
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
 
     def __getitem__(self, room: str) -> tuple[HubClient, ...]:
-        clients = self._members.of(room) if isinstance(room, str) else ()
+        clients = self._registry.of(room) if isinstance(room, str) else ()
         if not clients:
             raise KeyError(room)
         return clients
 
     def __iter__(self) -> Iterator[str]:
-        with self._members.lock:
-            return iter(tuple(self._members._rooms))
+        with self._registry.lock:
+            return iter(tuple(self._registry._rooms))
 
     def values(self) -> ValuesView[tuple[HubClient, ...]]:
         """Return who is in each room; iterating goes over the rooms of that moment."""
@@ -211,15 +211,15 @@ class Rooms(Mapping[str, "tuple[HubClient, ...]"]):
         return _Items(self)
 
     def _now(self) -> list[tuple[str, tuple[HubClient, ...]]]:
-        with self._members.lock:
-            return [(room, tuple(them)) for room, them in self._members._rooms.items()]
+        with self._registry.lock:
+            return [(room, tuple(them)) for room, them in self._registry._rooms.items()]
 
     def __len__(self) -> int:
-        return len(self._members._rooms)
+        return len(self._registry._rooms)
 
     def __repr__(self) -> str:
-        with self._members.lock:
-            sizes = [f"{room} ({len(them)})" for room, them in self._members._rooms.items()]
+        with self._registry.lock:
+            sizes = [f"{room} ({len(them)})" for room, them in self._registry._rooms.items()]
         return f"<{len(sizes)} rooms: {_shown(sizes[:8], sizes)}>"
 
 

@@ -19,10 +19,10 @@ from websockets.frames import Opcode
 from websockets.protocol import State
 
 from ..protocol import packets
-from .prepared_message import PLAIN, RSV1, UNKNOWN, Shared, begin_afresh, window_bits
-from .receipt import CLOSING, DROPPED, QUEUED, SENT, Delivery
+from .delivery import CLOSING, DROPPED, QUEUED, SENT, Delivery
+from .prepared_message import PLAIN, RSV1, UNKNOWN, PreparedMessage, begin_afresh, window_bits
 
-__all__ = ["POLICIES", "Backlog", "Policy"]
+__all__ = ["POLICIES", "Policy", "SendQueue"]
 
 Policy = Literal["drop-oldest", "keep-latest", "disconnect"]
 POLICIES: Final = ("drop-oldest", "keep-latest", "disconnect")
@@ -36,7 +36,11 @@ class _Entry:
     __slots__ = ("delivery", "is_essential", "key", "message")
 
     def __init__(
-        self, message: Shared, delivery: Delivery | None, key: str | None, is_essential: bool
+        self,
+        message: PreparedMessage,
+        delivery: Delivery | None,
+        key: str | None,
+        is_essential: bool,
     ) -> None:
         self.message = message
         self.delivery = delivery
@@ -59,26 +63,26 @@ class _Replay(_Entry):
     __slots__ = ("kept", "lost")
 
     def __init__(self, kept: Iterable[Kept]) -> None:
-        super().__init__(Shared.of(()), None, None, True)
+        super().__init__(PreparedMessage.of(()), None, None, True)
         self.kept = collections.deque(map(weakref.ref, kept))
         self.lost = 0  # and not told yet
 
-    def next(self) -> Shared | None:
+    def next(self) -> PreparedMessage | None:
         """Return what goes out next: an event, or how many the history has let go of before it."""
         while self.kept:
             kept = self.kept[0]()
             if kept is not None and not self.lost:
                 self.kept.popleft()
-                return Shared.of(kept.message)
+                return PreparedMessage.of(kept.message)
             if kept is not None:
                 break
             self.kept.popleft()
             self.lost += 1
         lost, self.lost = self.lost, 0
-        return Shared(packets.encode_dropped(lost)) if lost else None
+        return PreparedMessage(packets.encode_dropped(lost)) if lost else None
 
 
-class Backlog:
+class SendQueue:
     """What waits for one client; used on the hub's loop only.
 
     Args:
@@ -170,7 +174,7 @@ class Backlog:
 
     def put(
         self,
-        message: Shared,
+        message: PreparedMessage,
         delivery: Delivery | None = None,
         key: str | None = None,
         is_essential: bool = False,
@@ -204,7 +208,7 @@ class Backlog:
         self._enter(replay)
         self._write_some()
 
-    def _write(self, message: Shared) -> None:
+    def _write(self, message: PreparedMessage) -> None:
         bits = self.bits
         self.sent += 1
         if bits != UNKNOWN:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...hub import Delivery, Hub, HubClient, Trace
-from ...hub.server.receipt import CLOSING, DROPPED, QUEUED, SENT, SKIPPED
+from ...hub.server.delivery import CLOSING, DROPPED, QUEUED, SENT, SKIPPED
 from ..panels import model
 
 __all__ = [

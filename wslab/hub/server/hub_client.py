@@ -27,12 +27,12 @@ from ...failures import kind_of, said_by
 from ...waiting import finite
 from ..protocol import packets
 from ..protocol.history import Owner, Session
+from .delivery import Delivery
 from .holder import Holder
-from .packet_reader import Inbox, Item
-from .prepared_message import Shared
-from .receipt import Delivery
+from .packet_reader import Item, PacketReader
+from .prepared_message import PreparedMessage
 from .registry import check_room
-from .send_queue import Backlog
+from .send_queue import SendQueue
 
 if TYPE_CHECKING:
     from .hub import Hub
@@ -60,7 +60,6 @@ class HubClient:
     __slots__ = (
         "__weakref__",
         "_address",
-        "_backlog",
         "_began_s",
         "_closing",
         "_gap",
@@ -68,7 +67,6 @@ class HubClient:
         "_grace",
         "_holder",
         "_hub",
-        "_inbox",
         "_is_admitted",
         "_is_cut",
         "_is_gone",
@@ -79,10 +77,12 @@ class HubClient:
         "_left_s",
         "_name",
         "_offset_asked",
+        "_reader",
         "_receipt",
         "_rooms",
         "_rooms_at_end",
         "_rooms_before",
+        "_send_queue",
         "_session",
         "_task",
         "_token_asked",
@@ -101,14 +101,14 @@ class HubClient:
     def __init__(self, hub: Hub, websocket: Any, address: str) -> None:
         self.websocket = websocket
         self._address = address
-        self.id = hub._members.id_for(websocket.id.hex)
+        self.id = hub._registry.id_for(websocket.id.hex)
         self.data: dict[Any, Any] = {}
         self.since = time.time()
         self.is_resumed = False
         self._hub = hub
         self._began_s = time.monotonic()
         self._name: str | None = None
-        self._rooms: set[str] = set()  # kept by Members, under its lock
+        self._rooms: set[str] = set()  # kept by Registry, under its lock
         self._rooms_before: frozenset[str] = frozenset()  # of the session that it continues
         self._user_before = ""
         self._rooms_at_end: frozenset[str] | None = None
@@ -123,7 +123,7 @@ class HubClient:
         self._holder: Holder[HubClient] | None = None
         self._gap: str | None = None
         self._token_asked, self._offset_asked = asked(websocket)
-        self._backlog = Backlog(
+        self._send_queue = SendQueue(
             websocket,
             self.id,
             policy=hub.slow,
@@ -132,7 +132,7 @@ class HubClient:
             overflow=self._overflowed,
             tell_dropped=self._tell_dropped,
         )
-        self._inbox = Inbox(websocket, hub, self._backlog, self._complain)
+        self._reader = PacketReader(websocket, hub, self._send_queue, self._complain)
         self._task: asyncio.Task[Any] | None = None
         self._receipt: asyncio.TimerHandle | None = None
         self._tokens = max(hub.limits.rate or 0.0, 1.0)
@@ -185,7 +185,7 @@ class HubClient:
     @property
     def rooms(self) -> frozenset[str]:
         """The rooms that it is in; once it is gone, those that it was in at the end."""
-        return self._hub._members.rooms_of(self) if self._is_admitted else self._rooms_before
+        return self._hub._registry.rooms_of(self) if self._is_admitted else self._rooms_before
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -230,22 +230,22 @@ class HubClient:
     @property
     def received(self) -> int:
         """Messages that came from it."""
-        return self._inbox.received
+        return self._reader.received
 
     @property
     def sent(self) -> int:
         """Messages that were handed to TCP for it."""
-        return self._backlog.sent
+        return self._send_queue.sent
 
     @property
     def queued(self) -> int:
         """Messages that wait in its backlog."""
-        return len(self._backlog)
+        return len(self._send_queue)
 
     @property
     def dropped(self) -> int:
         """Messages that its full backlog has lost."""
-        return self._backlog.dropped
+        return self._send_queue.dropped
 
     def __repr__(self) -> str:
         name = f" {self._name!r:.60}" if self._name is not None else ""
@@ -275,10 +275,10 @@ class HubClient:
         here = self._current()
         history = self._hub._history
         session = here._session
-        is_new = here.is_open and self._hub._members.join(here, room)
+        is_new = here.is_open and self._hub._registry.join(here, room)
         if history is not None and session is not None and room not in session.rooms:
             if not here.is_open:
-                self._hub._members.check_join(room, len(session.rooms))
+                self._hub._registry.check_join(room, len(session.rooms))
             history.join(session, room)
             is_new = True
         return is_new
@@ -295,7 +295,7 @@ class HubClient:
     def _leave(self, room: str) -> bool:
         here = self._current()
         history = self._hub._history
-        was_in = self._hub._members.leave(here, room)
+        was_in = self._hub._registry.leave(here, room)
         if history is not None and here._session is not None:
             was_in = was_in or room in here._session.rooms
             here._session.leave(room, history.offset)
@@ -335,23 +335,23 @@ class HubClient:
         self._admit()
         if not self.is_open:
             raise ClientGone(f"{self} cannot be asked: it has left ({self._reason()})")
-        number, answer = self._inbox.ask()
+        number, answer = self._reader.ask()
         try:
-            question = Shared(*packets.encode_event(event, id=number, encoded=encoded))
+            question = PreparedMessage(*packets.encode_event(event, id=number, encoded=encoded))
             async with asyncio.timeout(timeout):
-                await self._backlog.room()
+                await self._send_queue.room()
                 self._send(question)
-                self._inbox.read_ahead()
+                self._reader.read_ahead()
                 return await answer
         except TimeoutError:
-            ahead = self._inbox.ahead
+            ahead = self._reader.ahead
             why = f"; {ahead} other messages of it came before, and wait" if ahead else ""
             raise TimeoutError(
                 f"{self} did not answer {event!r} within {timeout:g} s{why}. On the other side, a "
                 "handler of that event returns the answer"
             ) from None
         finally:
-            self._inbox.forget(number)
+            self._reader.forget(number)
 
     def disconnect(self, code: int = 1000, reason: str = "") -> None:
         """Send it away: it leaves all rooms now, and gets a close frame (RFC 6455 §7.1.2).
@@ -397,7 +397,7 @@ class HubClient:
             self._go()
             if self._grace is not None:
                 self._grace.cancel()
-            self._inbox.close()
+            self._reader.close()
             self._hub._gone.pop(self, None)
         await self._say_goodbye()
         if self._closing is not None:  # else websockets would close with 1000 before it
@@ -409,7 +409,7 @@ class HubClient:
         self._is_welcome = True
         self._admit()
         while True:
-            item = await self._inbox.next()
+            item = await self._reader.next()
             if self._closing is None and not self._is_over:
                 self._is_taking = True
                 try:
@@ -502,8 +502,8 @@ class HubClient:
                 missed = found or []
             self._session, self._holder = session, hub._holder(session)
             self._holder.client = self
-        hub._members.add(self)
-        self._backlog.client_id = self.id
+        hub._registry.add(self)
+        self._send_queue.client_id = self.id
         # Its own token the client knows: a secret need not stand on a record of the wire.
         known = True if token else self.session
         welcome = {
@@ -516,13 +516,13 @@ class HubClient:
         }
         if self._session is not None:
             welcome["user"] = self.user_id
-        self._send(Shared(*packets.encode_event("welcome", welcome)))
+        self._send(PreparedMessage(*packets.encode_event("welcome", welcome)))
         if lost:
             self._tell_dropped(lost)
-        self._backlog.replay(missed)
+        self._send_queue.replay(missed)
         if self._session is not None:
             for room in self._session.rooms:
-                hub._members.put_back(self, room)
+                hub._registry.put_back(self, room)
 
     def _take_over(self, session: Session[Any]) -> None:
         holder = self._hub._holder(session)
@@ -582,7 +582,7 @@ class HubClient:
             return
         self._is_gone = True
         self._left_s = time.monotonic()
-        self._hub._members.remove(self)
+        self._hub._registry.remove(self)
         if self._task is not None and self._task.get_loop() is asyncio.get_running_loop():
             self._allow_grace()
             if self._closing is not None and not self._is_taking:  # nothing more is taken of it
@@ -590,11 +590,11 @@ class HubClient:
             if self._is_taking or not self._is_welcome:
                 self._hub._has_left(self)
         if self._session is not None:
-            self._session.lose(self._backlog.untold_offsets)
-        self._backlog.clear()
+            self._session.lose(self._send_queue.untold_offsets)
+        self._send_queue.clear()
         if self._receipt is not None:
             self._receipt.cancel()
-        self._inbox.fail(lambda: ClientGone(f"{self} left before it answered ({self._reason()})"))
+        self._reader.fail(lambda: ClientGone(f"{self} left before it answered ({self._reason()})"))
         session, holder, history = self._session, self._holder, self._hub._history
         if session and history and holder and holder.client is self:
             received = self.websocket.protocol.close_rcvd
@@ -632,9 +632,9 @@ class HubClient:
                 self._complain(code, str(item), asking)
         elif self._may_take(None):
             await self._handle_raw(item)  # type: ignore[arg-type]
-        if self._backlog.is_full_of_answers:
-            self._inbox.read_ahead()
-            await self._backlog.room()
+        if self._send_queue.is_full_of_answers:
+            self._reader.read_ahead()
+            await self._send_queue.room()
 
     async def _take_once(
         self,
@@ -645,7 +645,7 @@ class HubClient:
     ) -> None:
         # In order and once, although after a reconnection two connections may bring the same.
         if turn.locked():
-            self._inbox.read_ahead()
+            self._reader.read_ahead()
         async with turn:
             if self._is_over:
                 return  # its successor brings it again
@@ -670,7 +670,7 @@ class HubClient:
     ) -> None:
         answer = session.answer(n)
         if answer is not None:
-            self._send(Shared.of(answer))
+            self._send(PreparedMessage.of(answer))
         else:
             self._complain(
                 "failed", "it was answered before, and the answer is no longer kept", packet
@@ -689,7 +689,9 @@ class HubClient:
             self._receipt.cancel()
             self._receipt = None
         if self._session is not None and not self._is_gone:
-            self._backlog.put(Shared(packets.encode_received(self._session.n)), is_essential=True)
+            self._send_queue.put(
+                PreparedMessage(packets.encode_received(self._session.n)), is_essential=True
+            )
 
     def _may_take(self, packet: packets.Packet | None) -> bool:
         """Take a token out of the bucket; tell a client that is too fast, once a second."""
@@ -749,14 +751,15 @@ class HubClient:
             why = f": {kind_of(exc)}: {said_by(exc)}" if self._hub.show_errors else ""
             self._complain("bad-packet", f"the data could not be read{why}", packet)
             return
-        self._inbox.read_ahead()
+        self._reader.read_ahead()
         try:
             result = await self._hub._run(handler, self, *args, data)
             if packet.id is not None:
                 if isinstance(result, Delivery):  # of a handler that is one emit
                     result = result.reached
                 self._answer(
-                    packet, Shared(*packets.encode_answer(packet.id, result, self._hub._dumps))
+                    packet,
+                    PreparedMessage(*packets.encode_answer(packet.id, result, self._hub._dumps)),
                 )
         except BaseException as exc:
             if is_cancelled(exc) and packet.id is not None:  # it may come back and ask again
@@ -775,7 +778,7 @@ class HubClient:
         await self._handle_with(handler, message)
 
     async def _handle_with(self, handler: Any, *args: Any) -> None:
-        self._inbox.read_ahead()
+        self._reader.read_ahead()
         try:
             await self._hub._run(handler, self, *args)
         except BaseException as exc:
@@ -794,11 +797,11 @@ class HubClient:
 
     # What goes to it; on the loop.
 
-    def _send(self, message: Shared) -> None:
+    def _send(self, message: PreparedMessage) -> None:
         """Send what must not be dropped: welcome, answers, what it missed."""
-        self._backlog.put(message, is_essential=True)
+        self._send_queue.put(message, is_essential=True)
 
-    def _answer(self, packet: packets.Packet, answer: Shared) -> None:
+    def _answer(self, packet: packets.Packet, answer: PreparedMessage) -> None:
         session = self._session
         # One that was not taken up has no place among the answers: it comes again with its number.
         if session is not None and packet.n == session.n and packet.n not in session.answers:
@@ -819,14 +822,16 @@ class HubClient:
         """Tell the client what was wrong: as the answer where it waits for one, else an event."""
         self._hub.complaints[code] += 1
         if packet is not None and packet.id is not None:
-            self._answer(packet, Shared(packets.encode_error(code, message, answer=packet.id)))
+            self._answer(
+                packet, PreparedMessage(packets.encode_error(code, message, answer=packet.id))
+            )
         elif self.is_open:
             event = packet.event if packet is not None else None
-            self._backlog.put(Shared(packets.encode_error(code, message, event=event)))
+            self._send_queue.put(PreparedMessage(packets.encode_error(code, message, event=event)))
 
     def _tell_dropped(self, count: int) -> None:
         # What tells of a loss must not be lost itself.
-        self._send(Shared(packets.encode_dropped(count)))
+        self._send(PreparedMessage(packets.encode_dropped(count)))
 
 
 def asked(websocket: Any) -> tuple[str, int | None]:

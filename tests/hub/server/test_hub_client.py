@@ -37,7 +37,7 @@ async def test_a_handler_asks_its_client_again_and_again():
             await wire.send({"answer": asked["id"], "data": nth * 10})
         assert await wire.read() == {"answer": 1, "data": [0, 10, 20, 30, 40]}
         assert time.monotonic() - began_s < 4  # none of them ran into its timeout
-        assert one(hub)._inbox._pump is None
+        assert one(hub)._reader._pump is None
         assert await wire.call("fence", 1) == 1
 
 
@@ -147,7 +147,7 @@ async def test_a_call_that_nobody_answers_times_out_and_late_answers_are_ignored
         await until(lambda: seen)
         await wire.send({"answer": asked["id"], "data": 1}, {"answer": 99, "data": 1})
         assert [packet["data"]["code"] for packet in await wire.all()] == ["bad-packet"]
-        assert not client._inbox._calls
+        assert not client._reader._calls
 
 
 @aio
@@ -193,7 +193,7 @@ async def test_a_call_says_what_is_wrong_with_it():
         with pytest.raises(ValueError, match="1 to 128"):
             await client.call("")
         assert await wire.all() == []
-        assert not client._inbox._calls
+        assert not client._reader._calls
 
 
 @aio
@@ -220,7 +220,7 @@ async def test_a_plain_handler_asks_its_client(how):
         assert await wire.read() == b"2"
         await wire.send({"answer": 1, "data": "that one"})
         assert await wire.read() == {"answer": 1, "data": "that one"}
-        assert not one(hub)._inbox._calls
+        assert not one(hub)._reader._calls
     assert not hub.errors
 
 
@@ -254,7 +254,7 @@ async def test_a_call_from_a_thread_ends_in_every_way():
     assert type(told[-1]) is ClientGone
     await asyncio.to_thread(told_by, "z")
     assert "has left" in str(told[-1])
-    assert not one_client._inbox._calls
+    assert not one_client._reader._calls
 
 
 def test_a_call_when_its_loop_has_ended_is_told_so(monkeypatch):
@@ -313,9 +313,9 @@ async def test_a_question_that_is_taken_back_in_the_same_step_leaves_a_client_th
 
     @hub.on("ask")
     async def ask(client, data):
-        number, _ = client._inbox.ask()
-        client._inbox.read_ahead()
-        client._inbox.forget(number)  # the task that would have read never had its first step
+        number, _ = client._reader.ask()
+        client._reader.read_ahead()
+        client._reader.forget(number)  # the task that would have read never had its first step
         return "taken back"
 
     async with listening(hub) as url, speaking(url) as wire:
@@ -337,7 +337,7 @@ async def test_reading_ahead_is_bounded():
     @hub.on("say")
     async def say(client, data):
         nonlocal most
-        most = max(most, client._inbox.ahead)
+        most = max(most, client._reader.ahead)
         heard.append(len(data))
 
     async with listening(hub) as url, speaking(url) as wire:
@@ -376,7 +376,7 @@ async def test_what_was_taken_up_no_longer_counts_as_read_ahead(is_binary):
                 await say()
             await wire.send({"answer": packet["id"], "data": nth})
         assert await wire.all() == []
-        assert one(hub)._inbox._ahead_bytes == 0
+        assert one(hub)._reader._ahead_bytes == 0
     assert answers == list(range(40))
 
 
