@@ -304,7 +304,7 @@ print(sorted(heavy & set(sys.modules)), threading.active_count())
 # What waits in slices by its own means, or blocks on purpose.
 WAITS_ITSELF = {
     "waiting": "is the place for it",
-    "client.queues": "the bell of a queue, a slice at a time",
+    "client.receive_queue": "the bell of a queue, a slice at a time",
     "cli.main": "lines of a queue, a slice at a time; and another program's end",
     "client.client": "an event, a slice at a time",
     "hub.client.event_dispatcher": "a condition, a slice at a time",

@@ -30,7 +30,7 @@ import wslab
 from tests import peers
 from tests.peers import until
 from wslab.client import client as client_module
-from wslab.client import queues
+from wslab.client import receive_queue, send_queue
 from wslab.errors import LoopBlocked, WrongThread
 from wslab.loops import portal
 
@@ -427,7 +427,7 @@ def test_sending_waits_where_the_other_side_does_not_read():
         if "taken back" not in str(late.value):
             assert "on its way" in str(late.value)
             sent += 1
-        assert client._outbox._waiting_bytes <= 2 * queues.MAX_UNSENT_BYTES
+        assert client._outbox._waiting_bytes <= 2 * send_queue.MAX_UNSENT_BYTES
         reading.set()
         client.send(b"%05d" % sent + b"x" * 1000)
         client.close()
@@ -509,7 +509,7 @@ def test_what_is_handed_over_while_the_loop_is_held_is_bounded(server):
                 for _ in range(100_000):
                     client.send(message, timeout=0.1)
             waiting = len(client._outbox._waiting)
-            assert waiting <= 1 + queues.MAX_UNSENT_BYTES // queues.UNSENT_OVERHEAD_BYTES
+            assert waiting <= 1 + send_queue.MAX_UNSENT_BYTES // send_queue.UNSENT_OVERHEAD_BYTES
 
 
 # Receiving.
@@ -580,7 +580,7 @@ def test_interrupts_at_a_thousand_random_moments_lose_no_message():
 
     def interrupt(_number, frame):
         # Not in a finalizer that happens to run: what is raised there is only reported.
-        if frame.f_code.co_filename in (__file__, client_module.__file__, queues.__file__):
+        if frame.f_code.co_filename in (__file__, client_module.__file__, receive_queue.__file__):
             raise Interrupted
 
     rng = random.Random(3)

@@ -32,7 +32,7 @@ from wslab.client.backoff import (
     session_in,
     with_query,
 )
-from wslab.client.reconnector import Rejoin
+from wslab.client.reconnector import Reconnector
 
 BROKEN = ConnectionClosedError(None, None)
 
@@ -213,7 +213,7 @@ def test_a_query_stays_as_it_is(text):
 
 
 def rejoin(policy, outcomes):
-    """A Rejoin whose attempts end as the list says: None opens."""
+    """A Reconnector whose attempts end as the list says: None opens."""
     left = list(outcomes)
 
     async def connect():
@@ -223,7 +223,7 @@ def rejoin(policy, outcomes):
         elif outcome is not None:
             raise outcome
 
-    return Rejoin(policy, connect, repr)
+    return Reconnector(policy, connect, repr)
 
 
 AT_ONCE = Reconnect(first_delay_s=0)

@@ -46,9 +46,11 @@ from ..wire.tape.tape import Tape
 from . import diagnosis
 from .backoff import Attempt, Reconnect, session_in, with_query
 from .events import Emitter
-from .opening import Opening
-from .queues import Feed, Inbox, Message, Outbox, check_iterable, size_of
-from .reconnector import Rejoin
+from .fragments import FragmentStream, check_iterable
+from .on_open import OnOpen
+from .receive_queue import Message, ReceiveQueue, size_of
+from .reconnector import Reconnector
+from .send_queue import SendQueue
 
 if TYPE_CHECKING:
     import types
@@ -116,15 +118,15 @@ class Client(Emitter):
         self._tried_at: diagnosis.Attempted | None = None  # where the last attempt got to
         self._wire: Wire | None = None
         self._kwargs: dict[str, Any] = {}
-        self._inbox: Inbox | None = None
-        self._outbox: Outbox | None = None
-        self._rejoin: Rejoin | None = None
+        self._inbox: ReceiveQueue | None = None
+        self._outbox: SendQueue | None = None
+        self._rejoin: Reconnector | None = None
         self._may_have_session = reconnect is not None and reconnect.session
         if reconnect is not None:
-            self._rejoin = Rejoin(reconnect, self._come_back, self._why_not_opened)
-        self._opening: Opening | None = None
+            self._rejoin = Reconnector(reconnect, self._come_back, self._why_not_opened)
+        self._opening: OnOpen | None = None
         if reconnect is not None and reconnect.on_open is not None:
-            self._opening = Opening(
+            self._opening = OnOpen(
                 reconnect.on_open,
                 self,
                 lambda: self.state is State.OPEN,
@@ -243,11 +245,11 @@ class Client(Emitter):
         """The websockets connection itself; use it on the lab's loop only."""
         return self._websocket  # type: ignore[no-any-return]
 
-    # Opening; these run on the loop.
+    # OnOpen; these run on the loop.
 
     async def _open(self, kwargs: dict[str, Any], max_waiting: int) -> None:
         loop = asyncio.get_running_loop()
-        self._inbox = Inbox(max_waiting, loop)
+        self._inbox = ReceiveQueue(max_waiting, loop)
         base: Any = kwargs.pop("create_connection", None) or ws_client.ClientConnection
         if getattr(base, "recv", None) is ws_client.ClientConnection.recv:
             base = _short_cut_kind(base)
@@ -289,7 +291,7 @@ class Client(Emitter):
         self._opened_s = time.monotonic()
         if self._websocket.state is State.CLOSED:  # already, before this end was ready
             self._lost(self._websocket)
-        self._outbox = Outbox(self._websocket, self._portal.loop)
+        self._outbox = SendQueue(self._websocket, self._portal.loop)
         if self._talk is not None:
             self._talk.opened(self._outbox)
         if self._opening is not None:
@@ -419,7 +421,7 @@ class Client(Emitter):
             if self._talk is not None:
                 self._talk.end()
 
-    async def _pump(self, websocket: Any, inbox: Inbox) -> ConnectionClosed:
+    async def _pump(self, websocket: Any, inbox: ReceiveQueue) -> ConnectionClosed:
         try:
             while True:
                 message = await websocket.recv()
@@ -482,7 +484,7 @@ class Client(Emitter):
         assert self._outbox is not None
         feed = None
         if not is_whole and not isinstance(message, list | tuple | AsyncIterable):
-            feed = Feed(self._portal.loop)
+            feed = FragmentStream(self._portal.loop)
         elif isinstance(message, list | tuple):
             message = list(message)  # the caller may change it before its turn
         gone = self._outbox.put(message if feed is None else feed)
@@ -494,7 +496,7 @@ class Client(Emitter):
         self,
         gone: concurrent.futures.Future[None],
         timeout: float | None,
-        fed: tuple[Feed, Any] | None = None,
+        fed: tuple[FragmentStream, Any] | None = None,
     ) -> None:
         """Wait until a message has gone out, and take it back where that takes too long."""
         try:
@@ -583,7 +585,7 @@ class Client(Emitter):
             self._raise_closed()
         return message
 
-    def _get_while_open(self, inbox: Inbox, timeout: float | None) -> Message | None:
+    def _get_while_open(self, inbox: ReceiveQueue, timeout: float | None) -> Message | None:
         ends_s = None if timeout is None else time.monotonic() + timeout
         while True:
             self._refuse_what_is_over()

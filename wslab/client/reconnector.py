@@ -17,12 +17,12 @@ from websockets.exceptions import ConnectionClosed
 
 from .backoff import Attempt, Backoff, Reconnect, may_pass
 
-__all__ = ["Rejoin"]
+__all__ = ["Reconnector"]
 
 MAX_ATTEMPTS = 100  # that are remembered
 
 
-class Rejoin:
+class Reconnector:
     """The attempts of one client, those to come and those that were.
 
     Args:

@@ -1,4 +1,4 @@
-"""Opening: calls ``on_open`` of one client, once for each of its connections.
+"""Calls ``on_open`` of one client, once for each of its connections.
 
 Its rule: one call at a time, each for one connection; when that has ended, whatever the function
 still asks of its client raises ConnectionClosed, and the next opening begins afresh. So what is
@@ -20,12 +20,12 @@ from websockets.exceptions import ConnectionClosed
 from ..calling import called, check_takes, function_name, is_async
 from ..errors import is_cancelled
 
-__all__ = ["Opening"]
+__all__ = ["OnOpen"]
 
 
 @dataclass(slots=True, eq=False)
 class _Call:
-    opening: Opening
+    owner: OnOpen
     nth: int  # of the client's connections
     is_at_work: bool = True  # what it has started, such as a handler, outlives it
 
@@ -36,7 +36,7 @@ _inside: contextvars.ContextVar[_Call | None] = contextvars.ContextVar(
 )
 
 
-class Opening:
+class OnOpen:
     """What is called on each opening of a client.
 
     Args:
@@ -70,7 +70,7 @@ class Opening:
     def is_inside(self) -> bool:
         """Whether the code at hand was called by this."""
         call = _inside.get()
-        return call is not None and call.opening is self and call.is_at_work
+        return call is not None and call.owner is self and call.is_at_work
 
     @property
     def is_over(self) -> bool:
