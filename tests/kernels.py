@@ -195,7 +195,7 @@ class Kernel:
         """What the kernel's process wrote to its own terminal."""
         return self._log.read_text(errors="replace")
 
-    def shutdown(self, timeout: float = 10.0) -> float:
+    def shutdown(self, timeout: float = 30.0) -> float:
         """Ask the kernel to end, as closing a notebook does; return the seconds that it took."""
         start = time.monotonic()
         self._session.send(self._sockets["control"], "shutdown_request", {"restart": False})

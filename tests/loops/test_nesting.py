@@ -189,7 +189,7 @@ def test_a_sync_client_of_a_kernel_server_is_refused_at_once() -> None:
         for target in ("server", "server.url"):
             cell = kernel.run(f"wslab.connect({target})", timeout=10)
             assert (cell.error or "lost").startswith("WrongThread: connect() would wait for ever")
-            assert (cell.seconds or 99) < 1.0
+            assert (cell.seconds or 99) < 5.0  # a wait would be one of 10 s
         assert kernel.check("print(server.stop())") == "None\n"
 
 
