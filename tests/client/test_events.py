@@ -946,7 +946,7 @@ def test_a_call_to_a_server_without_sessions_is_not_asked_twice():
             calls.append(json.loads(message))
 
     with wslab.serve(deaf) as server, wslab.connect(server, reconnect=AT_ONCE) as alice:
-        alice._talk.peer._be_plain()
+        alice._talk.session._be_plain()
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             call = pool.submit(alice.call, "x", timeout=30)
             until(lambda: calls)
@@ -1238,7 +1238,7 @@ def test_nothing_is_lost_wherever_the_connection_is_cut(seed):
             assert alice.dropped == alice.unhandled == 0
             assert alice.waiting == 0
             assert cutter.cuts >= 10
-            until(lambda: alice._talk.peer.kept == 0)
+            until(lambda: alice._talk.session.kept == 0)
 
 
 def test_a_call_that_waits_for_itself_says_what_it_waits_for(server, hub):

@@ -14,7 +14,7 @@ from tests.hub.rig import TOKEN, FakeSocket, aio, one, until
 from tests.hub.soak import WORLDS, Soak, soak
 from tests.hub.soak_attacks import KINDS
 from wslab.hub import Hub
-from wslab.hub.protocol.history import Session
+from wslab.hub.protocol.history import ServerSession
 from wslab.hub.server.registry import Registry
 from wslab.hub.server.send_queue import SENT, SendQueue
 
@@ -101,7 +101,7 @@ async def test_it_notices_a_packet_that_is_handled_twice(monkeypatch):
         if value == 0 or next(numbers) != 20:
             self.__dict__["n"] = value
 
-    monkeypatch.setattr(Session, "n", property(n, set_n), raising=False)
+    monkeypatch.setattr(ServerSession, "n", property(n, set_n), raising=False)
     with pytest.raises(AssertionError, match="seed 7: "):
         await soak(20, 2.0, 7)
 

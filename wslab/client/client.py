@@ -259,19 +259,19 @@ class Client(Emitter):
         kwargs.setdefault("logger", logger)
         self._kwargs = kwargs
         if self._rejoin is not None:
-            from ..hub.client.event_dispatcher import Talk
+            from ..hub.client.event_dispatcher import EventDispatcher
 
             session = None
             if self._may_have_session:
                 session = session_in(self.url) or secrets.token_urlsafe(24)
-            self._talk = Talk(loop, session)
+            self._talk = EventDispatcher(loop, session)
         await self._connect()
         self._portal.watch(loop)
         self._pump_task = loop.create_task(self._run())
 
     async def _connect(self) -> None:
         """Open a connection, the first or another one, and take it for the client's own."""
-        url = self.url if self._talk is None else with_query(self.url, self._talk.peer.query())
+        url = self.url if self._talk is None else with_query(self.url, self._talk.session.query())
         connector = ws_client.connect(url, **self._kwargs)
         try:
             self._websocket = await connector
@@ -642,11 +642,11 @@ class Client(Emitter):
         return self._new_talk() if self._talk is None else self._talk
 
     def _new_talk(self) -> Any:
-        from ..hub.client.event_dispatcher import Talk
+        from ..hub.client.event_dispatcher import EventDispatcher
 
         with self._lock:
             if self._talk is None:
-                talk = Talk(self._portal.loop)
+                talk = EventDispatcher(self._portal.loop)
                 assert self._outbox is not None
                 talk.opened(self._outbox)
                 self._talk = talk
@@ -838,7 +838,7 @@ class Client(Emitter):
         return told + more
 
     def _unconfirmed(self) -> str:
-        kept, end = self._talk.peer.kept, self._end
+        kept, end = self._talk.session.kept, self._end
         if not kept or end is None or (end.rcvd is not None and not end.rcvd_then_sent):
             return ""  # it answered our close frame, and has read all that was before it
         return f" {kept:,} of its events may not have arrived: the hub did not say that they came."

@@ -3,7 +3,7 @@
 The part of a Client that speaks of events instead of messages; whoever uses none of it pays
 nothing for it. Its rule: what it returned from is on its way, in order, and every wait has a bound
 or ends with the connection. Handlers, numbers and what is kept over a reconnection are for
-`hub.talk` and `hub.peer`.
+`hub.client` and `hub.protocol`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Emitter(abc.ABC):
 
     name: str
     url: str
-    _talk: Any = None  # a hub.talk.Talk, once there is something to talk about
+    _talk: Any = None  # a EventDispatcher, once there is something to talk about
 
     # What a Client has.
 
@@ -64,24 +64,24 @@ class Emitter(abc.ABC):
     def hub_id(self) -> str | None:
         """The id by which the Hub knows this client (there: ``client.id``); None without a Hub."""
         talk = self._talk
-        if talk is not None and talk.peer.hub_id is not None:
-            return str(talk.peer.hub_id)
+        if talk is not None and talk.session.hub_id is not None:
+            return str(talk.session.hub_id)
         return self._welcome().get("id")
 
     @property
     def user_id(self) -> str | None:
         """Who it is to a Hub's other clients, also after it came back; None without a Hub."""
         talk = self._talk
-        if talk is not None and talk.peer.user_id is not None:
-            return str(talk.peer.user_id)
+        if talk is not None and talk.session.user_id is not None:
+            return str(talk.session.user_id)
         return self._welcome().get("user") or self.hub_id
 
     @property
     def session(self) -> str | None:
         """The secret by which a Hub with a history knows this client again, or None."""
         talk = self._talk
-        if talk is not None and talk.peer.mode == "session":
-            return str(talk.peer.session)
+        if talk is not None and talk.session.mode == "session":
+            return str(talk.session.token)
         session = self._welcome().get("session")
         return session_in(self.url) if session is True else session
 

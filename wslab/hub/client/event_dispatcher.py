@@ -27,28 +27,28 @@ from ...errors import CallFailed, Refused, is_cancelled
 from ...failures import Failure, FailureLog, said_by
 from ...waiting import finite
 from ..protocol.client_session import (
-    Answered,
-    Came,
-    Dropped,
+    AnswerReceived,
+    CallLost,
+    ClientSession,
     Encoded,
+    ErrorReceived,
     Event,
-    Failed,
-    Lost,
+    EventReceived,
+    EventsDropped,
     Message,
-    Peer,
-    Raw,
+    RawMessage,
     Welcomed,
 )
 from ..protocol.packets import MAX_NAME, RESERVED, check_name, dumps, encode_answer, encode_error
 from ..protocol.reserved_events import for_clients
 
-__all__ = ["ConnectionLost", "EventFailure", "Talk"]
+__all__ = ["ConnectionLost", "EventDispatcher", "EventFailure"]
 
 MAX_EVENTS = 1_000  # that wait for their handler; beyond it the hub is slowed down
 MAX_EVENTS_BYTES = 4 * 2**20  # of them, as they came: as values, JSON takes up to 25 times as much
 MAX_ERRORS = 100
 MAX_TOLD = 2_000  # characters of what the hub says went wrong
-_OWN = (Welcomed, Dropped, Failed)  # events of the hub itself
+_OWN = (Welcomed, EventsDropped, ErrorReceived)  # events of the hub itself
 # Which conversation's handler the code at hand was called from: it must not wait for itself.
 _inside: contextvars.ContextVar[Any] = contextvars.ContextVar("wslab_handler_of", default=None)
 
@@ -100,7 +100,7 @@ class _Handler:
     context: contextvars.Context  # of the cell that registered it: what it prints lands there
 
 
-class Talk:
+class EventDispatcher:
     """One client's events, calls and errors, over all its connections.
 
     Args:
@@ -111,20 +111,20 @@ class Talk:
     Ended = ConnectionLost
 
     def __init__(self, loop: asyncio.AbstractEventLoop, session: str | None = None) -> None:
-        self.peer = Peer(session)
+        self.session = ClientSession(session)
         self.is_claiming = False  # events are for handlers, and not for recv()
         self.gap: str | None = None
         self.dropped = 0
         self.unhandled = 0
         self.errors = FailureLog(MAX_ERRORS)
         self._loop = loop
-        self._lock = threading.Lock()  # guards the peer, the outbox and the calls
+        self._lock = threading.Lock()  # guards the session, the outbox and the calls
         self._room = threading.Condition(self._lock)
         self._outbox: Outbox | None = None
         self._calls: dict[int, concurrent.futures.Future[Any]] = {}
         self._has_ended = False
         self._handlers: dict[str, _Handler] = {}
-        self._events: collections.deque[Came] = collections.deque()
+        self._events: collections.deque[EventReceived] = collections.deque()
         self._events_bytes = 0
         self._worker: asyncio.Task[None] | None = None
         self._running: tuple[str, float] | None = None  # which handler runs, since when
@@ -174,23 +174,23 @@ class Talk:
             The messages that go on waiting.
         """
         left: list[Message] = []
-        past = Peer()
+        past = ClientSession()
         for came in [each for message in waiting for each in past.receive(message)]:
-            if isinstance(came, Came) and self._is_for(event, came):
+            if isinstance(came, EventReceived) and self._is_for(event, came):
                 self._hand(came)
             elif isinstance(came, _OWN) and (not self.is_claiming or _name(came) == event):
                 self._hand_own(came)
-            elif isinstance(came, (Raw, Came, *_OWN)):
+            elif isinstance(came, (RawMessage, EventReceived, *_OWN)):
                 left += came.messages
         begun = past.begun()  # its binary frames are on their way
         with self._lock:
             has_end = self._has_ended or self._outbox is None
-            if has_end or not self.peer.go_on_from(begun):
+            if has_end or not self.session.go_on_from(begun):
                 left += begun
         self.is_claiming = True
         return left
 
-    def _is_for(self, event: str, came: Came) -> bool:
+    def _is_for(self, event: str, came: EventReceived) -> bool:
         return came.event == event != "*" or (event == "*" and came.event not in self._handlers)
 
     # Saying something; on any thread but the loop's.
@@ -206,7 +206,7 @@ class Talk:
         """
         encoded = self._encoded(event, data)
         with self._handing_over(encoded, timeout):
-            self.peer.emit(event, encoded)
+            self.session.emit(event, encoded)
             return self._send_out()
 
     def call(
@@ -221,7 +221,7 @@ class Talk:
         encoded = self._encoded(event, data)
         answer = concurrent.futures.Future[Any]()
         with self._handing_over(encoded, timeout):
-            number = self.peer.call(event, encoded)
+            number = self.session.call(event, encoded)
             self._calls[number] = answer
             self._send_out()
         return number, answer
@@ -230,7 +230,7 @@ class Talk:
         """Give up a call; whether it had not been sent yet."""
         with self._lock:
             self._calls.pop(number, None)
-            return self.peer.withdraw(number)
+            return self.session.withdraw(number)
 
     @contextlib.contextmanager
     def _handing_over(self, encoded: Encoded | None, timeout: float | None) -> Iterator[None]:
@@ -260,11 +260,11 @@ class Talk:
 
     def _wait_for_room(self, encoded: Encoded | None, timeout: float | None) -> None:
         deadline_s = None if timeout is None else time.monotonic() + timeout
-        while not self._has_ended and not self.peer.make_room(encoded):
+        while not self._has_ended and not self.session.make_room(encoded):
             left_s = 0.2 if deadline_s is None else deadline_s - time.monotonic()
             if left_s <= 0:
                 raise TimeoutError(
-                    f"{self.peer.kept:,} packets ({self.peer.kept_bytes:,} bytes) are kept "
+                    f"{self.session.kept:,} packets ({self.session.kept_bytes:,} bytes) are kept "
                     "already until the hub has said that they came"
                 )
             self._room.wait(min(left_s, 0.2))  # a slice: an interrupt may come just before it
@@ -272,16 +272,16 @@ class Talk:
             raise ConnectionLost
 
     def _send_out(self) -> concurrent.futures.Future[None] | None:
-        """Write what the peer has to say; with the lock held."""
+        """Write what the session has to say; with the lock held."""
         outbox, gone = self._outbox, None
         if outbox is None:
             return None
-        if self.peer.session is not None and not outbox.is_open:
-            self.peer.mute()  # it waits for the next connection
-        for text, *binary in self.peer.outgoing():
+        if self.session.token is not None and not outbox.is_open:
+            self.session.mute()  # it waits for the next connection
+        for text, *binary in self.session.outgoing():
             gone = outbox.put(text, tuple(binary))  # type: ignore[arg-type]
         # What is kept goes out sooner or later: nobody has to wait for its turn.
-        return gone if self.peer.mode == "plain" else None
+        return gone if self.session.mode == "plain" else None
 
     # Connections; on the loop.
 
@@ -289,20 +289,20 @@ class Talk:
         """Note that a connection is open, and write what has waited for it."""
         with self._lock:
             self._outbox = outbox
-            self.peer.opened()
+            self.session.opened()
             self._send_out()
             self._room.notify_all()
 
     def muted(self) -> None:
         """Note that nothing can be written any more."""
         with self._lock:
-            self.peer.mute()
+            self.session.mute()
 
     def lost(self) -> list[Message]:
         """Note that a connection has ended and all that came has been taken in."""
         with self._lock:
             self._outbox = None
-            events = self.peer.lost()
+            events = self.session.lost()
         return self._take_in(events)
 
     def end(self) -> None:
@@ -374,8 +374,8 @@ class Talk:
     def take(self, message: Message) -> list[Message]:
         """Take in a message; return those that are for recv()."""
         with self._lock:
-            events = self.peer.receive(message)
-            if self.peer.session is not None:
+            events = self.session.receive(message)
+            if self.session.token is not None:
                 self._send_out()
         return self._take_in(events)
 
@@ -383,27 +383,27 @@ class Talk:
         left: list[Message] = []
         for event in events:
             match event:
-                case Raw(messages):
+                case RawMessage(messages):
                     left += messages
-                case Came():
+                case EventReceived():
                     if self.is_claiming:
                         self._hand(event)
                     else:
                         left += event.messages
-                case Answered(number, data, error):
+                case AnswerReceived(number, data, error):
                     with self._lock:
                         answer = self._calls.pop(number, None)
                     _fill(answer, data if error is None else _call_failed(error))
-                case Lost(number):
+                case CallLost(number):
                     with self._lock:
                         answer = self._calls.pop(number, None)
                     _fill(answer, ConnectionLost())
-                case Welcomed() | Dropped() | Failed():
+                case Welcomed() | EventsDropped() | ErrorReceived():
                     if isinstance(event, Welcomed) and event.gap is not None:
                         self.gap = event.gap
-                    if isinstance(event, Dropped):
+                    if isinstance(event, EventsDropped):
                         self.dropped += event.count
-                    if isinstance(event, Failed):
+                    if isinstance(event, ErrorReceived):
                         self._note_told(event)
                     if self.is_claiming:
                         self._hand_own(event)
@@ -414,13 +414,13 @@ class Talk:
                 self._room.notify_all()
         return left
 
-    def _hand_own(self, event: Welcomed | Dropped | Failed) -> None:
+    def _hand_own(self, event: Welcomed | EventsDropped | ErrorReceived) -> None:
         """Hand one of the hub's own events to its handler, if there is one."""
         name = _name(event)
         if name in self._handlers:
-            self._hand(Came(name, event.data, None, event.messages))
+            self._hand(EventReceived(name, event.data, None, event.messages))
 
-    def _hand(self, came: Came) -> None:
+    def _hand(self, came: EventReceived) -> None:
         if self._handler(came.event)[0] is None:
             self.unhandled += 1
             if came.id is not None:
@@ -457,7 +457,7 @@ class Talk:
         finally:
             self._worker = None
 
-    async def _handle(self, came: Came, handler: _Handler, args: tuple[Any, ...]) -> None:
+    async def _handle(self, came: EventReceived, handler: _Handler, args: tuple[Any, ...]) -> None:
         try:
             result = await self._run(handler, args)
             answer = encode_answer(came.id, result) if came.id is not None else None
@@ -485,7 +485,7 @@ class Talk:
             return _result(await self._loop.create_task(_await(result), context=context))
         return result
 
-    def _failed(self, came: Came, exc: BaseException, where: str) -> None:
+    def _failed(self, came: EventReceived, exc: BaseException, where: str) -> None:
         if isinstance(exc, Refused):
             code, message = "refused", said_by(exc)
         else:
@@ -501,7 +501,7 @@ class Talk:
         self.errors.append(failure)
         return failure
 
-    def _note_told(self, told: Failed) -> None:
+    def _note_told(self, told: ErrorReceived) -> None:
         event = told.event[:MAX_NAME] if told.event is not None else None
         self.errors.append(
             EventFailure(
@@ -519,7 +519,7 @@ class Talk:
 
     def _answer(self, text: str, binary: Iterable[bytes] = ()) -> None:
         with self._lock:
-            self.peer.answer((text, list(binary)))
+            self.session.answer((text, list(binary)))
             self._send_out()
 
     # Saying why.
@@ -542,12 +542,14 @@ class Talk:
         )
 
 
-def _bytes_of(came: Came) -> int:
+def _bytes_of(came: EventReceived) -> int:
     return sum(map(len, came.messages))
 
 
 def _name(event: Any) -> str:
-    return {Welcomed: "welcome", Dropped: "dropped", Failed: "error"}.get(type(event), "")
+    return {Welcomed: "welcome", EventsDropped: "dropped", ErrorReceived: "error"}.get(
+        type(event), ""
+    )
 
 
 def _call_failed(error: dict[str, Any]) -> CallFailed:

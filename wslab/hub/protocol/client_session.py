@@ -1,14 +1,13 @@
-"""The other side of a hub, as a state machine: packets in, events out, and nothing done with them.
+"""The client's half of a conversation with a hub: messages in, events out, nothing done.
 
-Pure: no socket, no loop, no clock, no lock. What comes goes into :meth:`Peer.receive`, which
-returns events, each an object; what shall be sent goes into :meth:`Peer.emit`, :meth:`Peer.call`
-and :meth:`Peer.answer`, and :meth:`Peer.outgoing` says what to write on the connection that is
-open. Its rule: with a session nothing is lost, nothing handled twice, and the order held, wherever
-a connection breaks off; without one, what has been written is forgotten.
+Pure: no socket, no loop, no clock, no lock. `ClientSession.receive` takes what comes and returns
+events; `emit`, `call` and `answer` take what shall be sent, and `outgoing` says what to write on
+the connection that is open. Its rule: with a session nothing is lost, nothing handled twice, and
+the order held, wherever a connection breaks off; without one, what was written is forgotten.
 
-A peer with a session token starts out *asking*: it numbers its packets and keeps them until it
-knows whom it talks to. A ``welcome`` with a session makes it keep them until the hub has said that
-they came; anything else as the first message (no hub, or one without a history) makes it *plain*.
+A session with a token starts out *asking*: it numbers its packets and keeps them until it knows
+whom it talks to. A ``welcome`` with a session makes it keep them until the hub has said that they
+came; anything else as the first message (no hub, or one without a history) makes it *plain*.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ from ...errors import BadPacket
 from .packets import NOTHING, Packet, decode, encode_event, take_binary
 
 __all__ = [
-    "Answered",
-    "Came",
-    "Dropped",
+    "Acknowledged",
+    "AnswerReceived",
+    "CallLost",
+    "ClientSession",
+    "ErrorReceived",
     "Event",
-    "Failed",
-    "Lost",
-    "Peer",
-    "Raw",
-    "Received",
+    "EventReceived",
+    "EventsDropped",
+    "RawMessage",
     "Welcomed",
     "events_of",
 ]
@@ -45,14 +44,14 @@ PACKET_OVERHEAD_BYTES = 64  # what each counts beside its data: an empty one is 
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
+class RawMessage:
     """Messages that are no packet of a hub, as they came."""
 
     messages: tuple[Message, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Came:
+class EventReceived:
     """An event of the application. ``messages``: its frames as they came."""
 
     event: str
@@ -62,7 +61,7 @@ class Came:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class AnswerReceived:
     """The answer to a call of ours, or the error that came in its place."""
 
     id: int
@@ -77,19 +76,19 @@ class Welcomed:
     id: str
     session: str | None
     is_resumed: bool
-    is_first: bool  # of this peer: not one that came back
+    is_first: bool  # of this session: not one that came back
     gap: str | None
     data: Any
     messages: tuple[Message, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class Acknowledged:
     """The hub has said what came: there may be room for more now."""
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class EventsDropped:
     """The hub did not send ``count`` events, since this client took them too slowly."""
 
     count: int
@@ -98,7 +97,7 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class ErrorReceived:
     """The hub reports an error; ``event``: of ours, that it is about."""
 
     code: str
@@ -109,13 +108,22 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class CallLost:
     """A call had been sent when the connection ended, and nobody will ever answer it."""
 
     id: int
 
 
-Event: TypeAlias = Raw | Came | Answered | Welcomed | Received | Dropped | Failed | Lost
+Event: TypeAlias = (
+    RawMessage
+    | EventReceived
+    | AnswerReceived
+    | Welcomed
+    | Acknowledged
+    | EventsDropped
+    | ErrorReceived
+    | CallLost
+)
 
 
 @dataclass(slots=True)
@@ -147,11 +155,11 @@ class _Partial:
     messages: list[Message] = field(default_factory=list)
 
 
-class Peer:
+class ClientSession:
     """What one client knows of its conversation with a hub, over all its connections.
 
     Args:
-        session: the token by which the hub shall know it again; None: one connection is all there
+        token: by which the hub shall know it again; None: one connection is all there
             is, and nothing is numbered or kept.
         max_kept: packets that may be kept.
         max_kept_bytes: of their data.
@@ -159,16 +167,16 @@ class Peer:
 
     def __init__(
         self,
-        session: str | None = None,
+        token: str | None = None,
         *,
         max_kept: int = MAX_KEPT,
         max_kept_bytes: int = MAX_KEPT_BYTES,
     ) -> None:
-        self.session = session
+        self.token = token
         self.hub_id: str | None = None  # by which the hub knows this client
         self.user_id: str | None = None  # and others do, over all its connections
         self.offset: int | None = None  # of the last event that came whole
-        self.mode: Literal["plain", "asking", "session"] = "plain" if session is None else "asking"
+        self.mode: Literal["plain", "asking", "session"] = "plain" if token is None else "asking"
         self.kept_bytes = 0
         self._seen = -1  # the offset up to which all came over earlier connections
         self._max_kept = max_kept
@@ -277,10 +285,10 @@ class Peer:
 
     def query(self) -> list[tuple[str, str]]:
         """Return the parameters that the next connection's URL has to carry."""
-        if self.session is None:
+        if self.token is None:
             return []
         offset = [] if self.offset is None else [("offset", str(self.offset))]
-        return [("session", self.session), *offset]
+        return [("session", self.token), *offset]
 
     def opened(self) -> None:
         """Note that a connection is open, and that ``outgoing`` goes there from now on."""
@@ -295,16 +303,18 @@ class Peer:
     def lost(self) -> list[Event]:
         """Note that a connection has ended and that all of it has been read."""
         self._is_up = self._is_joined = self._has_begun = False
-        self._seen = -1 if self.offset is None or self.session is None else self.offset
+        self._seen = -1 if self.offset is None or self.token is None else self.offset
         self._ready.clear()
         partial, self._partial = self._partial, None
         events: list[Event] = []
         if self.mode == "plain":
             if partial is not None:
-                events.append(Raw(tuple(partial.messages)))  # else it comes again, whole
+                events.append(RawMessage(tuple(partial.messages)))  # else it comes again, whole
             self._n = 0
             waiting = {out.id for out in self._unsent if out.event is not None}
-            events += [Lost(number) for number in sorted(self._open_calls) if number not in waiting]
+            events += [
+                CallLost(number) for number in sorted(self._open_calls) if number not in waiting
+            ]
             self._open_calls &= waiting
         return events
 
@@ -318,7 +328,7 @@ class Peer:
         try:
             packet = decode(message)
         except BadPacket:
-            return [*events, *self._not_a_hub(), Raw((message,))]
+            return [*events, *self._not_a_hub(), RawMessage((message,))]
         partial = _Partial(packet, [message])
         if packet.is_whole:
             return [*events, *self._complete(partial)]
@@ -331,7 +341,7 @@ class Peer:
         return () if partial is None else tuple(partial.messages)
 
     def go_on_from(self, begun: Iterable[Message]) -> bool:
-        """Take up such a packet where another peer has begun it; whether there was room for it."""
+        """Take up a packet that another session has begun; whether there was room for it."""
         if self._partial is not None:
             return False
         for message in begun:
@@ -341,7 +351,7 @@ class Peer:
     def _receive_binary(self, message: bytes) -> list[Event]:
         partial = self._partial
         if partial is None:
-            return [*self._not_a_hub(), Raw((message,))]
+            return [*self._not_a_hub(), RawMessage((message,))]
         partial.messages.append(message)
         partial.packet.attachments.append(message)
         if not partial.packet.is_whole:
@@ -351,7 +361,7 @@ class Peer:
 
     def _flushed_partial(self) -> list[Event]:
         partial, self._partial = self._partial, None
-        return [] if partial is None else [Raw(tuple(partial.messages))]
+        return [] if partial is None else [RawMessage(tuple(partial.messages))]
 
     def _not_a_hub(self) -> list[Event]:
         """A hub's first word is its welcome; whoever begins otherwise keeps no session."""
@@ -369,7 +379,7 @@ class Peer:
         try:
             data = take_binary(packet)
         except BadPacket:
-            return [Raw(messages)]
+            return [RawMessage(messages)]
         if packet.event == "welcome" and not self._has_begun and _is_welcome(data):
             return self._welcomed(data, messages)
         if packet.event == "error" and not self._has_begun:
@@ -394,32 +404,32 @@ class Peer:
             code, text, event = (data.get(name) for name in ("code", "message", "event"))
             told = event if isinstance(event, str) else None
             code = str(code or "failed")
-            return [Failed(code, str(text or code), told, data, messages)]
+            return [ErrorReceived(code, str(text or code), told, data, messages)]
         if packet.event == "dropped" and isinstance(data, dict):
             count = data.get("count")
-            return [Dropped(count if type(count) is int else 0, data, messages)]
-        return [Came(packet.event, data, packet.id, messages)]
+            return [EventsDropped(count if type(count) is int else 0, data, messages)]
+        return [EventReceived(packet.event, data, packet.id, messages)]
 
     def _answered(self, packet: Packet, data: Any, messages: tuple[Message, ...]) -> list[Event]:
         number = packet.answer
         assert number is not None
         if not 0 < number <= self._last_id:
-            return [Raw(messages)]  # none of ours
+            return [RawMessage(messages)]  # none of ours
         for out in self._sent:
             if out.id == number:
                 self._sent.remove(out)  # it has come, since it was answered
                 self.kept_bytes -= out.size_bytes
                 break
         if number not in self._open_calls:
-            return [Received()]  # nobody waits for it any more
+            return [Acknowledged()]  # nobody waits for it any more
         self._open_calls.discard(number)
-        return [Answered(number, data, packet.error)]
+        return [AnswerReceived(number, data, packet.error)]
 
     def _acknowledged(self, n: int, messages: tuple[Message, ...]) -> list[Event]:
         if self.mode != "session":
-            return [Raw(messages)]
+            return [RawMessage(messages)]
         self._trim(n)
-        return [Received()]
+        return [Acknowledged()]
 
     def _trim(self, n: int) -> None:
         # A call is kept until it is answered: coming back, it asks for its answer again.
@@ -435,7 +445,7 @@ class Peer:
         self.user_id = user_id if isinstance(user_id, str) else self.hub_id
         session, offset, received = (data.get(name) for name in ("session", "offset", "received"))
         if session is True:  # the one that we chose
-            session = self.session
+            session = self.token
         is_resumed = data.get("resumed") is True
         gap = data.get("gap")
         if is_first and not is_resumed:
@@ -453,14 +463,14 @@ class Peer:
         )
         if type(offset) is not int:
             offset = None
-        if self.session is None:
+        if self.token is None:
             self.offset = offset
             return [told]
         if told.session is None:
             self.offset, self._seen = None, -1
             self._be_plain()
             return [told]
-        before, self.mode, self.session = self.mode, "session", told.session
+        before, self.mode, self.token = self.mode, "session", told.session
         if not is_resumed:
             self.offset, self._seen = offset, -1
         # Resumed without an offset: what it missed follows, counted from the session's beginning.
@@ -487,7 +497,7 @@ class Peer:
         self._trim(received)
         if self._is_up and not is_written:
             self._ready.extend(self._sent)
-        return [Received()]
+        return [Acknowledged()]
 
 
 def _size_bytes(encoded: Encoded | None) -> int:
@@ -501,6 +511,6 @@ def _is_welcome(data: Any) -> bool:
 
 def events_of(messages: Iterable[Message]) -> list[Event]:
     """Return what these messages mean to a client that has just connected."""
-    peer = Peer()
-    events = [event for message in messages for event in peer.receive(message)]
-    return events + peer.lost()
+    fresh = ClientSession()
+    events = [event for message in messages for event in fresh.receive(message)]
+    return events + fresh.lost()

@@ -22,7 +22,7 @@ from typing import Any, Generic, TypeVar
 
 from .limits import Limits, fair_level
 
-__all__ = ["History", "Past", "Session"]
+__all__ = ["History", "Past", "ServerSession"]
 
 MAX_ANSWERS = 1000  # that a session keeps, in case they are asked for again
 MAX_LEFT = 100  # rooms that a session has left, and may miss events of
@@ -130,7 +130,7 @@ class _Log(Generic[M]):
                 yield past
 
 
-class Session(Generic[M]):
+class ServerSession(Generic[M]):
     """What of a client outlives its connection; made by `History.open`.
 
     Attributes:
@@ -276,8 +276,8 @@ class History(Generic[M]):
         self._logs[None] = self._new_log(None, PROGRAM)
         # All that somebody may still ask for: a session that is in a room holds its log.
         self._rooms: weakref.WeakValueDictionary[str, _Log[M]] = weakref.WeakValueDictionary()
-        self.sessions: dict[str, Session[M]] = {}
-        self._away: collections.OrderedDict[str, Session[M]] = collections.OrderedDict()
+        self.sessions: dict[str, ServerSession[M]] = {}
+        self._away: collections.OrderedDict[str, ServerSession[M]] = collections.OrderedDict()
 
     # Events.
 
@@ -285,7 +285,7 @@ class History(Generic[M]):
         self,
         past: Past[M],
         rooms: list[str | None],
-        sessions: list[Session[M]],
+        sessions: list[ServerSession[M]],
         owner: Owner = PROGRAM,
     ) -> None:
         """Keep an event of these rooms (None: of everybody) and sessions.
@@ -404,7 +404,7 @@ class History(Generic[M]):
         log = self._logs.get(room)
         return list(log.events or ()) if log is not None else []
 
-    def missed(self, session: Session[M], offset: int) -> list[Past[M]] | None:
+    def missed(self, session: ServerSession[M], offset: int) -> list[Past[M]] | None:
         """Return what a session missed after an offset, in order; None where it is not all kept."""
         if not session.is_known_since(offset) or session.own.dropped_to > offset:
             return None
@@ -423,17 +423,17 @@ class History(Generic[M]):
 
     # Sessions.
 
-    def open(self, token: str, now_s: float, address: str = "") -> Session[M]:
+    def open(self, token: str, now_s: float, address: str = "") -> ServerSession[M]:
         """Return a new session of that token; ``now_s`` is what a monotonic clock shows."""
         own = self._new_log(None, (address, token))
-        session = Session(token, self.offset, now_s, self._logs[None], own)
+        session = ServerSession(token, self.offset, now_s, self._logs[None], own)
         before = self.sessions.get(token)
         if before is not None:
             self.end(before)
         self.sessions[token] = session
         return session
 
-    def continued(self, token: str, now_s: float, address: str = "") -> Session[M] | None:
+    def continued(self, token: str, now_s: float, address: str = "") -> ServerSession[M] | None:
         """Return the session of that token, back from being away, or None."""
         self.prune(now_s)
         session = self.sessions.get(token)
@@ -445,7 +445,7 @@ class History(Generic[M]):
             session.away_since_s = None
         return session
 
-    def away(self, session: Session[M], now_s: float) -> None:
+    def away(self, session: ServerSession[M], now_s: float) -> None:
         """Keep a session for a while, now that its connection has ended."""
         session.away_since_s = now_s
         session.stayed_s += now_s - session.came_s
@@ -454,7 +454,7 @@ class History(Generic[M]):
         self._away[session.token] = session
         self.prune(now_s)
 
-    def end(self, session: Session[M]) -> None:
+    def end(self, session: ServerSession[M]) -> None:
         """Forget a session: its client said goodbye, or was sent away."""
         token = session.token
         if self._away.get(token) is session:  # and not a newer one of that token
@@ -486,9 +486,9 @@ class History(Generic[M]):
             total = limits.sessions_bytes - limits.sessions_bytes // 64
             self._send_off("sessions_bytes", lambda session: session.away_bytes, total)
 
-    def _send_off(self, limit: str, size_of: Callable[[Session[M]], int], total: int) -> None:
+    def _send_off(self, limit: str, size_of: Callable[[ServerSession[M]], int], total: int) -> None:
         # What a flood of new sessions cannot have is that they were here for long.
-        by_address: dict[str, list[Session[M]]] = {}
+        by_address: dict[str, list[ServerSession[M]]] = {}
         for session in self._away.values():
             by_address.setdefault(session.address, []).append(session)
         sums = {address: sum(map(size_of, them)) for address, them in by_address.items()}
@@ -504,7 +504,7 @@ class History(Generic[M]):
                 self.limited[limit] += 1
                 self.end(session)
 
-    def join(self, session: Session[M], room: str) -> None:
+    def join(self, session: ServerSession[M], room: str) -> None:
         """Note that a session is in a room from now on; not of one that has ended."""
         if self.sessions.get(session.token) is session:
             session.join(self._log(room), self.offset)
@@ -516,7 +516,7 @@ class History(Generic[M]):
 
     # Answers.
 
-    def keep_answer(self, session: Session[M], n: int, answer: M, size_bytes: int) -> None:
+    def keep_answer(self, session: ServerSession[M], n: int, answer: M, size_bytes: int) -> None:
         """Keep a session's answer of that size to packet n, should its client ask again."""
         if self.sessions.get(session.token) is not session:
             return  # it has ended: nobody can ask
@@ -535,7 +535,7 @@ class History(Generic[M]):
             self._make_way_for_answers(limits.answers_bytes - limits.answers_bytes // 8)
 
     def _make_way_for_answers(self, total: int) -> None:
-        by_address: dict[str, list[Session[M]]] = {}
+        by_address: dict[str, list[ServerSession[M]]] = {}
         for session in self.sessions.values():
             if session.answers:
                 by_address.setdefault(session.address, []).append(session)

@@ -41,7 +41,7 @@ from ...waiting import finite, result_of
 from ...websockets_compat.pongs import pongs_bounded
 from ...websockets_compat.turns import in_turns
 from ..protocol import packets
-from ..protocol.history import PROGRAM, History, Past, Session
+from ..protocol.history import PROGRAM, History, Past, ServerSession
 from ..protocol.limits import Limits, address_of
 from ..protocol.reserved_events import for_hubs
 from .delivery import CLOSING, DROPPED, QUEUED, SENT, SKIPPED, Delivery, Trace
@@ -190,7 +190,7 @@ class Hub:
         self._history: History[tuple[bytes, ...]] | None = (
             History(history, session_s, limits, self.limited) if history else None
         )
-        self._holders: weakref.WeakKeyDictionary[Session[Any], Holder[HubClient]] = (
+        self._holders: weakref.WeakKeyDictionary[ServerSession[Any], Holder[HubClient]] = (
             weakref.WeakKeyDictionary()
         )
         self._read_kept = functools.partial(_data_of, loads)  # one for all events that are kept
@@ -471,7 +471,7 @@ class Hub:
                 async with asyncio.timeout(finite(self.limits.grace_s)):
                     await old._say_goodbye()
 
-    def _holder(self, session: Session[Any]) -> Holder[HubClient]:
+    def _holder(self, session: ServerSession[Any]) -> Holder[HubClient]:
         """Return who has a session; there is one for each, as long as that is remembered."""
         return self._holders.setdefault(session, Holder())
 
@@ -732,7 +732,7 @@ class Hub:
 
     def _resolved(
         self, to: Target
-    ) -> tuple[tuple[str, ...], Iterable[HubClient], list[str | None], list[Session[Any]]]:
+    ) -> tuple[tuple[str, ...], Iterable[HubClient], list[str | None], list[ServerSession[Any]]]:
         """Return the names for the record, the clients, and whose history it belongs to."""
         if to is None:
             return (), self._registry.of(None), [None], []
@@ -746,7 +746,7 @@ class Hub:
         names: list[str] = []
         clients: dict[HubClient, None] = {}
         rooms: list[str | None] = []
-        sessions: list[Session[Any]] = []
+        sessions: list[ServerSession[Any]] = []
         for each in [to] if isinstance(to, HubClient) else dict.fromkeys(_hashable(to)):
             if isinstance(each, HubClient):
                 if each._hub is not self:

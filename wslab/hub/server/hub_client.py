@@ -26,7 +26,7 @@ from ...errors import BadPacket, ClientGone, Refused, is_cancelled
 from ...failures import kind_of, said_by
 from ...waiting import finite
 from ..protocol import packets
-from ..protocol.history import Owner, Session
+from ..protocol.history import Owner, ServerSession
 from .delivery import Delivery
 from .holder import Holder
 from .packet_reader import Item, PacketReader
@@ -119,7 +119,7 @@ class HubClient:
         self._leaving: str | None = None
         self._left_s = 0.0
         self._closing: asyncio.Task[None] | None = None
-        self._session: Session[tuple[bytes, ...]] | None = None
+        self._session: ServerSession[tuple[bytes, ...]] | None = None
         self._holder: Holder[HubClient] | None = None
         self._gap: str | None = None
         self._token_asked, self._offset_asked = asked(websocket)
@@ -524,7 +524,7 @@ class HubClient:
             for room in self._session.rooms:
                 hub._registry.put_back(self, room)
 
-    def _take_over(self, session: Session[Any]) -> None:
+    def _take_over(self, session: ServerSession[Any]) -> None:
         holder = self._hub._holder(session)
         old = holder.client
         self.is_resumed = True
@@ -542,7 +542,7 @@ class HubClient:
         self._is_retired = True  # what it has not taken up yet comes again
         self._part(TAKEN_OVER, "session continued elsewhere", False)
 
-    def _is_before(self, session: Session[Any]) -> None:
+    def _is_before(self, session: ServerSession[Any]) -> None:
         """Let the connect handler see whom it has before it."""
         self._name, self.data, self.is_resumed = session.name, session.data, True
         self._rooms_before = frozenset(session.rooms)
@@ -640,7 +640,7 @@ class HubClient:
         self,
         packet: packets.Packet,
         n: int,
-        session: Session[tuple[bytes, ...]],
+        session: ServerSession[tuple[bytes, ...]],
         turn: asyncio.Lock,
     ) -> None:
         # In order and once, although after a reconnection two connections may bring the same.
@@ -666,7 +666,7 @@ class HubClient:
                 await self._handle(packet)
 
     def _answer_again(
-        self, packet: packets.Packet, n: int, session: Session[tuple[bytes, ...]]
+        self, packet: packets.Packet, n: int, session: ServerSession[tuple[bytes, ...]]
     ) -> None:
         answer = session.answer(n)
         if answer is not None:
