@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .client.client import connect
-from .client.diagnosis import is_loopback
+from .client.urls import is_loopback
 from .errors import HandshakeRefused, LoopBlocked, WrongThread, in_words
 from .loops import portal
 from .notebook import environment

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
-from .client.diagnosis import shown
+from .client.urls import shown
 from .loops import portal
 from .notebook import cells
 

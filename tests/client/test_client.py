@@ -51,13 +51,6 @@ def server():
         assert not server.errors
 
 
-@pytest.fixture(autouse=True)
-def nothing_printed(capfd, caplog):
-    yield
-    assert [str(record) for record in peers.printed(caplog)] == []
-    assert tuple(capfd.readouterr()) == ("", "")
-
-
 @contextlib.contextmanager
 def held(let_go=None):
     """Hold the lab's loop while the block runs, as a handler that blocks would."""

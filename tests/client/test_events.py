@@ -38,13 +38,6 @@ AT_ONCE = Reconnect(first_delay_s=0)
 LATER = Reconnect(first_delay_s=60, max_delay_s=60, random=lambda: 1.0)
 
 
-@pytest.fixture(autouse=True)
-def nothing_printed(capfd, caplog):
-    yield
-    assert [str(record) for record in peers.printed(caplog)] == []
-    assert tuple(capfd.readouterr()) == ("", "")
-
-
 @pytest.fixture
 def hub():
     """A hub that answers, repeats, fails and refuses."""

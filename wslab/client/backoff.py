@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import random
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
@@ -24,8 +23,6 @@ __all__ = [
     "Reconnect",
     "close_code_of",
     "may_pass",
-    "session_in",
-    "with_query",
 ]
 
 # What a server says, or TCP does, when it is no fault of what this client sent or asked for:
@@ -162,16 +159,3 @@ def may_pass(reason: Any) -> bool:
     if isinstance(reason, ssl.SSLCertVerificationError):
         return False
     return isinstance(reason, OSError)  # TimeoutError and all that TCP, TLS and DNS say
-
-
-def session_in(url: str) -> str | None:
-    """Return the session's token that a URL names already, or None."""
-    return next((v for name, v in parse_qsl(urlsplit(url).query) if name == "session"), None)
-
-
-def with_query(url: str, parameters: Iterable[tuple[str, str]]) -> str:
-    """Return the URL with these parameters at the end of its query; those it has stay."""
-    parts = urlsplit(url)
-    known = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
-    more = urlencode([pair for pair in parameters if pair[0] not in known])
-    return urlunsplit(parts._replace(query="&".join(filter(None, [parts.query, more]))))

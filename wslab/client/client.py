@@ -43,14 +43,17 @@ from ..waiting import (
 from ..websockets_compat.keywords import check_keywords
 from ..wire.frames.close_codes import close_code_meaning, may_be_sent
 from ..wire.tape.tape import Tape
-from . import diagnosis
-from .backoff import Attempt, Reconnect, session_in, with_query
+from .arguments import check_headers
+from .backoff import Attempt, Reconnect
+from .close_diagnosis import closed
 from .events import Emitter
 from .fragments import FragmentStream, check_iterable
 from .on_open import OnOpen
+from .open_diagnosis import Attempted, not_opened, proxy_of
 from .receive_queue import Message, ReceiveQueue, size_of
 from .reconnector import Reconnector
 from .send_queue import SendQueue
+from .urls import check_url, is_loopback, session_in, shown, with_query
 
 if TYPE_CHECKING:
     import types
@@ -115,7 +118,7 @@ class Client(Emitter):
         self._no_server_of_ours: Any = None  # a loop that does not serve the other end
         self._websocket: Any = None
         self._tried: Any = None  # the connection in its handshake
-        self._tried_at: diagnosis.Attempted | None = None  # where the last attempt got to
+        self._tried_at: Attempted | None = None  # where the last attempt got to
         self._wire: Wire | None = None
         self._kwargs: dict[str, Any] = {}
         self._inbox: ReceiveQueue | None = None
@@ -283,10 +286,10 @@ class Client(Emitter):
             raise failure from failure.__cause__
         finally:
             reached = self._tried is not None and self._tried.protocol.uri == connector.ws_uri
-            proxy = None if reached else diagnosis.proxy_of(connector)
+            proxy = None if reached else proxy_of(connector)
             # The session is ours: with it in its query it is no other place.
             last = self.url if connector.uri == url else connector.uri
-            self._tried_at = diagnosis.Attempted(last, proxy)
+            self._tried_at = Attempted(last, proxy)
             self._tried = None
         self._opened_s = time.monotonic()
         if self._websocket.state is State.CLOSED:  # already, before this end was ready
@@ -314,7 +317,7 @@ class Client(Emitter):
 
     def _not_opened(self, exc: Exception) -> WslabError | None:
         """Say what went wrong, and where: at a proxy, or where a redirect led to."""
-        return diagnosis.not_opened(exc, self.url, self._target, self._tried_at)
+        return not_opened(exc, self.url, self._target, self._tried_at)
 
     def _why_not_opened(self, exc: Exception) -> str:
         return str(self._not_opened(exc) or exc) or type(exc).__name__
@@ -820,7 +823,7 @@ class Client(Emitter):
             return f"{self.name!r} is {state.name}, not closed"
         wire = getattr(self._websocket, "wire", None)
         ended_s = self._ended_s or time.monotonic()
-        told = diagnosis.closed(
+        told = closed(
             end,
             replaced=self._replaced,
             last_pong_s=wire.last_pong_s if wire is not None else None,
@@ -883,8 +886,8 @@ class Client(Emitter):
     def _is_served_here(self) -> bool:
         if self._target is not None or self._kwargs.get("unix"):
             return False  # it knows its loop
-        host, port = diagnosis.check_url(self.url)
-        return diagnosis.is_loopback(host) and portal.loop_here_serves(host, port)
+        host, port = check_url(self.url)
+        return is_loopback(host) and portal.loop_here_serves(host, port)
 
     def _refuse_to_wait_for_itself(self, what: str, *, has_bound: bool) -> None:
         self._refuse_own_thread(what)
@@ -913,11 +916,11 @@ class Client(Emitter):
     def __repr__(self) -> str:
         received, sent, *_ = self.counts
         if self._portal.is_foreign:
-            return f"<Client {self.name!r} to {diagnosis.shown(self.url)}, of the parent process>"
+            return f"<Client {self.name!r} to {shown(self.url)}, of the parent process>"
         errors = f", {self.errors_seen} errors" if self.errors_seen else ""
         waiting = f", {self.waiting} waiting" if self.waiting else ""
         return (
-            f"<Client {self.name!r} to {diagnosis.shown(self.url)}, {self.status}, {sent} sent, "
+            f"<Client {self.name!r} to {shown(self.url)}, {self.status}, {sent} sent, "
             f"{received} received{waiting}{errors}>"
         )
 
@@ -1011,13 +1014,13 @@ def connect(
         kwargs.update(unix=True, path=path)
         url = f"{scheme}://localhost/"
     kwargs = finite_times(kwargs)
-    host, port = diagnosis.check_url(url)
-    diagnosis.check_headers(kwargs)
+    host, port = check_url(url)
+    check_headers(kwargs)
     local = target if not isinstance(target, str) else _server_at(host, port)
     _refuse_kernel_server(local, "connect()")
-    if local is None and diagnosis.is_loopback(host) and portal.loop_here_serves(host, port):
+    if local is None and is_loopback(host) and portal.loop_here_serves(host, port):
         raise _waits_for_itself("connect()")
-    if diagnosis.is_loopback(host) or _runner_of(local):
+    if is_loopback(host) or _runner_of(local):
         kwargs.setdefault("proxy", None)  # a proxy's own 127.0.0.1 is another machine
     claim = cells.claim("client", keep=keep)
     runner = portal.lab()
@@ -1080,7 +1083,7 @@ def _short_cut_kind(kind: Any) -> type:
 
 def _server_at(host: str, port: int) -> Any:
     """This process's own server at that address, if there is one."""
-    is_here = diagnosis.is_loopback(host)
+    is_here = is_loopback(host)
     for thing in cells.things():
         if getattr(thing, "port", None) == port and (is_here or getattr(thing, "host", "") == host):
             return thing

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from ..waiting import result_of
-from .backoff import session_in
+from .urls import session_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

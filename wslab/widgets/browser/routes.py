@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...client import diagnosis
+from ...client.urls import is_loopback, shown
 from ...notebook import cells, environment
 
 __all__ = ["WAYS", "Ways"]
@@ -150,7 +150,7 @@ def _path_of(target: Any) -> str:
 
 def _shown(url: str) -> str:
     try:
-        return diagnosis.shown(url)
+        return shown(url)
     except Exception:  # a learner's own, which the browser shall judge
         return url
 
@@ -164,6 +164,6 @@ def _server_of(target: Any) -> Any:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         return None
-    if parts.scheme not in ("ws", "wss") or port is None or not diagnosis.is_loopback(host):
+    if parts.scheme not in ("ws", "wss") or port is None or not is_loopback(host):
         return None
     return next((one for one in cells.things() if getattr(one, "port", None) == port), None)

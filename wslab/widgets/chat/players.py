@@ -19,7 +19,7 @@ from typing import Any
 from websockets.protocol import State
 
 from ...client import client
-from ...client.backoff import with_query
+from ...client.urls import with_query
 from ...errors import BadPacket, BadURL
 from ...hub import Hub
 from ...hub.protocol import packets

@@ -20,8 +20,9 @@ from typing import Any, Self
 
 from websockets.exceptions import ConnectionClosed
 
-from ...client import diagnosis
 from ...client.client import Client
+from ...client.open_diagnosis import not_opened
+from ...client.urls import check_url, is_loopback
 from ...loops.portal import Portal
 from ...wire.tape.tape import Tape
 
@@ -116,7 +117,7 @@ class EchoTimeline:
                 try:
                     await asyncio.wrap_future(opening)
                 except Exception as exc:
-                    told = diagnosis.not_opened(exc, url)
+                    told = not_opened(exc, url)
                     if told is None:
                         raise
                     raise told from exc
@@ -392,8 +393,8 @@ def _counted(count: int, one: str, many: str = "") -> str:
 
 def _options(url: str) -> dict[str, Any]:
     options: dict[str, Any] = {"compression": None, "open_timeout": OPEN_TIMEOUT_S}
-    host, _ = diagnosis.check_url(url)
-    if diagnosis.is_loopback(host):
+    host, _ = check_url(url)
+    if is_loopback(host):
         options["proxy"] = None  # a proxy's own 127.0.0.1 is another machine
     return options
 
