@@ -35,7 +35,8 @@ from .errors import (
 )
 from .loops.portal import allow_nested_loops, run, shutdown
 from .running import running
-from .server.server import Server, serve
+from .server.serve import serve
+from .server.server import Server
 from .widgets.display import register as _register
 from .wire.tape.tape import Tape
 

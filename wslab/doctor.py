@@ -26,7 +26,8 @@ from .client.urls import is_loopback
 from .errors import HandshakeRefused, LoopBlocked, WrongThread, in_words
 from .loops import portal
 from .notebook import environment
-from .server.server import Server, serve
+from .server.serve import serve
+from .server.server import Server
 from .waiting import result_of
 
 __all__ = ["Finding", "Report", "doctor", "own_version"]

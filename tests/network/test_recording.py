@@ -18,7 +18,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosedError
 
 import wslab
-from tests import peers
+from tests import inside, peers
 from tests.peers import until
 from wslab.network import recording
 
@@ -323,10 +323,10 @@ def test_a_closed_connection_leaves_nothing_behind():
                     if how == "close":
                         sock.sendall(peers.close_frame(1000))
                         assert peers.read_frame(sock)[0] == 0x88
-                until(lambda: not server._server.handler_tasks)
+                until(lambda: not inside.handler_tasks(server))
                 if how == "close":  # websockets' own traceback is a cycle where it breaks off
                     until(lambda: wslab.run(asyncio.sleep, 0) is None and kept[0]() is None)
-            assert server._websockets == {}
+            assert inside.at_tcp(server) == ()
         finally:
             gc.enable()
         gc.collect()

@@ -698,7 +698,7 @@ get_ipython().kernel.comm_manager.register_target(
                 {"comm_id": f"comm {n}", "target_name": "opens", "data": {}},
             )
         assert values(kernel, "[server.is_serving for server in opened]") == [True, True]
-        assert values(kernel, "[server._claim.owner for server in opened]") == [None, None]
+        assert values(kernel, "[server.claim.owner for server in opened]") == [None, None]
         kernel.check("for server in opened: server.stop()")
 
     def test_percent_run_belongs_to_the_cell(self, kernel: Kernel, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import wslab
-from tests import peers
+from tests import inside, peers
 from wslab.errors import HandshakeRefused
 from wslab.notebook import environment
 
@@ -40,7 +40,7 @@ def other_address():
 
 
 def test_it_listens_on_loopback_only(server):
-    [sock] = server._server.sockets
+    [sock] = inside.sockets(server)
     assert sock.getsockname()[0] == "127.0.0.1"
     address = other_address()
     if address is not None:

@@ -28,7 +28,7 @@ from websockets.frames import Close
 from websockets.sync.client import connect as sync_connect
 
 import wslab
-from tests import peers
+from tests import inside, peers
 from tests.peers import until
 from wslab.errors import (
     HandshakeRefused,
@@ -720,12 +720,12 @@ needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
 def test_hosts(host, shown):
     with wslab.serve(echo, host) as server:
         assert server.url == f"ws://{shown}:{server.port}/"
-        assert {sock.getsockname()[1] for sock in server._server.sockets} == {server.port}
+        assert {sock.getsockname()[1] for sock in inside.sockets(server)} == {server.port}
         port = server.port
         assert says(server, "x") == ["x"]
         server.restart()
         assert server.port == port
-        assert {sock.getsockname()[1] for sock in server._server.sockets} == {port}
+        assert {sock.getsockname()[1] for sock in inside.sockets(server)} == {port}
         assert says(server, "x") == ["x"]
 
 
@@ -1007,12 +1007,12 @@ def test_a_client_that_does_not_play_along_is_cut_off(what):
         if what == "half a frame":
             sock.sendall(b"\x81\xff\x00\x00")
         with sock:
-            until(lambda: len(server._websockets) == 1)
+            until(lambda: len(inside.at_tcp(server)) == 1)
             began = time.monotonic()
             server.stop()
             assert time.monotonic() - began < 4.5
             peers.assert_free(server.port)
-            assert server._websockets == {}
+            assert inside.at_tcp(server) == ()
             data = b""
             try:
                 while more := sock.recv(1000):
@@ -1039,7 +1039,7 @@ def test_slow_lorises_do_not_hold_up_a_stop():
         thread = threading.Thread(target=drip)
         thread.start()
         try:
-            until(lambda: len(server._websockets) == 20)
+            until(lambda: len(inside.at_tcp(server)) == 20)
             assert says(server, "x") == ["x"]
             began = time.monotonic()
             server.stop()
@@ -1350,7 +1350,7 @@ def test_a_group_of_nothing_but_the_end_of_ones_own_connection_is_no_error():
         with peers.raw_client(server.port):
             until(lambda: len(server.connections) == 1)
         assert ended.wait(5)
-        until(lambda: not server._server.handler_tasks)
+        until(lambda: not inside.handler_tasks(server))
         assert not server.errors
 
 
@@ -1417,7 +1417,7 @@ def test_a_closed_connection_is_freed_without_the_collector():
             with wslab.connect(server) as client:
                 until(lambda: kept)
                 theirs = weakref.ref(client.websocket)
-            until(lambda: not server._server.handler_tasks)
+            until(lambda: not inside.handler_tasks(server))
             del client
             # The loop forgets its last callbacks when it has turned once more.
             until(lambda: wslab.run(on_loop, None) is None and kept[0]() is None)

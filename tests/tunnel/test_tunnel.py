@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 import wslab
-from tests import peers
+from tests import inside, peers
 from tests.jupyters import (
     BASE_URL,
     TOKEN,
@@ -451,7 +451,7 @@ def heads(jupyter: Jupyter, *headers: str, path: str = "/", opens: bool = True) 
             else:
                 with way.dial(path, *headers) as sock:
                     read_to_end(sock)
-            until(lambda: not server._websockets, "the connection did not end")
+            until(lambda: not inside.at_tcp(server), "the connection did not end")
             found.append(raw_head(server))
     return found
 
@@ -538,13 +538,18 @@ def test_nobody_sees_the_secret(jupyter: Jupyter) -> None:
         seen.append(request.headers)
 
     with wslab.serve(handler, process_request=process_request) as server:
-        assert server._entry is not None
-        secret = server._entry.secret
+        assert inside.registration(server) is not None
+        secret = inside.registration(server).secret
         with tunnel_to(server, jupyter).connect() as client:
             closed(client)
         assert server.tape is not None
         assert len(seen) == 2
-        for text in (*map(str, seen), repr(server.tape.events), repr(server._entry), repr(server)):
+        for text in (
+            *map(str, seen),
+            repr(server.tape.events),
+            repr(inside.registration(server)),
+            repr(server),
+        ):
             assert secret not in text
         assert not any("Wslab-Tunnel-Secret" in headers for headers in seen)
 
@@ -611,7 +616,7 @@ def test_many_connections_leave_nothing_behind(jupyter: Jupyter) -> None:
     with wslab.serve(echo) as server:
         way = tunnel_to(server, jupyter)
         way.handshake().close()
-        until(lambda: not server._websockets, "the first did not end")
+        until(lambda: not inside.at_tcp(server), "the first did not end")
         before = settled(lambda: jupyter.sockets)
         for batch in range(10):
             socks = [way.handshake() for _ in range(20)]
@@ -625,7 +630,7 @@ def test_many_connections_leave_nothing_behind(jupyter: Jupyter) -> None:
                     read_to_end(sock)
                 sock.close()
         assert server.connections_seen == 201
-        until(lambda: not server._websockets, "the server still has some")
+        until(lambda: not inside.at_tcp(server), "the server still has some")
         until(lambda: jupyter.sockets <= before, "Jupyter's server still has some")
 
 

@@ -8,10 +8,12 @@ import ssl
 import weakref
 
 import pytest
+from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
 import wslab
+from tests import inside
 from tests.peers import until
 from wslab.websockets_compat.heads import has_body
 
@@ -192,7 +194,7 @@ def test_who_leaves_before_the_end_was_not_refused():
             with socket.create_connection(("127.0.0.1", server.port)) as sock:
                 sock.sendall(sent)
         until(lambda: server.tape is not None and len(server.tape.connections) == 2)
-        until(lambda: not server._websockets)
+        until(lambda: not inside.at_tcp(server))
         assert not server.refusals
 
 
@@ -216,16 +218,14 @@ def test_a_tls_client_of_a_plain_server_hears_at_once():
 
 
 def test_a_refused_connection_is_let_go():
-    with wslab.serve(echo) as server:
-        gone = []
-        made = server._made
+    gone = []
 
-        def watch(websocket, transport):
-            gone.append(weakref.ref(websocket))
-            made(websocket, transport)
+    def noted(*args, **kwargs):
+        connection = ServerConnection(*args, **kwargs)
+        gone.append(weakref.ref(connection))
+        return connection
 
-        server._made = watch
-        server.restart()
+    with wslab.serve(echo, create_connection=noted) as server:
         answer_to(server.port, "POST / HTTP/1.1\r\n\r\n")
 
         def is_gone():

@@ -31,7 +31,9 @@ from websockets.protocol import State
 from ..errors import LoopBlocked, WslabError, in_words
 from ..server.handler import Handler, awaited, check_handler, handler_name
 from ..server.http_page import Page
-from ..server.server import Refusal, Server, serve
+from ..server.refusals import Refusal
+from ..server.serve import serve
+from ..server.server import Server
 from ..waiting import SLICE_S
 from ..wire.frames.close_codes import close_code_meaning
 

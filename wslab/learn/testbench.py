@@ -83,17 +83,6 @@ def bounded(
         _end(runner)
 
 
-class _Watched(Server):
-    """A server that also keeps the exceptions themselves: checks look into them."""
-
-    raised: list[BaseException]
-
-    def _record_error(self, exc: BaseException, websocket: Any, where: str) -> None:
-        super()._record_error(exc, websocket, where)
-        if len(self.raised) < MAX_RAISED:
-            self.raised.append(exc)
-
-
 class Probe:
     """A server of the learner's handler, with a tape and clients, for a ``with`` block.
 
@@ -123,7 +112,7 @@ class Probe:
         # The learner's own servers run on the lab's loop, where wslab.run refuses a handler.
         self._runner = Portal("check", stands_for_lab=True)
         self.tape = Tape()  # what crosses the server's transports
-        self.server = _Watched(
+        self.server = Server(
             handler,
             name=handler_name(handler),
             tape=self.tape,
@@ -134,12 +123,18 @@ class Probe:
             claim=cells.claim("check", keep=True),
             kwargs={"compression": None, **kwargs},
         )
-        self.server.raised = []
+        self.server.user_code.on_exception = self._keep
+        self._kept: list[BaseException] = []
 
     @property
     def errors(self) -> tuple[BaseException, ...]:
         """What the handler raised so far."""
-        return tuple(self.server.raised)
+        return tuple(self._kept)
+
+    def _keep(self, exc: BaseException) -> None:
+        # The exceptions themselves, since checks look into them.
+        if len(self._kept) < MAX_RAISED:
+            self._kept.append(exc)
 
     def _raised(self) -> tuple[BaseException, ...]:
         # Half a message that can't go on ends with close 1011 before `send` raises.
@@ -238,7 +233,7 @@ class Probe:
 
     def __enter__(self) -> Self:
         try:
-            self.server._start()
+            self.server.start()
         except BaseException:
             _end(self._runner)
             raise

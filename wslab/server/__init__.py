@@ -1,1 +1,1 @@
-"""Serving: `server` is `serve()` and `Server`; `http_page` is what a plain GET gets."""
+"""Serving: `serve.serve()` starts a `server.Server`; what it is made of is a file each."""

@@ -23,7 +23,8 @@ from websockets.protocol import State
 from ...client.client import Client, connect
 from ...loops.portal import lab
 from ...server.handler import handler_name
-from ...server.server import Server, serve
+from ...server.serve import serve
+from ...server.server import Server
 from ...waiting import result_of
 from ...widgets.browser.browser import Browser, BrowserEvent
 from ...widgets.browser.record import STATES

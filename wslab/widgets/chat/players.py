@@ -24,7 +24,8 @@ from ...errors import BadPacket, BadURL
 from ...hub import Hub
 from ...hub.protocol import packets
 from ...notebook import cells
-from ...server import server
+from ...server.serve import serve
+from ...server.server import Server
 from ...wire.events import MessageEvent
 from ..panels import model
 
@@ -249,7 +250,7 @@ class Chat:
         self.events = events
         self.ended = ""
         self.replaced = False
-        self.own: server.Server | None = None  # where nobody served the hub yet
+        self.own: Server | None = None  # where nobody served the hub yet
         self.watch: Callable[[], None] = lambda: None  # what comes is read from now on
         self.reading = threading.Lock()
         self.hub, self.url = self._found(target)
@@ -260,10 +261,10 @@ class Chat:
             serving = [
                 thing
                 for thing in cells.things()
-                if isinstance(thing, server.Server) and thing.handler is target and thing.is_serving
+                if isinstance(thing, Server) and thing.handler is target and thing.is_serving
             ]
             if not serving:
-                self.own = server.serve(target, keep=True)
+                self.own = serve(target, keep=True)
                 serving = [self.own]
             return target, serving[-1].url
         url = target if isinstance(target, str) else getattr(target, "url", None)
@@ -274,7 +275,7 @@ class Chat:
             )
         if isinstance(target, str):
             target = next(
-                (t for t in cells.things() if isinstance(t, server.Server) and t.url == url), None
+                (t for t in cells.things() if isinstance(t, Server) and t.url == url), None
             )
         hub = getattr(target, "handler", None)
         return (hub if isinstance(hub, Hub) else None), url

@@ -18,7 +18,8 @@ from websockets.protocol import State
 from ...client.client import Client
 from ...failures import Failure
 from ...notebook import environment as places
-from ...server.server import Connection, Server
+from ...server.connection import Connection
+from ...server.server import Server
 
 __all__ = [
     "client_log",

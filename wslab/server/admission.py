@@ -1,0 +1,107 @@
+"""Who is let in: what is answered to each request, before and after websockets looks at it.
+
+Its rule: the order. A handshake with a body is refused; then the Origin is checked; then the user's
+hook is asked; then plain HTTP gets the page. Whether a handshake is right is for websockets to say.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from ..notebook import environment
+from ..websockets_compat import heads
+from . import http_page
+from .listen_address import ListenAddress
+from .tunnel_entry import TunnelEntry
+from .user_code import Options, UserCode
+
+if TYPE_CHECKING:
+    from websockets.asyncio.server import ServerConnection
+    from websockets.http11 import Request, Response
+
+__all__ = ["Admission"]
+
+
+class Admission:
+    """What ``websockets.serve`` asks about each request of one server, on its loop.
+
+    Args:
+        options: the page, and the user's own hooks.
+        code: runs those hooks.
+        address: where the server listens: pages from there are its own.
+        entry: tells whom Jupyter's server has let in.
+    """
+
+    def __init__(
+        self, options: Options, code: UserCode, address: ListenAddress, entry: TunnelEntry
+    ) -> None:
+        self._options = options
+        self._code = code
+        self._address = address
+        self._entry = entry
+
+    def hooks(self) -> dict[str, Any]:
+        """Return the keywords of ``websockets.serve`` that ask here."""
+        asked: dict[str, Any] = {
+            "process_request": self._process_request,
+            "process_response": self._process_response,
+        }
+        if self._options.kwargs.get("select_subprotocol") is not None:
+            asked["select_subprotocol"] = self._select_subprotocol
+        return asked
+
+    async def _process_request(
+        self, websocket: ServerConnection, request: Request
+    ) -> Response | None:
+        if http_page.is_handshake(request) and heads.has_body(request):
+            return websocket.respond(
+                400,
+                "A request for a WebSocket has no body (RFC 6455 §4.1), and this one announces "
+                "one; send messages when the connection is open.\n",
+            )
+        origin = self._refused_origin(websocket, request)
+        if origin is not None:
+            return websocket.respond(
+                403,
+                f"This server does not let pages from {origin!r} connect: any page on the "
+                "web can try to reach a port on your machine. If you trust that page, "
+                f"allow it: serve(..., origins=[{origin!r}, None]).\n",
+            )
+        response = await self._code.ask("process_request", websocket, request)
+        if response is not None:
+            return response  # type: ignore[no-any-return]
+        with self._code.recording("page", websocket):
+            answer = http_page.respond(
+                request,
+                page=self._options.page,
+                name=self._options.name,
+                on_error=lambda exc: self._code.record(exc, websocket, "page"),
+                ancestors=sorted(environment.known_origins()),
+            )
+            return await answer if inspect.isawaitable(answer) else answer
+
+    def _refused_origin(self, websocket: ServerConnection, request: Request) -> str | None:
+        """Return the Origin of a page that may not connect (RFC 6455 §10.2), or None."""
+        # Jupyter's server has asked for its login and checked the Origin by its own rule.
+        was_let_in = self._entry.let_in(request.headers)
+        if was_let_in or "origins" in self._options.kwargs or not http_page.is_handshake(request):
+            return None
+        return next(
+            (
+                origin
+                for origin in request.headers.get_all("Origin")
+                if not environment.is_allowed_origin(origin)
+                and not self._address.is_own_origin(origin, websocket.local_address)
+            ),
+            None,
+        )
+
+    async def _process_response(
+        self, websocket: ServerConnection, request: Request, response: Response
+    ) -> Response | None:
+        return await self._code.ask("process_response", websocket, request, response)  # type: ignore[no-any-return]
+
+    def _select_subprotocol(self, websocket: Any, offered: Any) -> Any:
+        with self._code.recording("select_subprotocol", websocket):
+            return self._options.kwargs["select_subprotocol"](websocket, offered)

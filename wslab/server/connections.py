@@ -1,0 +1,115 @@
+"""All connections of a server, from TCP on: made, recorded at their transport, and gone.
+
+Its rule: it adds to websockets' connection and changes nothing of it. Every answer that is no 101
+passes here, also those that websockets gives before and after any hook, and is noted as a refusal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import InvalidMessage
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from ..loops import portal
+from ..network.recording import Stillborn, recorded
+from ..websockets_compat import heads
+from . import http_page
+from .connection import Connection
+from .refusals import RefusalLog
+from .user_code import Options, UserCode
+
+if TYPE_CHECKING:
+    from websockets.http11 import Request, Response
+
+    from ..wire.tape.tape import Tape
+
+__all__ = ["Connections"]
+
+OPEN_TIMEOUT_S = 10.0  # websockets' own, where none is given
+PAGE_METHODS = ("GET", "HEAD")  # what a page answers: a 404 there is no refusal
+
+
+class Connections:
+    """The connections of one server; ``at_tcp`` are all of them, in their handshake or open.
+
+    Args:
+        options: ``create_connection`` and ``open_timeout`` of ``websockets.serve`` count.
+        code: records what the user's ``create_connection`` lets through.
+        refusals: where requests go that did not become a connection.
+    """
+
+    def __init__(self, options: Options, code: UserCode, refusals: RefusalLog) -> None:
+        self._options = options
+        self._code = code
+        self._refusals = refusals
+        self._at_tcp: dict[int, Any] = {}
+
+    @property
+    def at_tcp(self) -> tuple[Any, ...]:
+        """Every connection of websockets that has not been lost, oldest first."""
+        return tuple(self._at_tcp.copy().values())
+
+    @property
+    def open(self) -> tuple[Connection, ...]:
+        """Those that are open, oldest first."""
+        return tuple(
+            Connection(websocket) for websocket in self.at_tcp if websocket.state is State.OPEN
+        )
+
+    def factory(self, tape: Tape | None) -> Callable[..., Any]:
+        """Return the ``create_connection`` for ``websockets.serve``; it records on ``tape``."""
+        return recorded(self._create(), self._made, self._lost, side="server", tape=tape)
+
+    def _create(self) -> Callable[..., Any]:
+        base = self._options.kwargs.get("create_connection") or ServerConnection
+        if isinstance(base, type):
+            return base
+
+        def create_connection(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return base(*args, **kwargs)
+            except BaseException as exc:  # let through, it would be printed, or end the loop
+                self._code.record(exc, None, "create_connection")
+                return Stillborn()
+
+        return create_connection
+
+    def _made(self, websocket: Any, transport: asyncio.Transport) -> None:
+        self._at_tcp[id(websocket)] = websocket
+        websocket.wire.fileno = portal.inherit(transport)
+        heads.read_head_of(websocket.protocol, _has_frames)
+        websocket.protocol.send_response = functools.partial(self._send_response, websocket)
+
+    def _send_response(self, websocket: Any, response: Response) -> None:
+        request, status = websocket.request, response.status_code
+        is_for_page = request is not None and request.method in PAGE_METHODS
+        if status >= 400 and not (is_for_page and not http_page.is_handshake(request)):
+            text = bytes(response.body or b"").decode(errors="replace").strip()
+            self._refusals.add(websocket, status, text)
+        ServerProtocol.send_response(websocket.protocol, response)
+
+    def _lost(self, websocket: Any) -> None:
+        self._at_tcp.pop(id(websocket), None)
+        websocket.protocol.__dict__.pop("send_response", None)  # it leads back to the connection
+        limit_s = self._options.kwargs.get("open_timeout", OPEN_TIMEOUT_S)
+        if (
+            websocket.request is None
+            and isinstance(websocket.protocol.handshake_exc, InvalidMessage)  # by its end
+            and limit_s is not None
+            and websocket.wire.received_bytes
+            and time.monotonic() - websocket.wire.began_s >= limit_s
+        ):
+            text = f"hung up: the request did not end within {limit_s:g} s (open_timeout)"
+            self._refusals.add(websocket, 408, text)
+        portal.inherited.discard(websocket.wire.fileno)
+
+
+def _has_frames(request: Request) -> bool:
+    return http_page.is_handshake(request) and not heads.has_body(request)

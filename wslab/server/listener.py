@@ -1,0 +1,151 @@
+"""websockets' own server under a Server: how it comes to listen, and how it ends within a bound.
+
+Its rule: closing has a bound whatever clients and handlers do, and when it has ended the port is
+free. All of it runs on the server's loop. Who may connect, and what runs then, is not its business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import time
+from collections.abc import Callable
+from typing import Any
+
+from websockets.asyncio import server as ws_server
+from websockets.protocol import State
+
+from ..loops import portal
+from .connections import Connections
+from .listen_address import port_of
+
+__all__ = ["Listener"]
+
+CLOSE_GRACE_S = 2.0  # for clients to answer the close frame before they are cut off
+HANDLER_GRACE_S = 0.5  # for handlers to clean up after their connection before they are cancelled
+
+
+class Listener:
+    """One server of websockets at a time, which `open` makes and `close` ends.
+
+    Args:
+        connections: those that it has accepted.
+        runner: whose loop it runs on.
+    """
+
+    def __init__(
+        self, connections: Connections, runner: portal.Portal | portal.KernelPortal
+    ) -> None:
+        self._connections = connections
+        self._runner = runner
+        self._server: ws_server.Server | None = None
+
+    @property
+    def server(self) -> ws_server.Server | None:
+        """The server of websockets, while there is one."""
+        return self._server
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether it accepts connections."""
+        return self._server is not None and self._server.is_serving()
+
+    async def open(
+        self, handler: Callable[[Any], Any], address: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> ws_server.Server:
+        """Begin to listen.
+
+        Args:
+            handler: run for each connection.
+            address: host and port, or nothing where the keywords say where.
+            kwargs: of ``websockets.serve``.
+
+        Raises:
+            OSError: it can't listen there.
+        """
+        self._server = None
+        self._server = server = await _listen(handler, address, kwargs)
+        portal.inherited.update(sock.fileno() for sock in server.sockets)
+        self._runner.watch(asyncio.get_running_loop())
+        return server
+
+    async def close(self, code: int) -> int:
+        """Close every connection with this code, and free the port.
+
+        Returns:
+            How many handlers can't be ended, and are left to themselves.
+        """
+        server = self._server
+        assert server is not None
+        listening = [sock.fileno() for sock in server.sockets]
+        portal.inherited.difference_update(listening)
+        try:
+            # asyncio drops, unclosed, a connection that it has accepted and not yet given to the
+            # server that closes now: so no more of them first, and a turn for those.
+            with contextlib.suppress(NotImplementedError):  # Windows: there it is not so
+                for number in listening:
+                    asyncio.get_running_loop().remove_reader(number)
+            await asyncio.sleep(0)
+            server.close(code=code)
+            waiting = {asyncio.ensure_future(server.wait_closed())}
+            await asyncio.wait(waiting, timeout=0)  # lets the close frames go out
+            await self._end_connections()
+            if hasattr(server.server, "abort_clients"):  # from Python 3.13: unfinished TLS ones
+                server.server.abort_clients()
+            await asyncio.wait(waiting, timeout=HANDLER_GRACE_S)
+            stubborn = await _end_handlers(server)
+            await asyncio.wait(waiting, timeout=HANDLER_GRACE_S)
+            for waiter in (*waiting, server.close_task):
+                if waiter is not None:
+                    waiter.cancel()
+            return stubborn
+        finally:
+            self._server = None
+            self._runner.unwatch()
+
+    async def _end_connections(self) -> None:
+        """Abort those in their handshake at once, and after a while those that do not close."""
+        for websocket in self._connections.at_tcp:
+            if websocket.state is State.CONNECTING:
+                websocket.transport.abort()
+        deadline_s = time.monotonic() + CLOSE_GRACE_S
+        pause_s = 0.0005
+        while self._connections.at_tcp and time.monotonic() < deadline_s:
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, 0.05)
+        for websocket in self._connections.at_tcp:
+            websocket.transport.abort()
+
+
+async def _listen(
+    handler: Callable[[Any], Any], address: tuple[Any, ...], kwargs: dict[str, Any]
+) -> ws_server.Server:
+    # A host of several addresses ("", "localhost") gets a free port for each of them, and they
+    # differ; a server has one, so the others are asked to follow the first.
+    for _ in range(10):
+        server = await ws_server.serve(handler, *address, **kwargs)
+        port = port_of(server.sockets)
+        if not address or address[1] or all(port_of([sock]) == port for sock in server.sockets):
+            return server
+        server.close()
+        await server.wait_closed()
+        try:
+            return await ws_server.serve(handler, address[0], port, **kwargs)
+        except OSError as exc:
+            if exc.errno != errno.EADDRINUSE:
+                raise
+    raise OSError(errno.EADDRINUSE, "no port is free on every address of the host")
+
+
+async def _end_handlers(server: ws_server.Server) -> int:
+    """Cancel the handlers that still run; return how many go on all the same."""
+    for _ in range(3):  # a handler may swallow one cancellation
+        if not server.handler_tasks:
+            break
+        for task in tuple(server.handler_tasks):
+            task.cancel()
+        await asyncio.wait(tuple(server.handler_tasks), timeout=HANDLER_GRACE_S)
+    stubborn = len(server.handler_tasks)
+    server.handler_tasks.clear()
+    return stubborn

@@ -1,0 +1,146 @@
+"""serve(): a WebSocket server that a plain cell starts, and starts again when it runs again.
+
+Its rule: every keyword of websockets is handed on unchanged. What nobody knows is refused before
+anything starts. What the server does then is `server.server`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+
+from websockets.asyncio import server as ws_server
+
+from ..errors import PortInUse
+from ..loops import portal
+from ..network.recording import new_tape
+from ..notebook import cells
+from ..waiting import finite_times
+from ..websockets_compat.keywords import check_keywords
+from .handler import Handler, check_handler, handler_name
+from .http_page import Page, check_page
+from .server import Server
+
+__all__ = ["serve"]
+
+
+def serve(
+    handler: Handler,
+    host: str | None = "127.0.0.1",
+    port: int | None = None,
+    *,
+    name: str | None = None,
+    page: Page = True,
+    loop: Literal["lab", "kernel"] = "lab",
+    keep: bool = False,
+    record: bool | int = True,
+    compression: str | None = None,
+    **kwargs: Any,
+) -> Server:
+    """Start a WebSocket server; it is listening when the call returns.
+
+    Any handler from the websockets documentation works unchanged, and every other keyword of
+    ``websockets.serve`` is handed on as it is. Running the cell again replaces the server: same
+    port, and its clients are told 1012 (service restart).
+
+    Args:
+        handler: ``async def handler(websocket)``, called once for each connection.
+        host: address to listen on. The default is this machine only; ``"0.0.0.0"`` lets others in.
+        port: TCP port; None picks a free one (or, in a cell that runs again, the one it had).
+        name: how views call it; the handler's name by default.
+        page: what a plain HTTP GET gets. True is a page to try the server with, None a bare 426;
+            HTML, a path to files, or a function of the request: see ``wslab.server.http_page``.
+        loop: ``"lab"`` answers also while a cell runs. ``"kernel"`` shares the notebook's own
+            loop, for handlers that must be on the main thread.
+        keep: do not replace this server when its cell runs again.
+        record: put every byte on ``server.tape``, 16 MiB at the most; a number sets another bound
+            in bytes. False keeps no byte; messages are still counted.
+        compression: off by default, unlike in websockets, so that what you see on the wire is what
+            you sent; ``"deflate"`` turns it on (RFC 7692).
+        kwargs: ``origins``, ``ssl``, ``subprotocols``, ``max_size``, ``ping_interval``,
+            ``process_request`` and all others of ``websockets.serve``. Without ``origins``, pages
+            from this machine and this notebook may connect, as may clients that send no Origin;
+            other pages get 403 (RFC 6455 §10.2).
+
+    Raises:
+        PortInUse: another server listens on that port; says which, where it is known.
+        TypeError: the handler is not an async function of one argument, or nobody knows a keyword:
+            it says which one is nearest.
+        WrongThread: called in async code on the lab's loop.
+    """
+    check_keywords(
+        kwargs,
+        "serve()",
+        serve,
+        ws_server.serve,
+        asyncio.BaseEventLoop.create_server,
+        also=("unix", "path", "cleanup_socket"),  # of create_unix_server
+    )
+    check_handler(handler)
+    check_page(page)
+    if loop not in ("lab", "kernel"):
+        raise ValueError(f'expected loop="lab" or loop="kernel", got {loop!r}')
+    runner = portal.kernel() if loop == "kernel" else portal.lab()
+    claim = cells.claim("server", keep=keep)
+    if port and _has_no_cell(claim):
+        _replace_on(port)
+    server = Server(
+        handler,
+        name=name or handler_name(handler),
+        host=host,
+        port=port or (claim.place if isinstance(claim.place, int) else None),
+        page=page,
+        runner=runner,
+        claim=claim,
+        tape=new_tape(record, name=name or handler_name(handler)),
+        kwargs={**finite_times(kwargs), "compression": compression},
+    )
+    if claim.place is not None:
+        server.note = "replaces what this cell had started before, on the same port"
+    try:
+        server.start()
+    except PortInUse:
+        if port or claim.place is None:
+            raise
+        # The old port was free for a moment and somebody else took it.
+        server.start(on_any_port=True)
+        server.note = (
+            f"replaces what this cell had started before; port {claim.place} was taken meanwhile, "
+            "so this is a new one"
+        )
+    if claim.owner is not None and claim.owner.is_source and claim.place is None:
+        server.note = _left_behind(server) or server.note
+    claim.adopt(server, server.port)
+    return server
+
+
+def _has_no_cell(claim: cells.Claim) -> bool:
+    return claim.owner is None or claim.owner.is_source
+
+
+def _left_behind(server: Server) -> str:
+    """Say which servers an earlier text of this cell may have left, where cells have no names."""
+    older = [
+        f"{thing.name!r} on port {thing.port}"
+        for thing in cells.things()
+        if isinstance(thing, Server) and thing.name == server.name and thing.is_serving
+        if thing.claim.owner is not None and thing.claim.owner.is_source
+    ]
+    if not older:
+        return ""
+    return (
+        "this front end does not say which cell runs, so a cell whose text has changed starts "
+        f"another server; still there: {', '.join(older[:3])}"
+        + (f" and {len(older) - 3} more" if len(older) > 3 else "")
+        + ". wslab.running() lists them all, each with stop()"
+    )
+
+
+def _replace_on(port: int) -> None:
+    # A script has no cells: there, the same explicit port means the same server.
+    for thing in cells.things():
+        if not isinstance(thing, Server) or thing.port != port or thing.claim.keep:
+            continue
+        if _has_no_cell(thing.claim):
+            thing.begin_close(replaced=True)
+            thing.stop()
