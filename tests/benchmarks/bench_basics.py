@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from wslab.wire.http.handshake import build_request
+from wslab.wire.http.building import build_request
 
 from .servers import echo, running
 

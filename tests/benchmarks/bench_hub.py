@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from wslab.wire.http.handshake import build_request
+from wslab.wire.http.building import build_request
 
 from .crowd_servers import raise_limit
 

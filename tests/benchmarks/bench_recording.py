@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 import websockets.sync.client
 
-from wslab.wire.frames.decoder import encode_frame
-from wslab.wire.http.handshake import build_request, build_response
+from wslab.wire.frames.layout import encode_frame
+from wslab.wire.http.building import build_request, build_response
 from wslab.wire.tape.tape import Tape
 
 from .bench_basics import in_turns, pipelined, round_trips, show

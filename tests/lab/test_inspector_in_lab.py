@@ -228,7 +228,8 @@ def test_a_reload_brings_it_back(notebook: Notebook, expect):
 
 
 RECORD = """
-from wslab.wire.frames.decoder import Opcode, encode_frame
+from wslab.wire.frames.layout import encode_frame
+from wslab.wire.frames.opcodes import Opcode
 from wslab.wire.tape.tape import Tape
 
 tape = Tape(name="echo")

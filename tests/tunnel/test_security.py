@@ -31,7 +31,7 @@ from tests.jupyters import (
     read_to_end,
     settled,
 )
-from wslab.wire.frames.decoder import encode_frame
+from wslab.wire.frames.layout import encode_frame
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 LOGIN = f"Authorization: token {TOKEN}"

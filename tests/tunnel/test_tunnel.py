@@ -35,7 +35,7 @@ from tests.jupyters import (
 )
 from wslab.tunnel import entries
 from wslab.wire.events import RequestEvent
-from wslab.wire.frames.decoder import encode_frame
+from wslab.wire.frames.layout import encode_frame
 
 MIB = 2**20
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="

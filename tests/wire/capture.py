@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
 from tests.wire.taping import MASK, close
-from wslab.wire.frames.decoder import encode_frame
+from wslab.wire.frames.layout import encode_frame
 from wslab.wire.tape.tape import Tape
 
 SECRETS = ("s3cretC00kieS3cret", "s3cretT0kenS3cret", "s3cretB3arerS3cret")

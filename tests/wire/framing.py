@@ -10,7 +10,11 @@ from typing import Any, Literal
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from wslab.wire.frames.decoder import Deflate, Fault, Field, Frame, FrameDecoder, encode_frame
+from wslab.wire.frames.decoder import FrameDecoder
+from wslab.wire.frames.deflate import Deflate
+from wslab.wire.frames.frame import Field, Frame
+from wslab.wire.frames.layout import encode_frame
+from wslab.wire.frames.violations import Fault
 
 Sender = Literal["client", "server"]
 KEY = bytes.fromhex("37fa213d")

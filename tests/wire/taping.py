@@ -8,8 +8,8 @@ import zlib
 from collections.abc import Iterable, Sequence
 
 from wslab.wire.events import Event
-from wslab.wire.frames.decoder import encode_frame
-from wslab.wire.http.handshake import build_request, build_response
+from wslab.wire.frames.layout import encode_frame
+from wslab.wire.http.building import build_request, build_response
 from wslab.wire.tape.tape import Tape, Track
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="

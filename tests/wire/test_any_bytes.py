@@ -15,8 +15,8 @@ from wslab.widgets.inspector import static_html
 from wslab.widgets.inspector.inspector import Feed
 from wslab.wire.events import FrameEvent, ResponseEvent
 from wslab.wire.files.export import load
-from wslab.wire.frames.decoder import encode_frame
-from wslab.wire.http.handshake import build_request, build_response
+from wslab.wire.frames.layout import encode_frame
+from wslab.wire.http.building import build_request, build_response
 from wslab.wire.tape.sampling import SamplingReader
 from wslab.wire.tape.tape import Tape
 

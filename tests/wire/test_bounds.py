@@ -11,7 +11,9 @@ from tests.wire.taping import MASK, Compressor, masked, upgrade, websocket
 from wslab.wire import connection
 from wslab.wire.events import DroppedEvent, FaultEvent, FrameEvent, MessageEvent
 from wslab.wire.files.export import load
-from wslab.wire.frames.decoder import Deflate, FrameDecoder, encode_frame
+from wslab.wire.frames.decoder import FrameDecoder
+from wslab.wire.frames.deflate import Deflate
+from wslab.wire.frames.layout import encode_frame
 from wslab.wire.tape import reader as readers
 from wslab.wire.tape.sampling import SamplingReader
 from wslab.wire.tape.tape import Tape

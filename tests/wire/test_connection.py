@@ -21,8 +21,8 @@ from wslab.wire.events import (
     RequestEvent,
     ResponseEvent,
 )
-from wslab.wire.frames.decoder import encode_frame
-from wslab.wire.http.handshake import build_request, build_response
+from wslab.wire.frames.layout import encode_frame
+from wslab.wire.http.building import build_request, build_response
 
 REQUEST = build_request("/chat", "127.0.0.1:8765", KEY)
 ANSWER = build_response(101, key=KEY)

@@ -8,8 +8,11 @@ import pytest
 
 from wslab.wire import events
 from wslab.wire.events import Event, FrameEvent, ResponseEvent
-from wslab.wire.frames.decoder import Frame, FrameDecoder
-from wslab.wire.http.handshake import HeadReader, Request, Response, build_request, build_response
+from wslab.wire.frames.decoder import FrameDecoder
+from wslab.wire.frames.frame import Frame
+from wslab.wire.http.building import build_request, build_response
+from wslab.wire.http.head_reader import HeadReader
+from wslab.wire.http.heads import Request, Response
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 KINDS = [cls for name in events.__all__ if issubclass(cls := getattr(events, name), Event)]

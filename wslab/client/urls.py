@@ -28,7 +28,7 @@ def is_loopback(host: str) -> bool:
 
 def shown(url: str) -> str:
     """Return ``url`` without its secrets (a password, ``?token=``), as texts may show it."""
-    from ..wire.http.headers import hide_secrets
+    from ..wire.http.secret_values import hide_secrets
 
     return hide_secrets("", url)
 

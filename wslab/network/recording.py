@@ -22,7 +22,7 @@ from ..websockets_compat.turns import Turns
 from ..wire.tape.tape import Tape, Track
 
 if TYPE_CHECKING:
-    from ..wire.http.headers import Sender
+    from ..wire.sender import Sender
 
 __all__ = ["Stillborn", "Wire", "new_tape", "recorded"]
 

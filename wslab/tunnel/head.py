@@ -78,7 +78,7 @@ def rewrite(
     Raises:
         BadHead: it has a body, or something in it could be read in two ways.
     """
-    from ..wire.http.headers import MARKER, hide_secrets  # not where an entry is only written
+    from ..wire.http.secret_values import MARKER, hide_secrets  # not where an entry is only written
 
     headers = list(headers)
     if method not in ("GET", "HEAD"):

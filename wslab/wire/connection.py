@@ -22,15 +22,20 @@ from .events import (
     PongEvent,
     RequestEvent,
     ResponseEvent,
-    Sender,
 )
-from .frames.decoder import Deflate, Fault, Frame, FrameDecoder, Opcode
+from .frames.decoder import FrameDecoder
+from .frames.deflate import Deflate
+from .frames.frame import Frame
 from .frames.layout import header_size
-from .frames.violations import MAX_CONTROL_PAYLOAD_BYTES, UNREADABLE
+from .frames.opcodes import Opcode
+from .frames.violations import MAX_CONTROL_PAYLOAD_BYTES, UNREADABLE, Fault
 from .http.bodies import ChunkedReader, body_length, is_chunked
-from .http.headers import MARKER, H, HeadReader, Problem, Request, Response, find_secrets, redact
-from .http.redaction import conceal, conceal_head, hide_in_body
+from .http.head_reader import HeadReader
+from .http.heads import HeadOf, Problem, Request, Response
+from .http.redaction import find_secrets, redact, redact_body, redact_bytes, redact_partial_head
+from .http.secret_values import MARKER
 from .http.tokens import TokenScan
+from .sender import Sender
 
 __all__ = ["Handover", "Story"]
 
@@ -298,9 +303,9 @@ class Story:
         """Return what may be saved of bytes that still wait for more."""
         kept: dict[Sender, bytes] = {}
         for sender, half in self._halves.items():
-            kept[sender] = half.head if self.reveal else conceal_head(half.head)
+            kept[sender] = half.head if self.reveal else redact_partial_head(half.head)
             kept[sender] += _half_frame(half)
-        kept["client"] += self._early if self.reveal else conceal(self._early)
+        kept["client"] += self._early if self.reveal else redact_bytes(self._early)
         return kept
 
     @property
@@ -346,7 +351,7 @@ class Story:
         if self._kept is not None:
             self._kept[sender] += data
 
-    def _redact(self, head: H, secrets: frozenset[str]) -> H:
+    def _redact(self, head: HeadOf, secrets: frozenset[str]) -> HeadOf:
         if self.reveal:
             return head
         head = redact(head, also=secrets)
@@ -366,7 +371,7 @@ class Story:
         if self.reveal:
             return body
         before, half.tail = half.tail, (half.tail + body)[-_TAIL_BYTES:]
-        return hide_in_body(body, half.secrets, before)
+        return redact_body(body, half.secrets, before)
 
     # Heads and bodies.
 
@@ -375,7 +380,7 @@ class Story:
     ) -> None:
         while data:
             if half.heads is None:  # broken: nobody can tell where the next head would begin
-                self._keep(sender, data if self.reveal else conceal(data))
+                self._keep(sender, data if self.reveal else redact_bytes(data))
                 return
             if half.body_left != 0:
                 body, data = half.take_body(data)
@@ -401,7 +406,7 @@ class Story:
                 data = self._answer(events, at_s, half, head, data)
             elif isinstance(head, Problem):
                 half.heads = None
-                self._keep(sender, read if self.reveal else conceal_head(read))
+                self._keep(sender, read if self.reveal else redact_partial_head(read))
                 self._add(events, FaultEvent, at_s, sender, fault=head)
 
     def _ask(self, events: list[Event], at_s: float, half: _Half, head: Request) -> None:

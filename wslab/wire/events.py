@@ -8,11 +8,13 @@ could not be known (because it was dropped, or never came) is None.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from .frames.decoder import Fault, Field, Frame
+from .frames.frame import Field, Frame
+from .frames.violations import Fault
 from .http.handshake import Handshake
-from .http.headers import Problem, Request, Response
+from .http.heads import Problem, Request, Response
+from .sender import Sender
 
 __all__ = [
     "BodyEvent",
@@ -28,8 +30,6 @@ __all__ = [
     "RequestEvent",
     "ResponseEvent",
 ]
-
-Sender = Literal["client", "server"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

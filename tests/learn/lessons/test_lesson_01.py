@@ -15,7 +15,8 @@ from websockets.server import ServerProtocol
 
 from tests.learn.rig import COURSE, solution
 from wslab.learn import NotYet, Verdict, check, hint
-from wslab.wire.http.handshake import GUID, accept_key, build_response, check_key
+from wslab.wire.http.accept import GUID, accept_key, check_key
+from wslab.wire.http.building import build_response
 
 
 def b64(data: bytes) -> str:

@@ -15,7 +15,8 @@ from tests.peers import answer, client_tls, free_port, hold, raw_server, server_
 from wslab.errors import ConnectFailed, NobodyListening
 from wslab.widgets.handshake_editor import attempt
 from wslab.widgets.handshake_editor.editor import MAX_TRIES, HandshakeEditor
-from wslab.wire.http.handshake import accept_key, build_response
+from wslab.wire.http.accept import accept_key
+from wslab.wire.http.building import build_response
 
 
 async def echo(websocket):

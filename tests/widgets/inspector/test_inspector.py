@@ -17,7 +17,8 @@ from wslab.widgets.inspector import inspector as inspectors
 from wslab.widgets.inspector import static_html
 from wslab.widgets.inspector.inspector import Feed, Inspector
 from wslab.widgets.inspector.model import FORGET_AT, Timeline, moment, words
-from wslab.wire.frames.decoder import Opcode, encode_frame
+from wslab.wire.frames.layout import encode_frame
+from wslab.wire.frames.opcodes import Opcode
 from wslab.wire.tape.tape import Tape, Track
 
 KEY = b"\x37\xfa\x21\x3d"

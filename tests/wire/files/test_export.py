@@ -26,7 +26,7 @@ from tests.wire.taping import (
 )
 from wslab.wire.events import DroppedEvent, MessageEvent
 from wslab.wire.files.export import COLUMNS, BadFile, load, to_rows
-from wslab.wire.frames.decoder import encode_frame
+from wslab.wire.frames.layout import encode_frame
 from wslab.wire.tape.tape import Tape
 
 # Times in a capture are whole nanoseconds.

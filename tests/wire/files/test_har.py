@@ -18,8 +18,8 @@ from tests.wire.taping import DEFLATE, masked, random_session, upgrade, websocke
 from wslab.wire.events import FrameEvent, MessageEvent
 from wslab.wire.files.export import load
 from wslab.wire.files.snapshot import BadFile
-from wslab.wire.frames.decoder import encode_frame
-from wslab.wire.http.handshake import build_response
+from wslab.wire.frames.layout import encode_frame
+from wslab.wire.http.building import build_response
 from wslab.wire.tape.tape import Tape
 
 # The objects of HAR 1.2: name to (type, is required). A name with an underscore is somebody's own.

@@ -23,7 +23,7 @@ from wslab.wire.files import packets
 from wslab.wire.files.export import load
 from wslab.wire.files.packets import ACK, FIN, PSH, RST, SYN, Endpoints, split_address
 from wslab.wire.files.pcapng import OURS
-from wslab.wire.frames.decoder import encode_frame
+from wslab.wire.frames.layout import encode_frame
 from wslab.wire.tape.tape import Tape
 
 TSHARK = shutil.which("tshark")

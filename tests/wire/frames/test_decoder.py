@@ -34,7 +34,12 @@ from tests.wire.framing import (
     streams,
     unhex,
 )
-from wslab.wire.frames.decoder import Deflate, Fault, Frame, FrameDecoder, Opcode, encode_frame
+from wslab.wire.frames.decoder import FrameDecoder
+from wslab.wire.frames.deflate import Deflate
+from wslab.wire.frames.frame import Frame
+from wslab.wire.frames.layout import encode_frame
+from wslab.wire.frames.opcodes import Opcode
+from wslab.wire.frames.violations import Fault
 
 
 class TestExamplesOfTheRfc:

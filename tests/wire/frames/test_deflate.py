@@ -20,7 +20,10 @@ from tests.wire.framing import (
     rules,
     unhex,
 )
-from wslab.wire.frames.decoder import Deflate, Frame, FrameDecoder, encode_frame
+from wslab.wire.frames.decoder import FrameDecoder
+from wslab.wire.frames.deflate import Deflate
+from wslab.wire.frames.frame import Frame
+from wslab.wire.frames.layout import encode_frame
 
 
 class TestExamplesOfTheDeflateRfc:

@@ -6,14 +6,14 @@ import pytest
 from websockets import frames as reference
 
 from tests.wire.framing import KEY, Sender, decode, deflated, only_fault, rules, unhex
-from wslab.wire.frames.decoder import (
+from wslab.wire.frames.close_codes import (
     CLOSE_CODE_RANGES,
     CLOSE_CODES,
-    Deflate,
     close_code_meaning,
-    encode_frame,
     may_be_sent,
 )
+from wslab.wire.frames.deflate import Deflate
+from wslab.wire.frames.layout import encode_frame
 
 # One literal breach a rule: who sent it, its bytes, section, close code.
 BREACHES: dict[str, tuple[Sender, str, str, int]] = {

@@ -17,7 +17,9 @@ from wslab.widgets.inspector import static_html
 from wslab.widgets.inspector.inspector import Feed
 from wslab.wire.events import FrameEvent
 from wslab.wire.files.export import load
-from wslab.wire.frames.decoder import Deflate, FrameDecoder, encode_frame
+from wslab.wire.frames.decoder import FrameDecoder
+from wslab.wire.frames.deflate import Deflate
+from wslab.wire.frames.layout import encode_frame
 from wslab.wire.http.tokens import _padding
 from wslab.wire.tape.tape import Tape
 

@@ -15,7 +15,8 @@ from wslab.wire.events import (
     PongEvent,
     ResponseEvent,
 )
-from wslab.wire.frames.decoder import Opcode, encode_frame
+from wslab.wire.frames.layout import encode_frame
+from wslab.wire.frames.opcodes import Opcode
 from wslab.wire.tape.sampling import SamplingReader
 from wslab.wire.tape.tape import Tape, Track
 

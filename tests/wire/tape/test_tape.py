@@ -19,7 +19,7 @@ from wslab.wire.events import (
     RequestEvent,
     ResponseEvent,
 )
-from wslab.wire.frames.decoder import encode_frame
+from wslab.wire.frames.layout import encode_frame
 from wslab.wire.tape.tape import Dropped, Tape, Track
 
 SMALLEST = 64 * 2**10

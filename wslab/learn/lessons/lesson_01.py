@@ -19,17 +19,11 @@ from ...client import client
 from ...errors import ConnectFailed, in_words
 from ...network import exchange
 from ...server.handler import handler_name
-from ...wire.http.handshake import (
-    GUID,
-    Handshake,
-    HeadReader,
-    Problem,
-    Request,
-    Response,
-    accept_key,
-    build_request,
-    build_response,
-)
+from ...wire.http.accept import GUID, accept_key
+from ...wire.http.building import build_request, build_response
+from ...wire.http.handshake import Handshake
+from ...wire.http.head_reader import HeadReader
+from ...wire.http.heads import Problem, Request, Response
 from ..exercises import Miss, NotYet, exercise
 from ..testbench import bounded, nonce
 

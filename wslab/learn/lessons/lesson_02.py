@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...wire.frames.decoder import encode_frame
+from ...wire.frames.layout import encode_frame
 from ..exercises import Miss, exercise
 from ..testbench import bounded
 

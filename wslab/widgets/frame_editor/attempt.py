@@ -16,8 +16,14 @@ from ...loops import portal
 from ...network import exchange
 from ...server.server import Server
 from ...wire.frames.close_codes import close_code_meaning
-from ...wire.frames.decoder import Fault, Frame, FrameDecoder, Opcode, apply_mask
-from ...wire.http.handshake import HeadReader, Request, Response, build_request
+from ...wire.frames.decoder import FrameDecoder
+from ...wire.frames.frame import Frame
+from ...wire.frames.layout import apply_mask
+from ...wire.frames.opcodes import Opcode
+from ...wire.frames.violations import Fault
+from ...wire.http.building import build_request
+from ...wire.http.head_reader import HeadReader
+from ...wire.http.heads import Request, Response
 from ..panels import model
 
 __all__ = ["MAX_PAYLOAD_BYTES", "FramePlan", "FrameTry", "attempt", "build", "to_json"]

@@ -21,19 +21,14 @@ from ...errors import ConnectFailed, HandshakeTimeout, LoopBlocked, NobodyListen
 from ...loops import portal
 from ...network import exchange
 from ...server.server import Server
-from ...wire.frames.decoder import encode_frame
-from ...wire.http.handshake import (
-    Handshake,
-    HeadReader,
-    Problem,
-    Request,
-    Response,
-    build_request,
-    derive_accept,
-    find_secrets,
-    redact,
-)
-from ...wire.http.headers import hide_secrets
+from ...wire.frames.layout import encode_frame
+from ...wire.http.accept import derive_accept
+from ...wire.http.building import build_request
+from ...wire.http.handshake import Handshake
+from ...wire.http.head_reader import HeadReader
+from ...wire.http.heads import Problem, Request, Response
+from ...wire.http.redaction import find_secrets, redact
+from ...wire.http.secret_values import hide_secrets
 from ..panels import model
 
 __all__ = ["DEFAULTS", "Plan", "Target", "Try", "attempt", "plan_of", "to_json"]

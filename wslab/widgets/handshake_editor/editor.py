@@ -18,7 +18,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from ...wire.http.handshake import explain
+from ...wire.http.header_purposes import explain
 from ..assets import read_static
 from .attempt import DEFAULTS, Plan, Target, Try, attempt, plan_of, to_json
 

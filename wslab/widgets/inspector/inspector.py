@@ -19,7 +19,7 @@ import traitlets
 
 from ...errors import in_words
 from ...wire.events import Event, FrameEvent
-from ...wire.frames.decoder import Opcode
+from ...wire.frames.opcodes import Opcode
 from ...wire.tape.sampling import SamplingReader, Tally
 from ...wire.tape.tape import Tape
 from .. import live

@@ -25,12 +25,15 @@ from ...wire.events import (
     PongEvent,
     RequestEvent,
     ResponseEvent,
-    Sender,
 )
 from ...wire.frames.close_codes import close_code_meaning
-from ...wire.frames.decoder import Fault, Frame, Opcode
-from ...wire.http.handshake import Handshake, derive_accept
-from ...wire.http.headers import Head, Problem
+from ...wire.frames.frame import Frame
+from ...wire.frames.opcodes import Opcode
+from ...wire.frames.violations import Fault
+from ...wire.http.accept import derive_accept
+from ...wire.http.handshake import Handshake
+from ...wire.http.heads import Head, Problem
+from ...wire.sender import Sender
 from ...wire.tape.tape import Tape, Track
 from ..panels import model
 

@@ -12,7 +12,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from ...wire.events import CloseEvent, EndedEvent, MessageEvent, ResponseEvent, Sender
+from ...wire.events import CloseEvent, EndedEvent, MessageEvent, ResponseEvent
+from ...wire.sender import Sender
 from ...wire.tape.tape import Tape
 
 __all__ = ["ConnectionTimeline", "Life"]

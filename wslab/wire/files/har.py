@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl
 
 from ..events import BodyEvent, Event, MessageEvent, RequestEvent, ResponseEvent
 from ..http.bodies import content_of
-from ..http.headers import Head, Request, Response
+from ..http.heads import Head, Request, Response
 from ..tape.tape import Tape
 from .packets import split_address
 from .snapshot import BadFile, Saved, SavedTrack, replacing, take

@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from ..connection import Story
-from ..events import EndedEvent, Event, Sender
+from ..events import EndedEvent, Event
+from ..sender import SENDERS, Sender
 from ..tape.resume import is_settled, state_of, story_from, unfinished_frames
 from ..tape.tape import (
     _CHUNK_BYTES,
     _ENDED,
     _OPENED,
     _SEGMENT_BYTES,
-    _SENDERS,
     _TRACK_BYTES,
     DEFAULT_MAX_BYTES,
     Tape,
@@ -34,7 +34,7 @@ from ..tape.tape import (
 
 __all__ = ["WHATS", "BadFile", "Saved", "SavedTrack", "replacing", "restore", "take"]
 
-WHATS = (*_SENDERS, "opened", "ended")
+WHATS = (*"opened", "ended")
 FORMAT = 1  # of what to_json gives; another one is refused
 
 # at_s, the connection's index, what (an index of WHATS), bytes
@@ -87,7 +87,7 @@ class Saved:
                 continue
             else:
                 yield from (
-                    (index, event) for event in stories[index].each(at_s, _SENDERS[what], data)
+                    (index, event) for event in stories[index].each(at_s, SENDERS[what], data)
                 )
                 continue
             for event in found:
@@ -102,7 +102,7 @@ class Saved:
                 *_, ended = stories[index].end(at_s, self.tracks[index].side)
                 found[index] = isinstance(ended, EndedEvent) and ended.is_clean
             elif what != _OPENED:
-                stories[index].skip(at_s, _SENDERS[what], data)
+                stories[index].skip(at_s, SENDERS[what], data)
         return found
 
     def _story(self, track: SavedTrack) -> Story:
@@ -257,10 +257,10 @@ class _Taking:
             self._end(at_s, index)
             self._chunks.append((at_s, index, what, b""))
         elif index in self._unsettled:
-            story.skip(at_s, _SENDERS[what], data)
+            story.skip(at_s, SENDERS[what], data)
             self.settle(index, at_s)
         else:
-            self._put(at_s, index, story.scrub(at_s, _SENDERS[what], data))
+            self._put(at_s, index, story.scrub(at_s, SENDERS[what], data))
 
     def finish(self) -> None:
         last_s = self._chunks[-1][0] if self._chunks else 0.0
@@ -279,7 +279,7 @@ class _Taking:
     def _put(self, at_s: float, index: int, parts: dict[Sender, bytes]) -> None:
         for sender, data in parts.items():
             if data:
-                self._chunks.append((at_s, index, _SENDERS.index(sender), data))
+                self._chunks.append((at_s, index, SENDERS.index(sender), data))
 
 
 def restore(saved: Saved) -> Tape:

@@ -2,34 +2,20 @@
 
 The one rule: any chunking gives the same frames. Input that breaks a rule becomes a Fault that
 names the rule; nothing here raises on bad input, waits, or opens anything. A frame itself is in
-`layout`, the rules are in `violations`, compression is in `deflate`; their names are here too.
-Left out: the opening handshake, putting messages together, and who has to answer what.
+`frame`, the rules are in `violations`, compression is in `deflate`. Left out: the opening
+handshake, putting messages together, and who has to answer what.
 """
 
 from __future__ import annotations
 
 import codecs
 import functools
-from typing import Literal
 
-from .close_codes import CLOSE_CODE_RANGES, CLOSE_CODES, close_code_meaning, may_be_sent
+from ..sender import Sender
 from .deflate import MAX_INFLATED_BYTES, Deflate, Inflater
-from .layout import (
-    BINARY,
-    CLOSE,
-    CONT,
-    MAX_LENGTH,
-    OPCODES,
-    TEXT,
-    BytesLike,
-    Field,
-    Frame,
-    Opcode,
-    apply_mask,
-    encode_frame,
-    header_size,
-    say_bytes,
-)
+from .frame import Frame
+from .layout import MAX_LENGTH, BytesLike, apply_mask, header_size
+from .opcodes import BINARY, CLOSE, CONT, OPCODES, TEXT
 from .violations import (
     DATA_AFTER_CLOSE,
     MESSAGE_INTERRUPTED,
@@ -43,22 +29,10 @@ from .violations import (
     header_rules,
     length_faults,
     make_fault,
+    say_bytes,
 )
 
-__all__ = [
-    "CLOSE_CODES",
-    "CLOSE_CODE_RANGES",
-    "Deflate",
-    "Fault",
-    "Field",
-    "Frame",
-    "FrameDecoder",
-    "Opcode",
-    "apply_mask",
-    "close_code_meaning",
-    "encode_frame",
-    "may_be_sent",
-]
+__all__ = ["FrameDecoder"]
 
 
 MAX_HELD_BYTES = 16 * 2**20
@@ -126,7 +100,7 @@ class FrameDecoder:
 
     def __init__(
         self,
-        sender: Literal["client", "server"],
+        sender: Sender,
         deflate: Deflate | None = None,
         max_payload: int | None = None,
         *,

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .close_codes import CLOSE_CODES, close_code_meaning, may_be_sent
-from .layout import BINARY, CLOSE, OPCODES, TEXT, Opcode, say_bytes
+from .opcodes import BINARY, CLOSE, OPCODES, TEXT, Opcode
 
 __all__ = ["Fault"]
 
@@ -43,6 +43,11 @@ class Fault:
     def reference(self) -> str:
         """Name the source in full, such as "RFC 6455 §5.2"."""
         return f"RFC {self.rfc} §{self.section}"
+
+
+def say_bytes(count: int) -> str:
+    """Write "1 byte", "2 bytes" and so on."""
+    return f"{count} byte{'' if count == 1 else 's'}"
 
 
 def make_fault(

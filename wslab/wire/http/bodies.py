@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import zlib
 
-from .headers import Head, Request, Response, parse_token_list
+from .field_values import parse_token_list
+from .heads import Head, Request, Response
 
 __all__ = ["ChunkedReader", "body_length", "content_of", "is_chunked"]
 

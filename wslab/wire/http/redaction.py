@@ -1,17 +1,23 @@
-"""Taking secrets out of bytes that are no whole head: bodies, and heads that cannot be read.
+"""Taking the secrets out of heads, of bodies, and of bytes that are no whole head.
 
-Its rule: as many bytes come out as went in, so that a Content-Length stays true and what breaks the
-rules of HTTP breaks them still. Left out: whole heads, which `headers.redact` reads and redacts.
+Its rule: names stay, values become `MARKER`, and no field keeps a trace. Where the length counts,
+as in a body, as many bytes come out as went in, so that a Content-Length stays true and what breaks
+the rules of HTTP breaks them still.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
+from urllib.parse import unquote
 
-from .headers import _IN_BODY, MARKER
+from .field_values import parse_token_list
+from .header_purposes import is_known
+from .heads import Head, HeadOf, Request
+from .secret_values import MARKER, hide_secrets
 
-__all__ = ["conceal", "conceal_head", "hide_in_body"]
+__all__ = ["find_secrets", "redact", "redact_body", "redact_bytes", "redact_partial_head"]
 
 # In bytes that are no whole head, secrets cannot be told from the rest: all that could be one goes,
 # and what breaks the rules stays, so that the same Problem is found again.
@@ -22,13 +28,99 @@ _PUBLIC = re.compile(rb"[A-Z]{1,16}|HTTP/[0-9]\.[0-9]\r?|[0-9]{3}")
 _MIN_PIECE = 4  # of a secret at the end of a piece of a body; shorter ones are too common
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,40}[ \t]*")
 
+# Every repetition is bounded: a long body must not be looked through again from each place in it.
+_IN_BODY = re.compile(
+    r"""((?:token|secret|password|api[-_]?key|jwt|(?<=")s(?:id|ession)(?="))[\w-]{0,40}["']?\s{0,8}[:=]\s{0,8}["']?)"""
+    r"""([^\s"'&<>,;]+)""",
+    re.IGNORECASE,
+)
+_MIN_ECHO = 8  # shorter pieces of a secret are too common to be looked for elsewhere
 
-def conceal(data: bytes) -> bytes:
+
+def find_secrets(head: Head) -> frozenset[str]:
+    """Return the pieces of a head's secrets that would be recognised if they came up elsewhere."""
+    texts = [("", head.target)] if isinstance(head, Request) else []
+    texts += [(header.name, header.value) for header in head.headers]
+    found: set[str] = set()
+    for name, value in texts:
+        hidden = hide_secrets(name, value)
+        if hidden != value:
+            for part in re.split(r'[\s;,&?#"]+', value):
+                whole = (part, part.partition("=")[2], part.partition(".")[2])
+                for piece in (*whole, *re.split(r"[=.]", part)):
+                    for text in (piece, unquote(piece)):
+                        if len(text) >= _MIN_ECHO and text not in hidden:
+                            found.add(text)
+    return frozenset(found)
+
+
+def redact(head: HeadOf, reveal: bool = False, *, also: frozenset[str] = frozenset()) -> HeadOf:
+    """Return the head without its secrets: names stay, values become `MARKER`.
+
+    Cookies, credentials, headers and query parameters named like a token, tokens inside a
+    Sec-WebSocket-Protocol, and the same pieces where the reason, the body, a chosen subprotocol
+    or an unknown header repeats them. `raw` and the offsets are built anew, so that no field
+    keeps a trace. A secret that nothing names, in a path or in a body, cannot be known.
+
+    Args:
+        head: a request or a response.
+        reveal: True returns the head unchanged.
+        also: more texts to hide where they are repeated: `find_secrets(request)` for the answer
+            to that request.
+    """
+    if reveal:
+        return head
+    # The longest first, or a piece of it would leave the rest standing.
+    echoes: list[str] = sorted(find_secrets(head) | also, key=len, reverse=True)
+
+    def hide_echoes(text: str) -> str:
+        for echo in echoes:
+            text = text.replace(echo, MARKER)
+        return text
+
+    start = head.start_line
+    if isinstance(head, Request):
+        target = hide_secrets("", head.target)
+        if target != head.target:
+            start = f"{head.method} {target} {head.version}"
+    else:
+        reason = hide_echoes(head.reason)
+        if reason != head.reason:
+            start = f"{head.version} {head.status} {reason}"
+    lines: list[bytes] = [start.encode("latin-1")]
+    offset = len(lines[0]) + 2
+    headers = []
+    for header in head.headers:
+        value = hide_secrets(header.name, header.value)
+        if header.name.lower() == "sec-websocket-protocol":
+            # A server may pick the token itself out of ["access_token", token].
+            parts = parse_token_list(value)
+            if not {*echoes}.isdisjoint(parts):
+                value = ", ".join(MARKER if part in echoes else part for part in parts)
+        elif not is_known(header.name):
+            value = hide_echoes(value)
+        if value != header.value:
+            raw = f"{header.name}: {value}".encode("latin-1")
+            # What is said of a fault is said without the value (see Handshake), so it can stay.
+            header = replace(header, value=value, raw=raw, redacted=True)
+        headers.append(replace(header, offset=offset))
+        lines.append(header.raw)
+        offset += len(header.raw) + 2
+    raw = b"\r\n".join([*lines, b"", b""])
+    if isinstance(head, Request):
+        return replace(head, target=target, headers=tuple(headers), raw=raw)
+    body = hide_echoes(_IN_BODY.sub(rf"\1{MARKER}", head.body.decode("latin-1")))
+    return replace(
+        head, reason=reason, headers=tuple(headers), raw=raw, body=body.encode("latin-1")
+    )
+
+
+def redact_bytes(data: bytes) -> bytes:
     """Replace what could be a secret in bytes that are no part of a head."""
     return data.translate(_VISIBLE)
 
 
-def conceal_head(data: bytes) -> bytes:
+def redact_partial_head(data: bytes) -> bytes:
     """Replace what could be a secret in the beginning of a head; names and shape stay."""
     first, *others = data.split(b"\n")
     blank = [first] if first == b"\r" and others else []  # a request may have one before it
@@ -46,13 +138,13 @@ def conceal_head(data: bytes) -> bytes:
     for line in others:
         name, colon, value = line.partition(b":")
         if colon and _NAME.fullmatch(name):
-            lines.append(name + colon + conceal(value))
+            lines.append(name + colon + redact_bytes(value))
         else:
             lines.append(_ALPHANUMERIC.sub(b"x", line))
     return b"\n".join(lines)
 
 
-def hide_in_body(data: bytes, secrets: Iterable[str], before: bytes = b"") -> bytes:
+def redact_body(data: bytes, secrets: Iterable[str], before: bytes = b"") -> bytes:
     """Overwrite secrets in a piece of a body; its length stays.
 
     Args:

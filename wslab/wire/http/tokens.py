@@ -13,8 +13,10 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..frames.layout import TEXT, Frame, apply_mask, encode_frame
-from .headers import MARKER
+from ..frames.frame import Frame
+from ..frames.layout import apply_mask, encode_frame
+from ..frames.opcodes import TEXT
+from .secret_values import MARKER
 
 __all__ = ["TokenScan"]
 

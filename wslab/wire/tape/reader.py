@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..connection import Story
-from ..events import DroppedEvent, Event, FaultEvent, FrameEvent, MessageEvent, OpenedEvent, Sender
-from ..http.headers import Problem
-from .tape import _ENDED, _OPENED, _SENDERS, Held, Tape, Track, _chunks, _copy_of
+from ..events import DroppedEvent, Event, FaultEvent, FrameEvent, MessageEvent, OpenedEvent
+from ..http.heads import Problem
+from ..sender import SENDERS, Sender
+from .tape import _ENDED, _OPENED, Held, Tape, Track, _chunks, _copy_of
 
 __all__ = ["TapeReader"]
 
@@ -89,7 +90,7 @@ class TapeReader:
                     self._held.forget(number)
                     touched.pop(number, None)
                 else:
-                    yield from story.each(at_s, _SENDERS[what], data)
+                    yield from story.each(at_s, SENDERS[what], data)
                     touched[number] = story
             for number, story in touched.items():
                 self._held.note(number, story)
@@ -109,7 +110,7 @@ class TapeReader:
                 events.append(_opened(track, track.opened_s))
             # The handshake's heads outlive their bytes: all that follows is read by them.
             events += story.retell(mine)
-            for sender in _SENDERS:
+            for sender in SENDERS:
                 size_bytes, frames = story.seen(sender)
                 if mine is not None:
                     mine_bytes, mine_frames = mine.seen(sender)

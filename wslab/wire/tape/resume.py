@@ -13,12 +13,14 @@ import zlib
 from typing import Any
 
 from ..connection import Handover, Story, _Half
-from ..events import Sender
 from ..frames.decoder import FrameDecoder
 from ..frames.deflate import Deflate, Inflater
 from ..frames.violations import Fault
 from ..http.bodies import ChunkedReader
-from ..http.headers import HeadReader, Request, redact
+from ..http.head_reader import HeadReader
+from ..http.heads import Request
+from ..http.redaction import redact
+from ..sender import Sender
 
 __all__ = ["is_settled", "state_of", "story_from", "unfinished_frames"]
 

@@ -12,10 +12,11 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 
 from ..connection import Story
-from ..events import Event, FrameEvent, Sender
+from ..events import Event, FrameEvent
 from ..frames.decoder import FrameDecoder
+from ..sender import SENDERS, Sender
 from .reader import TapeReader, _left_out, _opened
-from .tape import _ENDED, _OPENED, _SENDERS, Tape, Track, _chunks, _copy_of, _Segment
+from .tape import _ENDED, _OPENED, Tape, Track, _chunks, _copy_of, _Segment
 
 __all__ = ["SamplingReader", "Tally"]
 
@@ -87,7 +88,7 @@ class SamplingReader(TapeReader):
     def __init__(self, tape: Tape, *, reveal: bool = False) -> None:
         super().__init__(tape, reveal=reveal)
         self.passed_over = 0
-        self._ended = {sender: Tally() for sender in _SENDERS}
+        self._ended = {sender: Tally() for sender in SENDERS}
         self._scouts: dict[int, tuple[FrameDecoder, ...]] = {}  # ahead of the stories: they count
         self._queue: deque[_Chunk | _Stretch] = deque()
         self._frames_waiting = 0
@@ -108,12 +109,12 @@ class SamplingReader(TapeReader):
 
         Of a connection that the tape had forgotten before it was read, nothing is known here.
         """
-        total = {sender: Tally() for sender in _SENDERS}
+        total = {sender: Tally() for sender in SENDERS}
         for sender, ended in self._ended.items():
             total[sender].merge(ended)
         for number, story in self._stories.items():
             scouts = self._scouts.get(number)
-            for nth, sender in enumerate(_SENDERS):
+            for nth, sender in enumerate(SENDERS):
                 decoder = scouts[nth] if scouts else story._halves[sender].decoder
                 if decoder is not None:
                     total[sender].add(decoder)
@@ -155,7 +156,7 @@ class SamplingReader(TapeReader):
     def _is_deflated(self, chunk: _Chunk) -> bool:
         if chunk.events is not None or chunk.what >= _OPENED:
             return False
-        decoder = self._story(chunk.track)._halves[_SENDERS[chunk.what]].decoder
+        decoder = self._story(chunk.track)._halves[SENDERS[chunk.what]].decoder
         return decoder is not None and decoder.deflate is not None
 
     def catch_up(self, keep: int) -> list[Event]:
@@ -270,7 +271,7 @@ class SamplingReader(TapeReader):
             return
         # The handshake decides how to go on, so it is read at once.
         story = self._story(chunk.track)
-        chunk.events = story.feed(chunk.at_s, _SENDERS[chunk.what], chunk.data)
+        chunk.events = story.feed(chunk.at_s, SENDERS[chunk.what], chunk.data)
         self._held.note(chunk.track._number, story)
         chunk.frames = sum(isinstance(event, FrameEvent) for event in chunk.events)
         self._frames_waiting += chunk.frames
@@ -284,7 +285,7 @@ class SamplingReader(TapeReader):
         return number in self._scouts
 
     def _scouts_of(self, story: Story) -> tuple[FrameDecoder, ...]:
-        return tuple(_scout_of(story, sender) for sender in _SENDERS)
+        return tuple(_scout_of(story, sender) for sender in SENDERS)
 
     def _next_chunk(self) -> _Chunk:
         """Take the oldest chunk off the queue."""
@@ -323,7 +324,7 @@ class SamplingReader(TapeReader):
                 self._finished &= {each._number for each in self._tape.connections}
             return events
         story = self._story(track)
-        events = story.feed(chunk.at_s, _SENDERS[chunk.what], chunk.data)
+        events = story.feed(chunk.at_s, SENDERS[chunk.what], chunk.data)
         self._held.note(track._number, story)
         self._held.trim(self._stories.__getitem__)
         return events
@@ -332,7 +333,7 @@ class SamplingReader(TapeReader):
         """Cut off about the first ``frames`` frames; the rest goes back to the queue's head."""
         where = max(1, len(chunk.data) * frames // chunk.frames)
         first = replace(chunk, data=chunk.data[:where])
-        decoder = _scout_of(self._story(chunk.track), _SENDERS[chunk.what])
+        decoder = _scout_of(self._story(chunk.track), SENDERS[chunk.what])
         first.frames = decoder.skip(first.data)
         rest = replace(chunk, data=chunk.data[where:], frames=chunk.frames - first.frames)
         if rest.data:
@@ -402,7 +403,7 @@ class SamplingReader(TapeReader):
     ) -> None:
         if not parts:
             return
-        story, sender = self._stories[number], _SENDERS[what]
+        story, sender = self._stories[number], SENDERS[what]
         half = story._halves[sender]
         pings = half.pings.copy()  # skip() forgets them, but here no ping or pong is passed over
         frames = half.frames
@@ -414,7 +415,7 @@ class SamplingReader(TapeReader):
             half.pings = pings
 
     def _file_away(self, story: Story) -> None:
-        for sender in _SENDERS:
+        for sender in SENDERS:
             decoder = story._halves[sender].decoder
             if decoder is not None:
                 self._ended[sender].add(decoder)

@@ -16,13 +16,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..sender import SENDERS, Sender
+
 # What bytes mean is loaded when somebody first asks: recording does without.
 if TYPE_CHECKING:
     import os
 
     from ..connection import Story
     from ..events import Event, FrameEvent, MessageEvent
-    from ..http.headers import Sender
     from .reader import TapeReader
 
 __all__ = ["Chunk", "Dropped", "Tape", "Track"]
@@ -34,8 +35,7 @@ _TRACK_BYTES = 1024  # what a connection takes that has ended: its addresses, it
 _MAX_UNREAD_BYTES = 64 * 2**10  # kept of what comes when the receiver has stopped reading
 _PATIENCE = 2_000  # fragments that are looked into at once where they are dropped; see _skip
 _SEGMENT_BYTES = 16 * 2**10
-_SENDERS: tuple[Sender, Sender] = ("client", "server")
-_OPENED, _ENDED = 2, 3  # beside 0 and 1, which index _SENDERS
+_OPENED, _ENDED = 2, 3  # beside 0 and 1, which index SENDERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,7 +361,7 @@ class Tape:
         self._kept_from_s = following[0] if following else max(segment.times)
 
     def _skip(self, track: Track, at_s: float, what: int, data: bytes) -> None:
-        sender = _SENDERS[what]
+        sender = SENDERS[what]
         size_bytes, frames = track._story.seen(sender)
         track._story.skip(at_s, sender, data, _PATIENCE + len(data) // 64)
         now_bytes, now_frames = track._story.seen(sender)
@@ -472,7 +472,7 @@ class Tape:
 
 
 def _named_chunks(segments: list[_Segment], tracks: dict[int, Track]) -> Iterator[Chunk]:
-    names = (*_SENDERS, "opened", "ended")
+    names = (*SENDERS, "opened", "ended")
     for segment in segments:
         for at_s, number, what, data in _chunks(segment):
             if number in tracks:
