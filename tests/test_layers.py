@@ -156,7 +156,6 @@ STILL_CIRCLES = {
         "wire.tape.reader",
         "wire.tape.tape",
     ),
-    ("hub.server.prepared_message", "hub.server.send_queue"),
     (
         "hub.server.hub",
         "hub.server.hub_client",

@@ -90,7 +90,8 @@ async def serve_broadcast(compression: str | None) -> Served:
 
 
 async def serve_floor(compression: str | None) -> Served:
-    from wslab.hub.server.prepared_message import PreparedMessage, window_bits
+    from wslab.hub.server.prepared_message import PreparedMessage
+    from wslab.hub.server.websockets_link import window_bits
 
     connections: dict[Any, None] = {}
     frames: dict[int, bytes] = {}  # made beforehand

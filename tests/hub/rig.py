@@ -178,7 +178,7 @@ class FakeSocket:
             expect_continuation_frame=False,
         )
         self.transport = FakeTransport()
-        self.request = SimpleNamespace(path=path)
+        self.request = SimpleNamespace(path=path, headers={})
         self.remote_address = ("127.0.0.1", 1)
         self.paused = False
         self.send_in_progress: asyncio.Future[None] | None = None

@@ -27,7 +27,8 @@ from websockets.frames import Opcode
 import wslab
 from tests.hub.rig import DEADLINE_S, aio, listening, until
 from wslab.hub import Hub, Limits
-from wslab.hub.server.prepared_message import RSV1, UNKNOWN, PreparedMessage, window_bits
+from wslab.hub.server.prepared_message import RSV1, PreparedMessage
+from wslab.hub.server.websockets_link import UNKNOWN, window_bits
 
 WORDS = random.Random(5)
 SENTENCE = " ".join(WORDS.choice(("room", "client", "frame", "mask", "é")) for _ in range(60))
@@ -170,7 +171,7 @@ async def test_rsv1_on_the_wire():
                     return getattr(self._transport, name)
 
             wrapped = Recorded(transport, recorded)
-            client.websocket.transport = client._send_queue._transport = wrapped
+            client._link._transport = wrapped
         hub.emit("chat", SENTENCE)
         hub.emit("chat", "hi")
         hub.broadcast(BYTES[2])

@@ -18,6 +18,7 @@ from wslab.hub import Hub, Limits, Trace
 from wslab.hub.server.delivery import CLOSING, DROPPED, QUEUED, SENT, Delivery
 from wslab.hub.server.prepared_message import PreparedMessage
 from wslab.hub.server.send_queue import MAX_WRITTEN, SendQueue
+from wslab.hub.server.websockets_link import WebSocketsLink
 
 NOISE = random.Random(9).randbytes(2_000_000)  # which no compression makes smaller
 
@@ -30,7 +31,7 @@ class Rig:
         self.overflows = []
         self.told = []
         self.queue = SendQueue(
-            self.socket,
+            WebSocketsLink(self.socket),
             "abc123",
             policy=policy,
             limit=limit,

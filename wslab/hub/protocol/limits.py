@@ -122,10 +122,9 @@ def _check(name: str, value: Any) -> None:
         raise ValueError(f"expected {name} of at least {least} ({what}), got {value!r}")
 
 
-def address_of(websocket: Any) -> str:
+def address_of(address: tuple[str, int] | None) -> str:
     """Return who counts as one: an IPv4 address, an IPv6 network, "" for a Unix socket."""
-    address = websocket.remote_address
-    host = str(address[0]) if isinstance(address, tuple) else ""
+    host = address[0] if address is not None else ""
     if ":" not in host:
         return host
     try:

@@ -23,8 +23,6 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar, cast, overload
 
-from websockets.exceptions import ConnectionClosed
-
 from ...calling import (
     called,
     check_takes,
@@ -38,8 +36,6 @@ from ...calling import (
 from ...errors import ClientGone, LoopBlocked, Refused, WrongThread
 from ...failures import Failure, FailureLog
 from ...waiting import finite, result_of
-from ...websockets_compat.pongs import pongs_bounded
-from ...websockets_compat.turns import in_turns
 from ..protocol import packets
 from ..protocol.history import PROGRAM, History, Past, ServerSession
 from ..protocol.limits import Limits, address_of
@@ -47,14 +43,14 @@ from ..protocol.reserved_events import for_hubs
 from .delivery import CLOSING, DROPPED, QUEUED, SENT, SKIPPED, Delivery, Trace
 from .holder import Holder
 from .hub_client import HubClient, asked
-from .packet_reader import queue_bounded
+from .link import Link
 from .prepared_message import PreparedMessage
 from .registry import Clients, Registry, Rooms, check_room
 from .send_queue import POLICIES, Policy
+from .websockets_link import WebSocketsLink
 
 __all__ = ["Hub"]
 
-READ_BYTES = 2**14  # that asyncio reads at once
 MAX_TURNING_AWAY = 1000  # connections that are told at once that there is no place for them
 TURN_AWAY_S = 1.0  # for one of these to answer the close frame
 OFF_LOOP_TIMEOUT_S = 5.0  # for the loop to take up what another thread asks of it
@@ -342,21 +338,21 @@ class Hub:
     async def __call__(self, websocket: Any) -> None:
         """Serve one connection until it ends; what ``serve`` calls."""
         self._bind()
-        in_turns(websocket)
-        # What waits of a read for its turn counts for each connection.
-        with contextlib.suppress(AttributeError):  # uvloop's transports have none
-            websocket.transport.max_size = READ_BYTES
-        address = address_of(websocket)
-        if (reason := self._why_full(websocket, address)) is not None:
-            await self._turn_away(websocket, reason)
+        link = WebSocketsLink(websocket)
+        with link.bounded(self.limits.max_size):
+            await self._serve(link)
+
+    async def _serve(self, link: Link) -> None:
+        address = address_of(link.address)
+        if (reason := self._why_full(link, address)) is not None:
+            await self._turn_away(link, reason)
             return
-        client = HubClient(self, websocket, address)
+        client = HubClient(self, link, address)
         _sender.set(client)
         self._alive += 1
         self._addresses[address] += 1
         try:
-            with pongs_bounded(websocket), queue_bounded(websocket, self.limits.max_size):
-                await client._live()
+            await client._live()
         finally:
             self._alive -= 1
             self._addresses[address] -= 1
@@ -364,14 +360,14 @@ class Hub:
                 del self._addresses[address]
             self._gone.pop(client, None)
 
-    def _why_full(self, websocket: Any, address: str) -> str | None:
+    def _why_full(self, link: Link, address: str) -> str | None:
         """Say why there is no place for one more connection, or None."""
         limits = self.limits
         most = limits.clients_per_address
         is_many = most is not None and self._addresses[address] >= most
         if not is_many and self._alive < limits.clients:
             return None
-        token, _ = asked(websocket)
+        token, _ = asked(link.path)
         if token and self._history is not None:
             session = self._history.sessions.get(token)
             holder = self._holder(session).client if session is not None else None
@@ -382,18 +378,18 @@ class Hub:
             return f"{most:,} clients of your address are connected already: try again later"
         return f"{limits.clients:,} clients are connected already: try again later"
 
-    async def _turn_away(self, websocket: Any, reason: str) -> None:
+    async def _turn_away(self, link: Link, reason: str) -> None:
         # Whoever does not answer the close frame must not hold what there is no place for.
         self._turning_away += 1
         try:
             if self._turning_away <= MAX_TURNING_AWAY:
-                with contextlib.suppress(TimeoutError, ConnectionClosed):
+                with contextlib.suppress(TimeoutError, link.closed_error):
                     async with asyncio.timeout(TURN_AWAY_S):
-                        await websocket.close(1013, reason)
+                        await link.close(1013, reason)
                         return
         finally:
             self._turning_away -= 1
-            websocket.transport.abort()
+            link.abort()
 
     def _has_left(self, client: HubClient) -> None:
         """Let handlers at work for those that have left hold only a part of all that may run."""

@@ -17,9 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
-from websockets.exceptions import ConnectionClosed
 from websockets.frames import EXTERNAL_CLOSE_CODES
-from websockets.protocol import State
 
 from ...calling import must_pass
 from ...errors import BadPacket, ClientGone, Refused, is_cancelled
@@ -29,6 +27,7 @@ from ..protocol import packets
 from ..protocol.history import Owner, ServerSession
 from .delivery import Delivery
 from .holder import Holder
+from .link import Link
 from .packet_reader import Item, PacketReader
 from .prepared_message import PreparedMessage
 from .registry import check_room
@@ -75,6 +74,7 @@ class HubClient:
         "_is_welcome",
         "_leaving",
         "_left_s",
+        "_link",
         "_name",
         "_offset_asked",
         "_reader",
@@ -95,13 +95,12 @@ class HubClient:
         "id",
         "is_resumed",
         "since",
-        "websocket",
     )
 
-    def __init__(self, hub: Hub, websocket: Any, address: str) -> None:
-        self.websocket = websocket
+    def __init__(self, hub: Hub, link: Link, address: str) -> None:
+        self._link = link
         self._address = address
-        self.id = hub._registry.id_for(websocket.id.hex)
+        self.id = hub._registry.id_for(link.id.hex)
         self.data: dict[Any, Any] = {}
         self.since = time.time()
         self.is_resumed = False
@@ -122,9 +121,9 @@ class HubClient:
         self._session: ServerSession[tuple[bytes, ...]] | None = None
         self._holder: Holder[HubClient] | None = None
         self._gap: str | None = None
-        self._token_asked, self._offset_asked = asked(websocket)
+        self._token_asked, self._offset_asked = asked(link.path)
         self._send_queue = SendQueue(
-            websocket,
+            link,
             self.id,
             policy=hub.slow,
             limit=hub.limits.backlog,
@@ -132,7 +131,7 @@ class HubClient:
             overflow=self._overflowed,
             tell_dropped=self._tell_dropped,
         )
-        self._reader = PacketReader(websocket, hub, self._send_queue, self._complain)
+        self._reader = PacketReader(link, hub, self._send_queue, self._complain)
         self._task: asyncio.Task[Any] | None = None
         self._receipt: asyncio.TimerHandle | None = None
         self._tokens = max(hub.limits.rate or 0.0, 1.0)
@@ -143,9 +142,13 @@ class HubClient:
     # Who it is.
 
     @property
+    def websocket(self) -> Any:
+        return self._link.connection
+
+    @property
     def full_id(self) -> str:
         """The connection's id in full (a random UUID); ``id`` is its beginning."""
-        return str(self.websocket.id)
+        return str(self._link.id)
 
     @property
     def user_id(self) -> str:
@@ -157,7 +160,7 @@ class HubClient:
             return self._session.user_id
         if self._hub._history is None:
             return self.id
-        return self._user_before or self.websocket.id.hex[-12:]
+        return self._user_before or self._link.id.hex[-12:]
 
     @property
     def may_return(self) -> bool:
@@ -190,14 +193,12 @@ class HubClient:
     @property
     def address(self) -> tuple[str, int] | None:
         """Host and port of the other end of the TCP connection."""
-        address = self.websocket.remote_address
-        return (address[0], address[1]) if isinstance(address, tuple) else None
+        return self._link.address
 
     @property
     def path(self) -> str:
         """The path that was asked for, with its query; what names a session in it is left out."""
-        request = self.websocket.request
-        path, mark, query = (request.path if request is not None else "/").partition("?")
+        path, mark, query = self._link.path.partition("?")
         if mark and "session=" in query:
             ours = ("session=", "offset=")
             query = "&".join(part for part in query.split("&") if not part.startswith(ours))
@@ -220,7 +221,7 @@ class HubClient:
     @property
     def is_open(self) -> bool:
         """Whether its connection is open and the hub has not parted with it."""
-        return not self._is_gone and self.websocket.state is State.OPEN
+        return not self._is_gone and self._link.is_open
 
     @property
     def open_s(self) -> float:
@@ -381,10 +382,10 @@ class HubClient:
 
     async def _live(self) -> None:
         self._task = asyncio.current_task()
-        self.websocket.connection_lost_waiter.add_done_callback(self._lost)
+        self._link.when_lost(self._go)
         try:
             await self._converse()
-        except ConnectionClosed:
+        except self._link.closed_error:
             pass
         except asyncio.CancelledError:
             assert self._task is not None
@@ -392,7 +393,7 @@ class HubClient:
                 raise  # the server ends it
         finally:
             self._task = None
-            if not self._is_gone and self.websocket.state is State.OPEN:
+            if self.is_open:
                 self._leaving = self._leaving or "its handler was ended"
             self._go()
             if self._grace is not None:
@@ -462,7 +463,7 @@ class HubClient:
 
     def _may_come_back(self) -> bool:
         history, session = self._hub._history, self._session
-        if history is None or session is None or not self.websocket.server.is_serving():
+        if history is None or session is None or not self._link.is_served:
             return False
         history.prune(time.monotonic())
         return history.sessions.get(session.token) is session
@@ -488,7 +489,7 @@ class HubClient:
                 self.is_resumed = False
                 session = history.open(token or secrets.token_urlsafe(24), now_s, self._address)
                 session.data, session.name = self.data, self._name
-                session.user_id = self._user_before or self.websocket.id.hex[-12:]
+                session.user_id = self._user_before or self._link.id.hex[-12:]
                 offset = history.offset
             else:
                 self._take_over(session)
@@ -563,18 +564,11 @@ class HubClient:
         self._go()
 
     async def _close(self, code: int, reason: str) -> None:
-        with contextlib.suppress(TimeoutError, ConnectionClosed):
+        with contextlib.suppress(TimeoutError, self._link.closed_error):
             async with asyncio.timeout(CLOSE_GRACE_S):
-                await self.websocket.close(code, reason)
+                await self._link.close(code, reason)
                 return
-        self.websocket.transport.abort()
-
-    def _lost(self, _waiter: Any) -> None:
-        # A failed write leads by its frames to all whom the same emit was for, and those to more.
-        failure = getattr(self.websocket, "connection_exc", None)
-        if failure is not None:
-            failure.__traceback__ = None
-        self._go()
+        self._link.abort()
 
     def _go(self) -> None:
         """Take it out of everything; idempotent."""
@@ -597,21 +591,18 @@ class HubClient:
         self._reader.fail(lambda: ClientGone(f"{self} left before it answered ({self._reason()})"))
         session, holder, history = self._session, self._holder, self._hub._history
         if session and history and holder and holder.client is self:
-            received = self.websocket.protocol.close_rcvd
-            if received is not None and received.code == 1000:
-                history.end(session)  # it said goodbye
+            if self._link.said_goodbye:
+                history.end(session)
             elif history.sessions.get(session.token) is session:
                 history.away(session, time.monotonic())
 
     def _reason(self) -> str:
         if self._leaving is not None:
             return self._leaving
-        protocol = self.websocket.protocol
-        close, who = protocol.close_rcvd, "the client"
-        if close is None or protocol.close_rcvd_then_sent is False:
-            close, who = protocol.close_sent, "this side"
+        close = self._link.closed
         if close is None:
             return "the connection broke off (1006)"
+        who = "the client" if close.is_by_client else "this side"
         return f"closed by {who} with {close.code}" + (f" ({close.reason})" if close.reason else "")
 
     def _overflowed(self, reason: str) -> None:
@@ -792,8 +783,8 @@ class HubClient:
             raise exc
         if isinstance(exc, Refused):
             self._complain("refused", str(exc), packet)
-        elif not isinstance(exc, ConnectionClosed) or self.websocket.state is State.OPEN:
-            self._failed(exc, handler.name, packet)  # a ConnectionClosed: another client's
+        elif not isinstance(exc, self._link.closed_error) or self._link.is_open:
+            self._failed(exc, handler.name, packet)  # a closed_error: another client's
 
     # What goes to it; on the loop.
 
@@ -834,12 +825,11 @@ class HubClient:
         self._send(PreparedMessage(packets.encode_dropped(count)))
 
 
-def asked(websocket: Any) -> tuple[str, int | None]:
+def asked(path: str) -> tuple[str, int | None]:
     """Return the session's token and the offset that a client comes back with, from its URL."""
-    request = websocket.request
-    if request is None or "session=" not in request.path:
+    if "session=" not in path:
         return "", None
-    query = parse_qs(urlsplit(request.path).query)
+    query = parse_qs(urlsplit(path).query)
     token = query.get("session", [""])[0]
     offset = query.get("offset", [""])[0]
     if not _TOKEN.fullmatch(token):

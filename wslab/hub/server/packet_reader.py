@@ -11,26 +11,24 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-
-from websockets.exceptions import ConnectionClosed
-from websockets.protocol import State
 
 from ...calling import must_pass
 from ...errors import BadPacket, CallFailed
 from ...failures import kind_of, said_by
 from ..protocol import packets
+from .link import Link
 from .send_queue import SendQueue
 
 if TYPE_CHECKING:
     from .hub import Hub
 
-__all__ = ["Item", "PacketReader", "queue_bounded"]
+__all__ = ["Item", "PacketReader"]
 
 MAX_AHEAD = 4096  # messages read ahead of the handlers, while an answer is waited for
 ALWAYS_BYTES = 2**16  # that a client may have ahead, however much others have
-LARGE_BYTES = 2**13  # a frame that counts; websockets holds back the peer after 16 small ones
+LARGE_BYTES = 2**13  # a message after which others on the loop have their turn
 
 Item = packets.Packet | BadPacket | str | bytes
 
@@ -39,7 +37,7 @@ class PacketReader:
     """One connection's incoming side; for the hub's loop only.
 
     Args:
-        websocket: the connection.
+        link: the connection.
         hub: whose limits and ``message`` handler count.
         queue: the connection's outgoing side, which may be full of answers.
         complain: called with a code, words and a packet, where one broke off.
@@ -55,24 +53,24 @@ class PacketReader:
         "_complain",
         "_hub",
         "_is_reading",
+        "_link",
         "_next_call",
         "_owes_turn",
         "_partial",
         "_pump",
         "_send_queue",
         "_turn",
-        "_websocket",
         "received",
     )
 
     def __init__(
         self,
-        websocket: Any,
+        link: Link,
         hub: Hub,
         queue: SendQueue,
         complain: Callable[[str, str, packets.Packet], object],
     ) -> None:
-        self._websocket = websocket
+        self._link = link
         self._hub = hub
         self._send_queue = queue
         self._complain = complain
@@ -93,7 +91,7 @@ class PacketReader:
         return len(self._ahead or ())
 
     async def next(self) -> Item:
-        """Return what comes next; raises ConnectionClosed at the end."""
+        """Return what comes next; raises the link's ``closed_error`` at the end."""
         while True:
             if self._ahead:
                 item, size = self._ahead.popleft()
@@ -122,10 +120,10 @@ class PacketReader:
                 self._turn = None
 
     async def _received(self) -> str | bytes:
-        # What is here already, recv() gives without a turn for anybody else.
+        # What is here already comes without a turn for anybody else.
         if self._owes_turn:
             await asyncio.sleep(0)
-        message: str | bytes = await self._websocket.recv()
+        message: str | bytes = await self._link.receive()
         self._owes_turn = len(message) >= LARGE_BYTES
         return message
 
@@ -180,7 +178,7 @@ class PacketReader:
     async def _read_ahead(self) -> None:
         if self._ahead is None:
             self._ahead = collections.deque()
-        with contextlib.suppress(ConnectionClosed):  # the client's own task gets it, too
+        with contextlib.suppress(self._link.closed_error):  # the client's own task gets it, too
             while self._calls and self._has_room:
                 message = await self._received()
                 item = self._assembled(message)
@@ -196,7 +194,7 @@ class PacketReader:
 
     def _has_read_ahead(self, _pump: asyncio.Task[None]) -> None:
         self._pump = None
-        if self._websocket.state is State.OPEN:
+        if self._link.is_open:
             self.read_ahead()  # it was stopped after one call, and there is another now
         self._wake()
 
@@ -259,36 +257,6 @@ class PacketReader:
             packet.unfold()
             _settle(answer, packet, self._hub._loads)
         return None
-
-
-@contextlib.contextmanager
-def queue_bounded(websocket: Any, limit_bytes: int) -> Iterator[None]:
-    """Bound in bytes what websockets reads of a connection while nobody takes it.
-
-    Its ``max_queue`` counts frames, and 17 of them may be 17 MiB. Beyond the limit, and one frame,
-    no more is read until websockets finds its queue short again.
-    """
-    queue = getattr(websocket, "recv_messages", None)
-    if queue is None or not hasattr(queue, "maybe_pause"):
-        yield
-        return
-    put = queue.put
-
-    def put_bounded(frame: Any) -> None:
-        put(frame)
-        if (
-            len(frame.data) >= LARGE_BYTES
-            and not queue.paused
-            and sum(len(each.data) for each in queue.frames.queue) > limit_bytes
-        ):
-            queue.paused = True
-            queue.pause()
-
-    queue.put = put_bounded
-    try:
-        yield
-    finally:
-        del queue.put  # it leads back here: a cycle that only the garbage collector would end
 
 
 def _settle(

@@ -1,10 +1,8 @@
 """A message that many clients get, made into frames once: serialised once, compressed once.
 
-Its rule: a shared frame stands alone. It is compressed without reference to what went before
+Its rule: a prepared frame stands alone. It is compressed without reference to what went before
 (RFC 7692 §7.1.1.1 allows that at any time), so the same bytes fit every client that negotiated the
-same window. What it leaves behind is the pitfall: the client's inflater now holds bytes that the
-server's own deflater for that client never saw. So that deflater is started afresh for the next
-message of its own; see `begin_afresh`.
+same window. What that asks of the connection is in `websockets_link`.
 """
 
 from __future__ import annotations
@@ -12,18 +10,12 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
-from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Opcode
 
-if TYPE_CHECKING:
-    from .send_queue import SendQueue
-
-__all__ = ["RSV1", "PreparedMessage", "begin_afresh", "window_bits"]
+__all__ = ["PLAIN", "RSV1", "PreparedMessage"]
 
 PLAIN = 0
-UNKNOWN = -1  # extensions that we do not know: each frame goes through the connection's own way
 RSV1 = 0x40  # of a frame's first byte: it is compressed (RFC 7692 §6)
 _TAIL = b"\x00\x00\xff\xff"
 _WORTH_BYTES = 48  # below it deflate saves nothing that anybody would notice
@@ -111,40 +103,3 @@ def _frame(opcode: Opcode, payload: bytes | memoryview, bits: int = PLAIN) -> by
     if size < 2**16:
         return struct.pack("!BBH", first, 126, size) + payload
     return struct.pack("!BBQ", first, 127, size) + payload
-
-
-def window_bits(websocket: Any) -> int:
-    """Say how a connection takes shared frames: 9 to 15 (deflated), PLAIN, or UNKNOWN."""
-    extensions = websocket.protocol.extensions
-    if not extensions:
-        return PLAIN
-    if len(extensions) == 1 and type(extensions[0]) is PerMessageDeflate:
-        return int(extensions[0].local_max_window_bits)
-    return UNKNOWN
-
-
-class _Afresh:
-    # Stands where websockets keeps a connection's deflater, and makes a new one when it is used.
-    # Until then the connection holds no deflater at all, which is most of what an idle one weighs.
-    __slots__ = ("_extension", "_send_queue")
-
-    def __init__(self, extension: PerMessageDeflate, queue: SendQueue) -> None:
-        self._extension = extension
-        self._send_queue = queue
-        queue.is_afresh = True
-
-    def compress(self, data: Any) -> bytes:
-        extension = self._extension
-        self._send_queue.is_afresh = False
-        extension.encoder = zlib.compressobj(
-            wbits=-extension.local_max_window_bits, **extension.compress_settings
-        )
-        return extension.encoder.compress(data)
-
-
-def begin_afresh(extension: Any, queue: SendQueue) -> None:
-    """Let the connection's own next message refer back to nothing that went before.
-
-    Until there has been one, ``queue.is_afresh`` says that this need not be done again.
-    """
-    extension.encoder = _Afresh(extension, queue)

@@ -56,7 +56,7 @@ class Registry:
         """Enter a client; its id becomes longer where another one has come with the same."""
         with self.lock:
             if client.id in self._clients:
-                client.id = self.id_for(client.websocket.id.hex)
+                client.id = self.id_for(client._link.id.hex)
             self._clients[client.id] = client
 
     def remove(self, client: HubClient) -> None:

@@ -1,10 +1,9 @@
 """One client's way out: straight to TCP while that takes it, else a bounded backlog.
 
-Its rule: `put` never waits, whatever the client does, and keeps the order. Frames are whole
-messages, written only where websockets itself would allow it: the connection is open, no fragmented
-message is under way, and TCP has room. What does not fit waits here; what does not fit here is
-dropped by a policy, and counted. What a client missed while it was away waits in the history, which
-may let go of it meanwhile: then the client is told how much that was, in its place.
+Its rule: `put` never waits, whatever the client does, and keeps the order. What the link does not
+take now waits here; what does not fit here is dropped by a policy, and counted. What a client
+missed while it was away waits in the history, which may let go of it meanwhile: then the client is
+told how much that was, in its place.
 """
 
 from __future__ import annotations
@@ -15,12 +14,10 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal, Protocol
 
-from websockets.frames import Opcode
-from websockets.protocol import State
-
 from ..protocol import packets
 from .delivery import CLOSING, DROPPED, QUEUED, SENT, Delivery
-from .prepared_message import PLAIN, RSV1, UNKNOWN, PreparedMessage, begin_afresh, window_bits
+from .link import Link
+from .prepared_message import PreparedMessage
 
 __all__ = ["POLICIES", "Policy", "SendQueue"]
 
@@ -29,7 +26,6 @@ POLICIES: Final = ("drop-oldest", "keep-latest", "disconnect")
 MAX_UNTOLD = 4096  # offsets, of what was dropped, that are kept for a session
 MAX_WRITTEN = 64  # messages, of what has waited, that are written before others have their turn
 MAX_WRITTEN_BYTES = 2**18  # bytes of them
-_OPEN: Final = State.OPEN
 
 
 class _Entry:
@@ -86,7 +82,7 @@ class SendQueue:
     """What waits for one client; used on the hub's loop only.
 
     Args:
-        websocket: its connection.
+        link: its connection.
         client_id: the client's id, for the record.
         policy: what to do when it is full.
         limit: how many messages may wait.
@@ -96,34 +92,29 @@ class SendQueue:
     """
 
     __slots__ = (
-        "_deflate",
         "_entries",
         "_essential",
         "_essential_bytes",
         "_limit",
         "_limit_bytes",
+        "_link",
         "_overflow",
         "_policy",
-        "_protocol",
         "_replay",
         "_room",
         "_task",
         "_tell_dropped",
-        "_transport",
         "_untold",
         "_untold_offsets",
-        "_websocket",
-        "bits",
         "client_id",
         "dropped",
-        "is_afresh",
         "sent",
         "size_bytes",
     )
 
     def __init__(
         self,
-        websocket: Any,
+        link: Link,
         client_id: str,
         *,
         policy: Policy,
@@ -132,8 +123,7 @@ class SendQueue:
         overflow: Callable[[str], None],
         tell_dropped: Callable[[int], None],
     ) -> None:
-        self._websocket = websocket
-        self._protocol = websocket.protocol
+        self._link = link
         self.client_id = client_id
         self._policy = policy
         self._limit = limit
@@ -148,12 +138,6 @@ class SendQueue:
         self._task: asyncio.Task[None] | None = None
         self._untold = 0
         self._untold_offsets: collections.deque[int] | None = None
-        self.bits = window_bits(websocket)
-        self._deflate = websocket.protocol.extensions[0] if self.bits > PLAIN else None
-        # What is asked for each message and client is kept within reach: with thousands of them,
-        # most of what a message costs here is waiting for memory.
-        self._transport = websocket.transport
-        self.is_afresh = self._deflate is None or self._deflate.local_no_context_takeover
         self.dropped = 0
         self.sent = 0
         self.size_bytes = 0
@@ -187,12 +171,11 @@ class SendQueue:
             key: under "keep-latest", what waits under the same key is replaced.
             is_essential: it is never dropped (an answer; the welcome).
         """
-        websocket = self._websocket
-        if self._protocol.state is not _OPEN or self._transport.is_closing():
-            return CLOSING
-        if not self._entries and not websocket.paused and websocket.send_in_progress is None:
-            self._write(message)
+        if not self._entries and self._link.write(message):
+            self.sent += 1
             return SENT
+        if not self._link.is_open:
+            return CLOSING
         return self._wait(_Entry(message, delivery, key, is_essential))
 
     def replay(self, kept: Iterable[Kept]) -> None:
@@ -202,27 +185,11 @@ class SendQueue:
         to the client as ``dropped``, in its place.
         """
         replay = _Replay(kept)
-        if not replay.kept or self._protocol.state is not _OPEN or self._transport.is_closing():
+        if not replay.kept or not self._link.is_open:
             return
         self._replay = replay
         self._enter(replay)
         self._write_some()
-
-    def _write(self, message: PreparedMessage) -> None:
-        bits = self.bits
-        self.sent += 1
-        if bits != UNKNOWN:
-            for frame in message.frames.get(bits) or message.deflated(bits):
-                self._transport.write(frame)
-                if not self.is_afresh and frame[0] & RSV1:
-                    begin_afresh(self._deflate, self)
-        else:
-            for opcode, payload in message.parts:
-                if opcode is Opcode.TEXT:
-                    self._protocol.send_text(bytes(payload))
-                else:
-                    self._protocol.send_binary(bytes(payload))
-                self._websocket.send_data()
 
     def _wait(self, entry: _Entry) -> str:
         entries = self._entries
@@ -293,16 +260,10 @@ class SendQueue:
             entry.delivery.note(self.client_id, DROPPED)
 
     async def _drain(self) -> None:
-        websocket = self._websocket
         try:
             while self._entries:
-                if websocket.send_in_progress is not None:
-                    await asyncio.shield(websocket.send_in_progress)
-                try:
-                    await websocket.drain()
-                except OSError:
-                    break
-                if self._protocol.state is not _OPEN or websocket.transport.is_closing():
+                await self._link.drain()
+                if not self._link.is_open:
                     break
                 self._write_some()
                 if self._entries:
@@ -312,14 +273,14 @@ class SendQueue:
                     self._tell_dropped(told)
         finally:
             self._task = None
-            if self._protocol.state is not _OPEN:
+            if not self._link.is_open:
                 self.clear()
 
     def _write_some(self) -> None:
-        websocket, entries = self._websocket, self._entries
+        link, entries = self._link, self._entries
         assert entries is not None
         most, most_bytes = MAX_WRITTEN, MAX_WRITTEN_BYTES
-        while entries and not websocket.paused and websocket.send_in_progress is None:
+        while entries and link.is_writable:
             if most <= 0 or most_bytes <= 0:
                 break
             entry = entries[0]
@@ -331,19 +292,18 @@ class SendQueue:
                 self._replay = None
                 continue
             most, most_bytes = most - 1, most_bytes - message.size_bytes
-            self._write(message)
+            link.write(message)
+            self.sent += 1
             if entry.delivery is not None:
                 entry.delivery.queued -= 1
                 entry.delivery.sent += 1
                 entry.delivery.note(self.client_id, SENT)
-            if websocket.transport.is_closing():
-                break
         if not self.is_full_of_answers:
             self._make_room()
 
     async def room(self) -> None:
         """Wait until there is room for another answer, or until the connection has ended."""
-        while self.is_full_of_answers and self._protocol.state is _OPEN:
+        while self.is_full_of_answers and self._link.is_open:
             if self._room is None:
                 self._room = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._room)  # another may wait for it, too

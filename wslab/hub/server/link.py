@@ -1,0 +1,90 @@
+"""A link: what a hub needs of one client's connection, whatever carries it.
+
+Its rule: a hub, its clients and their send queues speak to a link and never to what is behind it.
+`websockets_link` is the one for ``websockets.serve`` and ``wslab.serve``. All of it is for the
+hub's loop only. Who the client is and what its messages mean is not here.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from .prepared_message import PreparedMessage
+
+__all__ = ["Closed", "Link"]
+
+
+class Closed(NamedTuple):
+    """How a connection was closed (RFC 6455 §7.1.5); ``is_by_client``: who was first."""
+
+    code: int
+    reason: str
+    is_by_client: bool
+
+
+class Link(Protocol):
+    """One client's connection, as its hub sees it.
+
+    Attributes:
+        connection: what is behind it, such as websockets' connection: for handlers, not for a hub.
+        id: who it is, at random.
+        path: what was asked for, with its query.
+        headers: of the request; names in any case.
+        closed_error: what receiving raises once it has ended, and sending on ``connection``.
+    """
+
+    connection: Any
+    id: uuid.UUID
+    path: str
+    headers: Mapping[str, str]
+    closed_error: type[Exception]
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port of the other end; None where it has none."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether neither side has begun to close it, and it has not broken."""
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether it is open and takes a message now, and no half of another is on its way."""
+
+    @property
+    def is_served(self) -> bool:
+        """Whether its server lives, so that its client may come back."""
+
+    @property
+    def closed(self) -> Closed | None:
+        """How it was closed; None while it is open, and where it broke off."""
+
+    @property
+    def said_goodbye(self) -> bool:
+        """Whether the client has closed it with 1000: it does not mean to come back."""
+
+    async def receive(self) -> str | bytes:
+        """Return the next whole message, text or binary.
+
+        What has come already is returned without a turn for others on the loop.
+
+        Raises:
+            closed_error: it has ended.
+        """
+
+    def write(self, message: PreparedMessage) -> bool:
+        """Hand a message over if it is writable, and return whether it was; never waits."""
+
+    async def drain(self) -> None:
+        """Wait until it may be writable again, or has ended."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close it and wait for the client's answer, for as long as it takes (RFC 6455 §7.1.2)."""
+
+    def abort(self) -> None:
+        """Cut it off without a word."""
+
+    def when_lost(self, tell: Callable[[], object]) -> None:
+        """Have somebody told when it has ended, in a later turn of the loop."""

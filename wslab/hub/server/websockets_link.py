@@ -1,0 +1,229 @@
+"""The link for a connection of websockets, with a short way out: prepared frames to the transport.
+
+Its rule: frames are whole messages, written only where websockets itself would allow it: the
+connection is open, no fragmented message is under way, and TCP has room.
+
+A prepared frame is compressed without reference to what went before (RFC 7692 §7.1.1.1 allows that
+at any time). What it leaves behind is the pitfall: the client's inflater now holds bytes that the
+server's own deflater for that client never saw. So that deflater is started afresh for the next
+message of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import PerMessageDeflate
+from websockets.protocol import State
+
+from ...websockets_compat.pongs import pongs_bounded
+from ...websockets_compat.turns import in_turns
+from .link import Closed
+from .prepared_message import PLAIN, RSV1, PreparedMessage
+
+__all__ = ["LARGE_BYTES", "UNKNOWN", "WebSocketsLink", "window_bits"]
+
+UNKNOWN = -1  # extensions that we do not know: each frame goes through the connection's own way
+READ_BYTES = 2**14  # that asyncio reads at once
+LARGE_BYTES = 2**13  # a frame that counts; websockets holds back the peer after 16 small ones
+_OPEN: Final = State.OPEN
+
+
+class WebSocketsLink:
+    """One connection of websockets' asyncio server; a `Link`.
+
+    Args:
+        websocket: the connection.
+
+    Attributes:
+        bits: how it takes prepared frames; see `window_bits`.
+    """
+
+    # What is asked for each message and client is kept within reach: with thousands of them, most
+    # of what a message costs here is waiting for memory.
+    __slots__ = (
+        "_deflate", "_is_afresh", "_protocol", "_transport", "bits", "connection", "headers", "id",
+        "path",
+    )  # fmt: skip
+
+    closed_error: type[Exception] = ConnectionClosed
+
+    def __init__(self, websocket: Any) -> None:
+        self.connection = websocket
+        self.id: uuid.UUID = websocket.id
+        request = websocket.request
+        self.path: str = request.path if request is not None else "/"
+        self.headers: Mapping[str, str] = request.headers if request is not None else {}
+        self._protocol = websocket.protocol
+        self._transport = websocket.transport
+        self.bits = window_bits(websocket)
+        self._deflate: Any = self._protocol.extensions[0] if self.bits > PLAIN else None
+        self._is_afresh = self._deflate is None or self._deflate.local_no_context_takeover
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        address = self.connection.remote_address
+        return (address[0], address[1]) if isinstance(address, tuple) else None
+
+    @property
+    def is_open(self) -> bool:
+        return self._protocol.state is _OPEN and not self._transport.is_closing()
+
+    @property
+    def is_writable(self) -> bool:
+        websocket = self.connection
+        return (
+            not websocket.paused
+            and websocket.send_in_progress is None
+            and self._protocol.state is _OPEN
+            and not self._transport.is_closing()
+        )
+
+    @property
+    def is_served(self) -> bool:
+        return bool(self.connection.server.is_serving())
+
+    @property
+    def closed(self) -> Closed | None:
+        protocol = self._protocol
+        close, is_by_client = protocol.close_rcvd, True
+        if close is None or protocol.close_rcvd_then_sent is False:
+            close, is_by_client = protocol.close_sent, False
+        return None if close is None else Closed(close.code, close.reason, is_by_client)
+
+    @property
+    def said_goodbye(self) -> bool:
+        close = self._protocol.close_rcvd
+        return close is not None and close.code == 1000
+
+    async def receive(self) -> str | bytes:
+        return await self.connection.recv()  # type: ignore[no-any-return]
+
+    def write(self, message: PreparedMessage) -> bool:
+        websocket, transport = self.connection, self._transport
+        # As is_writable, which is not called here since it costs as much as the rest.
+        if (
+            websocket.paused
+            or websocket.send_in_progress is not None
+            or self._protocol.state is not _OPEN
+            or transport.is_closing()
+        ):
+            return False
+        bits = self.bits
+        if bits == UNKNOWN:
+            self._write_by_protocol(message)
+            return True
+        for frame in message.frames.get(bits) or message.deflated(bits):
+            transport.write(frame)
+            if not self._is_afresh and frame[0] & RSV1:
+                self._is_afresh = True
+                self._deflate.encoder = _Afresh(self)
+        return True
+
+    def _write_by_protocol(self, message: PreparedMessage) -> None:
+        if (text := message.text) is not None:
+            self._protocol.send_text(text.encode())
+            self.connection.send_data()
+        for payload in message.binary:
+            self._protocol.send_binary(payload)
+            self.connection.send_data()
+
+    def compress_afresh(self, data: Any) -> bytes:
+        """Compress the connection's own next message with a deflater that is new."""
+        extension = self._deflate
+        self._is_afresh = False
+        extension.encoder = zlib.compressobj(
+            wbits=-extension.local_max_window_bits, **extension.compress_settings
+        )
+        return extension.encoder.compress(data)  # type: ignore[no-any-return]
+
+    async def drain(self) -> None:
+        websocket = self.connection
+        if websocket.send_in_progress is not None:
+            await asyncio.shield(websocket.send_in_progress)
+        with contextlib.suppress(OSError):
+            await websocket.drain()
+
+    async def close(self, code: int, reason: str) -> None:
+        await self.connection.close(code, reason)
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def when_lost(self, tell: Callable[[], object]) -> None:
+        websocket = self.connection
+
+        def lost(_waiter: Any) -> None:
+            # A failed write leads by its frames to all whom the same emit was for, and those to
+            # more.
+            failure = getattr(websocket, "connection_exc", None)
+            if failure is not None:
+                failure.__traceback__ = None
+            tell()
+
+        websocket.connection_lost_waiter.add_done_callback(lost)
+
+    @contextlib.contextmanager
+    def bounded(self, limit_bytes: int) -> Iterator[None]:
+        """Bound what the connection reads, and owes, while nobody takes it."""
+        in_turns(self.connection)
+        # What waits of a read for its turn counts for each connection.
+        with contextlib.suppress(AttributeError):  # uvloop's transports have none
+            self._transport.max_size = READ_BYTES
+        with pongs_bounded(self.connection), _queue_bounded(self.connection, limit_bytes):
+            yield
+
+
+class _Afresh:
+    # Stands where websockets keeps a connection's deflater, and makes a new one when it is used.
+    # Until then the connection holds no deflater at all, which is most of what an idle one weighs.
+    __slots__ = ("_link",)
+
+    def __init__(self, link: WebSocketsLink) -> None:
+        self._link = link
+
+    def compress(self, data: Any) -> bytes:
+        return self._link.compress_afresh(data)
+
+
+def window_bits(websocket: Any) -> int:
+    """Say how a connection takes prepared frames: 9 to 15 (deflated), PLAIN, or UNKNOWN."""
+    extensions = websocket.protocol.extensions
+    if not extensions:
+        return PLAIN
+    if len(extensions) == 1 and type(extensions[0]) is PerMessageDeflate:
+        return int(extensions[0].local_max_window_bits)
+    return UNKNOWN
+
+
+@contextlib.contextmanager
+def _queue_bounded(websocket: Any, limit_bytes: int) -> Iterator[None]:
+    # The ``max_queue`` of websockets counts frames, and 17 of them may be 17 MiB. Beyond the limit,
+    # and one frame, no more is read until websockets finds its queue short again.
+    queue = getattr(websocket, "recv_messages", None)
+    if queue is None or not hasattr(queue, "maybe_pause"):
+        yield
+        return
+    put = queue.put
+
+    def put_bounded(frame: Any) -> None:
+        put(frame)
+        if (
+            len(frame.data) >= LARGE_BYTES
+            and not queue.paused
+            and sum(len(each.data) for each in queue.frames.queue) > limit_bytes
+        ):
+            queue.paused = True
+            queue.pause()
+
+    queue.put = put_bounded
+    try:
+        yield
+    finally:
+        del queue.put  # it leads back here: a cycle that only the garbage collector would end
