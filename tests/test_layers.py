@@ -303,7 +303,8 @@ print(sorted(heavy & set(sys.modules)), threading.active_count())
 WAITS_ITSELF = {
     "waiting": "is the place for it",
     "client.receive_queue": "the bell of a queue, a slice at a time",
-    "cli.main": "lines of a queue, a slice at a time; and another program's end",
+    "cli.lab": "another program's end",
+    "cli.serve_log": "lines of a queue, a slice at a time",
     "client.client": "an event, a slice at a time",
     "hub.client.event_dispatcher": "a condition, a slice at a time",
     "learn.lessons.lesson_04": "plays work that blocks",

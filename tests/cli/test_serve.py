@@ -1,0 +1,109 @@
+"""`wslab serve` until a signal."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import urllib.error
+import urllib.request
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from tests.cli.rig import (
+    WAIT_S,
+    Serving,
+    connect,
+    needs_posix,
+    refused,
+)
+
+
+@needs_posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_echo_until_a_signal(number: int) -> None:
+    with Serving() as serving:
+        with connect(f"{serving.url}path?token=secret") as alice:
+            alice.send("hello")
+            assert alice.recv(timeout=WAIT_S) == "hello"
+            assert re.fullmatch(
+                r"\d\d:\d\d:\d\d  connect     [0-9a-f]{6}  127\.0\.0\.1:\d+ /path\n",
+                serving.line(),
+            )
+            code, out, err = serving.end(number)
+            with pytest.raises(ConnectionClosed):
+                alice.recv(timeout=WAIT_S)
+            assert alice.close_code == 1001
+        assert (code, err) == (0, "")
+        assert re.fullmatch(
+            r"\S+  disconnect  [0-9a-f]{6}  \S+ 1001 going away, \d+\.\d s\nwslab: stopped\n", out
+        )
+
+
+@needs_posix
+def test_the_page_is_where_it_says() -> None:
+    with Serving("--name", "my echo") as serving:
+        assert serving.head.startswith("wslab: my echo at ws://127.0.0.1:")
+        found = re.search(r"page at (http://127\.0\.0\.1:\d+/) ", serving.head)
+        assert found
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(found[1], timeout=WAIT_S) as response:
+            assert "my echo" in response.read().decode()
+        assert serving.end(signal.SIGINT) == (0, "wslab: stopped\n", "")
+
+
+@needs_posix
+@pytest.mark.parametrize("which", [("chat",), ("--example", "chat")])
+def test_chat_is_a_hub_with_a_page_of_its_own(which: tuple[str, ...]) -> None:
+    with Serving(*which, "--quiet") as serving:
+        with connect(serving.url) as alice:
+            assert json.loads(alice.recv(timeout=WAIT_S))["event"] == "welcome"
+            alice.send("hello")
+            assert json.loads(alice.recv(timeout=WAIT_S))["event"] == "people"
+            said = json.loads(alice.recv(timeout=WAIT_S))
+            assert (said["event"], said["data"]["text"]) == ("said", "hello")
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(serving.url.replace("ws:", "http:"), timeout=WAIT_S) as response:
+            assert "<title>Chat</title>" in response.read().decode()
+        assert serving.end(signal.SIGTERM) == (0, "wslab: stopped\n", "")
+
+
+@needs_posix
+@pytest.mark.parametrize("host", ["127.0.0.2", "::1", "0.0.0.0"])
+def test_the_addresses_that_are_printed_lead_there(host: str) -> None:
+    try:
+        with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else 2):
+            pass
+    except OSError:
+        pytest.skip(f"no {host} here")
+    with Serving("--host", host) as serving:
+        with connect(serving.url) as websocket:
+            websocket.send("hi")
+            assert websocket.recv(timeout=WAIT_S) == "hi"
+        page_url = re.search(r"http://\S+", serving.head)
+        assert page_url is not None
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(page_url[0], timeout=WAIT_S) as answer:
+            assert answer.status == 200
+
+
+def test_a_port_in_use_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = refused("serve", "--port", str(port))
+    assert f"expected port {port} on 127.0.0.1 to be free" in line
+    assert "Errno" not in line
+
+
+@needs_posix
+def test_the_port_is_free_afterwards() -> None:
+    with Serving() as serving:
+        with connect(serving.url):
+            code, _, _ = serving.end(signal.SIGTERM)
+        assert code == 0
+    port = serving.url.split(":")[2][:-1]
+    with Serving("--port", port) as again:
+        assert again.url == serving.url
+        again.end(signal.SIGTERM)

@@ -1,0 +1,25 @@
+"""What a user typed: a port as an argument, and one line on stderr for what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+
+__all__ = ["UserError", "complain", "port"]
+
+
+class UserError(Exception):
+    """Something that the user can put right: shown as one line, exit code 2."""
+
+
+def complain(text: str) -> None:
+    """Say something in one line on stderr."""
+    print(f"wslab: {' '.join(text.split())}", file=sys.stderr, flush=True)
+
+
+def port(text: str) -> int:
+    """Read a port, for argparse."""
+    if re.fullmatch(r"[0-9]{1,5}", text) and int(text) < 65536:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, got {text!r}")

@@ -1,0 +1,121 @@
+"""`wslab serve`: run an echo, a chat or a handler of the user's until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from typing import Any
+
+from ..errors import LoopBlocked, WslabError
+from ..server.handler import Handler, handler_name
+from ..server.serve import serve
+from ..server.server import Server
+from .arguments import UserError, complain, port
+from .serve_log import ServeLog
+from .served import handler_of, page_of
+
+__all__ = ["add_parser", "run"]
+
+_SERVE = """\
+Run a WebSocket server until Ctrl-C; clients are then told 1001 (going away).
+
+HANDLER is
+  echo             every message goes back to its sender (the default)
+  chat             a chat with rooms, names and history; its page is a client
+  FILE.py:NAME     your own: `async def NAME(websocket)` in FILE.py, written as
+                   in the websockets documentation
+
+It prints the URL for clients and that of a page to try it with, then a line
+for each client that comes or goes. A handler's exception is printed with its
+traceback, and its client is told 1011 (internal error).
+"""
+_SERVE_EXAMPLES = """\
+examples:
+  wslab serve
+  wslab serve chat --port 8765
+  wslab serve app.py:handler --quiet
+  wslab serve --host 0.0.0.0     let other machines in; there is no password
+
+then, in Python:
+  with wslab.connect("ws://127.0.0.1:8765/") as alice:
+      alice.send("hello")
+      print(alice.recv(timeout=1))
+"""
+
+
+def add_parser(commands: Any, **kwargs: Any) -> None:
+    """Add this command's arguments to those of `wslab`."""
+    server = commands.add_parser(
+        "serve",
+        usage="wslab serve [HANDLER] [options]",
+        description=_SERVE,
+        epilog=_SERVE_EXAMPLES,
+        **kwargs,
+    )
+    what = server.add_mutually_exclusive_group()
+    what.add_argument("handler", nargs="?", default="echo", help=argparse.SUPPRESS)
+    what.add_argument(
+        "--example", choices=["echo", "chat"], help="the same as a HANDLER of that name"
+    )
+    server.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    server.add_argument("--port", type=port, metavar="N", help="TCP port (a free one)")
+    server.add_argument("--name", help="the server's name on its page (the handler's name)")
+    server.add_argument(
+        "--quiet", action="store_true", help="no line for each client that comes or goes"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until a signal; return the exit code."""
+    args.handler = args.example or args.handler
+    handler = handler_of(args.handler)
+    log = ServeLog(is_quiet=args.quiet)
+    # Also where a shell started this in the background and told it to ignore interrupts.
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signals.append(signal.SIGHUP)  # the terminal was closed
+    before = {number: signal.signal(number, log.end) for number in signals}
+    server = None
+    try:
+        server = _start(args, handler, log)
+        server.refusal_listeners.append(log.refused)
+        server.errors.listen(lambda failure: log.put(sys.stderr, failure.traceback.rstrip()))
+        print(
+            f"wslab: {server.name} at {server.url}\n"
+            f"       page at {server.page_url} (Ctrl-C stops)",
+            flush=True,
+        )
+        log.print_until_end()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second one does not wait
+        try:
+            server.stop()
+        except LoopBlocked as exc:
+            complain(str(exc))
+            return 1
+        log.print_the_rest()
+        print("wslab: stopped", flush=True)
+        return 0
+    finally:
+        if server is not None and server.is_serving:
+            server.begin_close()
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+def _start(args: argparse.Namespace, handler: Handler, log: ServeLog) -> Server:
+    try:
+        return serve(
+            log.told(handler),
+            args.host,
+            args.port,
+            name=args.name or handler_name(handler),
+            page=page_of(args.handler),
+        )
+    except OSError as exc:
+        if isinstance(exc, WslabError):
+            raise
+        raise UserError(
+            f"can't listen on {args.host}{f' port {args.port}' if args.port else ''}: "
+            f"{exc.strerror or exc}; choose another --host or --port"
+        ) from None

@@ -1,0 +1,119 @@
+"""The lines that `wslab serve` prints: who comes, who goes, who was refused.
+
+Its rule: handlers put them, the main thread prints them. Printing waits for the terminal, and a
+handler that waits holds the loop for everybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import queue
+import sys
+import time
+from http.client import responses
+from types import FrameType
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
+
+from ..server.handler import Handler, awaited, handler_name
+from ..server.refusals import Refusal
+from ..waiting import SLICE_S
+from ..wire.frames.close_codes import close_code_meaning
+
+__all__ = ["ServeLog", "printable"]
+
+MAX_LINES = 10_000  # that may wait for a terminal that is stopped (Ctrl-S)
+
+
+class ServeLog:
+    """The lines of one server; ``is_quiet`` leaves out clients that come and go."""
+
+    def __init__(self, *, is_quiet: bool) -> None:
+        self._is_quiet = is_quiet
+        self._lines: queue.SimpleQueue[tuple[Any, str] | None] = queue.SimpleQueue()
+        self._left_out = 0
+
+    def end(self, signum: int, frame: FrameType | None) -> None:
+        """Take a signal: what is printed ends here."""
+        self._lines.put(None)
+
+    def put(self, stream: Any, text: str) -> None:
+        if self._lines.qsize() < MAX_LINES:
+            self._lines.put((stream, text))
+        else:
+            self._left_out += 1
+
+    def event(self, what: str, connection_id: str, text: str) -> None:
+        if not self._is_quiet:
+            now = time.strftime("%H:%M:%S")
+            self.put(sys.stdout, f"{now}  {what:10}  {connection_id}  {text}")
+
+    def print_until_end(self) -> None:
+        while True:
+            try:
+                line = self._lines.get(timeout=SLICE_S)
+            except queue.Empty:
+                continue
+            if line is None:
+                return
+            print(line[1], file=line[0], flush=True)
+
+    def print_the_rest(self) -> None:
+        """Print what came while the server stopped."""
+        while not self._lines.empty():
+            line = self._lines.get()
+            if line is not None:
+                print(line[1], file=line[0], flush=True)
+        if self._left_out:
+            print(f"wslab: {self._left_out} lines were left out: nobody read them", flush=True)
+
+    # Around each connection; these run on the server's loop.
+
+    def told(self, handler: Handler) -> Handler:
+        """Wrap a handler so that each client's coming and going is told."""
+
+        async def told(websocket: Any) -> None:
+            began_s = time.monotonic()
+            peer = websocket.remote_address
+            # Not the query: a token may be in it.
+            path = websocket.request.path.partition("?")[0] if websocket.request else ""
+            connection_id = websocket.id.hex[:6]
+            self.event("connect", connection_id, f"{_address(peer)} {printable(path)}")
+            try:
+                await awaited(handler(websocket), handler)
+            except Exception as exc:
+                is_own_end = isinstance(exc, ConnectionClosed) and websocket.state is not State.OPEN
+                if not is_own_end:
+                    await websocket.close(1011)  # as websockets itself does next
+                raise
+            else:
+                await websocket.close()
+            finally:
+                code = websocket.close_code
+                meaning = close_code_meaning(code).partition(":")[0] if code else "still open"
+                took_s = time.monotonic() - began_s
+                text = f"{_address(peer)} {code or ''} {meaning}, {took_s:.1f} s"
+                # Next, so that what the handler raised, which the server records now, comes first.
+                loop = asyncio.get_running_loop()
+                loop.call_soon(self.event, "disconnect", connection_id, text)
+
+        functools.update_wrapper(told, handler)
+        told.__name__ = handler_name(handler)
+        return told
+
+    def refused(self, refusal: Refusal) -> None:
+        """Tell of a request that was turned away."""
+        status = f"{refusal.status} {responses.get(refusal.status, '')}"
+        self.event("refused", refusal.connection_id, f"{refusal.peer or '?'} {status}")
+
+
+def _address(peer: Any) -> str:
+    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "?"
+
+
+def printable(text: str) -> str:
+    """Return what a client has sent without what a terminal would obey."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

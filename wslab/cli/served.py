@@ -1,0 +1,85 @@
+"""What `wslab serve` is asked to serve: a handler of ours by its name, or one in a user's file."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from ..errors import in_words
+from ..server.handler import Handler, check_handler
+from ..server.http_page import Page
+from .arguments import UserError
+
+__all__ = ["handler_of", "page_of"]
+
+
+def handler_of(what: str) -> Handler:
+    """Return the handler that a command line names."""
+    if what == "echo":
+        from ..examples.echo import echo
+
+        return echo
+    if what == "chat":
+        from ..examples.chat import chat
+
+        return chat()
+    file, _, name = what.rpartition(":")
+    if not file.endswith(".py") or not name:
+        is_file = what.endswith(".py")
+        hint = f"say which function of it: {what}:handler" if is_file else f"got {what!r}"
+        raise UserError(f"expected echo, chat or FILE.py:NAME; {hint}")
+    module = _load(Path(file))
+    handler: Any = module
+    try:
+        for part in name.split("."):
+            handler = getattr(handler, part)
+    except AttributeError:
+        import inspect
+
+        there = [key for key, value in vars(module).items() if inspect.iscoroutinefunction(value)]
+        has = f"its async functions are {', '.join(there)}" if there else "it has no async function"
+        raise UserError(f"{file} has no {name!r}; {has}") from None
+    try:
+        check_handler(handler)
+    except TypeError as exc:
+        raise UserError(f"{what}: {exc}") from None
+    return handler  # type: ignore[no-any-return]
+
+
+def page_of(what: str) -> Page:
+    """Return what a browser gets from the handler that a command line names."""
+    if what != "chat":
+        return True
+    from ..examples.chat import PAGE
+
+    return PAGE
+
+
+def _load(path: Path) -> Any:
+    """Import a user's file, as `python FILE.py` would find its neighbours."""
+    import importlib.util
+
+    if not path.is_file():
+        raise UserError(f"there is no file {path}")
+    path = path.resolve()
+    sys.path.insert(0, str(path.parent))
+    name = path.stem if path.stem not in sys.modules else f"served_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look for it there
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as exc:
+        where = f"{os.path.basename(exc.filename or path)} line {exc.lineno}"
+        raise UserError(f"{where}: {type(exc).__name__}: {exc.msg}") from None
+    except (Exception, SystemExit) as exc:
+        line = traceback.extract_tb(exc.__traceback__)
+        inner = [step for step in line if step.filename == str(path)]
+        where = f"{path.name} line {inner[-1].lineno}" if inner else path.name
+        raise UserError(f"{where}: {in_words(exc)}") from None
+    return module
