@@ -42,6 +42,7 @@ from .wire.tape.tape import Tape
 
 if TYPE_CHECKING:
     from .hub import Hub, Limits
+    from .network.memory import MemoryNetwork
     from .widgets.browser.browser import Browser
     from .widgets.inspector.inspector import Inspector
 
@@ -58,6 +59,7 @@ __all__ = [  # noqa: RUF022  in the order in which help() and the reference show
     "Browser",
     "Inspector",
     "Tape",
+    "MemoryNetwork",
     "run",
     "allow_nested_loops",
     "doctor",
@@ -86,6 +88,7 @@ _LATER = {
     "Hub": "wslab.hub",
     "Inspector": "wslab.widgets.inspector.inspector",
     "Limits": "wslab.hub",
+    "MemoryNetwork": "wslab.network.memory",
 }
 
 _register()  # how they show themselves, where IPython already runs; loads no widget

@@ -22,10 +22,14 @@ class ListenAddress:
         host: an address or a name, several of them, or None for all interfaces.
         port: 0 for a free one; afterwards the one that was found.
         kwargs: of ``websockets.serve``; ``sock``, ``unix``, ``path`` and ``ssl`` count.
+
+    Attributes:
+        is_in_memory: whether it was found on a MemoryNetwork, where no other program comes.
     """
 
     def __init__(self, host: Any, port: int, kwargs: Mapping[str, Any]) -> None:
         self.port = port
+        self.is_in_memory = False
         self._host = host
         self._kwargs = kwargs
         self._sock_name: Any = None  # of the socket that serve(sock=...) was given

@@ -66,7 +66,7 @@ class Listener:
         """
         self._server = None
         self._server = server = await _listen(handler, address, kwargs)
-        portal.inherited.update(sock.fileno() for sock in server.sockets)
+        portal.inherited.update(_descriptors(server))
         self._runner.watch(asyncio.get_running_loop())
         return server
 
@@ -78,7 +78,7 @@ class Listener:
         """
         server = self._server
         assert server is not None
-        listening = [sock.fileno() for sock in server.sockets]
+        listening = _descriptors(server)
         portal.inherited.difference_update(listening)
         try:
             # asyncio drops, unclosed, a connection that it has accepted and not yet given to the
@@ -116,6 +116,11 @@ class Listener:
             pause_s = min(pause_s * 2, 0.05)
         for websocket in self._connections.at_tcp:
             websocket.transport.abort()
+
+
+def _descriptors(server: ws_server.Server) -> list[int]:
+    # One in memory has none.
+    return [number for sock in server.sockets if (number := sock.fileno()) >= 0]
 
 
 async def _listen(

@@ -157,8 +157,8 @@ class Server:
 
     @property
     def tcp_host(self) -> str:
-        """As `host`, but "" where it listens on a Unix socket."""
-        return "" if self._address.unix_path else self.host
+        """As `host`, but "" where it listens on a Unix socket or in memory."""
+        return "" if self._address.unix_path or self._address.is_in_memory else self.host
 
     @property
     def is_secure(self) -> bool:
@@ -179,7 +179,8 @@ class Server:
     def browser_url(self) -> str:
         """The URL that a browser which looks at this notebook must use; "" where there is none.
 
-        A browser can't open a Unix socket: there it has only the tunnel, where one leads to it.
+        A browser can't open a Unix socket: there it has only the tunnel, where one leads to it. Nor
+        does it come to a server on a MemoryNetwork, at all.
         """
         return environment.browser_url(self.port, **self._reached_by)
 
@@ -287,8 +288,11 @@ class Server:
             if exc.errno == errno.EADDRINUSE and address:
                 raise _port_in_use(self.host, address[1]) from exc
             raise
-        self._address.port = port_of(server.sockets) or self.port
-        failed = self._entry.enter(server.sockets, is_secure=self.is_secure, name=self.name)
+        sockets = server.sockets
+        self._address.port = port_of(sockets) or self.port
+        self._address.is_in_memory = all(sock.fileno() < 0 for sock in sockets)
+        reached = () if self._address.is_in_memory else sockets
+        failed = self._entry.enter(reached, is_secure=self.is_secure, name=self.name)
         self.note = failed or self.note
         self.user_code.listen()
 
