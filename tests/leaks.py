@@ -26,7 +26,7 @@ PAUSE_S = 0.01
 
 def _lab() -> Any:
     """Return the portal that serves this process, if it runs; never start it."""
-    module = sys.modules.get("wslab.loops.portal")
+    module = sys.modules.get("wslab.loops.portals")
     portal = getattr(module, "_lab", None)
     return portal if portal is not None and portal.is_running else None
 
@@ -142,7 +142,7 @@ class Snapshot:
         return [
             f"task on the lab's loop: {task!r}, in {_within(task)}"
             for task in self.tasks - before.tasks
-            if getattr(task.get_coro(), "__qualname__", "") != "Portal._live"
+            if getattr(task.get_coro(), "__qualname__", "") != "Portal._until_stopped"
         ]
 
     def _sockets(self, before: Snapshot) -> list[str]:

@@ -22,7 +22,7 @@ from tests.jupyters import TOKEN, Jupyter
 from tests.kernels import Kernel
 from wslab import doctor as _function  # the name of the function hides the module's
 from wslab.doctor import Finding, Report, at_least, minimums
-from wslab.loops import portal
+from wslab.loops import portals
 from wslab.notebook import cells, environment
 
 module = sys.modules["wslab.doctor"]
@@ -71,7 +71,7 @@ def test_all_is_well_and_nothing_stays_open() -> None:
 
 
 def test_names_the_loop_in_use() -> None:
-    kind = type(portal.lab().loop).__module__.partition(".")[0]
+    kind = type(portals.lab().loop).__module__.partition(".")[0]
     seen = found(wslab.doctor(), "event loop").seen
     assert seen.startswith("uvloop" if kind == "uvloop" else "asyncio's own")
 
@@ -104,7 +104,7 @@ def test_a_held_loop_is_reported_with_its_holder_and_not_waited_for() -> None:
         held.set()
         let_go.wait(30)
 
-    future = portal.lab().submit(sits_on_the_loop)
+    future = portals.lab().submit(sits_on_the_loop)
     try:
         assert held.wait(5)
         began_s = time.monotonic()
@@ -140,7 +140,7 @@ def test_a_loop_that_hangs_in_the_middle_does_not_hang_the_doctor(
     assert found(report, "handshake and echo").ok is False
     assert "blocking_echo() at test_doctor.py" in str(report).replace("\n", " ").replace("  ", "")
     assert found(report, "stop() frees the port").ok is False
-    assert portal.lab().answers(5)  # the fixture asserts that nothing stays behind
+    assert portals.lab().answers(5)  # the fixture asserts that nothing stays behind
 
 
 def test_every_check_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

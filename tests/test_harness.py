@@ -49,10 +49,10 @@ def test_a_child_process_is_seen():
 
 
 def test_a_task_on_the_labs_loop_is_seen_and_the_loop_itself_is_not():
-    from wslab.loops import portal
+    from wslab.loops import portals
 
     before = Snapshot.take()
-    lab = portal.lab()
+    lab = portals.lab()
     assert lab.call(asyncio.sleep, 0, "ran") == "ran"
     assert wait_for_nothing(before, deadline_s=0.5) == []
     future = lab.submit(asyncio.sleep, 60)

@@ -272,12 +272,12 @@ def test_sockets_open_behind_the_one_door():
     assert opened == []
 
 
-def test_nested_loops_are_the_portals_alone():
+def test_loops_are_nested_in_one_file():
     assert {
         name
         for name, tree in MODULES.items()
         if any(imported.startswith("nest_asyncio") for imported in _imports(name, tree))
-    } <= {"loops.portal"}
+    } <= {"loops.nesting"}
 
 
 def test_importing_wslab_loads_no_widget_and_starts_no_thread():

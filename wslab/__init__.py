@@ -33,7 +33,9 @@ from .errors import (
     WrongThread,
     WslabError,
 )
-from .loops.portal import allow_nested_loops, run, shutdown
+from .loops.nesting import allow_nested_loops
+from .loops.run import run
+from .loops.shutdown import shutdown
 from .running import running
 from .server.serve import serve
 from .server.server import Server

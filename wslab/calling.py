@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 def function_name(function: Any) -> str:
     """Return a function's name for messages, or its class's."""
+    function = getattr(function, "func", function)  # of a partial
     return getattr(function, "__qualname__", None) or type(function).__name__
 
 

@@ -24,7 +24,8 @@ from typing import Any, TypeVar
 from .client.client import connect
 from .client.urls import is_loopback
 from .errors import HandshakeRefused, LoopBlocked, WrongThread, in_words
-from .loops import portal
+from .loops import portals
+from .loops.portal import Portal
 from .notebook import environment
 from .server.serve import serve
 from .server.server import Server
@@ -163,7 +164,7 @@ def doctor() -> Report:
     Raises:
         WrongThread: called on the lab's own loop, which it would hold while it examines it.
     """
-    if portal.lab().is_running and threading.get_ident() == portal.lab().thread_id:
+    if portals.lab().is_running and threading.get_ident() == portals.lab().thread_id:
         raise WrongThread(
             "doctor() was called on the lab's own loop, which it has to examine from outside; in "
             "a handler or other async code: `await asyncio.to_thread(wslab.doctor)`"
@@ -201,7 +202,7 @@ class _Visit:
             _NoAnswer: it took longer.
         """
         within_s = max(0.0, min(within_s, self.deadline_s - time.monotonic()))
-        worker = portal.Portal("wslab doctor")
+        worker = Portal("wslab doctor")
         gave_up = False
         try:
             future = worker.submit(check)
@@ -296,7 +297,7 @@ class _Visit:
         name = "answers while busy"
         if self.deadline_s - time.monotonic() < 10 * BUSY_S:
             return Finding(name, None, "not tried: no time was left")
-        worker = portal.Portal("wslab doctor")
+        worker = Portal("wslab doctor")
         try:
             future = worker.submit(_worst_echo, server.url)
             until_s = time.monotonic() + 5 * BUSY_S
@@ -452,7 +453,7 @@ def _short(exc: BaseException) -> str:
 
 
 def _held() -> str:
-    lab = portal.lab()
+    lab = portals.lab()
     return f"; {lab.held_by()}" if lab.is_running and not lab.answers() else ""
 
 
@@ -471,7 +472,7 @@ async def _echo(websocket: Any) -> None:
 
 
 def _loop() -> Finding:
-    lab = portal.lab()
+    lab = portals.lab()
     kind = type(lab.loop)  # asking for it starts it
     if not lab.answers(1.0):
         return Finding(

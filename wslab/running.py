@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from .client.urls import shown
-from .loops import portal
+from .loops import portals
 from .notebook import cells
 
 __all__ = ["Running", "Started", "running"]
@@ -42,7 +42,7 @@ class Started:
             TimeoutError: it takes longer; says what holds it, and it closes as soon as it can.
             WrongThread: called on the lab's loop.
         """
-        portal.refuse_loops_thread("stop()")
+        portals.refuse_loops_thread("stop()")
         cells.close(self.thing, timeout)
 
     def __repr__(self) -> str:

@@ -32,7 +32,8 @@ from tests.peers import until
 from wslab.client import client as client_module
 from wslab.client import receive_queue, send_queue
 from wslab.errors import LoopBlocked, WrongThread
-from wslab.loops import portal
+from wslab.loops import fork, portals
+from wslab.loops.portal import Portal
 
 
 async def echo(websocket):
@@ -61,7 +62,7 @@ def held(let_go=None):
         begun.set()
         let_go.wait(30)
 
-    portal.lab().loop.call_soon_threadsafe(hold)
+    portals.lab().loop.call_soon_threadsafe(hold)
     assert begun.wait(5)
     try:
         yield let_go
@@ -187,7 +188,7 @@ def test_a_redirect_keeps_the_label_and_leaves_nothing(server):
         assert (connection.label, connection.path) == ("moved", "/room")
         client.close()
         assert "1000" in client.why_closed
-    until(lambda: not portal.inherited or len(portal.inherited) == 1)  # the server's own
+    until(lambda: not fork.closed_in_child or len(fork.closed_in_child) == 1)  # the server's own
 
 
 def test_an_interrupt_while_it_connects_leaves_nothing():
@@ -1157,9 +1158,11 @@ def test_who_waits_on_the_loop_that_serves_is_told_at_once(uvloop):
 @contextlib.contextmanager
 def sync_server():
     """A server on a loop and thread of its own, of which wslab knows nothing."""
-    runner = portal.Portal("another")
+    runner = Portal("another")
     try:
-        with runner.enter(lambda: websockets.serve(echo, "127.0.0.1", 0)) as server:
-            yield server.sockets[0].getsockname()[1]
+        server = runner.call(lambda: websockets.serve(echo, "127.0.0.1", 0))
+        yield server.sockets[0].getsockname()[1]
+        server.close()
+        runner.call(server.wait_closed)
     finally:
         runner.close()

@@ -20,7 +20,7 @@ from tests import peers
 from tests.peers import until
 from wslab.client.close_diagnosis import closed
 from wslab.failures import Failure
-from wslab.loops import portal
+from wslab.loops import portals
 from wslab.loops.watchdog import Stall
 
 
@@ -344,7 +344,7 @@ def test_the_clients_own_loop_was_blocked():
     closed = threading.Event()
     with peers.raw_server(script) as port:
         client = wslab.connect(f"ws://127.0.0.1:{port}/")
-        portal.lab().loop.call_soon_threadsafe(hog)
+        portals.lab().loop.call_soon_threadsafe(hog)
         end(client)
         until(lambda: "The event loop was blocked for" in client.why_closed)
         assert "The server closed it with 1011" in client.why_closed

@@ -30,7 +30,7 @@ from wslab.client.backoff import Reconnect
 from wslab.errors import CallFailed, NobodyListening, Refused, WrongThread
 from wslab.hub import Hub
 from wslab.hub.protocol.reserved_events import OF_SOCKET_IO
-from wslab.loops import portal
+from wslab.loops import portals
 from wslab.notebook import cells
 from wslab.widgets.panels import model, static_html
 
@@ -200,10 +200,10 @@ def test_handlers_get_the_data(server, hub):
         until(lambda: came)
         assert came == [{"text": "hi", "file": b"abc"}]
         # A plain one runs on a thread, where it may block; never on the loop, nor on this one.
-        assert not threads & {portal.lab().thread_id, threading.get_ident()}
+        assert not threads & {portals.lab().thread_id, threading.get_ident()}
 
         async def instead(data):
-            came.append(asyncio.get_running_loop() is portal.lab().loop)
+            came.append(asyncio.get_running_loop() is portals.lab().loop)
 
         with pytest.warns(match="'heard' had the handler heard, and instead takes its") as told:
             assert alice.on("heard", instead) is instead

@@ -13,7 +13,7 @@ from tests.peers import until
 from tests.test_odd_exceptions import is_about, kinds, raising, ways
 from wslab.client.backoff import Reconnect
 from wslab.hub import Hub
-from wslab.loops import portal
+from wslab.loops import portals
 
 
 class Feed:
@@ -32,7 +32,7 @@ class Feed:
 
     def cut(self):
         """Break the latest connection off."""
-        portal.lab().call(self.websockets[-1].transport.abort)
+        portals.lab().call(self.websockets[-1].transport.abort)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_it_is_called_on_each_opening(server, feed, way):
         assert alice.recv(timeout=10) == "tick 4"
         assert {client for client, _ in calls} == {alice}
         assert len(calls) == 4
-        on_loop = [thread == portal.lab().thread_id for _, thread in calls]
+        on_loop = [thread == portals.lab().thread_id for _, thread in calls]
         assert on_loop == [way != "plain"] * 4
         assert (calls[0][1] == threading.get_ident()) is (way == "plain")
         assert alice.errors == ()
@@ -185,7 +185,7 @@ def test_a_handler_that_it_registers_outlives_the_call():
                 hub.emit("heard", nth)
                 until(lambda: told == list(range(1, nth + 2)))  # noqa: B023
                 [client] = hub.clients.values()
-                portal.lab().call(client.websocket.transport.abort)
+                portals.lab().call(client.websocket.transport.abort)
                 until(lambda: [c for c in hub.clients.values() if c is not client])  # noqa: B023
             assert alice.errors == ()
 

@@ -25,7 +25,7 @@ from wslab.errors import (
     LoopBlocked,
     NobodyListening,
 )
-from wslab.loops import portal
+from wslab.loops import portals
 
 
 async def echo(websocket):
@@ -341,7 +341,7 @@ def test_a_server_whose_loop_is_blocked_is_named():
     with wslab.serve(block) as server:
         first = wslab.connect(server)
         first.send("go")
-        until(lambda: not portal.lab().answers(0.05))
+        until(lambda: not portals.lab().answers(0.05))
         with pytest.raises(LoopBlocked, match=r"`let_go.wait\(20\)`"):
             wslab.connect(server, open_timeout=0.1)
         let_go.set()

@@ -14,17 +14,18 @@ import pytest
 from tests.peers import until
 from wslab.client import receive_queue
 from wslab.client.receive_queue import ReceiveQueue
-from wslab.loops import portal
+from wslab.loops import portals
+from wslab.loops.portal import Portal
 
 
 def call(func, *args):
     """Run on the lab's loop, where a receive queue is filled."""
-    return portal.lab().call(func, *args)
+    return portals.lab().call(func, *args)
 
 
 @pytest.fixture
 def messages():
-    return ReceiveQueue(10, portal.lab().loop)
+    return ReceiveQueue(10, portals.lab().loop)
 
 
 def test_order_and_count(messages):
@@ -41,7 +42,7 @@ def test_order_and_count(messages):
 
 def test_it_is_full_by_count_and_by_size(messages):
     assert [messages.put("x") for _ in range(10)] == [True] * 9 + [False]
-    large = ReceiveQueue(1000, portal.lab().loop)
+    large = ReceiveQueue(1000, portals.lab().loop)
     quarter = bytes(receive_queue.MAX_WAITING_BYTES // 4)
     assert [large.put(quarter) for _ in range(4)] == [True] * 3 + [False]
     large.get(0)
@@ -50,7 +51,7 @@ def test_it_is_full_by_count_and_by_size(messages):
 
 @pytest.mark.parametrize("character", ["x", "é", "日", "🙂"])
 def test_it_counts_bytes_and_not_characters(character):
-    messages = ReceiveQueue(1000, portal.lab().loop)
+    messages = ReceiveQueue(1000, portals.lab().loop)
     message = character * 2**20
     held_bytes = 0
     while messages.put(message):
@@ -64,7 +65,7 @@ def test_it_counts_bytes_and_not_characters(character):
 
 
 def test_the_pump_goes_on_when_it_is_half_empty(messages):
-    lab = portal.lab()
+    lab = portals.lab()
     while messages.put("x"):
         pass
     waits = lab.submit(messages.room)
@@ -82,7 +83,7 @@ def test_the_pump_goes_on_when_it_is_half_empty(messages):
 
 def test_a_reader_that_finds_nothing_wakes_a_pump_that_waits_in_vain(messages):
     # As after an interrupt that struck between taking a message and waking the pump.
-    lab = portal.lab()
+    lab = portals.lab()
     while messages.put("x"):
         pass
     waits = lab.submit(messages.room)
@@ -97,7 +98,7 @@ def test_a_reader_that_finds_nothing_wakes_a_pump_that_waits_in_vain(messages):
 def test_closing_lets_the_pump_go(messages):
     while messages.put("x"):
         pass
-    waits = portal.lab().submit(messages.room)
+    waits = portals.lab().submit(messages.room)
     until(lambda: messages.is_full)
     messages.open = False
     call(messages.wake)
@@ -131,7 +132,7 @@ def test_the_end_wakes_every_reader(messages):
 
 
 def test_many_readers_take_each_message_once():
-    messages = ReceiveQueue(100, portal.lab().loop)
+    messages = ReceiveQueue(100, portals.lab().loop)
     total = 20_000
 
     async def fill():
@@ -158,7 +159,7 @@ def test_many_readers_take_each_message_once():
     ]
     for thread in threads:
         thread.start()
-    filling = portal.lab().submit(fill)
+    filling = portals.lab().submit(fill)
     filling.result(30)
     for thread in threads:
         thread.join(10)
@@ -168,7 +169,9 @@ def test_many_readers_take_each_message_once():
 
 def test_a_message_wakes_a_reader_at_once(messages):
     began = time.monotonic()
-    portal.lab().loop.call_soon_threadsafe(portal.lab().loop.call_later, 0.02, messages.put, "came")
+    portals.lab().loop.call_soon_threadsafe(
+        portals.lab().loop.call_later, 0.02, messages.put, "came"
+    )
     assert messages.get(30) == "came"
     assert time.monotonic() - began < 10
 
@@ -209,7 +212,7 @@ def test_an_interrupt_puts_back_what_was_not_handed_out(messages, monkeypatch, w
 
 
 def test_a_loop_that_has_ended_keeps_nothing_from_being_taken():
-    mine = portal.Portal("short-lived")
+    mine = Portal("short-lived")
     messages = ReceiveQueue(2, mine.loop)
     mine.call(messages.put, "a")
     mine.call(messages.put, "b")

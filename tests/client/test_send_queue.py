@@ -6,11 +6,11 @@ import pytest
 
 from wslab.client.send_queue import SendQueue
 from wslab.errors import PortalClosed
-from wslab.loops import portal
+from wslab.loops.portal import Portal
 
 
 def test_a_loop_that_has_ended_takes_no_message():
-    mine = portal.Portal("short-lived")
+    mine = Portal("short-lived")
     loop = mine.loop
     mine.close()
     sending = SendQueue(type("Websocket", (), {"sends_plainly": True})(), loop)

@@ -10,50 +10,13 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
 from tests.kernels import PROJECT, Kernel, lost, run_with_nbclient
+from tests.loops.in_kernels import BEHIND, PASTED, SETUP, statuses
 from wslab.errors import NestingRefused
-from wslab.loops import portal
-
-# As a reader pastes it: server and client in one main().
-PASTED = """
-import asyncio
-from websockets.asyncio.client import connect
-from websockets.asyncio.server import serve
-
-async def echo(websocket):
-    async for message in websocket:
-        await websocket.send(message)
-
-async def main():
-    async with serve(echo, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        async with connect(f"ws://127.0.0.1:{port}") as websocket:
-            await websocket.send("Hello world!")
-            print(await websocket.recv())
-
-asyncio.run(main())
-"""
-BEHIND = ["behind = 1", "behind += 1", "await asyncio.sleep(0.01)", "behind += 1", "print(behind)"]
-
-SETUP = """
-import asyncio, threading, time
-import websockets
-import wslab
-async def echo(websocket):
-    async for message in websocket:
-        await websocket.send(message)
-"""
-
-
-def statuses(cells: list[Any]) -> list[str]:
-    return [f"{cell.status} {cell.error or ''}".strip() for cell in cells]
-
+from wslab.loops import nesting
 
 # asyncio.run() in a cell.
 
@@ -133,170 +96,6 @@ def test_under_nbclient_too() -> None:
     assert document.cells[-1].outputs[0].text == "3\n"
 
 
-# serve(loop="kernel").
-
-
-@pytest.mark.kernel
-@pytest.mark.parametrize("attempt", [1, 2, 3])
-def test_a_server_on_the_kernels_loop_in_a_queued_run(attempt: int) -> None:
-    with Kernel() as kernel:
-        sources = [
-            SETUP,
-            "seen = []\n"
-            "async def where(websocket):\n"
-            "    seen.append(threading.current_thread() is threading.main_thread())\n"
-            "    async for message in websocket: await websocket.send(message)",
-            "server = wslab.serve(where, loop='kernel'); port = server.port",
-            "async with websockets.connect(server.url) as websocket:\n"
-            "    await websocket.send('x'); print(await websocket.recv())",
-            "server.restart(); print(server.port == port, server.is_serving)",
-            "async with websockets.connect(server.url) as websocket:\n"
-            "    await websocket.send('y'); print(await websocket.recv())",
-            "server.stop(); server.stop(); print(server.is_serving)",
-            "print(seen)",
-        ]
-        cells = kernel.run_all(sources)
-        assert lost(cells) == []
-        assert statuses(cells) == ["ok"] * len(cells)
-        texts = [cell.text for cell in cells]
-        assert texts[3:] == ["x\n", "True True\n", "y\n", "False\n", "[True, True]\n"]
-
-
-@pytest.mark.kernel
-def test_a_kernel_server_is_replaced_when_its_cell_runs_again() -> None:
-    with Kernel() as kernel:
-        kernel.check(SETUP)
-        source = "server = wslab.serve(echo, loop='kernel'); print(server.port)"
-        port = int(kernel.check(source, cell_id="A"))
-        with connect(f"ws://127.0.0.1:{port}/") as client:
-            again = kernel.run_all([source, *BEHIND], cell_ids=["A", *"bcdef"])
-            assert statuses(again) == ["ok"] * 6
-            assert int(again[0].text) == port
-            assert (again[0].seconds or 99) < 4.0
-            with pytest.raises(ConnectionClosed):
-                client.recv(timeout=5)
-            assert client.close_code == 1012
-        again = kernel.run_all(["pass", *BEHIND], deleted_cells=["A"])
-        assert statuses(again) == ["ok"] * 6
-        assert (again[0].seconds or 99) < 4.0
-        assert kernel.check("print(server.is_serving)") == "False\n"
-
-
-@pytest.mark.kernel
-def test_a_sync_client_of_a_kernel_server_is_refused_at_once() -> None:
-    with Kernel() as kernel:
-        kernel.check(SETUP + "server = wslab.serve(echo, loop='kernel')")
-        for target in ("server", "server.url"):
-            cell = kernel.run(f"wslab.connect({target})", timeout=10)
-            assert (cell.error or "lost").startswith("WrongThread: connect() would wait for ever")
-            assert (cell.seconds or 99) < 5.0  # a wait would be one of 10 s
-        assert kernel.check("print(server.stop())") == "None\n"
-
-
-@pytest.mark.kernel
-def test_a_kernel_server_is_started_and_stopped_from_another_thread_too() -> None:
-    with Kernel() as kernel:
-        kernel.check(SETUP + "from wslab import errors; from wslab.loops import portal")
-        kernel.check("""
-server = await asyncio.to_thread(wslab.serve, echo, loop="kernel")
-assert portal.kernel().thread_id == threading.main_thread().ident
-async with websockets.connect(server.url) as websocket:
-    await websocket.send("x"); assert await websocket.recv() == "x"
-await asyncio.to_thread(server.restart)
-await asyncio.to_thread(server.stop)
-""")
-        # A cell that runs without awaiting holds that loop; who waits for it is told so.
-        kernel.check("""
-raised = []
-def call():
-    try:
-        portal.kernel().call(asyncio.sleep, 0, timeout=0.1)
-    except errors.LoopBlocked as exc:
-        raised.append(str(exc))
-thread = threading.Thread(target=call); thread.start(); thread.join(5)
-assert "held by" in raised[0] and "thread.join(5)" in raised[0], raised
-""")
-        kernel.check("""
-raised = []
-def call():
-    try:
-        portal.kernel().call(asyncio.sleep, 60, timeout=0.1)
-    except TimeoutError as exc:
-        raised.append(type(exc))
-await asyncio.to_thread(call)
-assert raised == [TimeoutError], raised
-""")
-
-
-@pytest.mark.kernel
-def test_calls_on_the_kernels_own_loop() -> None:
-    with Kernel() as kernel:
-        kernel.check("""
-import asyncio, concurrent.futures, time, wslab
-from wslab.loops import portal
-kernel = portal.kernel()
-cleaned = []
-async def work(seconds):
-    try:
-        await asyncio.sleep(seconds)
-        return "ended"
-    finally:
-        await asyncio.sleep(0)
-        cleaned.append(seconds)
-async def fail(exc):
-    raise exc
-def raised(func, *args, **kwargs):
-    try:
-        func(*args, **kwargs)
-    except BaseException as exc:
-        return exc
-""")
-        cells = kernel.run_all(
-            [
-                "assert kernel.call(work, 0.01) == 'ended'",
-                "exc = raised(kernel.call, work, 60, timeout=0.05); cleaned, exc",
-                "mine = TimeoutError('mine'); assert raised(kernel.call, fail, mine) is mine",
-                "leave = SystemExit(3); assert raised(kernel.call, fail, leave) is leave",
-                "future = kernel.submit(work, 0.02); assert future.result(5) == 'ended'",
-                "future = kernel.submit(work, 60); await asyncio.sleep(0.01); future.cancel()\n"
-                "await asyncio.sleep(0.01); cleaned",
-                "assert concurrent.futures.wait([future], timeout=1).done == {future}",
-                "assert kernel.answers()",
-            ]
-        )
-        assert statuses(cells) == ["ok"] * len(cells)
-        assert "work did not end within 0.05 s" in cells[1].text
-        assert cells[1].text.startswith("([0.01, 60], TimeoutError")
-        assert cells[5].text == "[0.01, 60, 0.02, 60]"
-
-
-@pytest.mark.kernel
-def test_a_widgets_callback_starts_and_stops_servers_on_both_loops() -> None:
-    with Kernel() as kernel:
-        kernel.check(
-            SETUP
-            + """
-results = []
-def opened(comm, message):
-    try:
-        for loop in ("kernel", "lab"):
-            with wslab.serve(echo, loop=loop) as server:
-                results.append(server.is_serving)
-            results.append(server.is_serving)
-    except BaseException as exc:
-        results.append(repr(exc))
-get_ipython().kernel.comm_manager.register_target("opens", opened)
-"""
-        )
-        kernel._session.send(
-            kernel._sockets["shell"],
-            "comm_open",
-            {"comm_id": "one", "target_name": "opens", "data": {}},
-        )
-        assert kernel.check("print(results)") == "[True, False, True, False]\n"
-        assert statuses(kernel.run_all([PASTED, *BEHIND])) == ["ok"] * 6
-
-
 # Where it is refused, and how one gets out.
 
 
@@ -313,7 +112,7 @@ def test_an_old_nest_asyncio2_is_refused(
     for version in ("1.7.3", "1.7", "1.7.3.post1", "0.9rc1"):
         monkeypatch.setattr(importlib.metadata, "version", lambda _, version=version: version)
         with pytest.raises(NestingRefused, match=rf"nest_asyncio2 {version} silently loses.*%pip"):
-            portal._nest(loop)
+            nesting.nest(loop)
 
 
 def test_a_missing_nest_asyncio2_is_refused(
@@ -324,7 +123,7 @@ def test_a_missing_nest_asyncio2_is_refused(
 
     monkeypatch.setattr(importlib.metadata, "version", missing)
     with pytest.raises(NestingRefused, match=r"which is missing.*%pip install"):
-        portal._nest(loop)
+        nesting.nest(loop)
 
 
 def test_the_old_nest_asyncio_is_refused(
@@ -332,7 +131,7 @@ def test_the_old_nest_asyncio_is_refused(
 ) -> None:
     monkeypatch.setattr(asyncio, "_nest_patched", True, raising=False)
     with pytest.raises(NestingRefused, match=r"old, unmaintained nest_asyncio.*restart the kernel"):
-        portal._nest(loop)
+        nesting.nest(loop)
 
 
 def test_uvloop_as_the_running_loop_is_refused() -> None:
@@ -340,7 +139,7 @@ def test_uvloop_as_the_running_loop_is_refused() -> None:
     before = asyncio.run
 
     async def ask() -> None:
-        portal.allow_nested_loops()
+        nesting.allow_nested_loops()
 
     with (
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
@@ -348,16 +147,6 @@ def test_uvloop_as_the_running_loop_is_refused() -> None:
     ):
         runner.run(ask())
     assert asyncio.run is before  # refused before anything was patched
-
-
-def test_the_kernels_loop_outside_a_kernel_is_refused() -> None:
-    import wslab
-
-    async def handler(websocket: Any) -> None:
-        await websocket.wait_closed()
-
-    with pytest.raises(NestingRefused, match=r'loop="kernel" needs.*notebook kernel'):
-        wslab.serve(handler, loop="kernel")
 
 
 @pytest.mark.kernel

@@ -18,7 +18,7 @@ import pytest
 
 from wslab.loops import watchdog
 from wslab.loops.portal import Portal
-from wslab.loops.watchdog import PULSE_S, STALL_S, Stall, StallWatch, describe_frame, timed
+from wslab.loops.watchdog import PULSE_S, STALL_S, Stall, Watchdog, describe_frame, timed
 
 HELD_S = STALL_S + 0.1
 hold_the_loop = time.sleep  # what an async function must not do, and these do on purpose
@@ -355,8 +355,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def watched(clock: Clock) -> StallWatch:
-    watch = StallWatch()
+def watched(clock: Clock) -> Watchdog:
+    watch = Watchdog()
     watch.watch(clock)  # type: ignore[arg-type]
     return watch
 
@@ -384,7 +384,7 @@ def test_a_stall_that_its_handler_named_is_not_reported_again(clock: Clock) -> N
     clock.pass_s(10.1)
     began_s = clock.now_s
     clock.now_s += 3
-    watch.report_stall(began_s, 3, "the handler")
+    watch.report(began_s, 3, "the handler")
     clock.pass_s(10)
     assert [stall.culprit for stall in watch.stalls] == ["the handler"]
 
@@ -395,7 +395,7 @@ def test_several_named_ones_in_a_row_are_not_reported_again(clock: Clock) -> Non
     for name in ("first", "second"):
         began_s = clock.now_s
         clock.now_s += 2
-        watch.report_stall(began_s, 2, name)
+        watch.report(began_s, 2, name)
     clock.pass_s(10)
     assert [stall.culprit for stall in watch.stalls] == ["first", "second"]
 
@@ -405,7 +405,7 @@ def test_a_named_one_does_not_hide_an_unnamed_one_beside_it(clock: Clock) -> Non
     clock.pass_s(10.1)
     began_s = clock.now_s
     clock.now_s += 1
-    watch.report_stall(began_s, 1, "the handler")
+    watch.report(began_s, 1, "the handler")
     clock.pass_s(5, held=True)
     clock.pass_s(10)
     [named, unnamed] = watch.stalls
@@ -415,7 +415,7 @@ def test_a_named_one_does_not_hide_an_unnamed_one_beside_it(clock: Clock) -> Non
 
 def test_an_old_named_one_does_not_hide_a_new_unnamed_one(clock: Clock) -> None:
     watch = watched(clock)
-    watch.report_stall(clock.now_s, 3, "the handler")
+    watch.report(clock.now_s, 3, "the handler")
     clock.now_s += 3
     clock.pass_s(10)
     clock.pass_s(3, held=True)
@@ -423,7 +423,7 @@ def test_an_old_named_one_does_not_hide_a_new_unnamed_one(clock: Clock) -> None:
 
 
 def test_the_pulse_costs_nothing_while_nobody_watches(clock: Clock) -> None:
-    watch = StallWatch()
+    watch = Watchdog()
     assert clock.timers == []
     for _ in range(3):
         watch.watch(clock)  # type: ignore[arg-type]
@@ -448,9 +448,9 @@ def test_watching_again_does_not_count_the_time_between(clock: Clock) -> None:
 
 
 def test_the_record_is_bounded() -> None:
-    watch = StallWatch()
+    watch = Watchdog()
     for n in range(1_000):
-        watch.report_stall(float(n), 1.0, "the handler")
+        watch.report(float(n), 1.0, "the handler")
     assert len(watch.stalls) == 50
     assert watch.stalls[-1] == Stall(999.0, 1.0, "the handler")
 
@@ -462,14 +462,14 @@ def test_a_real_loop_that_is_held_is_noticed(fast: bool, monkeypatch: pytest.Mon
     else:
         monkeypatch.setitem(sys.modules, "uvloop", None)
     portal = Portal()
-    portal.call(portal.watch, portal.loop)
+    portal.call(portal.watchdog.watch, portal.loop)
     portal.call(time.sleep, 2 * PULSE_S + STALL_S)
     deadline = time.monotonic() + 5
-    while not portal.stalls and time.monotonic() < deadline:
+    while not portal.watchdog.stalls and time.monotonic() < deadline:
         portal.call(asyncio.sleep, 0.01)
-    assert len(portal.stalls) == 1
-    assert portal.stalls[0].culprit == "something on the lab's loop"
-    portal.call(portal.unwatch)
+    assert len(portal.watchdog.stalls) == 1
+    assert portal.watchdog.stalls[0].culprit == "something on the lab's loop"
+    portal.call(portal.watchdog.unwatch)
     portal.close()
 
 

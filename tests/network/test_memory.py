@@ -16,7 +16,7 @@ import websockets
 import wslab
 from tests.network.rig import LOOPS, End, run
 from tests.peers import until
-from wslab.loops import portal as portals
+from wslab.loops import portals
 from wslab.network import exchange as exchanges
 from wslab.network.memory import MemoryNetwork
 

@@ -21,7 +21,7 @@ SETUP = """
 import asyncio, atexit, collections, gc, json, os, sys, threading, weakref
 {head}
 import wslab
-from wslab.loops import portal
+from wslab.loops import portals
 from wslab.notebook import cells
 
 async def echo(websocket):
@@ -70,7 +70,7 @@ def registries():
 def count():
     gc.collect()
     shell = get_ipython()
-    lab = portal.lab()
+    lab = portals.lab()
     return {{
         "threads": threading.active_count(),
         "sockets": kinds()["socket"],
@@ -81,7 +81,7 @@ def count():
         "exit hooks": atexit._ncallbacks(),
         **registries(),
         "pending": len(lab._pending),
-        "watchers": lab._watchers,
+        "watchers": lab.watchdog.watchers,
         **alive("Server", "Client", "ServerConnection", "ClientConnection", "Wire", "Inbox",
                 "Outbox", "_Crossing", "Task", "Future"),
         "garbage": len(gc.garbage),

@@ -39,7 +39,7 @@ from wslab.errors import (
     WrongThread,
 )
 from wslab.failures import kind_of
-from wslab.loops import portal
+from wslab.loops import fork, portals
 from wslab.notebook import cells
 
 
@@ -958,8 +958,8 @@ def test_a_handler_that_swallows_every_cancellation_is_named():
     assert client.close_code == 1001
     assert server.connections == ()
     enough.set()
-    [task] = [t for t in asyncio.all_tasks(portal.lab().loop) if "handler" in repr(t.get_coro())]
-    portal.lab().loop.call_soon_threadsafe(task.cancel)
+    [task] = [t for t in asyncio.all_tasks(portals.lab().loop) if "handler" in repr(t.get_coro())]
+    portals.lab().loop.call_soon_threadsafe(task.cancel)
     until(task.done)
 
 
@@ -973,7 +973,7 @@ def test_a_handler_that_blocks_is_named_with_its_line():
     server = wslab.serve(block)
     client = wslab.connect(server)
     client.send("x")
-    until(lambda: not portal.lab().answers(0.02))
+    until(lambda: not portals.lab().answers(0.02))
     began = time.monotonic()
     with pytest.raises(LoopBlocked) as blocked:
         server.stop(timeout=0.3)
@@ -1166,7 +1166,7 @@ def test_restart_keeps_the_port_and_tells_1012():
         server.restart()  # after a stop it starts
         assert server.port == port
         assert says(server, "x") == ["x"]
-    assert portal.lab()._watchers == 0
+    assert portals.lab().watchdog.watchers == 0
 
 
 def test_restart_where_the_port_was_taken_meanwhile():
@@ -1178,11 +1178,11 @@ def test_restart_where_the_port_was_taken_meanwhile():
         assert not server.is_serving
         server.stop()
         server.stop()
-        assert portal.lab()._watchers == 0
+        assert portals.lab().watchdog.watchers == 0
     server.restart()
     assert says(server, "x") == ["x"]
     server.stop()
-    assert portal.lab()._watchers == 0
+    assert portals.lab().watchdog.watchers == 0
 
 
 def test_stop_while_clients_come_and_go():
@@ -1429,10 +1429,10 @@ def test_a_closed_connection_is_freed_without_the_collector():
 def test_a_hundred_starts_leave_nothing():
     with wslab.serve(echo) as server:
         says(server, "x")
-    lab = portal.lab()
+    lab = portals.lab()
 
     def there():
-        return len(asyncio.all_tasks(lab.loop)), len(portal.inherited), threading.active_count()
+        return len(asyncio.all_tasks(lab.loop)), len(fork.closed_in_child), threading.active_count()
 
     def is_as_before():
         return all(now <= then for now, then in zip(there(), before, strict=True))
@@ -1443,7 +1443,7 @@ def test_a_hundred_starts_leave_nothing():
             client.send("x")
             client.recv(timeout=5)
     until(is_as_before)  # the last one's thread may still be on its way out
-    assert lab._watchers == 0
+    assert lab.watchdog.watchers == 0
 
 
 # Without uvloop, and in a process of its own.

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import wslab
-from wslab.loops import portal
+from wslab.loops import portals
 from wslab.widgets.live import BUDGET_BYTES_S, Flusher
 
 FAST_S = 0.001
@@ -67,7 +67,7 @@ def test_views_are_refreshed_together_on_the_labs_loop(fast):
     assert fast._running is running
     one.wait(lambda: len(one.times) > 5)
     two.wait(lambda: len(two.times) > 5)
-    assert one.threads == two.threads == {portal.lab().thread_id}
+    assert one.threads == two.threads == {portals.lab().thread_id}
 
 
 def test_a_view_nobody_looks_at_is_let_go_and_the_ticking_ends(fast):

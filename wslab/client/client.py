@@ -28,7 +28,10 @@ from websockets.protocol import State
 
 from ..calling import running_loop
 from ..errors import BadURL, LoopBlocked, NobodyListening, PortalClosed, WrongThread, WslabError
-from ..loops import portal
+from ..loops import fork, portals
+from ..loops.kernel_portal import KernelPortal
+from ..loops.listening import loop_here_serves
+from ..loops.portal import Portal
 from ..network.recording import Wire, new_tape, recorded
 from ..notebook import cells
 from ..waiting import (
@@ -103,7 +106,7 @@ class Client(Emitter):
         url: str,
         *,
         name: str,
-        runner: portal.Portal,
+        runner: Portal,
         target: Any = None,
         tape: Tape | None = None,
         reconnect: Reconnect | None = None,
@@ -269,7 +272,7 @@ class Client(Emitter):
                 session = session_in(self.url) or secrets.token_urlsafe(24)
             self._talk = EventDispatcher(loop, session)
         await self._connect()
-        self._portal.watch(loop)
+        self._portal.watchdog.watch(loop)
         self._pump_task = loop.create_task(self._run())
 
     async def _connect(self) -> None:
@@ -360,11 +363,11 @@ class Client(Emitter):
         if hasattr(websocket, "_came"):  # else it leads back here, and nobody would ask it
             websocket._came = self._came
         wire.label = self.name
-        wire.fileno = portal.inherit(transport)
+        wire.fileno = fork.close_in_child(transport)
 
     def _lost(self, websocket: Any) -> None:
         wire = websocket.wire
-        portal.inherited.discard(wire.fileno)
+        fork.closed_in_child.discard(wire.fileno)
         if websocket is not self._websocket:
             return
         self._ended_s = time.monotonic()
@@ -410,7 +413,7 @@ class Client(Emitter):
                 self._end.__cause__ = PortalClosed("the lab's loop was closed")
                 raise
         finally:
-            self._portal.unwatch()
+            self._portal.watchdog.unwatch()
             cells.forget(self)
             self._gone.set()
             inbox.end()
@@ -568,7 +571,7 @@ class Client(Emitter):
         """
         inbox = self._inbox
         assert inbox is not None
-        self._portal.refuse_after_fork("recv()")
+        self._portal.fork.refuse("recv()")
         if not inbox and not inbox.ended:
             # Some wait for an instant, in between; nobody wants to wait for what can't come.
             has_bound = timeout is not None and timeout <= INSTANT_S
@@ -732,7 +735,7 @@ class Client(Emitter):
                 f"expected a reason of at most 123 bytes, got {len(reason.encode())}: a close frame"
                 " holds 125, and the code takes two (RFC 6455 §5.5)"
             )
-        self._portal.refuse_after_fork("close()")
+        self._portal.fork.refuse("close()")
         if not self._gone.is_set() or (self._talk and self._talk.is_busy):
             self._refuse_own_thread("close()")
         closing = self._begin(code, reason, timeout)
@@ -848,7 +851,7 @@ class Client(Emitter):
 
     def _stalls(self) -> list[Stall]:
         runners = {id(self._portal): self._portal, **_runner_of(self._target)}
-        return [stall for runner in runners.values() for stall in tuple(runner.stalls)]
+        return [stall for runner in runners.values() for stall in tuple(runner.watchdog.stalls)]
 
     def _handler_error(self) -> str | None:
         address = self._wire.address if self._wire is not None else None
@@ -876,7 +879,7 @@ class Client(Emitter):
         return f"; {self._portal.held_by()}"
 
     def _refuse_own_thread(self, what: str) -> None:
-        self._portal.refuse_after_fork(what)
+        self._portal.fork.refuse(what)
         if threading.get_ident() == self._portal.thread_id:
             raise WrongThread(
                 f"{what} was called on the lab's own loop, where it would wait for itself; async "
@@ -887,7 +890,7 @@ class Client(Emitter):
         if self._target is not None or self._kwargs.get("unix"):
             return False  # it knows its loop
         host, port = check_url(self.url)
-        return is_loopback(host) and portal.loop_here_serves(host, port)
+        return is_loopback(host) and loop_here_serves(host, port)
 
     def _refuse_to_wait_for_itself(self, what: str, *, has_bound: bool) -> None:
         self._refuse_own_thread(what)
@@ -910,12 +913,12 @@ class Client(Emitter):
         exc: BaseException | None,
         tb: types.TracebackType | None,
     ) -> None:
-        if not self._portal.is_foreign:  # a forked child leaves the block, too: nothing of it runs
+        if not self._portal.fork.is_child:  # a child leaves the block, too: nothing of it runs
             self.close()
 
     def __repr__(self) -> str:
         received, sent, *_ = self.counts
-        if self._portal.is_foreign:
+        if self._portal.fork.is_child:
             return f"<Client {self.name!r} to {shown(self.url)}, of the parent process>"
         errors = f", {self.errors_seen} errors" if self.errors_seen else ""
         waiting = f", {self.waiting} waiting" if self.waiting else ""
@@ -1018,12 +1021,12 @@ def connect(
     check_headers(kwargs)
     local = target if not isinstance(target, str) else _server_at(host, port)
     _refuse_kernel_server(local, "connect()")
-    if local is None and is_loopback(host) and portal.loop_here_serves(host, port):
+    if local is None and is_loopback(host) and loop_here_serves(host, port):
         raise _waits_for_itself("connect()")
     if is_loopback(host) or _runner_of(local):
         kwargs.setdefault("proxy", None)  # a proxy's own 127.0.0.1 is another machine
     claim = cells.claim("client", keep=keep)
-    runner = portal.lab()
+    runner = portals.lab()
     name = name or f"client {next(_numbers)}"
     tape = new_tape(record, name=name)
     client = Client(url, name=name, runner=runner, target=local, tape=tape, reconnect=policy)
@@ -1106,7 +1109,7 @@ def _waits_for_itself(what: str) -> WrongThread:
 
 def _refuse_kernel_server(server: Any, what: str) -> None:
     runner = getattr(server, "runner", None)
-    if isinstance(runner, portal.KernelPortal) and threading.get_ident() == runner.thread_id:
+    if isinstance(runner, KernelPortal) and threading.get_ident() == runner.thread_id:
         raise WrongThread(
             f"{what} would wait for ever: the server runs on the kernel's loop, which gets no turn "
             "while this very cell waits for it. Await it: `async with websockets.connect(url) as "

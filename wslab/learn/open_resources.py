@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from websockets.protocol import State
 
 from ..client.client import Client
-from ..loops import portal
+from ..loops import portals
 from ..notebook import cells
 from ..server.server import Server
 
@@ -47,7 +47,7 @@ def left_open() -> Left:
 
 
 def _tasks() -> int:
-    runner = portal.lab()
+    runner = portals.lab()
     if not runner.is_running:
         return 0
 

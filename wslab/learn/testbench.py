@@ -27,7 +27,8 @@ from websockets.exceptions import ConnectionClosed
 from ..client.client import Client, connect
 from ..errors import ConnectFailed, LoopBlocked
 from ..failures import is_around
-from ..loops.portal import Portal, lab
+from ..loops.portal import Portal
+from ..loops.portals import lab
 from ..loops.watchdog import describe_frame
 from ..notebook import cells
 from ..server.handler import check_handler, handler_name

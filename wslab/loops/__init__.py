@@ -1,1 +1,1 @@
-"""Threads and event loops: `portal` owns them, `watchdog` sees who held one."""
+"""Threads and event loops: the `portals` of this process, what crosses to them, and their end."""

@@ -3,25 +3,30 @@
 A loop that is held answers nobody: no message, no ping, no other client. Its rule: it costs
 nothing while nobody watches, and two clock readings a step of a handler otherwise. A handler's own
 steps are timed, so that it can be named; a pulse four times a second notices everything else. It
-owns neither loops nor threads: `portal` hands them in.
+owns neither loops nor threads: the portals hand them in.
 """
 
 from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import linecache
 import os
+import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TypeVar, cast
 
-__all__ = ["Stall", "StallWatch", "describe_frame", "timed"]
+from ..waiting import is_set_within
+
+__all__ = ["Stall", "Watchdog", "describe_frame", "runs_within", "timed"]
 
 T = TypeVar("T")
 
+ANSWER_S = 0.25  # how long a loop that is free may take to say so
 PULSE_S = 0.25  # how often a watched loop shows that it is alive
 STALL_S = 0.25  # a loop held for longer than this is remembered
 
@@ -39,35 +44,38 @@ class Stall:
     culprit: str
 
 
-class StallWatch:
-    """The record of one loop's stalls, and the pulse that notices them."""
+class Watchdog:
+    """The record of one loop's stalls, and the pulse that notices them.
 
-    label = "the event loop"
+    Args:
+        culprit: what to name for a stall that no handler has reported.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, culprit: str = "something on the event loop") -> None:
         self.stalls: collections.deque[Stall] = collections.deque(maxlen=50)
-        self._watchers = 0
+        self._culprit = culprit
+        self.watchers = 0
         self._pulse: asyncio.TimerHandle | None = None
         self._beat_s = 0.0
 
-    def report_stall(self, began_s: float, duration_s: float, culprit: str) -> None:
+    def report(self, began_s: float, duration_s: float, culprit: str) -> None:
         """Remember that ``culprit`` held the loop; called on the loop itself."""
         self.stalls.append(Stall(began_s, duration_s, culprit))
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Count one more thing that wants stalls noticed; called on the loop."""
-        self._watchers += 1
+        self.watchers += 1
         if self._pulse is None:
             self._beat_s = time.monotonic()
             self._pulse = loop.call_later(PULSE_S, self._beat, loop)
 
     def unwatch(self) -> None:
         """Count one less; the pulse stops with the last. Called on the loop."""
-        self._watchers -= 1
-        if self._watchers <= 0 and self._pulse is not None:
+        self.watchers -= 1
+        if self.watchers <= 0 and self._pulse is not None:
             self._pulse.cancel()
             self._pulse = None
-            self._watchers = 0
+            self.watchers = 0
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         now = time.monotonic()
@@ -78,12 +86,9 @@ class StallWatch:
             for stall in self.stalls:
                 unnamed_s -= max(0.0, stall.began_s + stall.duration_s - max(stall.began_s, began))
         if unnamed_s > STALL_S:
-            self.report_stall(now - unnamed_s, unnamed_s, self._unnamed_culprit())
+            self.report(now - unnamed_s, unnamed_s, self._culprit)
         self._beat_s = now
         self._pulse = loop.call_later(PULSE_S, self._beat, loop)
-
-    def _unnamed_culprit(self) -> str:
-        return f"something on {self.label}"
 
 
 class timed(Awaitable[T]):
@@ -145,3 +150,12 @@ def describe_frame(frame: FrameType | None) -> str | None:
     source = linecache.getline(inner.f_code.co_filename, inner.f_lineno).strip()
     place = f"{os.path.basename(inner.f_code.co_filename)}:{inner.f_lineno}"
     return f"{inner.f_code.co_name}() at {place}" + (f" `{source}`" if source else "")
+
+
+def runs_within(loop: asyncio.AbstractEventLoop, within_s: float) -> bool:
+    """Whether the loop of another thread runs a callback within so many seconds."""
+    has_run = threading.Event()
+    with contextlib.suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(has_run.set)
+        return is_set_within(has_run, within_s)
+    return False

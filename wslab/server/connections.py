@@ -17,7 +17,7 @@ from websockets.exceptions import InvalidMessage
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from ..loops import portal
+from ..loops import fork
 from ..network.recording import Stillborn, recorded
 from ..websockets_compat import heads
 from . import http_page
@@ -83,7 +83,7 @@ class Connections:
 
     def _made(self, websocket: Any, transport: asyncio.Transport) -> None:
         self._at_tcp[id(websocket)] = websocket
-        websocket.wire.fileno = portal.inherit(transport)
+        websocket.wire.fileno = fork.close_in_child(transport)
         heads.read_head_of(websocket.protocol, _has_frames)
         websocket.protocol.send_response = functools.partial(self._send_response, websocket)
 
@@ -108,7 +108,7 @@ class Connections:
         ):
             text = f"hung up: the request did not end within {limit_s:g} s (open_timeout)"
             self._refusals.add(websocket, 408, text)
-        portal.inherited.discard(websocket.wire.fileno)
+        fork.closed_in_child.discard(websocket.wire.fileno)
 
 
 def _has_frames(request: Request) -> bool:

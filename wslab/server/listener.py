@@ -16,7 +16,9 @@ from typing import Any
 from websockets.asyncio import server as ws_server
 from websockets.protocol import State
 
-from ..loops import portal
+from ..loops import fork
+from ..loops.kernel_portal import KernelPortal
+from ..loops.portal import Portal
 from .connections import Connections
 from .listen_address import port_of
 
@@ -34,9 +36,7 @@ class Listener:
         runner: whose loop it runs on.
     """
 
-    def __init__(
-        self, connections: Connections, runner: portal.Portal | portal.KernelPortal
-    ) -> None:
+    def __init__(self, connections: Connections, runner: Portal | KernelPortal) -> None:
         self._connections = connections
         self._runner = runner
         self._server: ws_server.Server | None = None
@@ -66,8 +66,8 @@ class Listener:
         """
         self._server = None
         self._server = server = await _listen(handler, address, kwargs)
-        portal.inherited.update(_descriptors(server))
-        self._runner.watch(asyncio.get_running_loop())
+        fork.closed_in_child.update(_descriptors(server))
+        self._runner.watchdog.watch(asyncio.get_running_loop())
         return server
 
     async def close(self, code: int) -> int:
@@ -79,7 +79,7 @@ class Listener:
         server = self._server
         assert server is not None
         listening = _descriptors(server)
-        portal.inherited.difference_update(listening)
+        fork.closed_in_child.difference_update(listening)
         try:
             # asyncio drops, unclosed, a connection that it has accepted and not yet given to the
             # server that closes now: so no more of them first, and a turn for those.
@@ -102,7 +102,7 @@ class Listener:
             return stubborn
         finally:
             self._server = None
-            self._runner.unwatch()
+            self._runner.watchdog.unwatch()
 
     async def _end_connections(self) -> None:
         """Abort those in their handshake at once, and after a while those that do not close."""

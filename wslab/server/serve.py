@@ -12,7 +12,7 @@ from typing import Any, Literal
 from websockets.asyncio import server as ws_server
 
 from ..errors import PortInUse
-from ..loops import portal
+from ..loops import portals
 from ..network.recording import new_tape
 from ..notebook import cells
 from ..waiting import finite_times
@@ -80,7 +80,7 @@ def serve(
     check_page(page)
     if loop not in ("lab", "kernel"):
         raise ValueError(f'expected loop="lab" or loop="kernel", got {loop!r}')
-    runner = portal.kernel() if loop == "kernel" else portal.lab()
+    runner = portals.kernel() if loop == "kernel" else portals.lab()
     claim = cells.claim("server", keep=keep)
     if port and _has_no_cell(claim):
         _replace_on(port)

@@ -18,7 +18,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import LoopBlocked, PortalClosed, PortInUse, WrongThread
-from ..loops import portal
+from ..loops.kernel_portal import KernelPortal
+from ..loops.portal import Portal
 from ..loops.watchdog import Stall
 from ..notebook import cells, environment
 from ..waiting import result_of
@@ -90,7 +91,7 @@ class Server:
         host: str | None,
         port: int | None,
         page: Page,
-        runner: portal.Portal | portal.KernelPortal,
+        runner: Portal | KernelPortal,
         claim: cells.Claim,
         tape: Tape | None,
         kwargs: dict[str, Any],
@@ -102,7 +103,7 @@ class Server:
         self.began_s = time.monotonic()
         self.replaced = False
         self._options = Options(handler, name, page, kwargs)
-        self.user_code = UserCode(self._options, runner.report_stall)
+        self.user_code = UserCode(self._options, runner.watchdog.report)
         self.errors = self.user_code.errors
         self._refusals = RefusalLog()
         self.refusals = self._refusals.latest
@@ -207,7 +208,7 @@ class Server:
 
     @property
     def _state(self) -> _State:
-        if self.runner.is_foreign:  # a forked child has closed its copies of the sockets
+        if self.runner.fork.is_child:  # a forked child has closed its copies of the sockets
             return _State.FORKED
         if self._stopping is not None:
             return _State.STOPPED if self._stopping.done() else _State.STOPPING
@@ -228,7 +229,7 @@ class Server:
     @property
     def connections(self) -> tuple[Connection, ...]:
         """Who is connected now, oldest first."""
-        return () if self.runner.is_foreign else self._connections.open
+        return () if self.runner.fork.is_child else self._connections.open
 
     @property
     def connections_seen(self) -> int:
@@ -253,7 +254,7 @@ class Server:
     @property
     def stalls(self) -> tuple[Stall, ...]:
         """When something held this server's loop, so that it could not answer, and who."""
-        return tuple(self.runner.stalls)
+        return tuple(self.runner.watchdog.stalls)
 
     def held(self) -> str | None:
         """Say what holds this server's loop at this moment, or None where it answers."""
@@ -298,7 +299,7 @@ class Server:
 
     def start_serving(self) -> None:
         """Begin to accept connections, where ``serve(..., start_serving=False)`` did not."""
-        self.runner.refuse_after_fork("server.start_serving()")
+        self.runner.fork.refuse("server.start_serving()")
         with self._lock:
             server = self._listener.server
             if server is None or self._stopping is not None:
@@ -378,8 +379,8 @@ class Server:
 
     def _refuse_own_thread(self, what: str) -> None:
         # Before anything begins: a call that is refused must not have half happened.
-        self.runner.refuse_after_fork(f"server.{what}()")
-        if isinstance(self.runner, portal.KernelPortal):
+        self.runner.fork.refuse(f"server.{what}()")
+        if isinstance(self.runner, KernelPortal):
             return  # there it nests
         if threading.get_ident() == self.runner.thread_id and not (
             what == "stop" and self._stopping is not None and self._stopping.done()
@@ -413,7 +414,7 @@ class Server:
         exc: BaseException | None,
         tb: types.TracebackType | None,
     ) -> None:
-        if not self.runner.is_foreign:  # a forked child leaves the block, too: nothing of it runs
+        if not self.runner.fork.is_child:  # a child leaves the block, too: nothing of it runs
             self.stop()
 
     def __repr__(self) -> str:

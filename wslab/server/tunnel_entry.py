@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .. import tunnel
-from ..loops import portal
+from ..loops import fork
 
 __all__ = ["TunnelEntry"]
 
@@ -41,7 +41,7 @@ class TunnelEntry:
             for address in [address for address in found if address is not None][:1]:
                 self._registration = tunnel.register(address, is_secure=is_secure, name=name)
             if self._registration is not None and self._registration.descriptor >= 0:
-                portal.inherited.add(self._registration.descriptor)
+                fork.closed_in_child.add(self._registration.descriptor)
         except Exception as exc:
             return f"browsers can't come through Jupyter's server: {exc}"
         return ""
@@ -50,7 +50,7 @@ class TunnelEntry:
         """Take the entry out; idempotent."""
         entry, self._registration = self._registration, None
         if entry is not None:
-            portal.inherited.discard(entry.descriptor)
+            fork.closed_in_child.discard(entry.descriptor)
             entry.remove()
 
     def let_in(self, headers: Any) -> bool:

@@ -17,7 +17,7 @@ import threading
 import time
 from typing import Any, Protocol
 
-from ..loops import portal
+from ..loops import portals
 
 __all__ = ["Flusher", "View", "unwatch", "watch"]
 
@@ -64,7 +64,7 @@ class Flusher:
             if self._running is None or self._running.done():
                 # In an empty context: what is sent from here is no answer to the message, or part
                 # of the cell, that happened to come first.
-                self._running = contextvars.Context().run(portal.lab().submit, self._run)
+                self._running = contextvars.Context().run(portals.lab().submit, self._run)
 
     def unwatch(self, view: View) -> None:
         """Let a view go; from any thread, idempotent."""

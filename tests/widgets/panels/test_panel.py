@@ -168,11 +168,11 @@ def test_errors_refusals_and_stalls(server, alice):
         alice.recv(5)
     with pytest.raises(wslab.errors.HandshakeRefused):
         wslab.connect(server, origin="https://evil.example")
-    server.runner.stalls.clear()
-    server.runner.report_stall(server.began_s - 10, 5.0, "what was before")
-    server.runner.report_stall(time.monotonic() - 3, 3.0, "the handler slow()")
+    server.runner.watchdog.stalls.clear()
+    server.runner.watchdog.report(server.began_s - 10, 5.0, "what was before")
+    server.runner.watchdog.report(time.monotonic() - 3, 3.0, "the handler slow()")
     held, error, refused, stall = model.server_trouble(server, held="held by slow()")
-    server.runner.stalls.clear()
+    server.runner.watchdog.stalls.clear()
     assert (held["kind"], held["text"], held["at"]) == ("held", "held by slow()", None)
     assert error["title"] == "Last error"
     [raised] = server.errors
@@ -470,7 +470,7 @@ def test_while_the_loop_is_held_a_click_says_by_whom():
         until(lambda: not page.panel.trouble or page.panel.trouble[0]["kind"] != "held")
         page.say(type="gone", for_good=True)
         client.close()
-        server.runner.stalls.clear()
+        server.runner.watchdog.stalls.clear()
 
 
 def test_a_page_that_looks_gets_news_and_tells_its_address(server, monkeypatch):
@@ -569,7 +569,7 @@ def test_a_view_that_cannot_be_drawn_is_switched_off_and_says_why(server, monkey
 def test_a_stall_is_shown_on_the_panel(server, alice):
     panel = panel_of(server)
     Page(panel)
-    server.runner.stalls.append(Stall(time.monotonic() - 1.5, 1.5, "something"))
+    server.runner.watchdog.stalls.append(Stall(time.monotonic() - 1.5, 1.5, "something"))
     panel.refresh()
-    server.runner.stalls.clear()
+    server.runner.watchdog.stalls.clear()
     assert panel.trouble[0]["text"].startswith("for 1.5 s by something")

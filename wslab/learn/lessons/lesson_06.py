@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...errors import in_words
-from ...loops.portal import lab
+from ...loops.portals import lab
 from ..exercises import Miss, exercise
 from ..testbench import Peer, Probe, nonce
 

@@ -21,7 +21,7 @@ from typing import Any
 from websockets.protocol import State
 
 from ...client.client import Client, connect
-from ...loops.portal import lab
+from ...loops.portals import lab
 from ...server.handler import handler_name
 from ...server.serve import serve
 from ...server.server import Server

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ...errors import BadURL
 from ...failures import Failure, FailureLog
-from ...loops import portal
+from ...loops import portals
 from ...notebook import cells
 from . import static_html
 from .record import BrowserEvent, Record, bytes_of, kept_bytes
@@ -566,7 +566,7 @@ class Browser:
     def tell_elsewhere(self) -> None:
         """Do the same on a thread of the lab's pool: for the lab's loop, which may not wait."""
         if self._to_call and not self._is_calling:
-            portal.lab().submit(asyncio.to_thread, self.tell)
+            portals.lab().submit(asyncio.to_thread, self.tell)
 
     def _call(self, listener: _Listener, event: BrowserEvent) -> None:
         argument: Any = event

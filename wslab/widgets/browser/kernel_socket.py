@@ -17,7 +17,7 @@ from typing import Any
 from websockets.protocol import State
 
 from ...client import client
-from ...loops import portal
+from ...loops import portals
 from .record import bytes_of, scalar_text
 from .routes import Ways
 
@@ -138,7 +138,7 @@ class _KernelSocket:
         self._lock = threading.Lock()
         self._is_full = False
         self._is_closing = False
-        self._lab = portal.lab()
+        self._lab = portals.lab()
         self._is_cancelled = False
         self._loop = self._lab.loop
         self._wake: asyncio.Event | None = None

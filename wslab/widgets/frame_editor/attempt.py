@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ...errors import ConnectFailed, LoopBlocked, NobodyListening, in_words
-from ...loops import portal
+from ...loops import portals
 from ...network import exchange
 from ...server.server import Server
 from ...wire.frames.close_codes import close_code_meaning
@@ -220,7 +220,7 @@ def attempt(server: Server, plan: FramePlan) -> FrameTry:
         )
 
     try:
-        answer = portal.lab().call(ask, timeout=4 * TIMEOUT_S)
+        answer = portals.lab().call(ask, timeout=4 * TIMEOUT_S)
     except LoopBlocked:
         raise
     except ConnectionRefusedError as exc:

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ...errors import ConnectFailed, HandshakeTimeout, LoopBlocked, NobodyListening, in_words
-from ...loops import portal
+from ...loops import portals
 from ...network import exchange
 from ...server.server import Server
 from ...wire.frames.layout import encode_frame
@@ -263,7 +263,7 @@ def attempt(target: Target, plan: Plan, good: Plan, *, timeout_s: float = TIMEOU
         words = request.message if isinstance(request, Problem) else "it has no end"
         raise ValueError(f"expected the lines to make one HTTP request; {words}")
     try:
-        answer, errors = portal.lab().call(target.ask, sent, timeout_s, timeout=4 * timeout_s)
+        answer, errors = portals.lab().call(target.ask, sent, timeout_s, timeout=4 * timeout_s)
     except ConnectionRefusedError as exc:
         raise NobodyListening(
             f"expected something to listen at {target.host_header}, but nothing does: is the "

@@ -1,0 +1,181 @@
+"""Crossing: one call that goes to another thread's event loop, and its result that comes back.
+
+Its rule: what crosses is a *callable*, which is called inside the loop, because what websockets
+builds belongs to the loop in which it was built. However the wait for it ends, by a timeout or an
+interrupt, the work is cancelled and gets time to clean up. Whose loop it is, is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import inspect
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from ..calling import function_name
+from ..errors import LoopBlocked, PortalClosed
+from ..waiting import result_of
+from .watchdog import ANSWER_S
+
+__all__ = ["SETTLE_S", "Crossing", "call"]
+
+SETTLE_S = 1.0  # how long cancelled work may take to clean up before we stop waiting for it
+
+
+class Crossing(concurrent.futures.Future[Any]):
+    """A future on this side, and the task on the loop's side that fills it.
+
+    Args:
+        loop: where the work runs.
+        ended: returns how to tell that the loop has ended; None while it has not.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, ended: Callable[[], PortalClosed | None]
+    ) -> None:
+        super().__init__()
+        self._loop = loop
+        self._ended = ended
+        self._task: asyncio.Task[None] | None = None
+        # Done when the task has ended, its cleanup included.
+        self._settled: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+    # On any thread.
+
+    def send(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """Have ``func(*args)`` called on the loop, and await what it returns if that can be.
+
+        Raises:
+            PortalClosed: the loop has ended.
+        """
+        try:
+            self._loop.call_soon_threadsafe(self._start, func, args)
+        except RuntimeError:
+            self.cancel()
+            ended = self._ended()
+            if ended is None:
+                raise
+            raise ended from None
+
+    def cancel(self) -> bool:
+        """Cancel the work; whether it had not ended yet."""
+        if not super().cancel():
+            return False
+        try:
+            self._loop.call_soon_threadsafe(self._cancel_task)
+        except RuntimeError:  # the loop has ended, and the task with it
+            self._settle()
+        return True
+
+    def end_with(self, exc: BaseException | None) -> None:
+        """End with that exception, or as cancelled; unless it has ended already."""
+        if exc is None:
+            super().cancel()
+        else:
+            with contextlib.suppress(concurrent.futures.InvalidStateError):
+                self.set_exception(exc)
+        self._settle()
+
+    def settles_within(self, timeout: float) -> bool:
+        """Wait until the task has ended, its cleanup included; whether it has in time."""
+        with contextlib.suppress(TimeoutError):
+            result_of(self._settled, timeout)
+        return self._settled.done()
+
+    # On the loop.
+
+    def _start(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        ended = self._ended()
+        if ended is not None:
+            self.end_with(ended)
+        elif self.cancelled():
+            self._settle()
+        else:
+            self._task = self._loop.create_task(self._fill(func, args))
+
+    async def _fill(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        try:
+            if self.cancelled():  # after _start(), while something else held the loop
+                self._settle()
+                return
+            result = func(*args)
+            if inspect.isawaitable(result):
+                result = await result
+        except asyncio.CancelledError:
+            self.end_with(self._ended())
+            raise
+        except BaseException as exc:
+            # SystemExit and KeyboardInterrupt too: let loose here they would end the loop for all.
+            self.end_with(exc)
+        else:
+            with contextlib.suppress(concurrent.futures.InvalidStateError):  # cancelled meanwhile
+                self.set_result(result)
+            self._settle()
+        finally:
+            del self  # an exception's traceback holds this frame: no cycle, so no garbage
+
+    def _cancel_task(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _settle(self) -> None:
+        self._task = None
+        if not self._settled.done():
+            if self.cancelled():  # so that concurrent.futures.wait() takes it for done
+                self.set_running_or_notify_cancel()
+            self._settled.set_result(None)
+
+
+class _Held(Protocol):
+    """What call() asks about a loop that did not come to it in time."""
+
+    def answers(self, within_s: float = ...) -> bool: ...
+
+    def held_by(self) -> str: ...
+
+
+def call(
+    crossing: Crossing,
+    loop: _Held,
+    func: Callable[..., Any],
+    args: tuple[Any, ...],
+    timeout: float | None,
+) -> Any:
+    """Have ``func(*args)`` run on a loop and wait for its result.
+
+    Where the time is up or an interrupt comes, it is cancelled.
+
+    Args:
+        crossing: a new one, to that loop.
+        loop: says who holds it.
+        func: a function or coroutine function.
+        args: what to call it with.
+        timeout: seconds to wait; None waits until it ends.
+
+    Raises:
+        LoopBlocked: the timeout passed because something else holds the loop.
+        TimeoutError: the timeout passed; the work has been cancelled, and has cleaned up unless
+            that takes it longer than a second.
+    """
+    try:
+        # Sent in here: an interrupt strikes between any two lines, and work begins with the first.
+        crossing.send(func, args)
+        return result_of(crossing, timeout)
+    except TimeoutError:
+        # Its own TimeoutError is passed on, and so is what it did in the last instant.
+        if crossing.done() or not crossing.cancel():
+            return crossing.result()
+        if not crossing.settles_within(ANSWER_S) and not loop.answers():
+            raise LoopBlocked(
+                f"{function_name(func)} did not run within {timeout:g} s, because {loop.held_by()}"
+            ) from None
+        crossing.settles_within(SETTLE_S)
+        raise TimeoutError(f"{function_name(func)} did not end within {timeout:g} s") from None
+    except BaseException:
+        if crossing.cancel():
+            crossing.settles_within(SETTLE_S)
+        raise
+    finally:
+        del crossing
