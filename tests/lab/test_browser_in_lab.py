@@ -461,8 +461,8 @@ def test_hundreds_of_messages_a_second_both_ways(lab: Lab, house: House, expect,
         "browser.send('flood')",
         "print(json.dumps([heard[:900] == [f'from Python {n}' for n in range(900)],"
         " heard[900:] == [f'number {n}' for n in range(900)],"
-        " [e.number for e in browser.events] == list(range(browser.record.seen - 1999,"
-        " browser.record.seen + 1)),"
+        " [e.number for e in browser.events] == list(range(browser.session.record.seen - 1999,"
+        " browser.session.record.seen + 1)),"
         " all(a.at <= b.at for a, b in zip(browser.events, browser.events[1:]))]))",
     ]
     with lab.open(lab.write(f"rate-{way}.ipynb", cells), alone=True) as notebook:

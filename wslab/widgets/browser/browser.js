@@ -225,7 +225,7 @@ const triedText = (tried) => tried.filter(({ seen }) => seen)
 const asHttp = (url) => absolute(url).replace(/^ws/, "http");
 // Each asks for what tells no server of ours anything: jupyter-server-proxy would hand it the cookie.
 const PROBES = {
-  direct: (way) => (way.probe ? missing(asHttp(way.url), { mode: "no-cors" }) : ""),
+  direct: (way) => (way.to_try ? missing(asHttp(way.url), { mode: "no-cors" }) : ""),
   tunnel: (way) => missing(`${baseUrl()}wslab/?server=${way.server}`),
   proxy: () => missing(`${baseUrl()}server-proxy/servers-info`),
   comm: () => "",
@@ -379,11 +379,11 @@ class Runner {
     });
     this.way = null;
     this.question = null;
-    const known = (this.wayKnown = this.findWay(said.ways));
+    const known = (this.wayKnown = this.findWay(said.routes));
     const way = await known;
     if (known !== this.wayKnown) return;
     this.way = way;
-    this.tell({ type: "way", ...way });
+    this.tell({ type: "route", ...way });
     for (const index of said.reopen) this.connect(this.slots[index], "page");
     this.runCommands();
     this.changed();

@@ -19,7 +19,7 @@ from websockets.protocol import State
 from ...client import client
 from ...loops import portals
 from .record import bytes_of, scalar_text
-from .routes import Ways
+from .routes import Routes
 
 __all__ = ["KernelSockets"]
 
@@ -41,12 +41,12 @@ class KernelSockets:
     """All sockets that the kernel has opened for one Browser.
 
     Args:
-        ways: to the target.
+        routes: to the target.
         wake: called when there is something to take.
     """
 
-    def __init__(self, ways: Ways, wake: Callable[[], None]) -> None:
-        self._ways = ways
+    def __init__(self, routes: Routes, wake: Callable[[], None]) -> None:
+        self._routes = routes
         self._wake = wake
         self._sockets: dict[str, _KernelSocket] = {}
         self._out: deque[tuple[Json, bytes | None, int]] = deque()  # and how many bytes that is
@@ -66,7 +66,7 @@ class KernelSockets:
                 self.tell(name, {"what": "close", "code": 1006, "reason": "", "was_clean": False})
                 return
             protocols = [str(protocol) for protocol in said.get("protocols", ())]
-            self._sockets[name] = _KernelSocket(name, self._ways.url, protocols, self)
+            self._sockets[name] = _KernelSocket(name, self._routes.url, protocols, self)
             return
         socket = self._sockets.get(name)
         if socket is None:

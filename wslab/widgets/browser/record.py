@@ -22,9 +22,9 @@ __all__ = [
     "bytes_of",
     "from_page",
     "kept_bytes",
-    "says_of",
     "scalar_text",
     "to_page",
+    "words_of",
 ]
 
 STATES = ("CONNECTING", "OPEN", "CLOSING", "CLOSED")
@@ -263,7 +263,7 @@ def from_page(said: Mapping[str, Any], buffers: Sequence[Any], count: int) -> di
     return fields
 
 
-def says_of(said: Mapping[str, Any]) -> dict[str, Any]:
+def words_of(said: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a page says that a socket is now, checked, without the socket's number."""
     state = said.get("ready_state")
     names = ("url", "protocol", "extensions", "binary_type")

@@ -1,6 +1,6 @@
-"""How a page gets to the target: the ways that there may be, and which one it took.
+"""Routes: how a page gets to the target; those that there may be, and which one it took.
 
-Its rule: the kernel names the ways, best first, and the page tries them, for only the page can
+Its rule: the kernel names the routes, best first, and the page tries them, for only the page can
 know. The last one is always there: a socket in the kernel, whose events come over the notebook's
 own connection. Nothing is connected here.
 """
@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 from ...client.urls import is_loopback, shown
 from ...notebook import cells, environment
 
-__all__ = ["WAYS", "Ways"]
+__all__ = ["ROUTES", "Routes"]
 
-WAYS = ("direct", "tunnel", "proxy", "comm")
+ROUTES = ("direct", "tunnel", "proxy", "comm")
 _COMM_TOO = "close() without a code sends 1000"
 _ASKS = (
     "jupyter-server-proxy would carry it, but hands Jupyter's cookies and tokens to that server: "
@@ -29,8 +29,8 @@ _MAX_SEEN = 100  # characters of what a page says came in place of an answer
 Json = dict[str, Any]
 
 
-class Ways:
-    """The ways to one target.
+class Routes:
+    """The routes to one target.
 
     Args:
         target: a Server or a URL.
@@ -57,10 +57,9 @@ class Ways:
         return _shown(self.url)
 
     def to_page(self) -> list[Json]:
-        """Return the ways for the page to try, best first, as JSON."""
-        is_certain = (
-            environment.detect().kind is not environment.Kind.VSCODE
-        )  # a webview may be kept from it
+        """Return the routes for the page to try, best first, as JSON."""
+        # A webview may be kept from it.
+        is_certain = environment.detect().kind is not environment.Kind.VSCODE
         return [
             {
                 "kind": way.kind,
@@ -70,28 +69,37 @@ class Ways:
                 "changes": f"{way.changes}; {_COMM_TOO}" if way.kind == "comm" else way.changes,
                 "asks": _ASKS if self._must_ask(way) else "",
                 "server": way.server,
-                "probe": not (way.kind == "direct" and nth == 0 and is_certain),
+                "to_try": not (way.kind == "direct" and nth == 0 and is_certain),
             }
             for nth, way in enumerate(self._found())
         ]
 
-    def take(self, kind: str, label: str, changes: str) -> None:
-        """Note which way the page takes."""
+    def take(self, said: Json) -> str:
+        """Note which route the page takes; return what there is to say of it, or ""."""
+        kind = str(said["kind"])
+        tried = self._note(said.get("tried") or ())
         self.asks = ""
-        self.label, self.changes = label, changes
-        self.taken = kind if kind in WAYS else None
+        self.label, self.changes = str(said["label"]), str(said["changes"])
+        self.taken = kind if kind in ROUTES else None
         # Once for this Browser, and not again in each page that is loaded anew.
         self._is_proxy_allowed = self._is_proxy_allowed or kind == "proxy"
+        if self.taken is not None:
+            return ""
+        tried = tried or "the way that was asked for is not there"
+        return f"No way leads to {self.shown}: {tried}"[:500]
 
-    def ask(self, question: str) -> None:
-        """Note that the page waits for an answer before it takes a way."""
+    def ask(self, said: Json) -> str:
+        """Note that the page waits for an answer before it takes a route; return what to say."""
+        tried = self._note(said.get("tried") or ())
         self.taken = None
         self.asks = (
-            f"{question}. Answer in the page, or show wslab.Browser(..., way='proxy') or way='comm'"
+            f"{said['asks']}. Answer in the page, or show wslab.Browser(..., way='proxy') or "
+            "way='comm'"
         )
+        return ". ".join(filter(None, (tried, self.asks)))[:800]
 
-    def note(self, tried: Iterable[Json]) -> str:
-        """Let the whole process know which ways answer the page; return what came, in words.
+    def _note(self, tried: Iterable[Json]) -> str:
+        """Let the whole process know which routes answer the page; return what came, in words.
 
         Args:
             tried: ``kind`` and ``label`` of each that was tried, in order, and in ``seen`` what
@@ -99,7 +107,7 @@ class Ways:
         """
         tried = [
             {name: str(one[name])[:_MAX_SEEN] for name in ("kind", "label", "seen")}
-            for one in itertools.islice(tried, len(WAYS))
+            for one in itertools.islice(tried, len(ROUTES))
         ]
         seen = {one["kind"]: one["seen"] for one in tried}
         server = _server_of(self.target)

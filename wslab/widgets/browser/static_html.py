@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import html as escaping
 import time
-from typing import TYPE_CHECKING
 
 from ..panels import model
-
-if TYPE_CHECKING:
-    from .browser import Browser
-    from .record import BrowserEvent
+from .record import BrowserEvent
+from .session import Session
 
 __all__ = ["html", "text"]
 
@@ -28,14 +25,14 @@ _MONO = "font-family:var(--jp-code-font-family,ui-monospace,monospace)"
 _SOFT = "color:var(--jp-ui-font-color2,#5f6775)"
 
 
-def text(browser: Browser) -> str:
+def text(session: Session) -> str:
     """Return a few lines of plain text."""
-    head, rows, more = _table(browser)
-    lines = [repr(browser).strip("<>")]
-    if browser.way:
-        lines.append(f"  way: {browser.ways.label or browser.way}")
-    if browser.ways.asks:
-        lines.append(f"  it waits for an answer: {browser.ways.asks}")
+    head, rows, more = _table(session)
+    lines = [repr(session).strip("<>")]
+    if session.routes.taken:
+        lines.append(f"  way: {session.routes.label or session.routes.taken}")
+    if session.routes.asks:
+        lines.append(f"  it waits for an answer: {session.routes.asks}")
     if not rows:
         return "\n".join([*lines, f"  {EMPTY}"])
     if more:
@@ -45,26 +42,26 @@ def text(browser: Browser) -> str:
         "  " + "  ".join(map(str.ljust, row, widths)).rstrip()  # cells of one column line up
         for row in (head, *rows)
     ]
-    lines += [f"  a callback raised {error}" for error in list(browser.errors)[-3:]]
+    lines += [f"  a callback raised {error}" for error in list(session.callbacks.errors)[-3:]]
     return "\n".join(lines)
 
 
-def html(browser: Browser) -> str:
+def html(session: Session) -> str:
     """Return HTML that needs no script and no style sheet."""
-    head, rows, more = _table(browser)
+    head, rows, more = _table(session)
     drawn = time.strftime("as of %H:%M:%S on %Y-%m-%d")
     parts = [
-        f"<p><b>{_e(browser.name)}</b>, a WebSocket of the page, to "
-        f'<code style="{_MONO}">{_e(browser.ways.shown)}</code> '
+        f"<p><b>{_e(session.name)}</b>, a WebSocket of the page, to "
+        f'<code style="{_MONO}">{_e(session.routes.shown)}</code> '
         f'<span style="{_SOFT}">{drawn}</span></p>'
     ]
-    states = [socket.ready_state or "no socket yet" for socket in browser]
-    if browser.ended:
-        parts.append(f"<p>It has ended: {_e(browser.ended)}.</p>")
-    elif browser.waiting:
-        parts.append(f"<p>{browser.waiting:,} command(s) wait for a page to show it.</p>")
-    if browser.ways.asks:
-        parts.append(f"<p>It waits for an answer: {_e(browser.ways.asks)}</p>")
+    states = [socket.ready_state or "no socket yet" for socket in session.sockets]
+    if session.ended:
+        parts.append(f"<p>It has ended: {_e(session.ended)}.</p>")
+    elif session.commands:
+        parts.append(f"<p>{len(session.commands):,} command(s) wait for a page to show it.</p>")
+    if session.routes.asks:
+        parts.append(f"<p>It waits for an answer: {_e(session.routes.asks)}</p>")
     if not rows:
         parts.append(f"<p>{EMPTY}</p>")
     else:
@@ -84,19 +81,19 @@ def html(browser: Browser) -> str:
             f'<table style="border-collapse:collapse;margin:0"><thead><tr>{cells}</tr></thead>'
             f"<tbody>{lines}</tbody></table>"
         )
-    for error in list(browser.errors)[-3:]:
+    for error in list(session.callbacks.errors)[-3:]:
         parts.append(f"<p><b>A callback raised</b> {_e(str(error))}</p>")
     return "".join(parts)
 
 
-def _table(browser: Browser) -> tuple[list[str], list[list[str]], str]:
-    events = browser.events
+def _table(session: Session) -> tuple[list[str], list[list[str]], str]:
+    events = session.record.events
     shown = events[-MAX_ROWS:]
-    before = browser.record.seen - len(shown)
-    more = f"the last {len(shown)} of {browser.record.seen:,} events" if before else ""
+    before = session.record.seen - len(shown)
+    more = f"the last {len(shown)} of {session.record.seen:,} events" if before else ""
     head = ["time", "socket", "state", "what", "detail"]
     rows = [_row(event) for event in shown]
-    if len(browser) == 1:
+    if len(session.sockets) == 1:
         head.pop(1)
         for row in rows:
             row.pop(1)

@@ -1,9 +1,9 @@
-"""BrowserView, the widget of a Browser: which page has the sockets, what crosses to it and back.
+"""BrowserView, the widget of a Browser: what crosses to the pages that show it, and back.
 
-Its rule: one page has the sockets, the first that showed this, and the others look on; commands go
-there in batches from the flusher's ticks, and its events come back in numbered batches, each of
-which is answered, so that a page never sends more than a busy kernel can take. From pages come
-custom messages only, on any thread. What is sent to a page that goes away is said, not sent again.
+Its rule: commands go to the page that has the sockets in batches from the flusher's ticks, and its
+events come back in numbered batches, each of which is answered, so that a page never sends more
+than a busy kernel can take. From pages come custom messages only, on any thread. What is sent to a
+page that goes away is said, not sent again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anywidget
 import traitlets
@@ -22,25 +22,16 @@ from ...wire.frames.close_codes import CLOSE_CODES
 from .. import live
 from ..assets import read_static
 from . import static_html
+from .batches import Batches
 from .kernel_socket import KernelSockets
-from .record import PageClock, bytes_of, from_page, says_of, to_page
-from .routes import WAYS
-
-if TYPE_CHECKING:
-    from .browser import Browser, Command
+from .pages import Pages
+from .record import PageClock, from_page, words_of
+from .session import Session
 
 __all__ = ["BrowserView"]
 
 FIRST_LOOK_S = 600.0  # a page that a running cell keeps from answering may be showing it already
-RETURN_S = 0.8  # for a page that takes its last view away only to draw it again
-ROLL_CALL_S = 2.0  # for the page that has the sockets to answer another one
-COMMANDS_A_TICK = 200
 BYTES_A_TICK = 256 * 1024
-HISTORY = 100  # events that a page gets when it is loaded again
-MAX_UNDER_WAY_BYTES = 8 * 2**20  # of commands that a page has not said it ran
-MAX_EARLY = 8  # batches that overtook others, and at most so many bytes of them:
-MAX_EARLY_BYTES = 32 * 2**20
-MAX_PAGES = 64
 MAX_ERRORS_SHOWN = 3
 
 Json = dict[str, Any]
@@ -50,7 +41,7 @@ class BrowserView(anywidget.AnyWidget):
     """The widget of one Browser.
 
     Args:
-        browser: whose sockets these are.
+        session: whose sockets these are.
     """
 
     _esm = read_static("widgets/dom.js", "widgets/browser/browser.js")
@@ -69,37 +60,40 @@ class BrowserView(anywidget.AnyWidget):
     ended = traitlets.Unicode().tag(sync=True)
     failure = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, browser: Browser) -> None:
-        self.browser = browser
-        self.owner: str | None = None  # the page that has the sockets
-        self.pages: set[str] = set()
-        self.clock = PageClock()
-        self.kernel_sockets = KernelSockets(browser.ways, self._comm_room)
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.pages = Pages(session, self._tell_page, self._change_owner)
+        self.kernel_sockets = KernelSockets(session.routes, self._watch_for_owner)
         self._mutex = threading.RLock()
         self._is_shown_s = float("-inf")
-        self._is_gone_s: float | None = None  # when the owner took its leave
-        self._candidate: Json | None = None  # a page that asks whether the owner still lives
-        self._roll_s = 0.0
-        self._next_batch = 1
-        self._early: dict[int, tuple[Json, list[Any]]] = {}
-        self._early_bytes = 0
-        self._ack = 0
-        self._ack_sent = 0
-        self._under_way: dict[int, Command] = {}  # sent, and not yet said to have run
-        self._under_way_bytes = 0
-        self._reopen: list[int] = []
         self._errors_drawn = 0
+        self._begin_anew()
         super().__init__(
             key=secrets.token_hex(8),
-            name=browser.name,
-            count=len(browser),
-            protocols=list(browser.protocols),
-            target=browser.ways.shown,
+            name=session.name,
+            count=len(session.sockets),
+            protocols=list(session.protocols),
+            target=session.routes.shown,
             meanings={str(code): f"{name}: {text}" for code, (name, text) in CLOSE_CODES.items()},
-            waiting=browser.waiting,
-            ended=browser.ended,
+            waiting=len(session.commands),
+            ended=session.ended,
         )
+        session.on_change = self.wake
         self.on_msg(self._on_msg)
+
+    def _begin_anew(self) -> None:
+        self.clock = PageClock()
+        self.batches = Batches()
+        self._ack_sent = 0
+
+    def _change_owner(self) -> None:
+        if self.pages.owner is None:
+            self.kernel_sockets.close()
+        else:
+            self._begin_anew()
+
+    def _tell_page(self, said: Json) -> None:
+        self.send(said)
 
     # Who looks.
 
@@ -109,24 +103,29 @@ class BrowserView(anywidget.AnyWidget):
         if self.comm is None:
             return False
         is_about_to = time.monotonic() - self._is_shown_s < FIRST_LOOK_S
-        return bool(self.pages) or self._is_gone_s is not None or is_about_to
+        return bool(self.pages.shown) or self.pages.is_expected or is_about_to
 
     def mimebundle(self, **kwargs: Any) -> Any:
         """Return all forms of it that a front end could show."""
         bundle = super()._repr_mimebundle_(**kwargs)
         data, meta = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
         self._is_shown_s = time.monotonic()
-        if not self.browser.ended:
+        if not self.session.ended:
             live.watch(self)
         return {
             **data,
-            "text/plain": static_html.text(self.browser),
-            "text/html": static_html.html(self.browser),
+            "text/plain": static_html.text(self.session),
+            "text/html": static_html.html(self.session),
         }, meta
 
     def wake(self) -> None:
         """See to it that what waits is sent soon."""
         if self.comm is not None and self.is_watched:
+            live.watch(self)
+
+    def _watch_for_owner(self) -> None:
+        """Something came for a page through the kernel's sockets."""
+        if self.pages.owner is not None:
             live.watch(self)
 
     # Kernel to browser, on the flusher's ticks.
@@ -136,55 +135,53 @@ class BrowserView(anywidget.AnyWidget):
         with self._mutex:
             if self.comm is None:
                 return 0
-            self._take_leave()
-            self._call_roll()
+            self.pages.tick()
             sent_bytes = self._send_commands()
             self._draw()
-        self.browser.tell_elsewhere()
+        self.session.call_callbacks_elsewhere()
         return sent_bytes
 
     def _draw(self) -> None:
-        browser = self.browser
-        if self.waiting != browser.waiting:
-            self.waiting = browser.waiting
-        if self._errors_drawn != browser.errors_seen:
-            self._errors_drawn = browser.errors_seen
-            latest = list(browser.errors)[-MAX_ERRORS_SHOWN:]
+        waiting, errors = len(self.session.commands), self.session.callbacks.errors
+        if self.waiting != waiting:
+            self.waiting = waiting
+        if self._errors_drawn != errors.seen:
+            self._errors_drawn = errors.seen
+            latest = list(errors)[-MAX_ERRORS_SHOWN:]
             with self.hold_sync():
-                self.troubles = browser.errors_seen
+                self.troubles = errors.seen
                 self.trouble = [
                     {"at": error.at, "text": str(error), "traceback": error.traceback[-4_000:]}
                     for error in latest
                 ]
 
     def _send_commands(self) -> int:
-        if self.owner is None or self._is_gone_s is not None:
+        page = self.pages.active
+        if page is None:
             return 0
         buffers: list[bytes] = []
         said: list[Json] = []
         size = 0
         # What the last batches hold and the page has not run yet still takes room there.
-        room = COMMANDS_A_TICK * 5 - len(self._under_way)
-        room_bytes = MAX_UNDER_WAY_BYTES - self._under_way_bytes
-        if room > 0 and room_bytes > 0:
-            for command in self.browser.take_commands(
-                min(room, COMMANDS_A_TICK), min(room_bytes, BYTES_A_TICK)
-            ):
+        under_way = self.pages.under_way
+        if under_way.room:
+            max_bytes = min(under_way.room_bytes, BYTES_A_TICK)
+            for command in self.session.take_commands(under_way.room, max_bytes):
                 size += command.size_bytes
-                self._under_way[command.number] = command
-                self._under_way_bytes += command.size_bytes
-                said.append(_command(command, buffers))
+                under_way.add(command)
+                said.append(command.to_page(buffers))
         comm, comm_bytes = self.kernel_sockets.take(BYTES_A_TICK, buffers)
         size += comm_bytes
-        if not said and not comm and self._ack == self._ack_sent:
+        ack = self.batches.ack
+        if not said and not comm and ack == self._ack_sent:
             return 0
-        self._ack_sent = self._ack
+        self._ack_sent = ack
         self.send(
             {
                 "type": "do",
-                "to": self.owner,
+                "to": page,
                 "at": time.time() * 1000,
-                "ack": self._ack,
+                "ack": ack,
                 "commands": said,
                 "comm": comm,
             },
@@ -203,13 +200,13 @@ class BrowserView(anywidget.AnyWidget):
             if self.comm is None:
                 return
             with self.hold_sync():
-                self.ended = self.browser.ended
+                self.ended = self.session.ended
                 self.waiting = 0
             self.kernel_sockets.close()
-            for index, socket in enumerate(self.browser):
+            for index, socket in enumerate(self.session.sockets):
                 if socket.ready_state not in (None, "CLOSED"):
-                    self._says(index, {"ready_state": "CLOSED"})
-            if not self.pages and time.monotonic() - self._is_shown_s > FIRST_LOOK_S:
+                    self.session.describe(index, {"ready_state": "CLOSED"})
+            if not self.pages.shown and time.monotonic() - self._is_shown_s > FIRST_LOOK_S:
                 self.close()
 
     def close(self) -> None:
@@ -225,7 +222,7 @@ class BrowserView(anywidget.AnyWidget):
         try:
             with self._mutex:
                 self._hear(content, list(buffers or ()), time.time())
-            self.browser.tell()
+            self.session.callbacks.call()
         except Exception as exc:
             self.show_failure(exc)
 
@@ -235,158 +232,46 @@ class BrowserView(anywidget.AnyWidget):
             self._ready(page, said)
         elif kind == "gone":
             self._gone(page, is_for_good=bool(said.get("for_good")))
-        elif page != self.owner:
+            return
+        elif page != self.pages.owner:
             if kind == "take":
-                self._take_over(page)
+                self.pages.take_over(page)
             return
         elif kind == "batch":
             self._batch(said, buffers, now_s)
         elif kind == "here":
-            self._candidate = None
-        elif kind == "way":
-            way, label = str(said["kind"]), str(said["label"])
-            tried = self.browser.ways.note(said.get("tried") or ())
-            self.browser.ways.take(way, label, str(said["changes"]))
-            if way not in WAYS:
-                tried = tried or "the way that was asked for is not there"
-                self._note(0, f"No way leads to {self.browser.ways.shown}: {tried}"[:500])
+            self.pages.answer()
+        elif kind == "route":
+            self._note(self.session.routes.take(said))
         elif kind == "asks":
-            tried = self.browser.ways.note(said.get("tried") or ())
-            self.browser.ways.ask(str(said["asks"]))
-            self._note(0, ". ".join(filter(None, (tried, self.browser.ways.asks)))[:800])
-        if self.owner is not None and kind != "gone":
-            live.watch(self)
-
-    # Which page has the sockets.
+            self._note(self.session.routes.ask(said))
+        self._watch_for_owner()
 
     def _ready(self, page: str, said: Json) -> None:
         try:
             environment.note_page_origin(said.get("origin"), said.get("base") or "/")  # type: ignore[arg-type]
         except ValueError:
             pass  # a page without an address of its own
-        self.pages.add(page)
-        while len(self.pages) > MAX_PAGES:  # of some the last word never came
-            self.pages.discard(next(one for one in self.pages if one not in (page, self.owner)))
         self.failure = ""
-        if self.browser.ended:
-            self.send({"type": "ended", "to": page})
-            return
-        live.watch(self)
-        if self.owner is None or self.owner == page or self._is_gone_s is not None:
-            self._own(page, holds=bool(said.get("holds")))
-        else:
-            self._candidate, self._roll_s = {"page": page}, time.monotonic()
-            self.send({"type": "roll", "to": self.owner})
-            self.send({"type": "look on", "to": page, "history": self._history()})
-
-    def _own(self, page: str, *, holds: bool) -> None:
-        is_back = page == self.owner and holds
-        if self.owner is not None and not is_back:
-            self._lose("its page was left or loaded again, and the sockets with it")
-        self._is_gone_s = None
-        self._candidate = None
-        if is_back:
-            self.send({"type": "own", "to": page, "is_back": True})
-            return
-        self.owner = page
-        self._next_batch, self._ack, self._ack_sent = 1, 0, 0
-        self._early.clear()
-        self._early_bytes = 0
-        self.clock = PageClock()
-        reopen, self._reopen = self._reopen, []
-        self.send(
-            {
-                "type": "own",
-                "to": page,
-                "ways": self.browser.ways.to_page(),
-                "reopen": reopen,
-                "made": [self._made(index) for index in range(len(self.browser))],
-                "history": self._history(),
-                "seen": self.browser.record.seen,
-            }
-        )
-
-    def _made(self, index: int) -> int:
-        """Return how many connections this socket has had."""
-        return max((event.connection for event in self.browser[index].events), default=0)
-
-    def _history(self) -> list[Json]:
-        return [to_page(event) for event in self.browser.events[-HISTORY:]]
+        self.pages.arrive(page, holds=bool(said.get("holds")))
+        if not self.session.ended:
+            live.watch(self)
 
     def _gone(self, page: str, *, is_for_good: bool) -> None:
-        self.pages.discard(page)
-        if page == self.owner:
-            self._is_gone_s = time.monotonic()
+        self.pages.leave(page)
+        if self.pages.is_expected:
             live.watch(self)  # for what is to be said when it does not come back
-        if is_for_good and self.browser.ended and not self.pages:
+        if is_for_good and self.session.ended and not self.pages.shown:
             self.close()
 
-    def _take_leave(self) -> None:
-        if self._is_gone_s is None or time.monotonic() - self._is_gone_s < RETURN_S:
-            return
-        self._lose("its last view was closed, or its page left, and the sockets with it")
-        self._is_gone_s = None
-        heir = next(iter(self.pages), None)  # one that looked on
-        if heir is not None:
-            self._own(heir, holds=False)
-
-    def _lose(self, why: str) -> None:
-        """Say what became of the sockets of a page that is gone, and keep what to open again."""
-        self.owner = None
-        self.kernel_sockets.close()
-        self._reopen = []
-        for index, socket in enumerate(self.browser):
-            state = socket.ready_state
-            if state in (None, "CLOSED"):
-                continue
-            if state != "CLOSING":
-                self._reopen.append(index)
-            self._says(index, {**socket._says, "ready_state": "CLOSED", "buffered_amount": 0})
-            self._note(index, why)
-        lost = len(self._under_way)
-        self._under_way.clear()
-        self._under_way_bytes = 0
-        if lost:
-            self._note(
-                0,
-                f"{lost:,} command{'s were' if lost != 1 else ' was'} on the way to that page: "
-                "whether they ran is not known",
-            )
-
-    def _call_roll(self) -> None:
-        if self._candidate is None or time.monotonic() - self._roll_s < ROLL_CALL_S:
-            return
-        self._own(self._candidate["page"], holds=False)  # the other one never answered
-
-    def _take_over(self, page: str) -> None:
-        if self.owner is not None:
-            self.send({"type": "let go", "to": self.owner})
-            other = self.owner
-            self._own(page, holds=False)
-            self.send({"type": "look on", "to": other, "history": []})
-        else:
-            self._own(page, holds=False)
-
-    # What the page tells.
+    def _note(self, text: str) -> None:
+        if text:
+            self.session.note(0, text)
 
     def _batch(self, said: Json, buffers: list[Any], now_s: float) -> None:
-        number = int(said["number"])
-        if number < self._next_batch or number in self._early:
-            return
-        size = _bytes_of_batch(said, buffers)
-        if number > self._next_batch:
-            if len(self._early) >= MAX_EARLY or self._early_bytes + size > MAX_EARLY_BYTES:
-                # No page of ours is so far ahead: it waits for an answer after a few batches.
-                self.browser.record.dropped_in_page += len(said["events"])
-                return
-            self._early_bytes += size
-        self._early[number] = said, buffers
-        while self._next_batch in self._early:
-            batch, parts = self._early.pop(self._next_batch)
-            if batch is not said:
-                self._early_bytes -= _bytes_of_batch(batch, parts)
-            self._ack = self._next_batch
-            self._next_batch += 1
+        if not self.batches.put(said, buffers):
+            self.session.record.dropped_in_page += len(said["events"])
+        for batch, parts in self.batches.take():
             self._enter(batch, parts, now_s)
 
     def _enter(self, batch: Json, buffers: list[Any], now_s: float) -> None:
@@ -396,58 +281,16 @@ class BrowserView(anywidget.AnyWidget):
             self.clock.went(float(kernel_ms) / 1000, float(page_ms) / 1000)
         # The states first: a callback that hears of "open" finds that it is.
         for words in batch.get("says", ()):
-            self._says(int(words["socket"]), says_of(words))
+            self.session.describe(int(words["socket"]), words_of(words))
         for event in batch["events"]:
-            fields = from_page(event, buffers, len(self.browser))
-            command = self._ran(event.get("command"))
+            fields = from_page(event, buffers, len(self.session.sockets))
+            command = self.pages.under_way.ran(event.get("command"))
             if command is not None and fields["type"] == "call":
                 fields["data"] = command.data if command.what == "send" else None
             at = self.clock.kernel_s(float(event["at"]) / 1000, now_s)
-            self.browser.happened(at, fields)
+            self.session.happened(at, fields)
         for order in batch.get("orders", ()):
             self.kernel_sockets.hear(order, buffers)
         for number in batch.get("done", ()):
-            self._ran(number)
-        self.browser.record.dropped_in_page += int(batch.get("dropped") or 0)
-
-    def _ran(self, number: Any) -> Command | None:
-        command = self._under_way.pop(int(number or 0), None)
-        if command is not None:
-            self._under_way_bytes -= command.size_bytes
-        return command
-
-    def _says(self, index: int, words: Json) -> None:
-        self.browser.says(index, words)
-
-    def _note(self, index: int, text: str) -> None:
-        socket = self.browser[index]
-        connection = self._made(index)
-        fields = {"type": "note", "socket": index, "connection": connection, "text": text}
-        self.browser.happened(time.time(), {**fields, "ready_state": socket.ready_state})
-
-    def _comm_room(self) -> None:
-        """Something came for a page through the kernel's sockets."""
-        if self.owner is not None:
-            live.watch(self)
-
-
-def _bytes_of_batch(said: Json, buffers: list[Any]) -> int:
-    """Return about how much memory a batch of a page stands for."""
-    parts = [*said["events"], *said.get("orders", ())]
-    texts = sum(bytes_of(str(part.get("data") or "")) for part in parts)
-    return 300 * len(parts) + texts + sum(map(len, buffers))
-
-
-def _command(command: Command, buffers: list[bytes]) -> Json:
-    said: Json = {"number": command.number, "socket": command.socket, "what": command.what}
-    if isinstance(command.data, bytes):
-        said["buffer"] = len(buffers)
-        buffers.append(command.data)
-    elif command.data is not None:
-        said["data"] = command.data
-    for name in ("code", "reason"):
-        if getattr(command, name) is not None:
-            said[name] = getattr(command, name)
-    if command.when_open:
-        said["when_open"] = True
-    return said
+            self.pages.under_way.ran(number)
+        self.session.record.dropped_in_page += int(batch.get("dropped") or 0)

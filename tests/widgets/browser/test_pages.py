@@ -1,0 +1,106 @@
+"""Pages: who has the sockets, and what becomes of them when a page goes."""
+
+from __future__ import annotations
+
+from tests.widgets.browser.page import OPENED, URL, Page, message
+from wslab.widgets import Browser
+from wslab.widgets.browser import pages
+
+
+def test_the_first_page_has_the_sockets_and_the_next_looks_on():
+    browser = Browser(URL)
+    page = Page(browser)
+    [own] = page.told("own")
+    assert [way["kind"] for way in own["routes"]] == ["direct", "comm"]
+    assert (own["reopen"], own["made"], own["history"]) == ([], [0], [])
+    page.batch(OPENED, says=[{"socket": 0, "ready_state": 1}])
+    other = Page(browser, "page2")
+    assert [said["to"] for said, _ in browser.view.told if said["type"] == "roll"] == ["page1"]
+    page.say("here")
+    browser.view.pages._asked_s -= 10
+    browser.view.refresh()
+    assert browser.view.pages.owner == "page1"
+    assert other.told("own") == []
+    [look] = other.told("look on")
+    assert [event["type"] for event in look["history"]] == ["open"]
+    other.batch(message("not its business"))
+    assert browser.received == ()
+
+
+def test_a_page_that_does_not_answer_loses_them():
+    browser = Browser(URL)
+    page = Page(browser)
+    browser.view.refresh()
+    page.batch(OPENED, says=[{"socket": 0, "ready_state": 1}], done=[1])
+    other = Page(browser, "page2")
+    browser.view.pages._asked_s -= 10
+    browser.view.refresh()
+    assert browser.view.pages.owner == "page2"
+    [own] = other.told("own")
+    assert own["reopen"] == [0]
+    assert own["made"] == [1]
+    assert browser.events[-1].type == "note"
+    assert "was left or loaded again" in browser.events[-1].text
+
+
+def test_a_page_takes_over_and_the_other_lets_go():
+    browser = Browser(URL)
+    page, other = Page(browser), Page(browser, "page2")
+    other.say("take")
+    assert len(page.told("let go")) == 1
+    assert browser.view.pages.owner == "page2"
+    assert len(other.told("own")) == 1
+    page.batch(message("too late"))
+    assert browser.received == ()
+
+
+def test_a_page_that_comes_back_opens_again_what_was_open():
+    browser = Browser(URL, count=3)
+    page = Page(browser)
+    browser.view.refresh()
+    states = [{"socket": n, "ready_state": state} for n, state in enumerate((1, 3, 0))]
+    page.batch(says=states, done=[1, 2, 3])
+    browser[0].send("on its way")
+    browser.view.refresh()
+    page.say("gone", for_good=False)
+    again = Page(browser, "page2")
+    [own] = again.told("own")
+    assert own["reopen"] == [0, 2]
+    assert [socket.ready_state for socket in browser] == ["CLOSED"] * 3
+    notes = [event.text for event in browser.events if event.type == "note"]
+    assert len(notes) == 3
+    assert notes[2] == ("1 command was on the way to that page: whether they ran is not known")
+    # Nothing is sent twice.
+    browser.view.refresh()
+    assert again.commands == []
+
+
+def test_a_view_that_is_drawn_elsewhere_changes_nothing():
+    browser = Browser(URL)
+    page = Page(browser)
+    page.batch(OPENED, says=[{"socket": 0, "ready_state": 1}])
+    page.say("gone", for_good=True)
+    browser.send("meanwhile")
+    assert browser.view.refresh() == 0
+    page.say("ready", origin="http://localhost:8888", base="/", holds=True)
+    assert page.told("own")[-1]["is_back"]
+    browser.view.refresh()
+    assert page.commands[-1]["data"] == "meanwhile"
+    assert browser.ready_state == "OPEN"
+    assert [event.type for event in browser.events] == ["open"]
+
+
+def test_when_the_last_view_is_closed_the_socket_is_gone_and_commands_wait(monkeypatch):
+    monkeypatch.setattr(pages, "RETURN_S", 0.0)
+    browser = Browser(URL)
+    page = Page(browser)
+    browser.view.refresh()
+    page.batch(OPENED, says=[{"socket": 0, "ready_state": 1}], done=[1])
+    page.say("gone", for_good=True)
+    browser.view.refresh()
+    assert browser.ready_state == "CLOSED"
+    assert "its last view was closed" in browser.events[-1].text
+    assert not browser.is_shown
+    browser.send("later")
+    browser.view.refresh()
+    assert browser.waiting == 1

@@ -1,0 +1,164 @@
+"""Pages: which page of the notebook has a Browser's sockets, and what the others are told.
+
+Its rule: one page has the sockets, the first that showed the Browser; the others look on. It keeps
+them until it lets go, or takes its last view away, or does not answer when another page asks; what
+became of its sockets is said, and what was open is opened again by the page that is next.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .commands import CommandsUnderWay
+from .record import STATES, to_page
+from .session import Session
+
+__all__ = ["Pages"]
+
+RETURN_S = 0.8  # for a page that takes its last view away only to draw it again
+ROLL_CALL_S = 2.0  # for the page that has the sockets to answer another one
+MAX_PAGES = 64
+HISTORY = 100  # events that a page gets when it is loaded again
+
+Json = dict[str, Any]
+
+
+class Pages:
+    """The pages that show one Browser. Its user holds the lock.
+
+    Args:
+        session: whose sockets these are.
+        send: tells the pages something; its ``to`` says which.
+        on_owner: called when another page, or no page any more, has the sockets.
+
+    Attributes:
+        owner: the page that has the sockets, or None.
+        shown: all of them.
+        under_way: the commands that the owner has not run yet.
+    """
+
+    def __init__(
+        self, session: Session, send: Callable[[Json], None], on_owner: Callable[[], None]
+    ) -> None:
+        self.owner: str | None = None
+        self.shown: set[str] = set()
+        self.under_way = CommandsUnderWay()
+        self._session, self._send, self._on_owner = session, send, on_owner
+        self._left_s: float | None = None  # when the owner took its last view away
+        self._candidate: str | None = None  # a page that asks whether the owner still lives
+        self._asked_s = 0.0
+        self._reopen: list[int] = []
+
+    @property
+    def active(self) -> str | None:
+        """The owner, where it is there and not just being drawn anew."""
+        return self.owner if self._left_s is None else None
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether the owner may come back in a moment."""
+        return self._left_s is not None
+
+    def arrive(self, page: str, *, holds: bool) -> None:
+        """A page shows it.
+
+        Args:
+            page: its name.
+            holds: whether it has sockets of ours that live.
+        """
+        self.shown.add(page)
+        while len(self.shown) > MAX_PAGES:  # of some the last word never came
+            self.shown.discard(next(one for one in self.shown if one not in (page, self.owner)))
+        if self._session.ended:
+            self._send({"type": "ended", "to": page})
+        elif self.owner is None or self.owner == page or self.is_expected:
+            self._give_to(page, holds=holds)
+        else:
+            self._candidate, self._asked_s = page, time.monotonic()
+            self._send({"type": "roll", "to": self.owner})
+            self._send({"type": "look on", "to": page, "history": self._history()})
+
+    def answer(self) -> None:
+        """The owner lives."""
+        self._candidate = None
+
+    def leave(self, page: str) -> None:
+        """A page has taken its last view away."""
+        self.shown.discard(page)
+        if page == self.owner:
+            self._left_s = time.monotonic()
+
+    def take_over(self, page: str) -> None:
+        """A page wants the sockets for itself."""
+        other = self.owner
+        if other is not None:
+            self._send({"type": "let go", "to": other})
+        self._give_to(page, holds=False)
+        if other is not None:
+            self._send({"type": "look on", "to": other, "history": []})
+
+    def tick(self) -> None:
+        """See whether an owner that left has come back, and whether one that was asked answered."""
+        now_s = time.monotonic()
+        if self._left_s is not None and now_s - self._left_s >= RETURN_S:
+            self._lose("its last view was closed, or its page left, and the sockets with it")
+            self._left_s = None
+            heir = next(iter(self.shown), None)  # one that looked on
+            if heir is not None:
+                self._give_to(heir, holds=False)
+        if self._candidate is not None and now_s - self._asked_s >= ROLL_CALL_S:
+            self._give_to(self._candidate, holds=False)
+
+    def _give_to(self, page: str, *, holds: bool) -> None:
+        is_back = page == self.owner and holds
+        if self.owner is not None and not is_back:
+            self._lose("its page was left or loaded again, and the sockets with it")
+        self._left_s = self._candidate = None
+        if is_back:
+            self._send({"type": "own", "to": page, "is_back": True})
+            return
+        self._own(page)
+        session = self._session
+        reopen, self._reopen = self._reopen, []
+        self._send(
+            {
+                "type": "own",
+                "to": page,
+                "routes": session.routes.to_page(),
+                "reopen": reopen,
+                "made": [session.connections(index) for index in range(len(session.sockets))],
+                "history": self._history(),
+                "seen": session.record.seen,
+            }
+        )
+
+    def _lose(self, why: str) -> None:
+        """Say what became of the sockets of a page that is gone, and keep what to open again."""
+        self._own(None)
+        self._reopen = []
+        for index, socket in enumerate(self._session.sockets):
+            state = socket.ready_state
+            if state in (None, "CLOSED"):
+                continue
+            if state != "CLOSING":
+                self._reopen.append(index)
+            words = {**socket.words, "ready_state": STATES[3], "buffered_amount": 0}
+            self._session.describe(index, words)
+            self._session.note(index, why)
+        lost = self.under_way.clear()
+        if lost:
+            self._session.note(
+                0,
+                f"{lost:,} command{'s were' if lost != 1 else ' was'} on the way to that page: "
+                "whether they ran is not known",
+            )
+
+    def _own(self, page: str | None) -> None:
+        self.owner = page
+        self._session.is_shown = page is not None
+        self._on_owner()
+
+    def _history(self) -> list[Json]:
+        return [to_page(event) for event in self._session.record.events[-HISTORY:]]
