@@ -79,7 +79,7 @@ def test_a_loop_that_cannot_be_made_says_so_at_once(monkeypatch: pytest.MonkeyPa
     def none_left() -> asyncio.AbstractEventLoop:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(portal_module, "_loop_factory", lambda: none_left)
+    monkeypatch.setattr(portal_module, "loop_factory", lambda: none_left)
     portal = Portal()
     began = time.monotonic()
     with pytest.raises(OSError, match="Too many open files"):

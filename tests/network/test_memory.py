@@ -16,7 +16,7 @@ import websockets
 import wslab
 from tests.network.rig import LOOPS, End, run
 from tests.peers import until
-from wslab.loops import portals
+from wslab.loops import portal
 from wslab.network import exchange as exchanges
 from wslab.network.memory import MemoryNetwork
 
@@ -36,7 +36,7 @@ def network():
 def lab_loop(request, monkeypatch):
     """Let the lab have a loop of this kind, fresh."""
     wslab.shutdown()
-    monkeypatch.setattr(portals, "_loop_factory", lambda: request.param)
+    monkeypatch.setattr(portal, "loop_factory", lambda: request.param)
     yield
     wslab.shutdown()
 

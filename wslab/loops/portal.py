@@ -24,7 +24,7 @@ from .fork import ForkGuard
 from .watchdog import ANSWER_S, Watchdog, describe_frame, runs_within
 from .workers import WorkerPool
 
-__all__ = ["Portal", "stands_for_lab_here"]
+__all__ = ["Portal", "loop_factory", "stands_for_lab_here"]
 
 _here = threading.local()  # of a portal's own thread
 
@@ -107,7 +107,7 @@ class Portal:
         self._thread_id = threading.get_ident()
         _here.stands_for_lab = self._stands_for_lab
         try:
-            loop = _loop_factory()()
+            loop = loop_factory()()
         except BaseException as exc:
             self._is_closed = True
             self._thread_id = None
@@ -291,7 +291,8 @@ def _drive(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, None]) -> 
             )
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return what makes a portal's loop: uvloop's where it is installed, else asyncio's own."""
     try:
         import uvloop
     except ImportError:
