@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.wire.framing import spoiled, streams
 from tests.wire.taping import BROKEN, KEY, MASK, Compressor
 from wslab.widgets.inspector import static_html
-from wslab.widgets.inspector.inspector import Feed
+from wslab.widgets.inspector.feed import Feed
 from wslab.wire.events import FrameEvent, ResponseEvent
 from wslab.wire.files.export import load
 from wslab.wire.frames.layout import encode_frame
@@ -122,7 +122,7 @@ def every_view(tape: Tape, folder: Path) -> None:
     feed = Feed([tape])
     feed.catch_up()
     rows = [row.json for row in feed.poll()]
-    lanes, numbers = feed.timeline.lanes, feed.numbers()
+    lanes, numbers = feed.timeline.lanes.by_number, feed.numbers()
     static_html.text("x", lanes, rows, numbers)
     static_html.html("x", lanes, rows, numbers)
 

@@ -14,7 +14,7 @@ import wslab
 from tests.peers import until
 from tests.wire.taping import MASK, websocket
 from wslab.widgets.inspector import static_html
-from wslab.widgets.inspector.inspector import Feed
+from wslab.widgets.inspector.feed import Feed
 from wslab.wire.events import FrameEvent
 from wslab.wire.files.export import load
 from wslab.wire.frames.decoder import FrameDecoder
@@ -112,7 +112,7 @@ def views(tape: Tape, tmp_path) -> list[bytes]:
     feed.catch_up()
     rows_drawn = feed.poll()
     found += [repr(row.json).encode() + row.data for row in rows_drawn]
-    lanes, numbers = feed.timeline.lanes, feed.numbers()
+    lanes, numbers = feed.timeline.lanes.by_number, feed.numbers()
     drawn = [row.json for row in rows_drawn]
     found.append(static_html.text("x", lanes, drawn, numbers).encode())
     found.append(static_html.html("x", lanes, drawn, numbers).encode())

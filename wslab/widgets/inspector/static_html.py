@@ -11,7 +11,8 @@ import html as escaping
 from typing import Any
 
 from ..panels import model
-from .model import folded, moment, words
+from .keepalive import folded
+from .words import moment, words
 
 __all__ = ["html", "numbers_in_words", "svg", "text"]
 
