@@ -37,9 +37,18 @@ class Pipe:
 
     Attributes:
         size_bytes: how much is under way.
+        has_fin: whether FIN is under way, or was.
     """
 
-    __slots__ = ("_coming", "_conditions", "_cuts", "_delays", "_until_cut", "size_bytes")
+    __slots__ = (
+        "_coming",
+        "_conditions",
+        "_cuts",
+        "_delays",
+        "_until_cut",
+        "has_fin",
+        "size_bytes",
+    )
 
     def __init__(self, conditions: Conditions, seed: str) -> None:
         self._conditions = conditions
@@ -49,6 +58,7 @@ class Pipe:
         self._until_cut = 0  # bytes, where pieces are cut
         self._coming: collections.deque[tuple[float, bytearray | Mark]] = collections.deque()
         self.size_bytes = 0
+        self.has_fin = False
 
     def put(self, what: bytes | Mark, now_s: float) -> None:
         """Send bytes, or what comes behind them, on their way."""
@@ -60,6 +70,7 @@ class Pipe:
         due_s = max(due_s, last_s)
         if isinstance(what, Mark):
             self._coming.append((due_s, what))
+            self.has_fin |= what is Mark.FIN
             return
         self.size_bytes += len(what)
         is_as_late = due_s - last_s < _JOIN_S or due_s <= now_s

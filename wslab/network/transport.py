@@ -114,7 +114,7 @@ class MemoryTransport(asyncio.Transport):
         elif not self.is_reading() or self._has_got_fin or self.conditions.is_stopped:
             # Who reads nothing learns of RST when it writes, or has something left to write.
             if self.get_write_buffer_size() and self._incoming.has_reset(now_s):
-                self._break_off(_reset_error(self._has_got_fin))
+                self._break_off(_reset_error(self._incoming.has_fin))
         else:
             what = self._incoming.take(now_s, self.max_size)
             try:
@@ -126,7 +126,7 @@ class MemoryTransport(asyncio.Transport):
                     if not self._protocol.eof_received():
                         self.close()
                 elif what is Mark.RST:
-                    self._break_off(_reset_error(self._has_got_fin))
+                    self._break_off(_reset_error(self._incoming.has_fin))
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException as exc:
@@ -168,12 +168,12 @@ class MemoryTransport(asyncio.Transport):
     def write(self, data: Any) -> None:
         if not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(f"expected bytes, bytearray or memoryview, got {type(data).__name__}")
-        if self._has_sent_fin and not self._is_closing:
+        if self._has_sent_fin:
             raise RuntimeError("Cannot call write() after write_eof()")
         if self._is_closing or not data:
             return
         if self._incoming.has_reset(self._loop.time()):
-            self._break_off(_reset_error(self._has_got_fin))
+            self._break_off(_reset_error(self._incoming.has_fin))
             return
         self._unread_bytes += len(data)
         self._send(bytes(data))
@@ -286,7 +286,7 @@ class MemoryTransport(asyncio.Transport):
         return f"<MemoryTransport {here} to {there}, {state}>"
 
 
-def _reset_error(has_got_fin: bool) -> OSError:
+def _reset_error(is_after_fin: bool) -> OSError:
     # What Linux reports: after FIN it is a broken pipe.
-    number = errno.EPIPE if has_got_fin else errno.ECONNRESET
+    number = errno.EPIPE if is_after_fin else errno.ECONNRESET
     return OSError(number, os.strerror(number))
