@@ -55,7 +55,7 @@ MAY_OPEN_SOCKETS = {
     "examples",  # plain websockets programs to copy; wslab's own code is not involved
     "loops",  # asks its own descriptors for their names, and opens none
     "network",  # bytes below WebSocket, for handshakes made by hand
-    "doctor",  # looks whether Jupyter's proxy reaches us, over HTTP
+    "checkup",  # looks whether Jupyter's proxy reaches us, over HTTP
 }
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from .client.backoff import Reconnect
 from .client.client import Client, connect
-from .doctor import doctor
 from .errors import (
     BadPacket,
     BadURL,
@@ -43,6 +42,7 @@ from .widgets.display import register as _register
 from .wire.tape.tape import Tape
 
 if TYPE_CHECKING:
+    from .checkup.doctor import doctor
     from .hub import Hub, Limits
     from .network.memory import MemoryNetwork
     from .widgets.browser.browser import Browser
@@ -91,6 +91,7 @@ _LATER = {
     "Inspector": "wslab.widgets.inspector.inspector",
     "Limits": "wslab.hub",
     "MemoryNetwork": "wslab.network.memory",
+    "doctor": "wslab.checkup.doctor",
 }
 
 _register()  # how they show themselves, where IPython already runs; loads no widget

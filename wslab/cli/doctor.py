@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..doctor import doctor
+from ..checkup.doctor import doctor
 
 __all__ = ["add_parser", "run"]
 

@@ -104,7 +104,7 @@ class _Version(argparse.Action):
         import importlib.metadata
         import platform
 
-        from ..doctor import own_version
+        from ..checkup.versions import own_version
 
         websockets = importlib.metadata.version("websockets")
         print(
