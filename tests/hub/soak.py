@@ -345,7 +345,7 @@ class Soak:
 
     def judge_counts(self, sample: dict[str, float]) -> None:
         here = 2 * self.clients + 50
-        away = sum(len(world.hub._history.sessions) for world in self.worlds if world.keeps)
+        away = sum(len(world.hub._sessions) for world in self.worlds if world.keeps)
         limits = {
             "tasks": 8 * here + 800 * self.attacks,
             "fds": 2 * here + 50 + 300 * self.attacks,
@@ -426,15 +426,16 @@ class Soak:
     def check_sessions(self, world: World) -> None:
         """Every session that the hub keeps is one that is connected or was left behind."""
         if world.keeps:
-            world.hub._history.prune(time.monotonic())
-            for token, session in world.hub._history.sessions.items():
+            world.hub._sessions.prune(time.monotonic())
+            for session in world.hub._sessions:
+                token = session.token
                 if token.startswith(ATTACKER):
                     continue
                 book = world.by_token.get(token)
                 if book is None or (book.is_over and not book.is_in_doubt):
                     raise Fault(f"{world.name} keeps a session that has ended: {token}")
-                if session.n != book.taken:
-                    raise Fault(f"{world.name} took {session.n}, its handlers {book.taken}")
+                if session.received != book.taken:
+                    raise Fault(f"{world.name} took {session.received}, its handlers {book.taken}")
 
     def check_settled(self, person: Person) -> None:
         inbox, call = person.book.inbox, person.call
@@ -474,9 +475,9 @@ class Soak:
         }
         for world in self.worlds:
             if world.keeps:
-                sessions = world.hub._history.sessions
-                world.hub._history.session_s = -1.0
-                world.hub._history.prune(time.monotonic())
+                sessions = world.hub._sessions
+                world.hub._sessions.session_s = -1.0
+                world.hub._sessions.prune(time.monotonic())
                 left[f"sessions of {world.name}"] = len(sessions)
             world.by_token.clear()
         self.closed.clear()

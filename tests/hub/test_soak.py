@@ -14,7 +14,7 @@ from tests.hub.rig import TOKEN, FakeSocket, aio, one, until
 from tests.hub.soak import WORLDS, Soak, soak
 from tests.hub.soak_attacks import KINDS
 from wslab.hub import Hub
-from wslab.hub.protocol.history import ServerSession
+from wslab.hub.protocol.server_session import ServerSession
 from wslab.hub.server.registry import Registry
 from wslab.hub.server.send_queue import SENT, SendQueue
 
@@ -94,14 +94,14 @@ async def test_it_notices_one_event_that_is(how, policy, monkeypatch):
 async def test_it_notices_a_packet_that_is_handled_twice(monkeypatch):
     numbers = iter(range(1000))
 
-    def n(self):
-        return self.__dict__["n"]
+    def received(self):
+        return self.__dict__["received"]
 
-    def set_n(self, value):  # the twentieth packet is not noted as taken up
+    def set_received(self, value):  # the twentieth packet is not noted as taken up
         if value == 0 or next(numbers) != 20:
-            self.__dict__["n"] = value
+            self.__dict__["received"] = value
 
-    monkeypatch.setattr(ServerSession, "n", property(n, set_n), raising=False)
+    monkeypatch.setattr(ServerSession, "received", property(received, set_received), raising=False)
     with pytest.raises(AssertionError, match="seed 7: "):
         await soak(20, 2.0, 7)
 

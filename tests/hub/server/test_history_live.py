@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.hub.rig import FakeSocket, story_settings, until
+from tests.hub.rig import FakeSocket, aio, story_settings, until
 from wslab.hub import Hub
 
 LIMIT = 3
@@ -206,7 +206,7 @@ class Sessions(RuleBasedStateMachine):
             if (them := {it.token for it in members if it.is_here and room in it.rooms})
         }
         known = {member.token for member in members if member.is_known}
-        assert set(self.hub._history.sessions) == known
+        assert {each.token for each in self.hub._sessions} == known
 
     def teardown(self):
         try:
@@ -229,3 +229,21 @@ def _packet(offset, payload):
 @pytest.mark.timeout(500)  # hypothesis may take its time to find the shortest one
 def test_any_story_of_sessions():
     run_state_machine_as_test(Sessions, settings=story_settings(60, 40))
+
+
+@aio
+async def test_a_hubs_history():
+    hub = Hub(history=3)
+    for nth in range(5):
+        hub.emit("e", nth, to="red" if nth else None)
+    hub.emit("f", b"x", to=["red", "blue"])
+    assert [(past.offset, past.event, past.data) for past in hub.history("red")] == [
+        (4, "e", 3), (5, "e", 4), (6, "f", b"x"),
+    ]  # fmt: skip
+    assert [past.offset for past in hub.history("red", 2)] == [5, 6]
+    assert hub.history("red", 99) == hub.history("red") == hub.history("red", limit=3)
+    assert hub.history("red", 0) == hub.history("red", -1) == hub.history("nobody") == ()
+    assert [past.data for past in hub.history()] == [0]
+    assert hub.history("blue") == hub.history("red", 1)
+    with pytest.raises(RuntimeError, match=r"keeps no history: make it with Hub\(history=100\)"):
+        Hub().history()

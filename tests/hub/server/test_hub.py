@@ -237,7 +237,7 @@ async def test_every_end_is_told_once_and_cleaned_up(kind, reason, history):
     assert not hub._tasks
     if history:
         goodbye = kind in ("1000", "kicked", "kicked normally", "own close")
-        assert len(hub._history.sessions) == (0 if goodbye else 1)
+        assert len(hub._sessions) == (0 if goodbye else 1)
 
 
 @aio

@@ -571,7 +571,7 @@ async def test_a_number_out_of_turn_is_told_as_often_as_it_comes():
         assert (await wire.read())["answer"] == 1
         assert await wire.call("echo", 2, id=2, n=2) == 2
         assert await wire.call("echo", 2, id=2, n=2) == 2  # kept, since it was taken up
-        assert hub._history.answers_bytes > 0
+        assert hub._sessions.answers_bytes > 0
     assert hub.errors_seen == 0
 
 
@@ -622,7 +622,7 @@ async def test_strangers_that_name_rooms_do_not_push_out_the_lobby():
             for nth in range(100):
                 await junk.emit("say", {"room": f"big {nth}", "text": "x" * 100_000})
             await junk.all()
-        history = hub._history
+        history = hub._sessions.history
         assert history.size_bytes <= 2_000_000
         assert len(hub.history("lobby")) == 20
         async with speaking(f"{url}?session={TOKEN}&offset=5") as ana:
@@ -715,10 +715,10 @@ async def test_answers_of_those_that_left_are_bounded_in_all():
                     await websocket.send(
                         f'{{"event":"echo","data":"{"x" * 100_000}","id":{n},"n":{n}}}'
                     )
-                await until(lambda nth=nth: hub._history.sessions[f"{nth:016}"].n == 4)
+                await until(lambda nth=nth: hub._sessions.get(f"{nth:016}").received == 4)
                 websocket.transport.abort()
         await until(lambda: not hub.clients)
-        assert hub._history.answers_bytes <= 1_000_000
+        assert hub._sessions.answers_bytes <= 1_000_000
         async with speaking(f"{url}?session={TOKEN}&offset=0") as ana:
             assert await ana.call("echo", "mine", id=1, n=1) == "mine"
         async with speaking(f"{url}?session={0:016}&offset=0") as junk:

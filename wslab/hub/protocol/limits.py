@@ -8,11 +8,13 @@ Addresses first, and of one address its clients, since behind a proxy all come f
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["Limits", "address_of", "fair_level"]
+__all__ = ["Limits", "address_of", "excesses", "fair_level"]
+
+K = TypeVar("K")
 
 KIB, MIB = 2**10, 2**20
 _MAY_BE_NONE = {"clients_per_address", "rate", "handler_s"}
@@ -149,3 +151,14 @@ def fair_level(sizes: Iterable[int], total: int) -> int:
             return max(left, 0) // (count - nth)
         left -= size
     return ordered[-1] if ordered else total
+
+
+def excesses(sizes: Mapping[K, int], total: int) -> Iterator[tuple[K, int]]:
+    """Yield who holds more than a fair part, and how much of it, until all would hold the total."""
+    level = fair_level(sizes.values(), total)
+    excess = sum(sizes.values()) - total
+    for who, size in sizes.items():
+        over = min(size - level, excess)
+        if over > 0:
+            excess -= over
+            yield who, over

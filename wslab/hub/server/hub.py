@@ -37,14 +37,17 @@ from ...errors import ClientGone, LoopBlocked, Refused, WrongThread
 from ...failures import Failure, FailureLog
 from ...waiting import finite, result_of
 from ..protocol import packets
-from ..protocol.history import PROGRAM, History, Past, ServerSession
+from ..protocol.history import History
 from ..protocol.limits import Limits, address_of
 from ..protocol.reserved_events import for_hubs
+from ..protocol.room_log import PROGRAM, Past
+from ..protocol.server_session import ServerSession
+from ..protocol.sessions import Sessions
 from .delivery import CLOSING, DROPPED, QUEUED, SENT, SKIPPED, Delivery, Trace
 from .holder import Holder
 from .hub_client import HubClient, asked
 from .link import Link
-from .prepared_message import PreparedMessage
+from .prepared_message import Frames, PreparedMessage
 from .registry import Clients, Registry, Rooms, check_room
 from .send_queue import POLICIES, Policy
 from .websockets_link import WebSocketsLink
@@ -183,8 +186,8 @@ class Hub:
         self.clients = Clients(self._registry)
         self.rooms = Rooms(self._registry)
         self._handlers: dict[str, _Handler] = {}
-        self._history: History[tuple[bytes, ...]] | None = (
-            History(history, session_s, limits, self.limited) if history else None
+        self._sessions: Sessions[Frames] | None = (
+            Sessions(History(history, limits, self.limited), session_s) if history else None
         )
         self._holders: weakref.WeakKeyDictionary[ServerSession[Any], Holder[HubClient]] = (
             weakref.WeakKeyDictionary()
@@ -368,8 +371,8 @@ class Hub:
         if not is_many and self._alive < limits.clients:
             return None
         token, _ = asked(link.path)
-        if token and self._history is not None:
-            session = self._history.sessions.get(token)
+        if token and self._sessions is not None:
+            session = self._sessions.get(token)
             holder = self._holder(session).client if session is not None else None
             if holder is not None and holder.is_open:
                 return None  # it takes the place of its earlier connection
@@ -425,8 +428,8 @@ class Hub:
             self._loop, self._thread_id = loop, threading.get_ident()
 
     async def _connected(self, client: HubClient) -> bool:
-        if self._history is not None and client._token_asked:
-            await self._continue(self._history, client)
+        if self._sessions is not None and client._token_asked:
+            await self._continue(self._sessions, client)
         handler = self._handlers.get("connect")
         if handler is None:
             return True
@@ -449,14 +452,14 @@ class Hub:
             client._part(code, _cut(text), True)
         return False
 
-    async def _continue(self, history: History[Any], client: HubClient) -> None:
+    async def _continue(self, sessions: Sessions[Any], client: HubClient) -> None:
         """Let an earlier connection of the session end before this one begins.
 
         So ``disconnect`` comes before ``connect``, and that sees whom it has before it.
         """
-        history.prune(time.monotonic())
+        sessions.prune(time.monotonic())
         before: HubClient | None = None
-        while (session := history.sessions.get(client._token_asked)) is not None:
+        while (session := sessions.get(client._token_asked)) is not None:
             old = self._holder(session).client
             if old is None or old is before:
                 client._is_before(session)
@@ -628,9 +631,8 @@ class Hub:
         with self._lock:
             names, clients, rooms, sessions = self._resolved(to)
             left_out = _skipped(skip)
-            history, offset = self._history, None
-            if history is not None:
-                offset = history.offset + 1
+            history = self._sessions.history if self._sessions is not None else None
+            offset = history.offset + 1 if history is not None else None
             text, binary = packets.encode_event(event, offset=offset, encoded=encoded)
             message = PreparedMessage(text, binary)
             delivery = Delivery(event, names, sender.id if sender else None)
@@ -639,15 +641,15 @@ class Hub:
                 skipped = frozenset(
                     client.session  # as long as that is this client's, and not a newer one's
                     for client in left_out
-                    if client._session is not None
-                    and history.sessions.get(client.session) is client._session
+                    if client._session is not None and not client._session.is_gone
                 )
                 frames, size_bytes = message.plain, message.size_bytes
                 past = Past(
                     offset, time.time(), event, frames, size_bytes, skipped, self._read_kept
                 )
                 owner = PROGRAM if sender is None else sender._owner
-                history.keep(past, rooms, sessions, owner)
+                own = [session.own for session in sessions if not session.is_gone]
+                history.keep(past, rooms, own, owner)
             return self._deliver(message, delivery, clients, left_out, key)
 
     def broadcast(
@@ -786,13 +788,13 @@ class Hub:
         clients = self._registry.of(room)
         for client in clients:
             client._leave(room)
-        if self._history is not None:
-            self._history.close_room(room)
+        if self._sessions is not None:
+            self._sessions.close_room(room)
         return len(clients)
 
     def history(
         self, room: str | None = None, limit: int | None = None
-    ) -> tuple[Past[tuple[bytes, ...]], ...]:
+    ) -> tuple[Past[Frames], ...]:
         """Return the latest events of a room, oldest first; of those to everybody for None.
 
         Args:
@@ -802,9 +804,9 @@ class Hub:
         Raises:
             RuntimeError: this hub keeps none.
         """
-        if self._history is None:
+        if self._sessions is None:
             raise RuntimeError("this hub keeps no history: make it with Hub(history=100)")
-        past = self._on_loop(self._history.of, room)
+        past = self._on_loop(self._sessions.history.of, room)
         return tuple(past if limit is None else past[-limit:] if limit > 0 else ())
 
     def __repr__(self) -> str:
@@ -816,7 +818,7 @@ class Hub:
         )
 
 
-def _data_of(loads: packets.Loads | None, frames: tuple[bytes, ...]) -> Any:
+def _data_of(loads: packets.Loads | None, frames: Frames) -> Any:
     """Return what an event carried whose frames these are."""
     message = PreparedMessage.of(frames)
     packet = packets.decode(message.text or "")

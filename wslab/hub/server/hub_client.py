@@ -24,12 +24,21 @@ from ...errors import BadPacket, ClientGone, Refused, is_cancelled
 from ...failures import kind_of, said_by
 from ...waiting import finite
 from ..protocol import packets
-from ..protocol.history import Owner, ServerSession
+from ..protocol.room_log import Owner
+from ..protocol.server_session import (
+    ACKNOWLEDGE_S,
+    Deliver,
+    OutOfOrder,
+    RepeatAnswer,
+    Resumption,
+    ServerSession,
+)
+from ..protocol.sessions import Sessions
 from .delivery import Delivery
 from .holder import Holder
 from .link import Link
 from .packet_reader import Item, PacketReader
-from .prepared_message import PreparedMessage
+from .prepared_message import Frames, PreparedMessage
 from .registry import check_room
 from .send_queue import SendQueue
 
@@ -38,8 +47,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HubClient"]
 
-RECEIPT_EVERY = 200  # numbered packets, and at the latest
-RECEIPT_S = 0.1  # after a numbered packet, until the client is told that it came
 CLOSE_GRACE_S = 5.0  # for a client to answer the close frame before it is cut off
 TAKEN_OVER = 4409  # close code: the session goes on in another connection
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,64}")
@@ -58,6 +65,7 @@ class HubClient:
 
     __slots__ = (
         "__weakref__",
+        "_acknowledging",
         "_address",
         "_began_s",
         "_closing",
@@ -78,7 +86,6 @@ class HubClient:
         "_name",
         "_offset_asked",
         "_reader",
-        "_receipt",
         "_rooms",
         "_rooms_at_end",
         "_rooms_before",
@@ -118,7 +125,7 @@ class HubClient:
         self._leaving: str | None = None
         self._left_s = 0.0
         self._closing: asyncio.Task[None] | None = None
-        self._session: ServerSession[tuple[bytes, ...]] | None = None
+        self._session: ServerSession[Frames] | None = None
         self._holder: Holder[HubClient] | None = None
         self._gap: str | None = None
         self._token_asked, self._offset_asked = asked(link.path)
@@ -133,7 +140,7 @@ class HubClient:
         )
         self._reader = PacketReader(link, hub, self._send_queue, self._complain)
         self._task: asyncio.Task[Any] | None = None
-        self._receipt: asyncio.TimerHandle | None = None
+        self._acknowledging: asyncio.TimerHandle | None = None
         self._tokens = max(hub.limits.rate or 0.0, 1.0)
         self._tokens_s = self._began_s
         self._too_fast_s = 0.0
@@ -158,19 +165,14 @@ class HubClient:
         """
         if self._session is not None:
             return self._session.user_id
-        if self._hub._history is None:
+        if self._hub._sessions is None:
             return self.id
         return self._user_before or self._link.id.hex[-12:]
 
     @property
     def may_return(self) -> bool:
         """Whether its session is kept, so that it may come back, or has done so already."""
-        history, session = self._hub._history, self._session
-        return (
-            history is not None
-            and session is not None
-            and history.sessions.get(session.token) is session
-        )
+        return self._session is not None and not self._session.is_gone
 
     @property
     def name(self) -> str | None:
@@ -274,13 +276,12 @@ class HubClient:
     def _join(self, room: str) -> bool:
         self._admit()
         here = self._current()
-        history = self._hub._history
         session = here._session
         is_new = here.is_open and self._hub._registry.join(here, room)
-        if history is not None and session is not None and room not in session.rooms:
+        if session is not None and room not in session.rooms:
             if not here.is_open:
                 self._hub._registry.check_join(room, len(session.rooms))
-            history.join(session, room)
+            session.join(room)
             is_new = True
         return is_new
 
@@ -295,11 +296,9 @@ class HubClient:
 
     def _leave(self, room: str) -> bool:
         here = self._current()
-        history = self._hub._history
         was_in = self._hub._registry.leave(here, room)
-        if history is not None and here._session is not None:
-            was_in = was_in or room in here._session.rooms
-            here._session.leave(room, history.offset)
+        if here._session is not None:
+            was_in = here._session.leave(room) or was_in
         return was_in
 
     def emit(self, event: str, data: Any = None, *, key: str | None = None) -> Delivery:
@@ -462,11 +461,10 @@ class HubClient:
         self._task.cancel()
 
     def _may_come_back(self) -> bool:
-        history, session = self._hub._history, self._session
-        if history is None or session is None or not self._link.is_served:
+        if self._hub._sessions is None or not self._link.is_served:
             return False
-        history.prune(time.monotonic())
-        return history.sessions.get(session.token) is session
+        self._hub._sessions.prune(time.monotonic())
+        return self.may_return
 
     def _allow_grace(self, least_s: float = 0.0) -> None:
         grace_s = finite(max(self._hub.limits.grace_s, least_s))
@@ -477,58 +475,50 @@ class HubClient:
         if self._is_admitted or self._is_gone:
             return
         self._is_admitted = True
-        hub, history, token = self._hub, self._hub._history, self._token_asked
-        missed: list[Any] = []
-        lost, offset = 0, None
-        if history is not None:
-            now_s = time.monotonic()
-            session = history.continued(token, now_s, self._address) if token else None
-            if session is None:
-                if self._offset_asked is not None:
-                    self._gap = "session unknown"
-                self.is_resumed = False
-                session = history.open(token or secrets.token_urlsafe(24), now_s, self._address)
-                session.data, session.name = self.data, self._name
-                session.user_id = self._user_before or self._link.id.hex[-12:]
-                offset = history.offset
-            else:
-                self._take_over(session)
-                offset = self._offset_asked
-                if offset is None:
-                    offset = session.began_offset  # it never got its first welcome
-                lost = session.lost(offset)
-                found = history.missed(session, offset) if offset <= history.offset else None
-                if found is None:
-                    self._gap, offset = "too old", history.offset
-                missed = found or []
-            self._session, self._holder = session, hub._holder(session)
-            self._holder.client = self
+        hub = self._hub
+        told = self._begin_session(hub._sessions) if hub._sessions is not None else None
         hub._registry.add(self)
         self._send_queue.client_id = self.id
         # Its own token the client knows: a secret need not stand on a record of the wire.
-        known = True if token else self.session
+        known = True if self._token_asked else self.session
         welcome = {
             "id": self.id,
-            "session": known if self._session is not None else None,
-            "offset": offset,
-            "received": self._session.n if self._session else None,
+            "session": known if told is not None else None,
+            "offset": told and told.offset,
+            "received": told and told.received,
             "resumed": self.is_resumed,
             "gap": self._gap,
         }
-        if self._session is not None:
+        if told is not None:
             welcome["user"] = self.user_id
         self._send(PreparedMessage(*packets.encode_event("welcome", welcome)))
-        if lost:
-            self._tell_dropped(lost)
-        self._send_queue.replay(missed)
-        if self._session is not None:
-            for room in self._session.rooms:
-                hub._registry.put_back(self, room)
+        if told is None or self._session is None:
+            return
+        if told.dropped:
+            self._tell_dropped(told.dropped)
+        self._send_queue.replay(told.missed)
+        for room in self._session.rooms:
+            hub._registry.put_back(self, room)
+
+    def _begin_session(self, sessions: Sessions[Frames]) -> Resumption[Frames]:
+        """Continue the session that its client asked for, or open a new one."""
+        now_s, token = time.monotonic(), self._token_asked
+        session = sessions.continued(token, now_s, self._address) if token else None
+        if session is not None:
+            self._take_over(session)
+        else:
+            session = sessions.open(token or secrets.token_urlsafe(24), now_s, self._address)
+            session.data, session.name = self.data, self._name
+            session.user_id = self._user_before or self._link.id.hex[-12:]
+        self._session, self._holder = session, self._hub._holder(session)
+        self._holder.client = self
+        told = session.resume(self._offset_asked)
+        self.is_resumed, self._gap = told.is_resumed, told.gap
+        return told
 
     def _take_over(self, session: ServerSession[Any]) -> None:
         holder = self._hub._holder(session)
         old = holder.client
-        self.is_resumed = True
         if self._name is None:
             self._name = session.name
         session.name = self._name
@@ -558,8 +548,8 @@ class HubClient:
         if self._is_gone:
             return
         self._leaving = f"sent away with {code}" + (f" ({reason})" if reason else "")
-        if ends_session and self._session is not None and self._hub._history is not None:
-            self._hub._history.end(self._session)
+        if ends_session and self._session is not None and self._hub._sessions is not None:
+            self._hub._sessions.end(self._session)
         self._closing = self._hub._start(self._close(code, reason))
         self._go()
 
@@ -586,15 +576,15 @@ class HubClient:
         if self._session is not None:
             self._session.lose(self._send_queue.untold_offsets)
         self._send_queue.clear()
-        if self._receipt is not None:
-            self._receipt.cancel()
+        if self._acknowledging is not None:
+            self._acknowledging.cancel()
         self._reader.fail(lambda: ClientGone(f"{self} left before it answered ({self._reason()})"))
-        session, holder, history = self._session, self._holder, self._hub._history
-        if session and history and holder and holder.client is self:
+        session, holder, sessions = self._session, self._holder, self._hub._sessions
+        if session is not None and sessions is not None and holder and holder.client is self:
             if self._link.said_goodbye:
-                history.end(session)
-            elif history.sessions.get(session.token) is session:
-                history.away(session, time.monotonic())
+                sessions.end(session)
+            else:
+                sessions.leave(session, time.monotonic())
 
     def _reason(self) -> str:
         if self._leaving is not None:
@@ -613,7 +603,7 @@ class HubClient:
     async def _take(self, item: Item) -> None:
         if type(item) is packets.Packet:
             if item.n is not None and self._session is not None and self._holder is not None:
-                await self._take_once(item, item.n, self._session, self._holder.turn)
+                await self._take_once(item, self._session, self._holder.turn)
             elif item.event is not None and self._may_take(item):
                 await self._handle(item)
         elif isinstance(item, BadPacket):
@@ -628,11 +618,7 @@ class HubClient:
             await self._send_queue.room()
 
     async def _take_once(
-        self,
-        packet: packets.Packet,
-        n: int,
-        session: ServerSession[tuple[bytes, ...]],
-        turn: asyncio.Lock,
+        self, packet: packets.Packet, session: ServerSession[Frames], turn: asyncio.Lock
     ) -> None:
         # In order and once, although after a reconnection two connections may bring the same.
         if turn.locked():
@@ -640,49 +626,34 @@ class HubClient:
         async with turn:
             if self._is_over:
                 return  # its successor brings it again
-            if n <= session.n:
-                if packet.id is not None:
-                    self._answer_again(packet, n, session)
-                return
-            if n != session.n + 1:
-                self._complain(
-                    "bad-packet",
-                    f'expected "n" to be {session.n + 1}, the next of this session, got {n}',
-                    packet,
-                )
-                return
-            session.n = n
-            self._receipt_soon()
-            if packet.event is not None and self._may_take(packet):
-                await self._handle(packet)
+            step = session.receive(packet)
+            if type(step) is Deliver:
+                self._acknowledge_soon(step.acknowledge_now)
+                if packet.event is not None and self._may_take(packet):
+                    await self._handle(packet)
+            elif isinstance(step, OutOfOrder):
+                self._complain("bad-packet", step.reason, packet)
+            elif isinstance(step, RepeatAnswer):
+                if step.answer is not None:
+                    self._send(PreparedMessage.of(step.answer))
+                else:
+                    self._complain(
+                        "failed", "it was answered before, and the answer is no longer kept", packet
+                    )
 
-    def _answer_again(
-        self, packet: packets.Packet, n: int, session: ServerSession[tuple[bytes, ...]]
-    ) -> None:
-        answer = session.answer(n)
-        if answer is not None:
-            self._send(PreparedMessage.of(answer))
-        else:
-            self._complain(
-                "failed", "it was answered before, and the answer is no longer kept", packet
-            )
-
-    def _receipt_soon(self) -> None:
-        session = self._session
-        if session is not None and session.n % RECEIPT_EVERY == 0:
-            self._send_receipt()
-        elif self._receipt is None:
+    def _acknowledge_soon(self, is_due: bool) -> None:
+        if is_due:
+            self._acknowledge()
+        elif self._acknowledging is None:
             loop = asyncio.get_running_loop()
-            self._receipt = loop.call_later(RECEIPT_S, self._send_receipt)
+            self._acknowledging = loop.call_later(ACKNOWLEDGE_S, self._acknowledge)
 
-    def _send_receipt(self) -> None:
-        if self._receipt is not None:
-            self._receipt.cancel()
-            self._receipt = None
+    def _acknowledge(self) -> None:
+        if self._acknowledging is not None:
+            self._acknowledging.cancel()
+            self._acknowledging = None
         if self._session is not None and not self._is_gone:
-            self._send_queue.put(
-                PreparedMessage(packets.encode_received(self._session.n)), is_essential=True
-            )
+            self._send(PreparedMessage(packets.encode_received(self._session.received)))
 
     def _may_take(self, packet: packets.Packet | None) -> bool:
         """Take a token out of the bucket; tell a client that is too fast, once a second."""
@@ -793,11 +764,9 @@ class HubClient:
         self._send_queue.put(message, is_essential=True)
 
     def _answer(self, packet: packets.Packet, answer: PreparedMessage) -> None:
-        session = self._session
-        # One that was not taken up has no place among the answers: it comes again with its number.
-        if session is not None and packet.n == session.n and packet.n not in session.answers:
-            assert self._hub._history is not None
-            self._hub._history.keep_answer(session, packet.n, answer.plain, answer.size_bytes)
+        session, sessions = self._session, self._hub._sessions
+        if session is not None and sessions is not None and session.awaits_answer(packet):
+            sessions.keep_answer(session, answer.plain, answer.size_bytes)
             here = self._current()
             if here.is_open:
                 here._send(answer)

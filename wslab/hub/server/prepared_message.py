@@ -10,10 +10,13 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from websockets.frames import Opcode
 
-__all__ = ["PLAIN", "RSV1", "PreparedMessage"]
+__all__ = ["PLAIN", "RSV1", "Frames", "PreparedMessage"]
+
+Frames: TypeAlias = tuple[bytes, ...]  # as they go over the wire, not compressed
 
 PLAIN = 0
 RSV1 = 0x40  # of a frame's first byte: it is compressed (RFC 7692 §6)

@@ -1,0 +1,252 @@
+"""The hub's half of a conversation: what of a client outlives its connection, and what to do.
+
+Pure: no loop, no clock, no client. `ServerSession.receive` takes a packet and returns what is to be
+done with it; `resume` takes the offset that a client comes back with and returns what it is to be
+told and sent. Its rule: each numbered packet is delivered once and in order, whichever connection
+brings it; and a client that comes back gets exactly what it missed, or is told so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, KeysView
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeAlias, TypeVar
+
+from .history import History
+from .kept_answers import KeptAnswers
+from .life import LifeEvent, LifeState, next_state
+from .packets import Packet
+from .room_log import Past
+from .stays import Stays
+from .untold import Untold
+
+__all__ = [
+    "ACKNOWLEDGE_EVERY",
+    "ACKNOWLEDGE_S",
+    "AlreadyReceived",
+    "Deliver",
+    "OutOfOrder",
+    "RepeatAnswer",
+    "Resumption",
+    "ServerSession",
+    "Step",
+]
+
+ACKNOWLEDGE_EVERY = 200  # numbered packets, and at the latest
+ACKNOWLEDGE_S = 0.1  # after a numbered packet, until the client is told that it came
+SESSION_BYTES = 2500  # what it takes in memory, beside what it holds (CPython 3.11, rounded up)
+M = TypeVar("M")  # a message, ready to be sent again
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """It is the next one: handle it, and acknowledge it now, or else in `ACKNOWLEDGE_S`."""
+
+    acknowledge_now: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatAnswer(Generic[M]):
+    """It is a call that came before: send its answer again; None: that is no longer kept."""
+
+    answer: M | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyReceived:
+    """It came before, and nobody waits for an answer: there is nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfOrder:
+    """One before it has not come: it is not taken up, and its sender told."""
+
+    expected: int
+    got: int
+
+    @property
+    def reason(self) -> str:
+        """What to tell."""
+        return f'expected "n" to be {self.expected}, the next of this session, got {self.got}'
+
+
+Step: TypeAlias = Deliver | RepeatAnswer[M] | AlreadyReceived | OutOfOrder
+_DELIVER: Final = Deliver(False)
+_DELIVER_AND_ACKNOWLEDGE: Final = Deliver(True)
+_ALREADY_RECEIVED: Final = AlreadyReceived()
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption(Generic[M]):
+    """What a client that has connected is told and sent.
+
+    Args:
+        is_resumed: whether the session was there before.
+        offset: the last event that it has seen; its events are counted from here.
+        received: the number of its last packet that was taken up.
+        gap: why something is missing, or None.
+        dropped: events that its earlier connection's full backlog has lost.
+        missed: events that it has missed, in order.
+    """
+
+    is_resumed: bool
+    offset: int
+    received: int
+    gap: str | None = None
+    dropped: int = 0
+    missed: list[Past[M]] = field(default_factory=list)
+
+
+class ServerSession(Generic[M]):
+    """What a hub knows of one client, over all its connections; made by `Sessions.open`.
+
+    Attributes:
+        token: who knows it may continue the session.
+        user_id: who it is, for everybody to see.
+        name, data: the client's.
+        received: the number of its last packet that was taken up.
+        began_offset: of the latest event when it began.
+        own: the events that went to it alone.
+        answers: to its latest calls.
+        stayed_s: seconds that it was connected, before this connection.
+        away_since_s: on a monotonic clock; None while it is connected.
+        away_bytes: what it takes, as counted when it went away.
+    """
+
+    def __init__(self, token: str, history: History[M], now_s: float, address: str = "") -> None:
+        self.token = token
+        self.user_id = ""
+        self.name: str | None = None
+        self.data: dict[Any, Any] = {}
+        self.received = 0
+        self.state = LifeState.ADMITTED
+        self.began_offset = history.offset
+        self.own = history.new_log((address, token))
+        self.answers: KeptAnswers[M] = KeptAnswers()
+        self.stayed_s = 0.0
+        self.away_since_s: float | None = None
+        self.away_bytes = 0
+        self._came_s = now_s
+        self._history = history
+        self._stays: Stays[M] = Stays()
+        self._untold = Untold()
+        self._has_begun = False
+
+    @property
+    def address(self) -> str:
+        """From where it came last."""
+        return self.own.owner[0]
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is forgotten: its client said goodbye, was sent away, or away for too long."""
+        return self.state is LifeState.GONE
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes while it is away, about: not its events and answers, nor your ``data``."""
+        held = self._stays.size_bytes + self._untold.size_bytes
+        return SESSION_BYTES + held + len(self.name or "")
+
+    # What comes.
+
+    def receive(self, packet: Packet) -> Step[M]:
+        """Take in a packet, and return what is to be done with it."""
+        n = packet.n
+        if n is None:
+            return _DELIVER
+        if n == self.received + 1:
+            self.received = n
+            return _DELIVER if n % ACKNOWLEDGE_EVERY else _DELIVER_AND_ACKNOWLEDGE
+        if n > self.received:
+            return OutOfOrder(self.received + 1, n)
+        return _ALREADY_RECEIVED if packet.id is None else RepeatAnswer(self.answers.get(n))
+
+    def awaits_answer(self, packet: Packet) -> bool:
+        """Whether the answer to a packet is to be kept, in case it is asked for again.
+
+        One that was not taken up has no place among the answers: it comes again with its number.
+        """
+        n = packet.n
+        return n is not None and n == self.received and n not in self.answers and not self.is_gone
+
+    # Rooms.
+
+    @property
+    def rooms(self) -> KeysView[str]:
+        """The rooms that it is in."""
+        return self._stays.rooms
+
+    def join(self, room: str) -> None:
+        """Note that it is in a room from now on; not of one that is gone."""
+        if not self.is_gone:
+            self._stays.join(self._history.log(room), self._history.offset)
+
+    def leave(self, room: str) -> bool:
+        """Note that it is in a room no more; whether it was."""
+        return self._stays.leave(room, self._history.offset)
+
+    # Coming back.
+
+    def lose(self, offsets: Iterable[int]) -> None:
+        """Note the offsets of events that its backlog has dropped, and that it was not told of."""
+        self._untold.add(offsets)
+
+    def resume(self, offset: int | None) -> Resumption[M]:
+        """Return what a client is told and sent that comes with this session.
+
+        Args:
+            offset: of the last event that it has seen; None where it has seen none.
+        """
+        latest = self._history.offset
+        if not self._has_begun:
+            self._has_begun = True
+            gap = "session unknown" if offset is not None else None
+            return Resumption(False, latest, self.received, gap)
+        if offset is None:
+            offset = self.began_offset  # it never got its first welcome
+        dropped = self._untold.take(offset)
+        missed = self.missed(offset) if offset <= latest else None
+        if missed is None:
+            return Resumption(True, latest, self.received, "too old", dropped)
+        return Resumption(True, offset, self.received, None, dropped, missed)
+
+    def missed(self, offset: int) -> list[Past[M]] | None:
+        """Return what it missed after an offset, in order; None where that is not all kept."""
+        if not self._stays.are_known_since(offset) or self.own.dropped_to > offset:
+            return None
+        token = self.token
+        found = {past.offset: past for past in self.own.after(offset) if token not in past.skip}
+        everybody = (self._history.everybody, self.began_offset, None)
+        for log, joined, left in (everybody, *self._stays.intervals()):
+            since = max(offset, joined)
+            if left is not None and left <= since:
+                continue
+            if log.dropped_to > since:
+                return None
+            for past in log.after(since, left):
+                if token not in past.skip:
+                    found[past.offset] = past
+        return [found[each] for each in sorted(found)]
+
+    # Its life; called by `Sessions`.
+
+    def went_away(self, now_s: float) -> None:
+        """Note that its connection is over, and that it may come back."""
+        self.state = next_state(self.state, LifeEvent.LOSE)
+        self.away_since_s = now_s
+        self.stayed_s += now_s - self._came_s
+        self.away_bytes = self.size_bytes
+
+    def came_back(self, now_s: float, address: str) -> None:
+        """Note that another connection continues it."""
+        self.own.owner = (address, self.token)
+        if self.state is LifeState.AWAY:
+            self.state = next_state(self.state, LifeEvent.RETURN)
+            self._came_s = now_s
+            self.away_since_s = None
+
+    def ended(self) -> None:
+        """Note that nobody will come back for it."""
+        self.state = next_state(self.state, LifeEvent.END)
+        self._stays.forget(self._history.offset)

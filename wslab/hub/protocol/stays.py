@@ -1,0 +1,85 @@
+"""Where one session is and was: which room, from which event on, and until which.
+
+Its rule: who comes back gets exactly the events of the rooms that it was in at that moment; so
+rooms that were left are remembered, with their logs, as long as somebody may ask. What is too much
+is forgotten the earliest first, and it is known since when all is remembered.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator, KeysView
+from typing import Generic, TypeVar
+
+from .room_log import RoomLog
+
+__all__ = ["Stays"]
+
+MAX_LEFT = 100  # rooms that a session has left, and may miss events of
+STAY_BYTES = 500  # that a session is in a room, or was
+M = TypeVar("M")
+
+
+class Stays(Generic[M]):
+    """The rooms of one session."""
+
+    __slots__ = ("_here", "_left", "_left_dropped_to")
+
+    def __init__(self) -> None:
+        self._here: dict[str, tuple[RoomLog[M], int]] = {}
+        self._left: collections.deque[tuple[RoomLog[M], int, int]] = collections.deque()
+        self._left_dropped_to = 0
+
+    @property
+    def rooms(self) -> KeysView[str]:
+        """The rooms that it is in."""
+        return self._here.keys()
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes, about."""
+        names = sum(map(len, self._here)) + sum(len(log.name or "") for log, _, _ in self._left)
+        return names + STAY_BYTES * (len(self._here) + len(self._left))
+
+    def join(self, log: RoomLog[M], offset: int) -> None:
+        """Note that it is in a room from the events after this offset on."""
+        assert log.name is not None
+        if log.name not in self._here:
+            self._here[log.name] = log, offset
+            log.inside += 1
+
+    def leave(self, room: str, offset: int) -> bool:
+        """Note that this event was the last that it got in a room; whether it was there."""
+        if room not in self._here:
+            return False
+        log, joined = self._here.pop(room)
+        log.inside -= 1
+        if joined < offset:
+            if len(self._left) == min(4 * log.limit, MAX_LEFT):
+                self._left_dropped_to = self._left[0][2]
+                self._forget(self._left.popleft()[0])
+            self._left.append((log, joined, offset))
+            log.left += 1
+        log.release()
+        return True
+
+    def forget(self, offset: int) -> None:
+        """Leave all rooms, and forget them: nobody will ask for what was said there."""
+        for room in tuple(self._here):
+            self.leave(room, offset)
+        while self._left:
+            self._forget(self._left.popleft()[0])
+
+    def _forget(self, log: RoomLog[M]) -> None:
+        log.left -= 1
+        log.release()
+
+    def intervals(self) -> Iterator[tuple[RoomLog[M], int, int | None]]:
+        """Yield (log, offset of joining, offset of leaving or None) for each of its stays."""
+        for log, joined in self._here.values():
+            yield log, joined, None
+        yield from self._left
+
+    def are_known_since(self, offset: int) -> bool:
+        """Whether all the rooms that it was in since then are remembered."""
+        return self._left_dropped_to <= offset
