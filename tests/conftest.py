@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from tests.browser import NAMES, Chromium, Sync, find_chromium
 from tests.leaks import Snapshot, wait_for_nothing
+from wslab.network.memory import MemoryNetwork
 
 REQUIRE_BROWSER = os.environ.get("REQUIRE_BROWSER", "") not in ("", "0")
 NO_BROWSER = (
@@ -56,6 +57,16 @@ def nothing_left_behind() -> Iterator[None]:
     left = wait_for_nothing(before)
     if left:
         pytest.fail("left behind by this test:\n  " + "\n  ".join(left), pytrace=False)
+
+
+@pytest.fixture
+def memory_network() -> Iterator[MemoryNetwork]:
+    """A network in memory for all servers and clients on event loops; TCP is out of reach.
+
+    For what is not about the operating system: `pytestmark = pytest.mark.usefixtures(...)`.
+    """
+    with MemoryNetwork(seed=1) as network:
+        yield network
 
 
 @pytest.fixture(scope="session")
