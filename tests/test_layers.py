@@ -304,7 +304,7 @@ WAITS_ITSELF = {
     "client.receive_queue": "the bell of a queue, a slice at a time",
     "cli.lab": "another program's end",
     "cli.serve_log": "lines of a queue, a slice at a time",
-    "client.client": "an event, a slice at a time",
+    "client.messages": "an event, a slice at a time",
     "hub.client.event_dispatcher": "a condition, a slice at a time",
     "learn.lessons.lesson_04": "plays work that blocks",
 }

@@ -14,7 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .client.backoff import Reconnect
-from .client.client import Client, connect
+from .client.client import Client
+from .client.connect import connect
 from .errors import (
     BadPacket,
     BadURL,

@@ -29,8 +29,7 @@ from websockets.protocol import State
 import wslab
 from tests import peers
 from tests.peers import until
-from wslab.client import client as client_module
-from wslab.client import receive_queue, send_queue
+from wslab.client import messages, receive_queue, send_queue
 from wslab.errors import LoopBlocked, WrongThread
 from wslab.loops import fork, portals
 from wslab.loops.portal import Portal
@@ -255,7 +254,7 @@ def test_fragments_are_frames_of_one_message():
             *[(0x02, b"x"), (0x00, b"y"), (0x80, b"")],
         ]
         assert client.counts[1] == 2
-        client._portal.call(client.websocket.transport.abort)
+        portals.lab().call(client.websocket.transport.abort)
 
 
 def test_an_async_iterable_is_sent_in_fragments(server):
@@ -421,7 +420,7 @@ def test_sending_waits_where_the_other_side_does_not_read():
         if "taken back" not in str(late.value):
             assert "on its way" in str(late.value)
             sent += 1
-        assert client._outbox._waiting_bytes <= 2 * send_queue.MAX_UNSENT_BYTES
+        assert client._life.connection.send_queue._waiting_bytes <= 2 * send_queue.MAX_UNSENT_BYTES
         reading.set()
         client.send(b"%05d" % sent + b"x" * 1000)
         client.close()
@@ -444,7 +443,7 @@ def test_a_message_that_is_under_way_says_so():
             client.send(bytes(20_000_000), timeout=0.1)
         reading.set()
         until(lambda: sizes == [20_000_000])
-        client._portal.call(client.websocket.transport.abort)
+        portals.lab().call(client.websocket.transport.abort)
 
 
 def test_a_generator_times_out_where_the_other_side_does_not_read():
@@ -456,7 +455,7 @@ def test_a_generator_times_out_where_the_other_side_does_not_read():
     with peers.raw_server(script) as port, wslab.connect(f"ws://127.0.0.1:{port}/") as client:
         with pytest.raises(TimeoutError, match="Part of it is on its way"):
             client.send((bytes(100_000) for _ in range(1000)), timeout=0.2)
-        client._portal.call(client.websocket.transport.abort)
+        portals.lab().call(client.websocket.transport.abort)
         until(lambda: client.state is State.CLOSED)
 
 
@@ -502,7 +501,7 @@ def test_what_is_handed_over_while_the_loop_is_held_is_bounded(server):
             with held(), pytest.raises(TimeoutError):
                 for _ in range(100_000):
                     client.send(message, timeout=0.1)
-            waiting = len(client._outbox._waiting)
+            waiting = len(client._life.connection.send_queue._waiting)
             assert waiting <= 1 + send_queue.MAX_UNSENT_BYTES // send_queue.UNSENT_OVERHEAD_BYTES
 
 
@@ -574,7 +573,7 @@ def test_interrupts_at_a_thousand_random_moments_lose_no_message():
 
     def interrupt(_number, frame):
         # Not in a finalizer that happens to run: what is raised there is only reported.
-        if frame.f_code.co_filename in (__file__, client_module.__file__, receive_queue.__file__):
+        if frame.f_code.co_filename in (__file__, messages.__file__, receive_queue.__file__):
             raise Interrupted
 
     rng = random.Random(3)
@@ -725,10 +724,10 @@ def test_the_end_is_known_while_messages_wait():
 
     with wslab.serve(flood) as server, wslab.connect(server, max_waiting=10) as client:
         until(lambda: client.waiting >= 10)
-        client._portal.call(client.websocket.transport.abort)
+        portals.lab().call(client.websocket.transport.abort)
         until(lambda: client.state is State.CLOSED)
         assert "broke off" in client.why_closed
-        assert client._gone.wait(5)
+        assert client._life.gone.wait(5)
         came = []
         with pytest.raises(ConnectionClosedError):
             for message in client:
@@ -1009,7 +1008,7 @@ def test_what_was_handed_over_after_the_end_is_counted(server):
         large.start()
     large.join(5)
     until(lambda: client.state is State.CLOSED)
-    until(lambda: client._outbox.unsent == 7)
+    until(lambda: client._life.connection.send_queue.unsent == 7)
     assert "The 7 messages sent last did not go out before the end." in client.why_closed
 
 
@@ -1088,7 +1087,7 @@ def test_the_lab_ends_while_somebody_waits(server):
 
     thread = threading.Thread(target=wait)
     thread.start()
-    until(lambda: client._inbox._readers == 1)
+    until(lambda: client._life.incoming.queue._readers == 1)
     wslab.shutdown()
     thread.join(5)
     assert outcomes == [1001]
@@ -1096,12 +1095,12 @@ def test_the_lab_ends_while_somebody_waits(server):
 
 def test_a_reader_does_not_wait_for_ever_where_the_loop_ends_without_a_word(server):
     with wslab.connect(server) as client:
-        client.websocket.loop.call_soon_threadsafe(client._pump_task.cancel)
+        client.websocket.loop.call_soon_threadsafe(client._life._task.cancel)
         for _ in range(2):
             with pytest.raises(ConnectionClosedError):
                 client.recv(timeout=5)
         assert "loop was closed" in client.why_closed
-        client._portal.call(client.websocket.transport.abort)
+        portals.lab().call(client.websocket.transport.abort)
 
 
 def test_a_closed_client_is_freed_without_the_collector(server):

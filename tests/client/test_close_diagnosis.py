@@ -155,12 +155,12 @@ def test_a_handlers_error_is_told_to_its_own_client_only(tmp_path):
 def test_an_error_of_an_earlier_client_on_the_same_port_is_not_this_ones():
     with wslab.serve(echo) as server:
         client = wslab.connect(server)
-        for at in (client._began_at - 1, client._began_at + 1):
-            peer = client._wire.address
+        for at in (client._life.began_at - 1, client._life.began_at + 1):
+            peer = client._life.connection.wire.address
             error = Failure.of(KeyError(at), where="echo", who="abc123", peer=peer, at=at)
             server.errors.append(error)
             client.close()
-            assert ("handler raised KeyError" in client.why_closed) is (at > client._began_at)
+            assert ("handler raised KeyError" in client.why_closed) is (at > client._life.began_at)
 
 
 def test_its_cell_ran_again():
@@ -189,7 +189,7 @@ def test_the_server_broke_the_protocol():
 def test_this_client_broke_the_protocol():
     with wslab.serve(echo) as server:
         client = wslab.connect(server)
-        client._portal.call(client.websocket.transport.write, b"\x83\x80\0\0\0\0")
+        portals.lab().call(client.websocket.transport.write, b"\x83\x80\0\0\0\0")
         end(client)
         assert client.close_code == 1002
         assert "The server closed it with 1002 (protocol error" in client.why_closed
@@ -313,7 +313,7 @@ def blocked_server(seconds):
 def test_a_handler_that_blocks_in_another_process():
     with blocked_server(30) as url:
         client = wslab.connect(url, ping_interval=0.1, ping_timeout=0.1, close_timeout=0.1)
-        until(lambda: client._wire.last_pong_s is not None)
+        until(lambda: client._life.connection.wire.last_pong_s is not None)
         client.send("go")
         end(client)
         assert "This client closed it with 1011" in client.why_closed
@@ -362,7 +362,7 @@ def test_messages_that_nobody_took_kept_the_pong_from_being_read():
         client = wslab.connect(
             server, max_waiting=50, ping_interval=0.1, ping_timeout=0.3, close_timeout=0.1
         )
-        assert client._gone.wait(20)
+        assert client._life.gone.wait(20)
         assert "This client closed it with 1011" in client.why_closed
         assert "messages had come that no recv() took" in client.why_closed
         assert "max_waiting=..." in client.why_closed

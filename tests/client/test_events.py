@@ -76,7 +76,7 @@ def server(hub):
 
 def cut(client):
     """Break the connection off from this side, as if the cable were pulled."""
-    client._portal.call(client.websocket.transport.abort)
+    portals.lab().call(client.websocket.transport.abort)
 
 
 # Calling and emitting.
@@ -500,7 +500,7 @@ def test_a_beginning_that_is_never_continued_stays_a_message():
 
     with wslab.serve(hub) as server, wslab.connect(server) as alice:
         until(lambda: alice.state is State.CLOSED)
-        until(lambda: alice._gone.is_set())
+        until(lambda: alice._life.gone.is_set())
         alice.on("x", print)
         alice.on("y", print)
         assert [json.loads(alice.recv(timeout=5))["event"] for _ in range(2)] == ["x", "y"]
@@ -598,7 +598,7 @@ def test_a_handler_that_hangs_holds_the_rest_back(server, hub):
             if n % 100 == 0:
                 wslab.run(asyncio.sleep, 0.001)  # let the hub's backlog go out
         hub.emit("last", "x")
-        until(lambda: alice._talk.is_at_limit)
+        until(lambda: alice._events.dispatcher.is_at_limit)
         with pytest.raises(TimeoutError, match="events wait for the handler of 'slow', which has"):
             alice.call("echo", timeout=0.3)
         let_go.set()
@@ -626,8 +626,8 @@ def test_a_hub_that_floods_a_slow_handler_fills_no_more_than_a_bound(is_closed):
     with wslab.serve(flood) as server, wslab.connect(server) as alice:
         alice.on("big", big)
         alice.send("go")
-        until(lambda: alice._talk.is_at_limit)
-        talk = alice._talk
+        until(lambda: alice._events.dispatcher.is_at_limit)
+        talk = alice._events.dispatcher
         if is_closed:
             closing = threading.Thread(target=alice.close, kwargs={"timeout": 10})
             closing.start()
@@ -664,7 +664,7 @@ def test_an_interrupt_ends_a_call(server):
         with pytest.raises(KeyboardInterrupt):
             alice.call("never", timeout=30)
         timer.join()
-        assert not alice._talk._calls
+        assert not alice._events.dispatcher._calls
         assert alice.state is State.OPEN
 
 
@@ -939,7 +939,7 @@ def test_a_call_to_a_server_without_sessions_is_not_asked_twice():
             calls.append(json.loads(message))
 
     with wslab.serve(deaf) as server, wslab.connect(server, reconnect=AT_ONCE) as alice:
-        alice._talk.session._be_plain()
+        alice._events.dispatcher.session._be_plain()
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             call = pool.submit(alice.call, "x", timeout=30)
             until(lambda: calls)
@@ -1231,7 +1231,7 @@ def test_nothing_is_lost_wherever_the_connection_is_cut(seed):
             assert alice.dropped == alice.unhandled == 0
             assert alice.waiting == 0
             assert cutter.cuts >= 10
-            until(lambda: alice._talk.session.kept == 0)
+            until(lambda: alice._events.dispatcher.session.kept == 0)
 
 
 def test_a_call_that_waits_for_itself_says_what_it_waits_for(server, hub):

@@ -16,7 +16,7 @@ import pytest
 import wslab
 from tests import peers
 from tests.peers import until
-from wslab.client import client as client_module
+from wslab.client import arguments
 from wslab.client.open_diagnosis import not_opened
 from wslab.errors import (
     ConnectFailed,
@@ -134,7 +134,7 @@ def test_a_server_of_ours_needs_no_proxy(through, monkeypatch):
     through(f"http://127.0.0.1:{peers.free_port()}")
     with wslab.serve(echo) as server, monkeypatch.context() as elsewhere:
         # as at an address of one's own
-        elsewhere.setattr(client_module, "is_loopback", lambda host: False)
+        elsewhere.setattr(arguments, "is_loopback", lambda host: False)
         for target in (server, server.url):
             with wslab.connect(target) as alice:
                 alice.send("hi")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..client.client import connect
+from ..client.connect import connect
 from ..client.urls import is_loopback
 from ..errors import HandshakeRefused
 from ..notebook import environment

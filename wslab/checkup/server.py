@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any
 
-from ..client.client import connect
+from ..client.connect import connect
 from ..client.urls import is_loopback
 from ..errors import LoopBlocked
 from ..loops.portal import Portal

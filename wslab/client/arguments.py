@@ -1,14 +1,113 @@
-"""What connect() is asked for: refuses, before anybody is asked, what could not work."""
+"""What connect() is asked for: where to, and with which keywords of websockets.
+
+Its rule: what could not work is refused before anybody is asked, in words of whoever called.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
+from websockets.asyncio import client as ws_client
 from websockets.datastructures import Headers
 
-__all__ = ["check_headers"]
+from ..errors import BadURL
+from ..notebook import cells
+from ..waiting import finite_times
+from ..websockets_compat.keywords import check_keywords
+from .self_wait import refuse_kernel_server, refuse_loop_that_serves
+from .urls import check_url, is_loopback
+
+__all__ = ["Addressed", "Destination", "check_headers", "check_known", "destination_of"]
+
+# What websockets hands on to an https:// proxy with a prefix.
+_TLS_KEYWORDS = ("ssl", "server_hostname", "ssl_handshake_timeout", "ssl_shutdown_timeout")
+
+
+class Addressed(Protocol):
+    """Anything with a WebSocket URL, such as a Server."""
+
+    @property
+    def url(self) -> str:
+        """A ``ws://`` or ``wss://`` URL."""
+        ...
+
+
+class Destination(NamedTuple):
+    """Where a connection leads to.
+
+    Attributes:
+        url: as it was given, or as the server says it.
+        server: this process's own server there, if there is one.
+        kwargs: of ``websockets.connect``, without the URL.
+    """
+
+    url: str
+    server: Any
+    kwargs: dict[str, Any]
+
+
+def check_known(kwargs: Mapping[str, Any], connect: Callable[..., Any]) -> None:
+    """Refuse a keyword that nobody knows.
+
+    Args:
+        kwargs: the keywords beyond ``connect``'s own.
+        connect: whose other keywords may be meant.
+
+    Raises:
+        TypeError: which one is nearest.
+    """
+    check_keywords(
+        kwargs,
+        "connect()",
+        connect,
+        ws_client.connect,
+        asyncio.BaseEventLoop.create_connection,
+        also=("unix", "path", *(f"proxy_{name}" for name in _TLS_KEYWORDS)),
+    )
+
+
+def destination_of(target: Addressed | str, kwargs: dict[str, Any]) -> Destination:
+    """Return where to connect to, and with which keywords.
+
+    Raises:
+        BadURL: not a WebSocket URL.
+        ValueError, TypeError: a header that HTTP cannot carry.
+        WrongThread: the server could not answer while this thread waits for it.
+    """
+    if isinstance(target, str):
+        url = target
+    elif isinstance(getattr(target, "url", None), str):
+        url = target.url
+    else:
+        raise BadURL(
+            f"expected a Server or a ws:// URL, got {type(target).__name__} {target!r:.60}"
+        )
+    scheme, _, path = url.partition("+unix://")
+    if path and scheme in ("ws", "wss"):
+        kwargs = {**kwargs, "unix": True, "path": path}
+        url = f"{scheme}://localhost/"
+    kwargs = finite_times(kwargs)
+    host, port = check_url(url)
+    check_headers(kwargs)
+    server: Any = target if not isinstance(target, str) else _server_at(host, port)
+    refuse_kernel_server(server, "connect()")
+    if server is None:
+        refuse_loop_that_serves(host, port, "connect()")
+    if is_loopback(host) or getattr(server, "runner", None) is not None:
+        kwargs.setdefault("proxy", None)  # a proxy's own 127.0.0.1 is another machine
+    return Destination(url, server, kwargs)
+
+
+def _server_at(host: str, port: int) -> Any:
+    """This process's own server at that address, if there is one."""
+    is_here = is_loopback(host)
+    for thing in cells.things():
+        if getattr(thing, "port", None) == port and (is_here or getattr(thing, "host", "") == host):
+            return thing
+    return None
 
 
 def check_headers(kwargs: Mapping[str, Any]) -> None:

@@ -24,7 +24,8 @@ from typing import Any, Self, TypeVar
 
 from websockets.exceptions import ConnectionClosed
 
-from ..client.client import Client, connect
+from ..client.client import Client
+from ..client.connect import connect
 from ..errors import ConnectFailed, LoopBlocked
 from ..failures import is_around
 from ..loops.portal import Portal

@@ -786,14 +786,14 @@ def test_closing_ends_all(hub, server):
 def test_what_fails_leaves_no_client(hub, server, monkeypatch):
     from wslab.widgets.chat import players
 
-    connect = players.client.connect
+    connect = players.connect
 
     def second_fails(url, **kwargs):
         if kwargs["name"] == "ben":
             raise OSError("no more")
         return connect(url, **kwargs)
 
-    monkeypatch.setattr(players.client, "connect", second_fails)
+    monkeypatch.setattr(players, "connect", second_fails)
     with pytest.raises(OSError, match="no more"):
         ChatPanel(hub)
     until(lambda: cells.things() == (server,))

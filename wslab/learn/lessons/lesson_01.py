@@ -15,7 +15,7 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
-from ...client import client
+from ...client.connect import connect
 from ...errors import ConnectFailed, in_words
 from ...network import exchange
 from ...server.handler import handler_name
@@ -358,7 +358,7 @@ async def _real_clients(listener: exchange.Listener, count: int = KEYS) -> None:
 
 def _visit(port: int) -> None:
     try:
-        opened = client.connect(
+        opened = connect(
             f"ws://127.0.0.1:{port}/{nonce(2)}", name="a real client", keep=True, open_timeout=3.0
         )
     except ConnectFailed as exc:

@@ -20,7 +20,8 @@ from typing import Any
 
 from websockets.protocol import State
 
-from ...client.client import Client, connect
+from ...client.client import Client
+from ...client.connect import connect
 from ...loops.portals import lab
 from ...server.handler import handler_name
 from ...server.serve import serve

@@ -16,7 +16,8 @@ from typing import Any
 
 from websockets.protocol import State
 
-from ...client import client
+from ...client.client import Client
+from ...client.connect import connect
 from ...loops import portals
 from .record import bytes_of, scalar_text
 from .routes import Routes
@@ -183,7 +184,7 @@ class _KernelSocket:
         try:
             # It waits, so it does so in a thread of the loop's own pool; and it belongs to no cell.
             mine = await asyncio.to_thread(
-                client.connect,
+                connect,
                 self._url,
                 name="a page, through the kernel",
                 keep=True,
@@ -199,7 +200,7 @@ class _KernelSocket:
             self._owner.forget(self._name)
         self._tell({"what": "close", "code": code, "reason": reason, "was_clean": code != 1006})
 
-    async def _live(self, mine: client.Client) -> tuple[int, str]:
+    async def _live(self, mine: Client) -> tuple[int, str]:
         websocket = mine.websocket
         names = ", ".join(extension.name for extension in websocket.protocol.extensions)
         self._tell({"what": "open", "protocol": mine.subprotocol or "", "extensions": names})

@@ -18,7 +18,8 @@ from typing import Any
 
 from websockets.protocol import State
 
-from ...client import client
+from ...client.client import Client
+from ...client.connect import connect
 from ...client.urls import with_query
 from ...errors import BadPacket, BadURL
 from ...hub import Hub
@@ -78,7 +79,7 @@ class Player:
         self._reader: Any = None
         self._lock = threading.Lock()
         self.name = name
-        self.client: client.Client | None = None
+        self.client: Client | None = None
         self.lines: collections.deque[Line] = collections.deque(maxlen=KEEP_LINES)
         self.lines_seen = 0
         self.asked: dict[str, None] = {}  # rooms that it asked for, in order
@@ -123,7 +124,7 @@ class Player:
             self.drain()
             self.asked.clear()
             url = with_query(self._chat.url, [("name", self.name)])
-            self.client = client.connect(url, name=self.name, keep=True, record=TAPE_BYTES)
+            self.client = connect(url, name=self.name, keep=True, record=TAPE_BYTES)
             assert self.client.tape is not None
             self._reader = self.client.tape.reader()
         self._chat.watch()
@@ -160,7 +161,7 @@ class Player:
         data = {"room": to, "text": text}
         self._open_client().emit(self._chat.events["say"], data, timeout=ANSWER_S)
 
-    def _open_client(self) -> client.Client:
+    def _open_client(self) -> Client:
         if self.client is None:
             raise RuntimeError(f"{self.name!r} is not connected yet: connect it first")
         return self.client

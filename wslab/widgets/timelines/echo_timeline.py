@@ -21,6 +21,7 @@ from typing import Any, Self
 from websockets.exceptions import ConnectionClosed
 
 from ...client.client import Client
+from ...client.connect import begin_connect
 from ...client.open_diagnosis import not_opened
 from ...client.urls import check_url, is_loopback
 from ...loops.portal import Portal
@@ -111,9 +112,15 @@ class EchoTimeline:
         self._runner = runner = Portal("lanes")
         try:
             for name, url in self._urls.items():
-                client = Client(url, name=name, runner=runner, tape=self.tape)
+                client, opening = begin_connect(
+                    url,
+                    runner,
+                    name=name,
+                    tape=self.tape,
+                    max_waiting=2 * MAX_ASKED,
+                    **_options(url),
+                )
                 self._clients.append(client)
-                opening = runner.submit(client._open, _options(url), 2 * MAX_ASKED)
                 try:
                     await asyncio.wrap_future(opening)
                 except Exception as exc:

@@ -1,0 +1,105 @@
+"""One connection of a client, from its first byte to its end; on the loop.
+
+Its rule: messages are taken in in the order in which they came, whichever of two ways they take.
+Whether another connection follows is for `lifecycle` to know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
+
+from ..loops import fork
+from ..network.recording import Wire
+from .incoming import Incoming
+from .send_queue import SendQueue
+
+__all__ = ["Connection"]
+
+
+class Connection:
+    """A connection of websockets and what belongs to it alone.
+
+    Args:
+        websocket: the connection, made a moment ago.
+        transport: the one under it.
+        incoming: where its messages go.
+        label: how views call it.
+    """
+
+    def __init__(self, websocket: Any, transport: Any, incoming: Incoming, label: str) -> None:
+        self.websocket = websocket
+        self.wire: Wire = websocket.wire
+        self.wire.label = label
+        self.wire.fileno = fork.close_in_child(transport)
+        self.send_queue: SendQueue | None = None  # from when it is open
+        self.opened_s = 0.0
+        self.ended_s: float | None = None
+        self.untaken = 0  # messages that waited when it ended, where no more could be read
+        self._incoming = incoming
+        self._undelivered = 0  # messages that websockets puts together and the pump takes
+        if hasattr(websocket, "deliver"):  # else it leads back here, and nobody would ask it
+            websocket.deliver = self._deliver
+
+    def open(self, loop: asyncio.AbstractEventLoop) -> SendQueue:
+        """Note that the handshake is done."""
+        self.opened_s = time.monotonic()
+        self.send_queue = SendQueue(self.websocket, loop)
+        return self.send_queue
+
+    def _deliver(self, frame: Frame) -> bool:
+        """Take a message on the short way; only where none is on the long one, and has room."""
+        if frame.opcode == Opcode.CONT:
+            return False
+        if not self._undelivered and frame.fin and self._incoming.has_room:
+            try:
+                data = frame.data
+                message = str(data, "utf-8") if frame.opcode == Opcode.TEXT else bytes(data)
+            except UnicodeDecodeError:
+                pass  # websockets closes with 1007
+            else:
+                self._incoming.put(message)
+                return True
+        self._undelivered += 1
+        return False
+
+    async def pump(self) -> ConnectionClosed:
+        """Take what came on the long way until the connection ends; return how it ended."""
+        try:
+            while True:
+                message = await self.websocket.recv()
+                self._undelivered -= 1
+                await self._incoming.put_and_wait(message)
+        except ConnectionClosed as exc:
+            return exc.with_traceback(None)  # whose frames hold this client
+
+    def lost(self) -> None:
+        """Note that TCP has ended: take in what is here, and wait for no more."""
+        queue = self._incoming.queue
+        self.ended_s = time.monotonic()
+        self.untaken = len(queue) if queue.is_full else 0
+        self._incoming.stop_waiting()
+
+    async def close(self, code: int, reason: str, timeout: float | None) -> None:
+        """Send what was handed over, then the closing handshake; cut it off at the timeout."""
+        websocket, queue = self.websocket, self.send_queue
+        assert queue is not None
+        try:
+            async with asyncio.timeout(timeout):
+                await queue.empty()  # what was sent before goes out before
+                await websocket.close(code, reason)
+        except TimeoutError:
+            if websocket.protocol.close_sent is None:
+                websocket.set_connection_exc(
+                    TimeoutError(
+                        f"close() cut it off after {timeout:g} s, since the other side did not "
+                        "read what had been sent before"
+                    )
+                )
+            websocket.transport.abort()
+            await websocket.wait_closed()
+            await queue.empty()  # now it cannot go out any more, and is counted

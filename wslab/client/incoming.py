@@ -1,0 +1,82 @@
+"""Where the messages of a client go: to the record of the latest, to handlers, and to recv().
+
+Its rule: each has a bound, and where one is reached nothing more is read from the network, so that
+TCP slows the sender down; while the client closes, when nobody slows anybody down any more, what
+finds no room is counted and dropped. It lives longer than a connection and knows none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from .receive_queue import Message, ReceiveQueue
+from .received_log import ReceivedLog
+
+__all__ = ["Incoming"]
+
+
+class Incoming:
+    """Takes messages in, on the loop.
+
+    Args:
+        max_waiting: how many may wait for recv() before the sender is slowed down.
+        loop: on which they come.
+    """
+
+    def __init__(self, max_waiting: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.log = ReceivedLog()
+        self.queue = ReceiveQueue(max_waiting, loop)
+        self.dispatcher: Any = None  # an EventDispatcher, once there is something to talk about
+        self.is_closing_down = False  # close() was called while the connection was open
+        self.discarded = 0  # messages that came meanwhile and found no room
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a message can be put in without waiting."""
+        queue, dispatcher = self.queue, self.dispatcher
+        is_full = queue.is_at_limit or not queue.open
+        return not is_full and (dispatcher is None or not dispatcher.is_at_limit)
+
+    def put(self, message: Message) -> None:
+        """Take in a message, where there is room."""
+        self.log.keep(message)
+        if self.dispatcher is None:
+            self.queue.put(message)
+        else:
+            for own in self.dispatcher.take(message):
+                self.queue.put(own)
+
+    async def put_and_wait(self, message: Message) -> None:
+        """Take in a message, and wait until there is room for another one."""
+        self.log.keep(message)
+        queue, dispatcher = self.queue, self.dispatcher
+        if self.is_closing_down and dispatcher is not None and dispatcher.is_twice_full:
+            self.discarded += 1
+            return
+        for own in (message,) if dispatcher is None else dispatcher.take(message):
+            if self.is_closing_down and queue.is_twice_full:
+                self.discarded += 1  # read on to the close frame, but keep no more
+            elif not queue.put(own):
+                await queue.room()
+        if dispatcher is not None and dispatcher.is_at_limit and queue.open:
+            await dispatcher.room()
+
+    def stop_waiting(self) -> None:
+        """Note that nothing more comes from the network: what is here is taken in at once."""
+        self.queue.open = False
+        self.queue.wake()
+        if self.dispatcher is not None:
+            self.dispatcher.wake()
+
+    def connection_lost(self) -> None:
+        """Note that all of a connection has been taken in; what it had begun is a message."""
+        if self.dispatcher is not None:
+            for message in self.dispatcher.lost():
+                self.queue.put(message)
+
+    def end(self) -> None:
+        """Say that no connection will follow."""
+        self.queue.end()
+        if self.dispatcher is not None:
+            self.dispatcher.end()

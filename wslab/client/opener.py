@@ -1,0 +1,125 @@
+"""Opens the connections of one client with ``websockets.connect``, and says why one did not open.
+
+Its rule: every keyword of websockets is handed on as it is; all that is added is the recording at
+the transport. Whether and when to open another one is not known here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from websockets.asyncio import client as ws_client
+
+from ..errors import WslabError
+from ..loops import fork
+from ..network.recording import recorded
+from ..wire.tape.tape import Tape
+from .arguments import Destination
+from .connection import Connection
+from .direct_delivery import delivering
+from .incoming import Incoming
+from .open_diagnosis import Attempted, not_opened, proxy_of
+from .urls import with_query
+
+__all__ = ["Opener"]
+
+# A child of websockets' own, so that what its documentation says of logging holds; silent unless
+# the user configures one of the two.
+logger = logging.getLogger("websockets.client.wslab")
+logger.addHandler(logging.NullHandler())
+
+
+class Opener:
+    """How one client gets a connection, the first and each later one.
+
+    Args:
+        destination: where to, and with which keywords of websockets.
+        label: how views call the connections.
+        tape: what to record on, if anything.
+        incoming: where the messages go.
+        lost: called with a connection that is gone.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        *,
+        label: str,
+        tape: Tape | None,
+        incoming: Incoming,
+        lost: Callable[[Connection], object],
+    ) -> None:
+        self.latest: Connection | None = None  # which may still be in its handshake
+        self._tried: Connection | None = None  # the one in its handshake
+        self._url = destination.url
+        self._server = destination.server
+        self._label = label
+        self._counted = (0, 0, 0, 0)  # on connections before the latest
+        self._incoming = incoming
+        self._told_lost: Callable[[Connection], object] | None = lost
+        self._attempted: Attempted | None = None  # where the last attempt got to
+        kwargs = dict(destination.kwargs)
+        base: Any = kwargs.pop("create_connection", None) or ws_client.ClientConnection
+        if getattr(base, "recv", None) is ws_client.ClientConnection.recv:
+            base = delivering(base)
+        kwargs["create_connection"] = recorded(
+            base, self._made, self._lost, side="client", tape=tape
+        )
+        kwargs.setdefault("logger", logger)
+        self._kwargs = kwargs
+
+    async def open(self, query: list[tuple[str, str]]) -> Connection:
+        """Open a connection; the query is added to the URL's own."""
+        self._counted = self.counts
+        url = with_query(self._url, query) if query else self._url
+        connector = ws_client.connect(url, **self._kwargs)
+        try:
+            await connector
+        except AssertionError:
+            # What a server that speaks first (SSH, SMTP) does to websockets; it knows the reason.
+            tried = self._tried
+            failure = tried.websocket.protocol.handshake_exc if tried is not None else None
+            if failure is None:
+                raise
+            raise failure from failure.__cause__
+        finally:
+            tried, self._tried = self._tried, None
+            reached = tried is not None and tried.websocket.protocol.uri == connector.ws_uri
+            proxy = None if reached else proxy_of(connector)
+            # A query of ours makes it no other place.
+            last = self._url if connector.uri == url else connector.uri
+            self._attempted = Attempted(last, proxy)
+        assert tried is not None
+        return tried
+
+    def _made(self, websocket: Any, transport: Any) -> None:
+        # A redirect makes several of them, one after the other; the last one counts.
+        self.latest = Connection(websocket, transport, self._incoming, self._label)
+        self._tried = self.latest
+
+    def _lost(self, websocket: Any) -> None:
+        fork.closed_in_child.discard(websocket.wire.fileno)
+        latest = self.latest
+        if self._told_lost is not None and latest is not None and latest.websocket is websocket:
+            self._told_lost(latest)
+
+    @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """Messages received, messages sent, bytes received, bytes sent."""
+        if self.latest is None:
+            return self._counted
+        wire = self.latest.wire
+        now = (wire.received, wire.sent, wire.received_bytes, wire.sent_bytes)
+        received, sent, received_bytes, sent_bytes = map(sum, zip(now, self._counted, strict=True))
+        return (received, sent, received_bytes, sent_bytes)
+
+    def explained(self, exc: Exception) -> WslabError | None:
+        """Say what went wrong, and where: at a proxy, or where a redirect led to."""
+        return not_opened(exc, self._url, self._server, self._attempted)
+
+    def forget(self) -> None:
+        """Let go of what leads back to the client, when nothing more will follow."""
+        self._kwargs = {}
+        self._told_lost = None
