@@ -126,7 +126,9 @@ async def test_it_notices_a_hang(monkeypatch):
     monkeypatch.setattr(Soak, "wait_s", 0.5)
 
     async def room(self):
-        await self._websocket.wait_closed()
+        lost = asyncio.Event()
+        self._link.when_lost(lost.set)
+        await lost.wait()
 
     monkeypatch.setattr(SendQueue, "is_full_of_answers", property(lambda self: self.sent > 40))
     monkeypatch.setattr(SendQueue, "room", room)

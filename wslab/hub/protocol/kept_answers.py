@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 __all__ = ["KeptAnswers"]
 
 MAX_ANSWERS = 1000
-ANSWER_BYTES = 250  # what each takes beside its message (CPython 3.11, rounded up)
+ANSWER_BYTES = 300  # what each takes beside its message (CPython 3.11, rounded up)
 M = TypeVar("M")
 
 
