@@ -30,6 +30,12 @@ __all__ = ["Inspector"]
 
 FIRST_LOOK_S = 30.0  # a page that a running cell keeps from answering may be looking already
 EARLY_ROWS = 150
+# What its page draws, in the order in which the files stand in one module.
+SCRIPTS = (
+    *("words", "frame", "arrows", "store"),
+    *("lines", "lanes", "row", "timeline"),
+    *("microscope", "handshake", "detail", "controls", "inspector"),
+)
 
 Json = dict[str, Any]
 
@@ -52,7 +58,7 @@ class Inspector(anywidget.AnyWidget):
         ValueError: a source has no tape, or there is no source.
     """
 
-    _esm = read_static("widgets/dom.js", "widgets/inspector/inspector.js")
+    _esm = read_static("widgets/dom.js", *(f"widgets/inspector/{part}.js" for part in SCRIPTS))
     _css = read_static("widgets/theme.css", "widgets/inspector/inspector.css")
 
     title = traitlets.Unicode().tag(sync=True)
