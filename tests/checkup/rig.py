@@ -24,7 +24,7 @@ def at(monkeypatch: pytest.MonkeyPatch, kind: environment.Kind, **values: Any) -
         "jupyter_base_url": "/user/demo-abc/",
         "jupyter_origin": None,
         "can_reach_kernel": False,
-        "why": "a test says so",
+        "reason": "a test says so",
         "has_server_proxy": None,
     } | values
-    monkeypatch.setattr(environment, "detect", lambda: environment.Place(kind=kind, **here))
+    monkeypatch.setattr(environment, "detect", lambda: environment.Environment(kind=kind, **here))

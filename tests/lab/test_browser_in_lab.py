@@ -607,7 +607,7 @@ server = wslab.serve(echo)
 browser = wslab.Browser(server)
 browser.send("hello", when_open=True)
 browser""",
-        "print(json.dumps([browser.way, [way.kind for way in server.ways], browser.received]))",
+        "print(json.dumps([browser.way, [way.kind for way in server.routes], browser.received]))",
     ]
     with any_lab.open(any_lab.write("way.ipynb", cells)) as notebook:
         notebook.run_cell(0)

@@ -14,7 +14,7 @@ import pytest
 import wslab
 from tests import inside, peers
 from wslab.errors import HandshakeRefused
-from wslab.notebook import environment
+from wslab.notebook import page as noted
 
 
 async def echo(websocket):
@@ -136,7 +136,7 @@ def test_origins_are_handed_on():
 def test_the_notebooks_own_page_may_connect(server, monkeypatch):
     origin = "https://hub.example.org"
     assert status_of(server, f"Origin: {origin}") == 403
-    monkeypatch.setattr(environment, "_noted", {origin: "/user/alice/"})
+    monkeypatch.setattr(noted, "_noted", {origin: "/user/alice/"})
     assert status_of(server, f"Origin: {origin}") == 101
 
 

@@ -763,7 +763,7 @@ def test_what_a_browser_is_told_leads_to_where_it_listens(host):
             assert answer.status == 200
         # A page from there may connect, as a browser would send its Origin.
         origin = server.page_url.rstrip("/")
-        direct = [way.url for way in server.ways if way.kind == "direct"]
+        direct = [way.url for way in server.routes if way.kind == "direct"]
         assert direct == [server.url]
         for url in (server.browser_url, *direct):
             with wslab.connect(url, origin=origin, proxy=None) as client:
@@ -777,7 +777,7 @@ def test_what_a_browser_is_told_leads_to_where_it_listens(host):
 def test_no_browser_can_open_a_unix_socket(tmp_path):
     with wslab.serve(echo, unix=True, path=str(tmp_path / "s")) as server:
         assert (server.browser_url, server.page_url) == ("", "")
-        assert [way.kind for way in server.ways] == ["comm"]
+        assert [way.kind for way in server.routes] == ["comm"]
 
 
 def test_hosts_that_are_none():

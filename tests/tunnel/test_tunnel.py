@@ -733,7 +733,7 @@ def test_a_kernel_with_another_runtime_directory_has_no_tunnel(
 
     def leads_to_the_tunnel() -> bool:
         with wslab.serve(echo) as server:
-            kinds = [way.kind for way in server.ways]
+            kinds = [way.kind for way in server.routes]
             leads = {"wslab/" in server.browser_url, "wslab/" in server.page_url}
             assert leads == {bool(server.tunnel_id)} == {"tunnel" in kinds}
             return bool(server.tunnel_id)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..notebook import environment
+from ..notebook import routes
+from ..notebook.environment import Environment
+from ..notebook.page import seen_by_page
 from .report import Finding
 
 __all__ = ["browser"]
 
 
-def browser(here: environment.Place, carried: Iterable[Finding], tunnel_id: str) -> Finding:
+def browser(here: Environment, carried: Iterable[Finding], tunnel_id: str) -> Finding:
     """Say which URL that is.
 
     Args:
@@ -21,12 +23,12 @@ def browser(here: environment.Place, carried: Iterable[Finding], tunnel_id: str)
     through = {finding.name: finding.ok for finding in carried}
     tunnels = through.get("through the tunnel") is True and tunnel_id != ""
     port = 8765  # stands for any
-    url = environment.browser_url(port, place=here, tunnel_id="ID" if tunnels else "")
+    url = routes.browser_url(port, here=here, tunnel_id="ID" if tunnels else "")
     url = url.replace(str(port), "PORT")
     if url.startswith("/"):
         url += " on the notebook's own host"
     ok, advice = here.can_reach_kernel, ""
-    if here.is_proxied or environment.seen_by_page("direct"):
+    if here.is_proxied or seen_by_page("direct"):
         ok = True if tunnels else through.get("through Jupyter")
         if not ok:
             advice = "A page in your browser may not reach a server here; Python does"

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from ..errors import WrongThread
 from ..loops import portals
 from ..notebook import environment
+from ..notebook.environment import Environment
 from ..server.server import Server
 from . import browser, jupyter, loop, packages, proxies
 from . import server as talk
@@ -110,11 +111,11 @@ class Examination:
     def _find_way_to_browser(self) -> None:
         """Say where this runs, whether Jupyter's server carries, and what a browser has to use."""
         try:
-            here: environment.Place = self._budget.ask(environment.detect, 1.0)
+            here: Environment = self._budget.ask(environment.detect, 1.0)
         except Exception as exc:
             self.findings.append(Finding("place", None, short(exc)))
             return
-        self.findings.append(Finding("place", True, f"{here.label}; {here.why}"))
+        self.findings.append(Finding("place", True, f"{here.label}; {here.reason}"))
         found: jupyter.JupyterServer | None = None
         with contextlib.suppress(Exception):
             found = self._budget.ask(lambda: jupyter.find_jupyter(os.environ), 1.0)

@@ -17,6 +17,8 @@ from ..client.connect import connect
 from ..client.urls import is_loopback
 from ..errors import HandshakeRefused
 from ..notebook import environment
+from ..notebook.environment import Environment
+from ..notebook.page import seen_by_page
 from ..server.server import Server
 from .budget import Budget, short
 from .report import NOT_TRIED, Finding
@@ -79,7 +81,7 @@ def reachable(url: str, hostname: str) -> str | None:
 
 def through_jupyter(
     budget: Budget,
-    here: environment.Place,
+    here: Environment,
     server: Server | None,
     jupyter: JupyterServer | None,
 ) -> list[Finding]:
@@ -103,7 +105,7 @@ def through_jupyter(
     ]
 
 
-def _without_jupyter(here: environment.Place) -> list[Finding]:
+def _without_jupyter(here: Environment) -> list[Finding]:
     kinds = environment.Kind
     if here.kind not in (kinds.HUB, kinds.BINDER, kinds.JUPYTER):
         return []
@@ -114,12 +116,12 @@ def _without_jupyter(here: environment.Place) -> list[Finding]:
 
 
 def _judged(
-    here: environment.Place, name: str, ok: bool | None, seen: str, *, stands_in: bool
+    here: Environment, name: str, ok: bool | None, seen: str, *, stands_in: bool
 ) -> Finding:
     """Say what a way through Jupyter that was tried means here; ``stands_in``: for it."""
     if ok:
         return Finding(name, True, seen)
-    if here.can_reach_kernel is True and not environment.seen_by_page("direct"):
+    if here.can_reach_kernel is True and not seen_by_page("direct"):
         seen = f"{seen}; not needed while the browser is on this machine"
         return Finding(name, True, seen)
     if name == _PROXY:
@@ -137,7 +139,7 @@ def _judged(
         "server again. If it is installed there: `jupyter server extension enable "
         "wslab.tunnel --sys-prefix`"
     )
-    if environment.seen_by_page("tunnel"):  # it is there
+    if seen_by_page("tunnel"):  # it is there
         advice = "Load the page again, and log in again if it asks for that"
     if stands_in:
         seen = f"{seen}; jupyter-server-proxy stands in, which changes close codes and more"
@@ -146,7 +148,7 @@ def _judged(
 
 def _as_the_page_says(kind: str, ok: bool | None, seen: str) -> tuple[bool | None, str]:
     """Let what the notebook's page found weigh more than what was found from here, with a token."""
-    found = environment.seen_by_page(kind)
+    found = seen_by_page(kind)
     if not ok or found is None:
         return ok, seen
     if not found:

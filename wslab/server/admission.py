@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from ..notebook import environment
+from ..notebook.allowed_origins import is_allowed_origin, known_origins
 from ..websockets_compat import heads
 from . import http_page
 from .listen_address import ListenAddress
@@ -77,7 +77,7 @@ class Admission:
                 page=self._options.page,
                 name=self._options.name,
                 on_error=lambda exc: self._code.record(exc, websocket, "page"),
-                ancestors=sorted(environment.known_origins()),
+                ancestors=sorted(known_origins()),
             )
             return await answer if inspect.isawaitable(answer) else answer
 
@@ -91,7 +91,7 @@ class Admission:
             (
                 origin
                 for origin in request.headers.get_all("Origin")
-                if not environment.is_allowed_origin(origin)
+                if not is_allowed_origin(origin)
                 and not self._address.is_own_origin(origin, websocket.local_address)
             ),
             None,

@@ -1,7 +1,7 @@
 """Where a server listens: host and port, the path of a Unix socket, or a socket that it was given.
 
 Its rule: what is shown of it leads there, for a client on this machine; and a server that starts
-again listens where it did before. Ways through Jupyter's server are `notebook.environment`'s.
+again listens where it did before. Routes through Jupyter's server are `notebook.routes`'.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ from ..errors import LoopBlocked, PortalClosed, PortInUse, WrongThread
 from ..loops.kernel_portal import KernelPortal
 from ..loops.portal import Portal
 from ..loops.watchdog import Stall
-from ..notebook import cells, environment
+from ..notebook import cells, routes
+from ..notebook.routes import Route
 from ..waiting import result_of
 from .admission import Admission
 from .connection import Connection
@@ -183,17 +184,17 @@ class Server:
         A browser can't open a Unix socket: there it has only the tunnel, where one leads to it. Nor
         does it come to a server on a MemoryNetwork, at all.
         """
-        return environment.browser_url(self.port, **self._reached_by)
+        return routes.browser_url(self.port, **self._reached_by)
 
     @property
     def page_url(self) -> str:
         """The http(s) URL of the page that this server gives to a browser; see `needs_login`."""
-        return environment.page_url(self.port, **self._reached_by)
+        return routes.page_url(self.port, **self._reached_by)
 
     @property
-    def ways(self) -> tuple[environment.Way, ...]:
-        """The ways from a browser to this server, best first, and what each changes."""
-        return environment.ways(self.port, **self._reached_by)
+    def routes(self) -> tuple[Route, ...]:
+        """The routes from a browser to this server, best first, and what each changes."""
+        return routes.routes_to(self.port, **self._reached_by)
 
     @property
     def _reached_by(self) -> dict[str, Any]:
@@ -202,7 +203,7 @@ class Server:
     @property
     def needs_login(self) -> str:
         """What another browser, such as a phone's, needs to open `page_url`; "" for nothing."""
-        return environment.needs_login(tunnel_id=self.tunnel_id)
+        return routes.needs_login(tunnel_id=self.tunnel_id)
 
     # What it sees.
 

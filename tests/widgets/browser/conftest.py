@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 import wslab
-from wslab.notebook import cells, environment
+from wslab.notebook import cells, page
 from wslab.widgets import Browser, live
 
 
 @pytest.fixture(autouse=True)
 def nothing_left(monkeypatch):
-    monkeypatch.setattr(environment, "_noted", {})
-    monkeypatch.setattr(environment, "_tried", {})
+    monkeypatch.setattr(page, "_noted", {})
+    monkeypatch.setattr(page, "_tried", {})
     yield
     for thing in cells.things():
         if isinstance(thing, Browser):

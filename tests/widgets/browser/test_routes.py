@@ -5,12 +5,13 @@ from __future__ import annotations
 import wslab
 from tests.widgets.browser.page import URL, Page
 from wslab.notebook import environment
+from wslab.notebook.page import seen_by_page
 from wslab.widgets import Browser
 from wslab.widgets.browser.routes import ROUTES, Routes
 
 
 def test_ways_to_a_server_and_to_a_url(monkeypatch):
-    here = environment.Place(
+    here = environment.Environment(
         environment.Kind.JUPYTER, "Jupyter", "/", "http://localhost:8888", True, "", True
     )
     monkeypatch.setattr(environment, "detect", lambda *_: here)
@@ -31,7 +32,7 @@ def test_ways_to_a_server_and_to_a_url(monkeypatch):
             expected = [] if kind == "tunnel" else [kind]
             assert [way["kind"] for way in Routes(server, forced=kind).to_page()] == expected
     assert [way["kind"] for way in Routes("wss://echo.example/").to_page()] == ["direct", "comm"]
-    hub = environment.Place(environment.Kind.HUB, "Hub", "/user/a/", None, False, "", False)
+    hub = environment.Environment(environment.Kind.HUB, "Hub", "/user/a/", None, False, "", False)
     monkeypatch.setattr(environment, "detect", lambda *_: hub)
     assert Routes("foo", forced="direct").to_page()[0]["url"] == "foo"
 
@@ -50,7 +51,7 @@ def test_no_way_is_said():
 
 
 def test_a_way_that_gives_cookies_away_is_asked_about(server, monkeypatch):
-    hub = environment.Place(environment.Kind.HUB, "Hub", "/user/a/", None, False, "", True)
+    hub = environment.Environment(environment.Kind.HUB, "Hub", "/user/a/", None, False, "", True)
     monkeypatch.setattr(environment, "detect", lambda *_: hub)
     browser = Browser(server)
     page = Page(browser)
@@ -67,7 +68,7 @@ def test_a_way_that_gives_cookies_away_is_asked_about(server, monkeypatch):
             "It", "it"
         ).replace("&#x27;", "'")
         assert "way=" in form
-    assert environment.seen_by_page("tunnel") == "403"
+    assert seen_by_page("tunnel") == "403"
     page.say("route", kind="proxy", label="by the proxy", changes="", tried=[])
     assert (browser.way, browser.session.routes.asks) == ("proxy", "")
     assert "waits" not in str(browser)
@@ -83,6 +84,6 @@ def test_what_a_page_tried_of_a_server_elsewhere_says_nothing_of_those_here():
     page = Page(browser)
     tried = [{"kind": "direct", "label": "directly", "seen": "no connection"}]
     page.say("route", kind="comm", label="", changes="", tried=tried)
-    assert environment.seen_by_page("direct") is None
+    assert seen_by_page("direct") is None
     page.say("route", kind="comm", label="", changes="", tried=[{"kind": "direct"}])
     assert "KeyError" in browser.view.failure  # no page of ours says that

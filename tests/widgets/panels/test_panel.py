@@ -13,18 +13,16 @@ import pytest
 import wslab
 from tests import peers
 from wslab.loops.watchdog import Stall
-from wslab.notebook import environment
+from wslab.notebook import page as noted
+from wslab.notebook.allowed_origins import known_origins
+from wslab.notebook.environment import Environment, Kind
 from wslab.widgets import live
 from wslab.widgets.panels import model, panel
 from wslab.widgets.panels.panel import ClientPanel, ServerPanel, panel_of
 
-HERE = environment.Place(environment.Kind.SCRIPT, "a test", "/", None, True, "same machine", None)
-HUB = environment.Place(
-    environment.Kind.HUB, "JupyterHub", "/user/ann/", "https://hub.example", False, "far", True
-)
-DOCKER = environment.Place(
-    environment.Kind.JUPYTER, "Jupyter", "/", None, None, "in a container", None
-)
+HERE = Environment(Kind.SCRIPT, "a test", "/", None, True, "same machine", None)
+HUB = Environment(Kind.HUB, "JupyterHub", "/user/ann/", "https://hub.example", False, "far", True)
+DOCKER = Environment(Kind.JUPYTER, "Jupyter", "/", None, None, "in a container", None)
 
 
 async def echo(websocket):
@@ -62,7 +60,7 @@ until = functools.partial(peers.until, within_s=20.0)
 
 
 def test_a_server_that_nobody_knows_yet(server):
-    assert model.server_view(server, place=HERE, now_s=int(server.began_s) + 75.5) == {
+    assert model.server_view(server, here=HERE, now_s=int(server.began_s) + 75.5) == {
         "kind": "server",
         "name": "echo",
         "state": "listening",
@@ -87,7 +85,7 @@ def test_a_connection_and_its_traffic(server, alice):
     alice.send("hello")
     assert alice.recv(5) == "hello"
     [connection] = server.connections
-    view = model.server_view(server, place=HERE, now_s=int(connection.began_s) + 5.9)
+    view = model.server_view(server, here=HERE, now_s=int(connection.began_s) + 5.9)
     [row] = view["rows"]
     # Frames: 2 bytes of header, 4 of masking key from the client, 5 of payload.
     came, went = connection.received_bytes, connection.sent_bytes
@@ -108,7 +106,7 @@ def test_a_connection_and_its_traffic(server, alice):
 
 def test_rows_are_bounded_and_the_rest_is_counted(server):
     clients = [wslab.connect(server, name=f"number {n}") for n in range(15)]
-    view = model.server_view(server, place=HERE)
+    view = model.server_view(server, here=HERE)
     assert [row["label"] for row in view["rows"]] == [f"number {n}" for n in range(12)]
     assert view["more"] == "and 3 more"
     assert view["now"] == "15"
@@ -117,18 +115,18 @@ def test_rows_are_bounded_and_the_rest_is_counted(server):
 
 
 def test_on_a_hub_the_way_leads_through_the_proxy(server):
-    view = model.server_view(server, place=HUB)
+    view = model.server_view(server, here=HUB)
     assert view["browser_url"] == f"wss://hub.example/user/ann/proxy/{server.port}/"
     assert view["page_url"] == f"/user/ann/proxy/{server.port}/"  # the page completes it
     assert view["reach"].startswith("through Jupyter, by jupyter-server-proxy. ")
-    view = model.server_view(server, place=DOCKER)
+    view = model.server_view(server, here=DOCKER)
     assert (view["browser_url"], view["reach"]) == ("", "")
     assert view["doubt"] == "It may fail: in a container"
 
 
 def test_a_unix_socket_has_no_url_for_a_browser(tmp_path):
     with wslab.serve(echo, unix=True, path=str(tmp_path / "s")) as server:
-        view = model.server_view(server, place=HUB)
+        view = model.server_view(server, here=HUB)
         assert view["url"].startswith("ws+unix://")
         assert (view["browser_url"], view["page_url"]) == ("", "")
         assert view["reach"] == "no browser can open a Unix socket, so it has no URL there"
@@ -146,19 +144,19 @@ def test_states_of_a_server():
     with wslab.serve(lingers) as server:
         client = wslab.connect(server)
         stopping = server.begin_close()
-        assert model.server_view(server, place=HERE)["state"] == "stopping"
+        assert model.server_view(server, here=HERE)["state"] == "stopping"
         let_go.set()
         stopping.result(5)
-        view = model.server_view(server, place=HERE)
+        view = model.server_view(server, here=HERE)
         assert (view["state"], view["since"]) == ("stopped", "")
         client.close()
 
         server.restart()
-        view = model.server_view(server, place=HERE)
+        view = model.server_view(server, here=HERE)
         assert view["state"] == "listening"
         assert view["note"].startswith("restarted on the same port")
         server.begin_close(replaced=True).result(5)
-        view = model.server_view(server, place=HERE)
+        view = model.server_view(server, here=HERE)
         assert (view["state"], view["note"]) == ("replaced", "")
 
 
@@ -474,12 +472,12 @@ def test_while_the_loop_is_held_a_click_says_by_whom():
 
 
 def test_a_page_that_looks_gets_news_and_tells_its_address(server, monkeypatch):
-    monkeypatch.setattr(environment, "_noted", {})
+    monkeypatch.setattr(noted, "_noted", {})
     panel = panel_of(server)
     page = Page(panel)
     assert panel.is_watched  # a page may be about to show it
     page.say(type="ready", origin="http://localhost:8888", base="/user/ann/")
-    assert "http://localhost:8888" in environment.known_origins()
+    assert "http://localhost:8888" in known_origins()
     with wslab.connect(server, name="alice"):
         until(lambda: panel.view["now"] == "1")  # without anybody asking
     until(lambda: panel.view["now"] == "0")

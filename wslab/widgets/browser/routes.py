@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 from ...client.urls import is_loopback, shown
 from ...notebook import cells, environment
+from ...notebook.page import note_routes
+from ...notebook.routes import Route, routes_to
 
 __all__ = ["ROUTES", "Routes"]
 
@@ -116,25 +118,25 @@ class Routes:
             # other servers here.
             if server.is_secure or server.tcp_host != "127.0.0.1":
                 seen.pop("direct", None)
-            environment.note_ways(seen)
+            note_routes(seen)
         return ". ".join(f"no answer {one['label']}: {one['seen']}" for one in tried if one["seen"])
 
-    def _must_ask(self, way: environment.Way) -> bool:
+    def _must_ask(self, way: Route) -> bool:
         return way.kind == "proxy" and self.forced is None and not self._is_proxy_allowed
 
-    def _found(self) -> list[environment.Way]:
-        direct = environment.Way("direct", "directly", self.url)
-        comm = environment.ways(1)[-1]  # the words; the URL is the target's
-        comm = environment.Way("comm", comm.label, self.url, comm.changes)
+    def _found(self) -> list[Route]:
+        direct = Route("direct", "directly", self.url)
+        comm = routes_to(1)[-1]  # the words; the URL is the target's
+        comm = Route("comm", comm.label, self.url, comm.changes)
         server = _server_of(self.target)
         found = [direct, comm]
         if server is not None:
             found = [
                 comm if way.kind == "comm" else way
-                for way in environment.ways(
+                for way in routes_to(
                     server.port,
                     # Paths, which each page completes: two may be open at two names of Jupyter's.
-                    place=replace(environment.detect(), jupyter_origin=None),
+                    here=replace(environment.detect(), jupyter_origin=None),
                     secure=server.is_secure,
                     tunnel_id=server.tunnel_id,
                     path=_path_of(self.target),

@@ -17,7 +17,7 @@ import anywidget
 import traitlets
 
 from ...errors import in_words
-from ...notebook import environment
+from ...notebook.page import note_page_origin
 from ...wire.frames.close_codes import CLOSE_CODES
 from .. import live
 from ..assets import read_static
@@ -249,7 +249,7 @@ class BrowserView(anywidget.AnyWidget):
 
     def _ready(self, page: str, said: Json) -> None:
         try:
-            environment.note_page_origin(said.get("origin"), said.get("base") or "/")  # type: ignore[arg-type]
+            note_page_origin(said.get("origin"), said.get("base") or "/")  # type: ignore[arg-type]
         except ValueError:
             pass  # a page without an address of its own
         self.failure = ""

@@ -17,7 +17,9 @@ from websockets.protocol import State
 
 from ...client.client import Client
 from ...failures import Failure
-from ...notebook import environment as places
+from ...notebook import environment, routes
+from ...notebook.environment import Environment
+from ...notebook.routes import Route
 from ...server.connection import Connection
 from ...server.server import Server
 
@@ -46,13 +48,13 @@ _LABELS = {"\n": "↵", "\t": "⇥", "\u200d": "\u200d"}  # the last one joins e
 
 
 def server_view(
-    server: Server, *, place: places.Place | None = None, now_s: float | None = None
+    server: Server, *, here: Environment | None = None, now_s: float | None = None
 ) -> dict[str, Any]:
     """Say what a server is, where it is and who is connected.
 
     Args:
         server: to look at.
-        place: where this runs, for the URLs that a browser can reach; found out by default, which
+        here: where this runs, for the URLs that a browser can reach; found out by default, which
             reads files.
         now_s: ``time.monotonic()``, if that shall be another moment than now.
     """
@@ -64,7 +66,7 @@ def server_view(
         "state": _server_state(server),
         "since": f"for {_elapsed(server.began_s, now_s)}" if server.is_serving else "",
         "url": server.url,
-        **_urls(server, place),
+        **_urls(server, here),
         "note": server.note if server.is_serving else "",
         "rows": [_row(connection, now_s) for connection in connections[:MAX_ROWS]],
         "more": f"and {len(connections) - MAX_ROWS:,} more" if len(connections) > MAX_ROWS else "",
@@ -83,37 +85,37 @@ def _server_state(server: Server) -> str:
     return "replaced" if server.replaced else "stopped"
 
 
-def _urls(server: Server, place: places.Place | None) -> dict[str, str]:
+def _urls(server: Server, here: Environment | None) -> dict[str, str]:
     """Return what a browser can use; empty where there is nothing, or nothing else than the URL."""
     if server.tcp_host and not 0 < server.port < 65536:
         return {"browser_url": "", "page_url": "", "reach": "", "doubt": ""}
-    place = places.detect() if place is None else place
+    here = environment.detect() if here is None else here
     how: dict[str, Any] = {"secure": server.is_secure, "tunnel_id": server.tunnel_id}
     how["host"] = server.tcp_host
-    how["place"] = place
-    way = places.ways(server.port, **how)[0]
+    how["here"] = here
+    route = routes.routes_to(server.port, **how)[0]
     return {
-        "browser_url": way.url if way.kind in ("tunnel", "proxy") else "",
+        "browser_url": route.url if route.kind in ("tunnel", "proxy") else "",
         # Of Jupyter's own, a path: each page that shows the link completes it.
-        "page_url": places.page_url(
-            server.port, **{**how, "place": replace(place, jupyter_origin=None)}
+        "page_url": routes.page_url(
+            server.port, **{**how, "here": replace(here, jupyter_origin=None)}
         ),
-        **_reach(place, way),
+        **_reach(here, route),
     }
 
 
-def _reach(place: places.Place, way: places.Way) -> dict[str, str]:
+def _reach(here: Environment, route: Route) -> dict[str, str]:
     """Say how a browser gets there: ``reach`` is news, ``doubt`` a remark in the margin."""
-    if way.kind in ("tunnel", "proxy"):
+    if route.kind in ("tunnel", "proxy"):
         # The tunnel changes no byte, and a first look is no place for its headers: they are in
-        # `server.ways`. What a proxy changes has to be known.
-        changes = f". {way.changes}" if way.changes and way.kind == "proxy" else ""
-        return {"reach": f"{way.label}{changes}", "doubt": ""}
-    if not way.url:
+        # `server.routes`. What a proxy changes has to be known.
+        changes = f". {route.changes}" if route.changes and route.kind == "proxy" else ""
+        return {"reach": f"{route.label}{changes}", "doubt": ""}
+    if not route.url:
         return {"reach": "no browser can open a Unix socket, so it has no URL there", "doubt": ""}
-    if place.can_reach_kernel is False:
-        return {"reach": f"not within your browser's reach: {place.why}", "doubt": ""}
-    return {"reach": "", "doubt": "" if place.can_reach_kernel else f"It may fail: {place.why}"}
+    if here.can_reach_kernel is False:
+        return {"reach": f"not within your browser's reach: {here.reason}", "doubt": ""}
+    return {"reach": "", "doubt": "" if here.can_reach_kernel else f"It may fail: {here.reason}"}
 
 
 def _row(connection: Connection, now_s: float) -> dict[str, str]:

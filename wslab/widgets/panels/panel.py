@@ -24,6 +24,7 @@ from websockets.protocol import State
 from ...client.client import Client
 from ...errors import in_words
 from ...notebook import environment
+from ...notebook.page import note_page_origin
 from ...server.server import Server
 from .. import live
 from ..assets import read_static
@@ -143,7 +144,7 @@ class Panel(anywidget.AnyWidget):
 
     def _ready(self, content: Any) -> None:
         with contextlib.suppress(ValueError):  # a page without an address of its own
-            environment.note_page_origin(content.get("origin"), content.get("base") or "/")
+            note_page_origin(content.get("origin"), content.get("base") or "/")
         self._was_seen = True
         self._viewers.add(str(content["view"]))
         self._where = environment.detect()
@@ -186,7 +187,7 @@ class ServerPanel(Panel):
     def _look(self, thing: Server, *, closely: bool = False) -> dict[str, Any]:
         held = thing.held() if closely and thing.is_serving else None
         return {
-            "view": model.server_view(thing, place=self._where),
+            "view": model.server_view(thing, here=self._where),
             "trouble": model.server_trouble(thing, held=held),
         }
 
