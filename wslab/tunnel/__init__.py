@@ -1,9 +1,9 @@
 """The way from a browser, through Jupyter's server, to a server of ours: byte for byte.
 
-A Jupyter server extension. `entries` is how a server makes itself known (a file in Jupyter's
-runtime directory), `head` what of a request goes on, `carry` moves the bytes, `handlers` stands in
-Jupyter's server. Its rule: whoever Jupyter lets in reaches servers that wslab started and nothing
-else, and after the request's head nothing is looked at and nothing changed.
+A Jupyter server extension. `registry` is how a server makes itself known (a file in Jupyter's
+runtime directory), `request_head` what of a request goes on, `relay` moves the bytes, `handlers`
+stands in Jupyter's server. Its rule: whoever Jupyter lets in reaches servers that wslab started and
+nothing else, and after the request's head nothing is looked at and nothing changed.
 Importing this loads neither tornado nor Jupyter: a kernel registers its servers without them.
 """
 
@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .entries import Registration, is_wanted, loopback, register, tunnel_is_there
+from .registry.addresses import loopback
+from .registry.kernel import Registration, is_wanted, register, tunnel_is_there
 
 __all__ = ["Registration", "is_wanted", "loopback", "register", "tunnel_is_there"]
 
@@ -22,13 +23,12 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 def _load_jupyter_server_extension(serverapp: Any) -> None:
     """Add the handlers to a Jupyter server, and tell its kernels that they are there."""
-    from . import entries, handlers
+    from .handlers import routes
+    from .registry.jupyter import announce
 
-    serverapp.web_app.add_handlers(
-        ".*$", handlers.routes(serverapp.web_app.settings.get("base_url", "/"))
-    )
+    serverapp.web_app.add_handlers(".*$", routes(serverapp.web_app.settings.get("base_url", "/")))
     try:
-        entries.announce()
+        announce()
     except OSError as exc:
         # The way works all the same; kernels merely do not know.
         serverapp.log.warning("wslab.tunnel could not tell kernels that it is here: %s", exc)

@@ -18,8 +18,10 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 
-from . import carry, entries
-from . import head as heads
+from .registry.files import ID, NoEntry
+from .registry.jupyter import find
+from .relay import connect_upstream, relay
+from .request_head import BadHead, is_handshake, rewrite, without_tokens
 
 __all__ = ["ProbeHandler", "TunnelHandler", "routes"]
 
@@ -37,7 +39,7 @@ def routes(base_url: str) -> list[tuple[str, type[web.RequestHandler]]]:
     base = url_path_join(re.escape(base_url), "wslab")
     return [
         (rf"{base}/?", ProbeHandler),
-        (rf"{base}/({entries.ID})/.*", TunnelHandler),
+        (rf"{base}/({ID})/.*", TunnelHandler),
         (rf"{base}/.*", NowhereHandler),
     ]
 
@@ -54,7 +56,7 @@ class _Handler(JupyterHandler):
     def _is_navigation(self) -> bool:
         """Tell whether a person opens this in a window, as opposed to a script or a client."""
         headers = self.request.headers
-        if heads.is_handshake(headers.get_all()):
+        if is_handshake(headers.get_all()):
             return False
         mode = headers.get("Sec-Fetch-Mode")
         if mode is not None:
@@ -91,8 +93,8 @@ class ProbeHandler(_Handler):
             raise web.HTTPError(403)
         if entry_id := self.get_query_argument("server", ""):
             try:
-                entries.find(entry_id)
-            except entries.NoEntry as exc:
+                find(entry_id)
+            except NoEntry as exc:
                 self.log.debug("wslab.tunnel: %s: %s", entry_id, exc)
                 raise web.HTTPError(404, _GONE) from None
         self.set_header("Content-Type", "application/json")
@@ -111,7 +113,7 @@ class NowhereHandler(_Handler):
 
 @web.stream_request_body
 class TunnelHandler(_Handler):
-    """Carries one connection to one server of ours."""
+    """Relays one connection to one server of ours."""
 
     async def prepare(self) -> None:  # type: ignore[override]
         """Refuse what could hide a second request before any of its body is read."""
@@ -135,35 +137,35 @@ class TunnelHandler(_Handler):
         if "?" in "".join(prefix[:2]) or prefix[1] == "":
             raise web.HTTPError(404, _GONE)
         if self._is_navigation() and self.token_authenticated:
-            clean = heads.without_tokens(request.uri)
+            clean = without_tokens(request.uri)
             if clean != request.uri:
                 # With the login's cookie: the page's own requests know no token.
                 self.redirect(clean)
                 return
         try:
-            entry = entries.find(entry_id)
-            sent = heads.rewrite(
+            entry = find(entry_id)
+            sent = rewrite(
                 request.method or "",
                 request.uri,
                 headers,
                 prefix="".join(prefix[:2]),
                 secret=entry.secret,
             )
-            behind = await carry.reach(entry)
-        except entries.NoEntry as exc:
+            upstream = await connect_upstream(entry)
+        except NoEntry as exc:
             self.log.debug("wslab.tunnel: %s: %s", entry_id, exc)
             raise web.HTTPError(404, _GONE) from None
-        except heads.BadHead as exc:
-            raise web.HTTPError(exc.status, f"{exc.why}\n") from None
+        except BadHead as exc:
+            raise web.HTTPError(exc.status, f"{exc.reason}\n") from None
         except OSError as exc:
             self.log.debug("wslab.tunnel: %s: %s", entry_id, exc)
             raise web.HTTPError(502, "The server does not accept connections.\n") from None
         try:
             stream = self.detach()
         except BaseException:
-            behind.transport.abort()
+            upstream.transport.abort()
             raise
-        await carry.carry(stream, behind, sent)
+        await relay(stream, upstream, sent)
 
     head = get
 
@@ -175,7 +177,7 @@ class TunnelHandler(_Handler):
         """
         headers = self.request.headers
         allowed = self.check_origin()
-        is_plain = not heads.is_handshake(headers.get_all()) and "Origin" not in headers
+        is_plain = not is_handshake(headers.get_all()) and "Origin" not in headers
         if allowed and is_plain and not self.token_authenticated and not self._is_navigation():
             site = headers.get("Sec-Fetch-Site")
             allowed = site in ("same-origin", "none") if site else self.check_referer()

@@ -16,9 +16,9 @@ from typing import Any, cast
 
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
 
-from .entries import Entry
+from .registry.jupyter import Entry
 
-__all__ = ["Behind", "carry", "reach"]
+__all__ = ["Upstream", "connect_upstream", "relay"]
 
 CHUNK_BYTES = 65536
 CONNECT_S = 5.0
@@ -27,7 +27,7 @@ LINGER_S = 15.0
 _SWITCHED = b"HTTP/1.1 101"
 
 
-class Behind(asyncio.Protocol):
+class Upstream(asyncio.Protocol):
     """The connection to the server behind the tunnel."""
 
     def __init__(self) -> None:
@@ -68,9 +68,9 @@ class Behind(asyncio.Protocol):
         if not written.done():
             self._written = written
             self.transport.pause_reading()
-            written.add_done_callback(self._went)
+            written.add_done_callback(self._written_out)
 
-    def _went(self, written: asyncio.Future[None]) -> None:
+    def _written_out(self, written: asyncio.Future[None]) -> None:
         written.exception()  # that the browser is gone is seen where it is read from
         if self._written is written:
             self._written = None
@@ -118,7 +118,7 @@ class Behind(asyncio.Protocol):
             await asyncio.wait([written])
 
 
-async def reach(entry: Entry) -> Behind:
+async def connect_upstream(entry: Entry) -> Upstream:
     """Connect to the server of an entry.
 
     Raises:
@@ -134,17 +134,17 @@ async def reach(entry: Entry) -> Behind:
     name = "localhost" if context is not None else None
     async with asyncio.timeout(CONNECT_S):
         if isinstance(entry.address, str):
-            _, behind = await loop.create_unix_connection(
-                Behind, entry.address, ssl=context, server_hostname=name
+            _, upstream = await loop.create_unix_connection(
+                Upstream, entry.address, ssl=context, server_hostname=name
             )
         else:
-            _, behind = await loop.create_connection(
-                Behind, *entry.address, ssl=context, server_hostname=name
+            _, upstream = await loop.create_connection(
+                Upstream, *entry.address, ssl=context, server_hostname=name
             )
-    return behind
+    return upstream
 
 
-async def carry(stream: IOStream, behind: Behind, head: bytes) -> None:
+async def relay(stream: IOStream, upstream: Upstream, head: bytes) -> None:
     """Send the head, then move bytes both ways until both sides have ended; closes both.
 
     What the browser sends before the answer waits, and goes on only after a 101: a plain answer
@@ -152,47 +152,49 @@ async def carry(stream: IOStream, behind: Behind, head: bytes) -> None:
 
     Args:
         stream: the browser's side, detached from HTTP.
-        behind: the other side, connected and not spoken to.
-        head: what `head.rewrite` made of the request's.
+        upstream: the other side, connected and not spoken to.
+        head: what `request_head.rewrite` made of the request's.
     """
     loop = asyncio.get_running_loop()
     gone: asyncio.Future[None] = loop.create_future()
     stream.set_close_callback(lambda: None if gone.done() else gone.set_result(None))
-    upward: asyncio.Task[None] | None = None
+    forwarding: asyncio.Task[None] | None = None
     try:
         with contextlib.suppress(OSError, StreamClosedError):
             stream.set_nodelay(True)
-        behind.begin(stream, head)
-        await _first(gone, behind.answered)
-        if behind.answered.done():
-            upward = loop.create_task(_upward(stream, behind, forward=behind.answered.result()))
-            await _first(upward, behind.ended)
+        upstream.begin(stream, head)
+        await _first(gone, upstream.answered)
+        if upstream.answered.done():
+            forwarding = loop.create_task(
+                _forward(stream, upstream, forward=upstream.answered.result())
+            )
+            await _first(forwarding, upstream.ended)
         if not stream.closed():
-            await _leave_browser(stream, behind, gone)
-        if upward is not None and stream.closed():  # the last of what it sent
-            await _first(upward, behind.lost, within_s=LINGER_S)
-        behind.transport.close()
-        await _first(behind.lost, within_s=LINGER_S)
+            await _end_browser(stream, upstream, gone)
+        if forwarding is not None and stream.closed():  # the last of what it sent
+            await _first(forwarding, upstream.lost, within_s=LINGER_S)
+        upstream.transport.close()
+        await _first(upstream.lost, within_s=LINGER_S)
     finally:
-        if upward is not None:
-            upward.cancel()
-        behind.transport.abort()
+        if forwarding is not None:
+            forwarding.cancel()
+        upstream.transport.abort()
         stream.set_close_callback(None)
         stream.close()
 
 
-async def _upward(stream: IOStream, behind: Behind, *, forward: bool) -> None:
+async def _forward(stream: IOStream, upstream: Upstream, *, forward: bool) -> None:
     """Move what the browser sends (or drop it, to see it end) until it ends."""
     with contextlib.suppress(StreamClosedError):
         while True:
             data = await stream.read_bytes(CHUNK_BYTES, partial=True)
             if forward:
-                await behind.send(data)
+                await upstream.send(data)
 
 
-async def _leave_browser(stream: IOStream, behind: Behind, gone: asyncio.Future[None]) -> None:
+async def _end_browser(stream: IOStream, upstream: Upstream, gone: asyncio.Future[None]) -> None:
     """End the browser's side as the server's has ended: say so, and hear it to its end."""
-    flushed = asyncio.ensure_future(behind.flushed())
+    flushed = asyncio.ensure_future(upstream.flushed())
     try:
         await _first(gone, flushed, within_s=LINGER_S)
     finally:

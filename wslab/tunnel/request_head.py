@@ -43,10 +43,10 @@ _SPELLED = {
 class BadHead(Exception):
     """A head that does not go on: status and sentence of the answer."""
 
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
         self.status = status
-        self.why = why
+        self.reason = reason
 
 
 def is_handshake(headers: Iterable[tuple[str, str]]) -> bool:
