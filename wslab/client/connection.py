@@ -15,6 +15,7 @@ from websockets.frames import Frame, Opcode
 
 from ..loops import fork
 from ..network.recording import Wire
+from ..websockets_compat.endings import blame
 from .incoming import Incoming
 from .send_queue import SendQueue
 
@@ -93,13 +94,13 @@ class Connection:
                 await queue.empty()  # what was sent before goes out before
                 await websocket.close(code, reason)
         except TimeoutError:
-            if websocket.protocol.close_sent is None:
-                websocket.set_connection_exc(
-                    TimeoutError(
-                        f"close() cut it off after {timeout:g} s, since the other side did not "
-                        "read what had been sent before"
-                    )
-                )
+            blame(
+                websocket,
+                TimeoutError(
+                    f"close() cut it off after {timeout:g} s, since the other side did not read "
+                    "what had been sent before"
+                ),
+            )
             websocket.transport.abort()
             await websocket.wait_closed()
             await queue.empty()  # now it cannot go out any more, and is counted

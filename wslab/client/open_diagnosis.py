@@ -22,7 +22,6 @@ from websockets.exceptions import (
     InvalidURI,
     ProxyError,
 )
-from websockets.proxy import get_proxy
 
 from ..errors import (
     BadURL,
@@ -34,7 +33,7 @@ from ..errors import (
 )
 from .urls import shown
 
-__all__ = ["Attempted", "innermost", "not_opened", "proxy_of"]
+__all__ = ["Attempted", "innermost", "not_opened"]
 
 
 class Attempted(NamedTuple):
@@ -47,15 +46,6 @@ class Attempted(NamedTuple):
 
     url: str
     proxy: str | None
-
-
-def proxy_of(connector: Any) -> str | None:
-    """Return the URL of the proxy that ``websockets.connect`` takes, as it works it out."""
-    kwargs = connector.create_connection_kwargs
-    if kwargs.get("unix") or kwargs.get("sock") is not None:
-        return None
-    proxy = get_proxy(connector.ws_uri) if connector.proxy is True else connector.proxy
-    return str(proxy) if proxy else None
 
 
 _STATUS = {

@@ -15,12 +15,13 @@ from websockets.asyncio import client as ws_client
 from ..errors import WslabError
 from ..loops import fork
 from ..network.recording import recorded
+from ..websockets_compat import attempts
 from ..wire.tape.tape import Tape
 from .arguments import Destination
 from .connection import Connection
 from .direct_delivery import delivering
 from .incoming import Incoming
-from .open_diagnosis import Attempted, not_opened, proxy_of
+from .open_diagnosis import Attempted, not_opened
 from .urls import with_query
 
 __all__ = ["Opener"]
@@ -80,17 +81,17 @@ class Opener:
         except AssertionError:
             # What a server that speaks first (SSH, SMTP) does to websockets; it knows the reason.
             tried = self._tried
-            failure = tried.websocket.protocol.handshake_exc if tried is not None else None
+            failure = attempts.handshake_failure(tried.websocket) if tried is not None else None
             if failure is None:
                 raise
             raise failure from failure.__cause__
         finally:
             tried, self._tried = self._tried, None
-            reached = tried is not None and tried.websocket.protocol.uri == connector.ws_uri
-            proxy = None if reached else proxy_of(connector)
+            reached = tried is not None and attempts.has_reached(connector, tried.websocket)
+            proxy = None if reached else attempts.proxy_of(connector)
+            last = attempts.url_of(connector)
             # A query of ours makes it no other place.
-            last = self._url if connector.uri == url else connector.uri
-            self._attempted = Attempted(last, proxy)
+            self._attempted = Attempted(self._url if last == url else last, proxy)
         assert tried is not None
         return tried
 

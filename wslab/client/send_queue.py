@@ -17,6 +17,7 @@ from websockets.asyncio.connection import broadcast
 from websockets.protocol import State
 
 from ..errors import PortalClosed
+from ..websockets_compat.sending import is_sending
 
 __all__ = ["SendQueue"]
 
@@ -106,7 +107,7 @@ class SendQueue:
             message, is_text, _, gone, following = self._waiting[0]
             if (
                 gone is not None
-                or websocket.send_in_progress is not None
+                or is_sending(websocket)
                 or websocket.transport.get_write_buffer_size() > MAX_UNSENT_BYTES
             ):
                 self._sender = self._loop.create_task(self._send_waiting())

@@ -35,6 +35,7 @@ from ..notebook import cells
 from ..server.handler import check_handler, handler_name
 from ..server.server import Server
 from ..waiting import result_of
+from ..websockets_compat import sending
 from ..wire.events import CloseEvent, Event, FrameEvent
 from ..wire.frames.close_codes import close_code_meaning
 from ..wire.tape.tape import Tape
@@ -395,12 +396,11 @@ class Peer:
         """
         websocket = self.of_the_server
         assert websocket is not None
-        # Not while the transport itself has paused it, or paused twice: both assert.
-        self.probe.on_loop(lambda: websocket.paused or websocket.pause_writing())
+        self.probe.on_loop(lambda: sending.play_full(websocket))
         try:
             yield
         finally:
-            self.probe.on_loop(lambda: websocket.paused and websocket.resume_writing())
+            self.probe.on_loop(lambda: sending.play_writable(websocket))
 
     @property
     def of_the_server(self) -> Any:

@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from websockets.asyncio.connection import Connection
 from websockets.protocol import State
 
-from ..websockets_compat.pongs import PongDebt
+from ..websockets_compat import sending
+from ..websockets_compat.endings import reads_no_further
+from ..websockets_compat.pongs import PongDebt, is_asked_for
 from ..websockets_compat.turns import Turns
 from ..wire.tape.tape import Tape, Track
 
@@ -148,8 +149,10 @@ def _recorded_kind(kind: Any) -> type:
         turns: Turns
         _tape: Tape | None
         _record_came: Callable[[bytes], None] | None
-        # Whether send() is websockets' own, so that who hands messages over may go around it.
-        sends_plainly = kind.send is Connection.send and kind.send_data is Connection.send_data
+        # So that who hands messages over may go around send().
+        sends_plainly = sending.sends_plainly(kind)
+        if sends_plainly:
+            send = sending.send
 
         def connection_made(self, transport: asyncio.Transport) -> None:
             self.wire = wire = Wire(self.id.hex[:6])
@@ -191,31 +194,6 @@ def _recorded_kind(kind: Any) -> type:
                 if "turns" in self.__dict__:
                     self.turns.end()
 
-        async def send(self, message: Any, *, text: bool | None = None) -> None:
-            # Recording takes time on every message, and this gives it back: what websockets does
-            # for a plain message on an open, idle connection, without the asynchronous context
-            # manager around it. It is what its broadcast() does for one connection, and drain().
-            if (
-                text is not None
-                or type(message) not in (str, bytes)
-                or self.protocol.state is not State.OPEN
-                or self.send_in_progress is not None
-                or self.transport.is_closing()
-            ):
-                await super().send(message, text=text)
-                return
-            if type(message) is str:
-                self.protocol.send_text(message.encode())
-            else:
-                self.protocol.send_binary(message)
-            self.send_data()
-            if self.paused or self.transport.is_closing():
-                try:
-                    await self.drain()
-                except OSError as exc:  # TCP has ended: said as websockets says it
-                    await asyncio.shield(self.connection_lost_waiter)
-                    raise self.protocol.close_exc from exc
-
         def data_received(self, data: bytes) -> None:
             self.wire.received_bytes += len(data)
             if self._record_came is not None:
@@ -225,7 +203,7 @@ def _recorded_kind(kind: Any) -> type:
                 self.protocol.state is not State.OPEN
                 and self._record_came is not None
                 and self.wire.track is not None
-                and self.protocol.parser.__name__ == "discard"
+                and reads_no_further(self)
             ):
                 # websockets reads no further, after a fault or a close frame. What a peer sends on
                 # costs it nothing; nor shall it cost the record.
@@ -239,7 +217,7 @@ def _recorded_kind(kind: Any) -> type:
             opcode = getattr(event, "opcode", -1)  # the first event is the HTTP head: it has none
             if 0 <= opcode < 8 and event.fin:
                 self.wire.received += 1
-            elif opcode == 0xA and bytes(event.data) in self.pending_pings:
+            elif opcode == 0xA and is_asked_for(self, event):
                 # One that nobody asked for tells nothing of a ping (RFC 6455 §5.5.3).
                 self.wire.last_pong_s = time.monotonic()
             super().process_event(event)
@@ -251,9 +229,6 @@ def _recorded_kind(kind: Any) -> type:
             self.pong_debt.paid()
 
     # It goes by its base's name, since that is what users, their logs and their errors know.
-    Recorded.send.__qualname__ = Connection.send.__qualname__
-    if not Recorded.sends_plainly:
-        del Recorded.send  # a user's own way of sending
     Recorded.__name__, Recorded.__qualname__ = kind.__name__, kind.__qualname__
     Recorded.__module__ = kind.__module__
     return Recorded

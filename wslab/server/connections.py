@@ -13,9 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import InvalidMessage
 from websockets.protocol import State
-from websockets.server import ServerProtocol
 
 from ..loops import fork
 from ..network.recording import Stillborn, recorded
@@ -85,23 +83,21 @@ class Connections:
         self._at_tcp[id(websocket)] = websocket
         websocket.wire.fileno = fork.close_in_child(transport)
         heads.read_head_of(websocket.protocol, _has_frames)
-        websocket.protocol.send_response = functools.partial(self._send_response, websocket)
+        heads.note_responses(websocket, functools.partial(self._note_response, websocket))
 
-    def _send_response(self, websocket: Any, response: Response) -> None:
+    def _note_response(self, websocket: Any, response: Response) -> None:
         request, status = websocket.request, response.status_code
         is_for_page = request is not None and request.method in PAGE_METHODS
         if status >= 400 and not (is_for_page and not http_page.is_handshake(request)):
             text = bytes(response.body or b"").decode(errors="replace").strip()
             self._refusals.add(websocket, status, text)
-        ServerProtocol.send_response(websocket.protocol, response)
 
     def _lost(self, websocket: Any) -> None:
         self._at_tcp.pop(id(websocket), None)
-        websocket.protocol.__dict__.pop("send_response", None)  # it leads back to the connection
+        heads.stop_noting(websocket)
         limit_s = self._options.kwargs.get("open_timeout", OPEN_TIMEOUT_S)
         if (
-            websocket.request is None
-            and isinstance(websocket.protocol.handshake_exc, InvalidMessage)  # by its end
+            heads.broke_off(websocket)
             and limit_s is not None
             and websocket.wire.received_bytes
             and time.monotonic() - websocket.wire.began_s >= limit_s

@@ -19,6 +19,7 @@ from websockets.protocol import State
 from ..loops import fork
 from ..loops.kernel_portal import KernelPortal
 from ..loops.portal import Portal
+from ..websockets_compat import endings
 from .connections import Connections
 from .listen_address import port_of
 
@@ -91,14 +92,13 @@ class Listener:
             waiting = {asyncio.ensure_future(server.wait_closed())}
             await asyncio.wait(waiting, timeout=0)  # lets the close frames go out
             await self._end_connections()
-            if hasattr(server.server, "abort_clients"):  # from Python 3.13: unfinished TLS ones
-                server.server.abort_clients()
+            endings.abort_unopened(server)
             await asyncio.wait(waiting, timeout=HANDLER_GRACE_S)
-            stubborn = await _end_handlers(server)
+            stubborn = await endings.end_handlers(server, HANDLER_GRACE_S)
             await asyncio.wait(waiting, timeout=HANDLER_GRACE_S)
-            for waiter in (*waiting, server.close_task):
-                if waiter is not None:
-                    waiter.cancel()
+            for waiter in waiting:
+                waiter.cancel()
+            endings.stop_closing(server)
             return stubborn
         finally:
             self._server = None
@@ -141,16 +141,3 @@ async def _listen(
             if exc.errno != errno.EADDRINUSE:
                 raise
     raise OSError(errno.EADDRINUSE, "no port is free on every address of the host")
-
-
-async def _end_handlers(server: ws_server.Server) -> int:
-    """Cancel the handlers that still run; return how many go on all the same."""
-    for _ in range(3):  # a handler may swallow one cancellation
-        if not server.handler_tasks:
-            break
-        for task in tuple(server.handler_tasks):
-            task.cancel()
-        await asyncio.wait(tuple(server.handler_tasks), timeout=HANDLER_GRACE_S)
-    stubborn = len(server.handler_tasks)
-    server.handler_tasks.clear()
-    return stubborn

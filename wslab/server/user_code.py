@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
-from websockets.protocol import State
+from websockets.exceptions import InvalidHandshake
 
 from ..errors import is_cancelled
 from ..failures import Failure, FailureLog
 from ..loops.watchdog import timed
+from ..websockets_compat.endings import is_end_of
 from .connection import address_of
 from .handler import Handler, awaited, handler_name
 
@@ -140,7 +140,7 @@ class UserCode:
             raise
         except Exception as exc:
             # Its own connection has ended, which is how most handlers end; another's is a mistake.
-            if _is_end_of(websocket, exc):
+            if is_end_of(websocket, exc):
                 return
             self.record(exc, websocket)
             raise  # websockets closes with 1011
@@ -148,16 +148,3 @@ class UserCode:
             # SystemExit in one handler must not end the loop for everybody.
             self.record(exc, websocket)
             raise RuntimeError(f"the handler raised {type(exc).__name__}") from exc
-
-
-def _is_end_of(websocket: Any, exc: BaseException) -> bool:
-    """Whether an exception, or each one in a group, says that this connection has ended."""
-    if isinstance(exc, BaseExceptionGroup):
-        return all(_is_end_of(websocket, each) for each in exc.exceptions)
-    protocol = websocket.protocol
-    return (
-        isinstance(exc, ConnectionClosed)
-        and protocol.state is not State.OPEN
-        and exc.rcvd is protocol.close_rcvd
-        and exc.sent is protocol.close_sent
-    )

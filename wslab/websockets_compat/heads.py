@@ -12,11 +12,11 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from websockets.exceptions import InvalidMessage, SecurityError
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 from websockets.protocol import Protocol
 from websockets.server import ServerProtocol
 
-__all__ = ["has_body", "read_head_of"]
+__all__ = ["broke_off", "has_body", "note_responses", "read_head_of", "stop_noting"]
 
 TLS_HANDSHAKE = b"\x16"  # the first byte of a TLS client (RFC 8446 §5.1); no method begins with it
 MAX_BODY_FIELDS = 8
@@ -43,6 +43,27 @@ def read_head_of(protocol: ServerProtocol, has_frames: Callable[[Request], bool]
     parser: Any = _parse(protocol, has_frames)
     protocol.parser = parser
     next(parser)
+
+
+def note_responses(connection: Any, note: Callable[[Response], object]) -> None:
+    """Call a function with each response that a connection is about to send; see `stop_noting`."""
+
+    def send_response(response: Response) -> None:
+        note(response)
+        ServerProtocol.send_response(connection.protocol, response)
+
+    connection.protocol.send_response = send_response
+
+
+def stop_noting(connection: Any) -> None:
+    """Let go of the function; it leads back to the connection, a cycle for the collector."""
+    connection.protocol.__dict__.pop("send_response", None)
+
+
+def broke_off(connection: Any) -> bool:
+    """Whether a connection has ended before the end of its request."""
+    failure = connection.protocol.handshake_exc
+    return connection.request is None and isinstance(failure, InvalidMessage)
 
 
 def _parse(

@@ -14,12 +14,17 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["MAX_HELD_S", "MAX_OWED_BYTES", "PongDebt", "pongs_bounded"]
+__all__ = ["MAX_HELD_S", "MAX_OWED_BYTES", "PongDebt", "is_asked_for", "pongs_bounded"]
 
 MAX_OWED_BYTES = 64 * 2**10
 MAX_HELD_S = 60.0
 _PONG_BYTES = 64  # what one costs in a transport's buffer beyond its payload
 _PING = 0x9
+
+
+def is_asked_for(connection: Any, pong: Any) -> bool:
+    """Whether a pong that has just come answers a ping of this side's (RFC 6455 §5.5.3)."""
+    return bytes(pong.data) in connection.pending_pings
 
 
 class PongDebt:

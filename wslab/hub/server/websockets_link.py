@@ -23,15 +23,15 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.protocol import State
 
 from ...websockets_compat.pongs import pongs_bounded
+from ...websockets_compat.receive_queue import queue_bounded
 from ...websockets_compat.turns import in_turns
 from .link import Closed
 from .prepared_message import PLAIN, RSV1, PreparedMessage
 
-__all__ = ["LARGE_BYTES", "UNKNOWN", "WebSocketsLink", "window_bits"]
+__all__ = ["UNKNOWN", "WebSocketsLink", "window_bits"]
 
 UNKNOWN = -1  # extensions that we do not know: each frame goes through the connection's own way
 READ_BYTES = 2**14  # that asyncio reads at once
-LARGE_BYTES = 2**13  # a frame that counts; websockets holds back the peer after 16 small ones
 _OPEN: Final = State.OPEN
 
 
@@ -176,7 +176,7 @@ class WebSocketsLink:
         # What waits of a read for its turn counts for each connection.
         with contextlib.suppress(AttributeError):  # uvloop's transports have none
             self._transport.max_size = READ_BYTES
-        with pongs_bounded(self.connection), _queue_bounded(self.connection, limit_bytes):
+        with pongs_bounded(self.connection), queue_bounded(self.connection, limit_bytes):
             yield
 
 
@@ -200,30 +200,3 @@ def window_bits(websocket: Any) -> int:
     if len(extensions) == 1 and type(extensions[0]) is PerMessageDeflate:
         return int(extensions[0].local_max_window_bits)
     return UNKNOWN
-
-
-@contextlib.contextmanager
-def _queue_bounded(websocket: Any, limit_bytes: int) -> Iterator[None]:
-    # The ``max_queue`` of websockets counts frames, and 17 of them may be 17 MiB. Beyond the limit,
-    # and one frame, no more is read until websockets finds its queue short again.
-    queue = getattr(websocket, "recv_messages", None)
-    if queue is None or not hasattr(queue, "maybe_pause"):
-        yield
-        return
-    put = queue.put
-
-    def put_bounded(frame: Any) -> None:
-        put(frame)
-        if (
-            len(frame.data) >= LARGE_BYTES
-            and not queue.paused
-            and sum(len(each.data) for each in queue.frames.queue) > limit_bytes
-        ):
-            queue.paused = True
-            queue.pause()
-
-    queue.put = put_bounded
-    try:
-        yield
-    finally:
-        del queue.put  # it leads back here: a cycle that only the garbage collector would end

@@ -1,0 +1,65 @@
+"""Sending a message past the asynchronous context manager that websockets puts around it.
+
+Recording takes time on every message, and this gives it back. Its rule: only a plain message on an
+open, idle connection goes this way; it does what websockets' `broadcast` does for one connection,
+and its own `drain`. All else is left to websockets' `send`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from websockets.asyncio.connection import Connection
+from websockets.protocol import State
+
+__all__ = ["is_sending", "play_full", "play_writable", "send", "sends_plainly"]
+
+
+def sends_plainly(kind: type[Connection]) -> bool:
+    """Whether a class of connections sends as websockets does, so that `send` may stand for it."""
+    return kind.send is Connection.send and kind.send_data is Connection.send_data
+
+
+async def send(connection: Any, message: Any, *, text: bool | None = None) -> None:
+    """Do what ``Connection.send`` does."""
+    if (
+        text is not None
+        or type(message) not in (str, bytes)
+        or connection.protocol.state is not State.OPEN
+        or connection.send_in_progress is not None
+        or connection.transport.is_closing()
+    ):
+        await Connection.send(connection, message, text=text)
+        return
+    if type(message) is str:
+        connection.protocol.send_text(message.encode())
+    else:
+        connection.protocol.send_binary(message)
+    connection.send_data()
+    if connection.paused or connection.transport.is_closing():
+        try:
+            await connection.drain()
+        except OSError as exc:  # TCP has ended: said as websockets says it
+            await asyncio.shield(connection.connection_lost_waiter)
+            raise connection.protocol.close_exc from exc
+
+
+send.__qualname__ = Connection.send.__qualname__  # the name that users and their logs know
+
+
+def is_sending(connection: Any) -> bool:
+    """Whether a message in fragments is under way, between whose frames none may come."""
+    return connection.send_in_progress is not None
+
+
+def play_full(connection: Any) -> None:
+    """Tell a connection that its transport is full, as the transport would; on its loop."""
+    if not connection.paused:  # told twice, it asserts
+        connection.pause_writing()
+
+
+def play_writable(connection: Any) -> None:
+    """Tell it that there is room again."""
+    if connection.paused:
+        connection.resume_writing()
