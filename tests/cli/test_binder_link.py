@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.rig import (
-    needs_git,
-)
+from tests.cli.rig import needs_git
 from wslab.cli import course
 from wslab.cli.main import main
 

@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.rig import (
-    files,
-    needs_posix,
-)
+from tests.cli.rig import files, needs_posix
 from wslab.cli import course
 from wslab.cli.course import copy_missing
 from wslab.cli.main import main

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.rig import (
-    wslab,
-)
+from tests.cli.rig import wslab
 
 
 def test_doctor_exits_with_1_if_something_does_not_work(

@@ -15,11 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.rig import (
-    WAIT_S,
-    WSLAB,
-    needs_posix,
-)
+from tests.cli.rig import WAIT_S, WSLAB, needs_posix
 from tests.kernels import environment
 from wslab.cli import course, lab
 from wslab.cli.main import main

@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.rig import (
-    refused,
-    wslab,
-)
+from tests.cli.rig import refused, wslab
 
 
 @pytest.mark.parametrize("command", [[], ["lab"], ["serve"], ["doctor"]])

@@ -12,13 +12,7 @@ import urllib.request
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.cli.rig import (
-    WAIT_S,
-    Serving,
-    connect,
-    needs_posix,
-    refused,
-)
+from tests.cli.rig import WAIT_S, Serving, connect, needs_posix, refused
 
 
 @needs_posix

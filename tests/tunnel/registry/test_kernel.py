@@ -8,11 +8,7 @@ from typing import Any
 import pytest
 
 import wslab
-from tests.jupyters import (
-    BASE_URL,
-    Jupyter,
-    read_to_end,
-)
+from tests.jupyters import BASE_URL, Jupyter, read_to_end
 from tests.tunnel.rig import echo, tunnel_to
 from wslab.tunnel.registry.jupyter import announce
 from wslab.tunnel.registry.kernel import tunnel_is_there

@@ -1,56 +1,151 @@
-"""Secure by default: who may connect, what is let in, and what never shows."""
+"""Who is let in: hooks of the user's, Origins, and the page for everybody else."""
 
 from __future__ import annotations
 
+import asyncio
+import http
 import re
-import socket
-import subprocess
 import sys
 from http.client import HTTPConnection
-from pathlib import Path
 
 import pytest
+import websockets
+from websockets.asyncio import server as ws_server
 
 import wslab
-from tests import inside, peers
+from tests import peers
+from tests.server.rig import echo, says, status_of
 from wslab.errors import HandshakeRefused
+from wslab.failures import kind_of
 from wslab.notebook import page as noted
 
 
-async def echo(websocket):
-    async for message in websocket:
-        await websocket.send(message)
+def test_select_subprotocol():
+    seen = []
+
+    def select(websocket, offered):
+        seen.append((websocket.request.path, offered))
+        return offered[-1]
+
+    with (
+        wslab.serve(echo, subprotocols=["a", "b"], select_subprotocol=select) as server,
+        wslab.connect(f"{server.url}x", subprotocols=["a", "b"]) as client,
+    ):
+        assert client.subprotocol == "b"
+        assert seen == [("/x", ["a", "b"])]
 
 
-@pytest.fixture
-def server():
-    with wslab.serve(echo) as server:
-        yield server
+def test_select_subprotocol_may_refuse_or_fail():
+    def refuse(websocket, offered):
+        raise websockets.exceptions.NegotiationError("none of these")
+
+    def fail(websocket, offered):
+        raise LookupError("no such table")
+
+    def leave(websocket, offered):
+        sys.exit("enough")
+
+    with wslab.serve(echo, subprotocols=["a"], select_subprotocol=refuse) as server:
+        with pytest.raises(HandshakeRefused) as refused:
+            wslab.connect(server, subprotocols=["b"])
+        assert refused.value.status == 400
+        assert not server.errors
+        assert "none of these" in server.refusals[0].reason
+    for hook, kind in ((fail, LookupError), (leave, SystemExit)):
+        with wslab.serve(echo, subprotocols=["a"], select_subprotocol=hook) as server:
+            with pytest.raises(HandshakeRefused) as refused:
+                wslab.connect(server, subprotocols=["a"])
+            assert refused.value.status == 500
+            assert server.errors[0].where == "select_subprotocol"
+            assert server.errors[0].kind == kind_of(kind())
 
 
-def other_address():
-    """Return an address of this machine that is not loopback, if it has one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        try:
-            sock.connect(("192.0.2.1", 9))  # sends nothing: it only chooses a route
-        except OSError:
-            return None
-        address = sock.getsockname()[0]
-    return None if address.startswith("127.") else address
+@pytest.mark.parametrize("is_async", [False, True])
+def test_process_request(is_async):
+    def hook(websocket, request):
+        if request.path == "/closed":
+            return websocket.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "later\n")
+        if request.path == "/health":
+            return websocket.respond(http.HTTPStatus.OK, "OK\n")
+        websocket.hooked = True
+        return None
+
+    async def async_hook(websocket, request):
+        await asyncio.sleep(0)
+        return hook(websocket, request)
+
+    with wslab.serve(echo, process_request=async_hook if is_async else hook) as server:
+        assert says(server, "x") == ["x"]
+        with pytest.raises(HandshakeRefused, match="later") as refused:
+            wslab.connect(f"{server.url}closed")
+        assert refused.value.status == 503
+        assert (server.refusals[0].status, server.refusals[0].reason) == (503, "later")
+        with peers.dial(server.port, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n") as sock:
+            assert peers.read_head(sock).startswith(b"HTTP/1.1 200 OK")
+        with pytest.raises(HandshakeRefused) as refused:
+            wslab.connect(f"{server.url}health")
+        assert refused.value.status == 200
+        assert server.refusals_seen == 1
 
 
-def test_it_listens_on_loopback_only(server):
-    [sock] = inside.sockets(server)
-    assert sock.getsockname()[0] == "127.0.0.1"
-    address = other_address()
-    if address is not None:
-        with pytest.raises((ConnectionError, TimeoutError)):
-            socket.create_connection((address, server.port), timeout=5).close()
+@pytest.mark.parametrize("is_async", [False, True])
+def test_process_response(is_async):
+    def hook(websocket, request, response):
+        response.headers["X-Seen"] = request.path
+        if request.path == "/no":
+            return websocket.respond(http.HTTPStatus.FORBIDDEN, "not you\n")
+        return None
+
+    async def async_hook(websocket, request, response):
+        await asyncio.sleep(0)
+        return hook(websocket, request, response)
+
+    with wslab.serve(echo, process_response=async_hook if is_async else hook) as server:
+        with wslab.connect(f"{server.url}yes") as client:
+            assert client.websocket.response.headers["X-Seen"] == "/yes"
+        with pytest.raises(HandshakeRefused, match="not you"):
+            wslab.connect(f"{server.url}no")
+        assert [(r.status, r.reason) for r in server.refusals] == [(403, "not you")]
 
 
-def status_of(server, *headers):
-    with peers.dial(server.port, peers.request(server.port, *headers)) as sock:
-        return int(peers.read_head(sock).split(b" ", 2)[1])
+@pytest.mark.parametrize("hook", ["process_request", "process_response"])
+@pytest.mark.parametrize("failure", [ZeroDivisionError("one"), SystemExit(3), KeyboardInterrupt()])
+def test_a_hook_that_raises_is_recorded_and_harms_nobody_else(hook, failure):
+    def fail(websocket, request, response=None):
+        if request.path == "/bad":
+            raise failure
+
+    with wslab.serve(echo, **{hook: fail}) as server, wslab.connect(server) as alice:
+        with pytest.raises(HandshakeRefused) as refused:
+            wslab.connect(f"{server.url}bad")
+        assert refused.value.status == 500
+        [error] = server.errors
+        assert error.where == hook
+        assert (error.kind, error.message) == (kind_of(failure), str(failure))
+        assert "in fail" in error.traceback
+        assert "contextlib" not in error.traceback.split("in fail")[0]
+        alice.send("still here")
+        assert alice.recv(timeout=5) == "still here"
+
+
+def test_basic_auth():
+    async def who(websocket):
+        await websocket.send(websocket.username)
+
+    auth = ws_server.basic_auth("lab", ("alice", "secret"))
+    with wslab.serve(who, process_request=auth) as server:
+        url = server.url.replace("ws://", "ws://alice:secret@")
+        with wslab.connect(url) as client:
+            assert client.recv(timeout=5) == "alice"
+            assert "secret" not in repr(client)
+        with pytest.raises(HandshakeRefused, match="who you are") as refused:
+            wslab.connect(server)
+        assert refused.value.status == 401
+        assert ("WWW-Authenticate", 'Basic realm="lab", charset="UTF-8"') in refused.value.headers
+        with pytest.raises(HandshakeRefused, match="Invalid credentials") as refused:
+            wslab.connect(url.replace("secret", "wrong"))
+        assert "wrong@" not in str(refused.value)
+        assert [r.status for r in server.refusals] == [401, 401]
 
 
 ALLOWED = [
@@ -59,6 +154,8 @@ ALLOWED = [
     "http://127.0.0.1:1234",
     "http://[::1]:8888",
 ]
+
+
 FOREIGN = [
     "https://example.org",
     "http://example.org:8888",
@@ -152,47 +249,6 @@ def test_the_owners_hook_comes_after_the_origin():
     assert asked == [None]
 
 
-def test_refusals_are_bounded(server):
-    for _ in range(55):
-        assert status_of(server, "Origin: https://example.org") == 403
-    assert len(server.refusals) == 50
-    assert server.refusals_seen == 55
-
-
-def test_what_is_wrong_with_a_handshake_is_recorded_too(server):
-    lines = peers.request(server.port).decode()
-    for broken, status in (
-        (lines.replace("Version: 13", "Version: 12"), 400),
-        (lines.replace("Sec-WebSocket-Key: ", "X-Key: "), 400),
-        (lines.replace("Connection: Upgrade", "Connection: close"), 426),
-    ):
-        with peers.dial(server.port, broken.encode()) as sock:
-            assert peers.read_head(sock).startswith(b"HTTP/1.1 %d " % status)
-    assert [refusal.status for refusal in server.refusals] == [400, 400, 426]
-
-
-def test_what_is_no_http_at_all_is_hung_up_on():
-    with wslab.serve(echo, open_timeout=0.2) as server:
-        hang_up_on_junk(server)
-
-
-def hang_up_on_junk(server):
-    for junk in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"SSH-2.0-x\r\n", b"\0" * 20_000):
-        with peers.dial(server.port) as sock:
-            try:
-                sock.sendall(junk)
-                while sock.recv(1000):
-                    pass
-            except ConnectionResetError:
-                pass
-    assert not server.errors
-    with wslab.connect(server) as client:
-        assert client.ping() > 0
-
-
-# Plain HTTP, through a real socket.
-
-
 def ask(server, method, path="/", body=None):
     connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
     try:
@@ -262,66 +318,3 @@ def test_a_page_that_fails_is_recorded_and_gives_nothing_away(failure):
         assert server.errors[0].message == str(failure)
         assert server.errors[0].where == "page"
         assert client.ping() > 0
-
-
-# Proxies and secrets.
-
-
-PROXY = r"the proxy at \w+://127\.0\.0\.1:\d+ on the way"  # it is named since it may be at fault
-
-
-def test_no_proxy_stands_between_this_machine_and_itself(server, monkeypatch):
-    def snoop(sock):
-        asked.append(peers.read_head(sock))
-
-    asked = []
-    with peers.raw_server(snoop) as port:
-        for name in ("http_proxy", "https_proxy", "all_proxy"):
-            for spelling in (name, name.upper()):
-                monkeypatch.setenv(spelling, f"http://127.0.0.1:{port}")
-        monkeypatch.delenv("no_proxy", raising=False)
-        monkeypatch.delenv("NO_PROXY", raising=False)
-        for host in ("127.0.0.1", "localhost"):
-            with wslab.connect(f"ws://{host}:{server.port}/") as client:
-                assert client.ping() > 0
-        assert asked == []
-        # Elsewhere the proxy is used, as websockets does; and its failure is told as its own.
-        with pytest.raises(wslab.errors.ConnectFailed, match=PROXY) as failed:
-            wslab.connect("ws://example.org/", open_timeout=5)
-        assert "proxy=None" in str(failed.value)
-        assert len(asked) == 1
-        assert asked[0].startswith(b"CONNECT example.org:80 ")
-        with pytest.raises(wslab.errors.ConnectFailed, match=PROXY):
-            wslab.connect("ws://example.org/", proxy=f"socks5://127.0.0.1:{peers.free_port()}")
-        with pytest.raises(wslab.errors.ConnectFailed, match=PROXY):
-            wslab.connect("ws://example.org/", proxy="gopher://127.0.0.1:1")
-
-
-def test_secrets_in_a_url_do_not_show(server):
-    url = f"ws://alice:hunter2@127.0.0.1:{server.port}/room?token=hunter2&x=1"
-    with wslab.connect(url) as client:
-        assert "hunter2" not in repr(client)
-        assert "x=1" in repr(client)
-        assert client.url == url  # the handle itself keeps what it was given
-    with pytest.raises(wslab.errors.NobodyListening) as nobody:
-        wslab.connect(url.replace(str(server.port), str(peers.free_port())))
-    assert "hunter2" not in str(nobody.value)
-    with pytest.raises(wslab.errors.BadURL) as bad:
-        wslab.connect(url.replace("ws://", "http://"))
-    assert "hunter2" not in str(bad.value)
-    with peers.raw_server(peers.answer("403 Forbidden")) as port:
-        with pytest.raises(HandshakeRefused) as refused:
-            wslab.connect(url.replace(str(server.port), str(port)))
-        assert "hunter2" not in str(refused.value)
-
-
-def test_importing_starts_and_configures_nothing():
-    script = (
-        "import logging, sys, threading, wslab\n"
-        "assert threading.active_count() == 1\n"
-        "assert not logging.getLogger().handlers\n"
-        "assert not {'uvloop', 'nest_asyncio2', 'ipywidgets', 'anywidget'} & set(sys.modules)\n"
-    )
-    subprocess.run(
-        [sys.executable, "-c", script], check=True, timeout=60, cwd=Path(__file__).parents[2]
-    )
