@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.wire.framing import spoiled, streams
@@ -148,6 +148,8 @@ OPENINGS = st.tuples(*[st.sampled_from([None, 0, 1])] * 3)
 
 @settings(max_examples=100, deadline=None, database=None)
 @given(STEPS, OPENINGS)
+@example([(0, "client", b"a~\x00\x00")], (1, None, None))
+@example([(0, "client", b"a\x01\x02\x00\x01\x01")], (1, None, None))
 def test_any_bytes_on_any_track(steps, openings):
     tape = Tape()
     record(tape, steps, openings)

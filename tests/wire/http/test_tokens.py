@@ -197,6 +197,22 @@ def test_padding(size):
     assert zlib.decompress(padding + zlib.compress(b"after", wbits=-15), wbits=-15) == b"after"
 
 
+@pytest.mark.parametrize("length_form", [16, 64])
+@pytest.mark.parametrize("size", [0, 5, 100, 124, 125])
+def test_a_length_in_more_bits_than_needed_stays_one(size, length_form, tmp_path):
+    # A first fragment that could be a packet's is written anew, here with five bytes more.
+    tape = Tape()
+    track = websocket(tape, deflate=True)
+    data = b"\x02\x00\x00\x00\xff\xff" * 30  # nothing, deflated
+    track.server(encode_frame(1, data[:size], fin=False, rsv1=True, length_form=length_form))
+    frame = tape.frames[0].frame
+    assert "length-not-minimal" in [fault.rule for fault in frame.faults]
+    tape.to_pcapng(tmp_path / "x.pcapng")
+    again = load(tmp_path / "x.pcapng").frames[0].frame
+    assert [fault.rule for fault in again.faults] == [fault.rule for fault in frame.faults]
+    assert again.payload == frame.payload
+
+
 def test_the_url_of_a_poll_and_its_body(tmp_path):
     tape = Tape()
     track = tape.open("a1")

@@ -66,8 +66,10 @@ class TokenScan:
         if not (self._may_be or self._is_anew):
             return frame
         if frame.cut_bytes or (frame.compressed and frame.inflated is None):
+            # What can't be inflated must not become so behind frames that were written anew.
+            is_broken = self._is_anew and not frame.cut_bytes and frame.payload_raw
             self.reset()
-            return frame
+            return _broken(frame) if is_broken else frame
         content = frame.content
         hidden = self._hidden(content, frame.fin) if self._may_be else content
         # Of a compressed message the bits of one frame may end in the next: from the first frame
@@ -110,10 +112,11 @@ def _anew(frame: Frame, content: bytes, wbits: int) -> Frame:
     payload = _deflated(content, frame, wbits) if frame.compressed else content
     header, key = frame.header, frame.mask_key
     if len(payload) != len(frame.payload_raw):
-        header = encode_frame(
+        whole = encode_frame(
             frame.opcode, payload, fin=frame.fin, rsv1=frame.rsv1, rsv2=frame.rsv2,
-            rsv3=frame.rsv3, mask_key=key,
-        )[: -len(payload)]  # fmt: skip
+            rsv3=frame.rsv3, mask_key=key, length_form=_length_form(frame, len(payload)),
+        )  # fmt: skip
+        header = whole[: len(whole) - len(payload)]
     return replace(
         frame,
         header=header,
@@ -122,6 +125,26 @@ def _anew(frame: Frame, content: bytes, wbits: int) -> Frame:
         carry=carry,
         _payload=payload,
     )
+
+
+def _broken(frame: Frame) -> Frame:
+    payload = b"\x07" + frame.payload[1:]  # a type of block that there is not (RFC 1951 §3.2.3)
+    key = frame.mask_key
+    return replace(
+        frame,
+        payload_raw=payload if key is None else apply_mask(payload, key),
+        _payload=payload,
+    )
+
+
+def _length_form(frame: Frame, size_bytes: int) -> int | None:
+    """Return a form wider than needed where the frame's was: that is a rule broken, and shown."""
+    short, size_before = frame.header[1] & 0x7F, len(frame.payload_raw)
+    if short == 127 and size_before < 2**16 and size_bytes < 2**16:
+        return 64
+    if short == 126 and size_before < 126:
+        return 16 if size_bytes < 126 else 64
+    return None
 
 
 def _deflated(content: bytes, frame: Frame, wbits: int) -> bytes:
