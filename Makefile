@@ -34,7 +34,7 @@ $(shell rm -f "$(LAB)" "$(TEST)")
 endif
 endif
 
-.PHONY: help lab test check bench docs clean setup-lab setup-test
+.PHONY: help lab test check coverage bench docs clean setup-lab setup-test
 
 help: ## Show this list
 	@echo 'make <target>, each doing its own set-up in $(VENV):'
@@ -56,6 +56,10 @@ check: $(TEST) ## Check style (ruff) and types (mypy --strict)
 	"$(BIN)/python" -m ruff format --check . || status=1; \
 	"$(BIN)/python" -m mypy --strict -p wslab || status=1; \
 	exit $$status
+
+coverage: $(TEST) ## Say which lines and branches no test runs (without a browser)
+	@"$(BIN)/python" -m pytest -q -n 2 --dist loadfile -m 'not browser and not slow' \
+	  --cov=wslab --cov-branch --cov-report=term-missing:skip-covered $(ARGS)
 
 bench: $(TEST) ## Measure: start, echo, throughput, beside plain websockets
 	@for file in tests/benchmarks/bench_*.py; do \
