@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
 from websockets.sync.client import connect as sync_connect
 
 from tests import peers
+from wslab.server.http_page import Page, respond
 
 
 async def echo(websocket):
@@ -39,3 +44,14 @@ def failing(exc):
 def status_of(server, *headers):
     with peers.dial(server.port, peers.request(server.port, *headers)) as sock:
         return int(peers.read_head(sock).split(b" ", 2)[1])
+
+
+def request(path: str = "/", method: str = "GET", **headers: str) -> Request:
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Request(path, Headers({"Host": "localhost:8765"} | fields), method)
+
+
+def get(page: Page, path: str = "/", method: str = "GET", **options: Any) -> Response:
+    response = respond(request(path, method), page=page, name="echo", **options)
+    assert isinstance(response, Response)
+    return response

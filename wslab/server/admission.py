@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..notebook.allowed_origins import is_allowed_origin, known_origins
 from ..websockets_compat import heads
+from ..wire.http.heads import asks_for_websocket
 from . import http_page
 from .listen_address import ListenAddress
 from .tunnel_entry import TunnelEntry
@@ -54,20 +55,24 @@ class Admission:
     async def _process_request(
         self, websocket: ServerConnection, request: Request
     ) -> Response | None:
-        if http_page.is_handshake(request) and heads.has_body(request):
+        is_handshake = asks_for_websocket(request.headers.raw_items())
+        # Jupyter's server has asked for its login and checked the Origin by its own rule.
+        was_let_in = self._entry.let_in(request.headers)
+        if is_handshake and heads.has_body(request):
             return websocket.respond(
                 400,
                 "A request for a WebSocket has no body (RFC 6455 §4.1), and this one announces "
                 "one; send messages when the connection is open.\n",
             )
-        origin = self._refused_origin(websocket, request)
-        if origin is not None:
-            return websocket.respond(
-                403,
-                f"This server does not let pages from {origin!r} connect: any page on the "
-                "web can try to reach a port on your machine. If you trust that page, "
-                f"allow it: serve(..., origins=[{origin!r}, None]).\n",
-            )
+        if is_handshake and not was_let_in and "origins" not in self._options.kwargs:
+            for origin in request.headers.get_all("Origin"):
+                if not self._may_connect(origin, websocket):
+                    return websocket.respond(
+                        403,
+                        f"This server does not let pages from {origin!r} connect: any page on the "
+                        "web can try to reach a port on your machine. If you trust that page, "
+                        f"allow it: serve(..., origins=[{origin!r}, None]).\n",
+                    )
         response = await self._code.ask("process_request", websocket, request)
         if response is not None:
             return response  # type: ignore[no-any-return]
@@ -81,20 +86,10 @@ class Admission:
             )
             return await answer if inspect.isawaitable(answer) else answer
 
-    def _refused_origin(self, websocket: ServerConnection, request: Request) -> str | None:
-        """Return the Origin of a page that may not connect (RFC 6455 §10.2), or None."""
-        # Jupyter's server has asked for its login and checked the Origin by its own rule.
-        was_let_in = self._entry.let_in(request.headers)
-        if was_let_in or "origins" in self._options.kwargs or not http_page.is_handshake(request):
-            return None
-        return next(
-            (
-                origin
-                for origin in request.headers.get_all("Origin")
-                if not is_allowed_origin(origin)
-                and not self._address.is_own_origin(origin, websocket.local_address)
-            ),
-            None,
+    def _may_connect(self, origin: str, websocket: ServerConnection) -> bool:
+        """Tell whether pages of an Origin may connect (RFC 6455 §10.2)."""
+        return is_allowed_origin(origin) or self._address.is_own_origin(
+            origin, websocket.local_address
         )
 
     async def _process_response(

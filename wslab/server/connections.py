@@ -18,7 +18,7 @@ from websockets.protocol import State
 from ..loops import fork
 from ..network.recording import Stillborn, recorded
 from ..websockets_compat import heads
-from . import http_page
+from ..wire.http.heads import asks_for_websocket
 from .connection import Connection
 from .refusals import RefusalLog
 from .user_code import Options, UserCode
@@ -88,7 +88,9 @@ class Connections:
     def _note_response(self, websocket: Any, response: Response) -> None:
         request, status = websocket.request, response.status_code
         is_for_page = request is not None and request.method in PAGE_METHODS
-        if status >= 400 and not (is_for_page and not http_page.is_handshake(request)):
+        if status >= 400 and not (
+            is_for_page and not asks_for_websocket(request.headers.raw_items())
+        ):
             text = bytes(response.body or b"").decode(errors="replace").strip()
             self._refusals.add(websocket, status, text)
 
@@ -108,4 +110,4 @@ class Connections:
 
 
 def _has_frames(request: Request) -> bool:
-    return http_page.is_handshake(request) and not heads.has_body(request)
+    return asks_for_websocket(request.headers.raw_items()) and not heads.has_body(request)

@@ -4,7 +4,7 @@ A WebSocket server answers two kinds of request on one port: the opening handsha
 is a GET that asks to be upgraded (RFC 6455 section 4.1), and every other request, which is
 plain HTTP. The one rule: a handshake, even a broken one, is never answered here, so that the
 refusal comes from the code that checks it. This is no web server: one answer for each
-connection, GET and HEAD only, small files, no ranges, no caching.
+connection, GET and HEAD only.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from __future__ import annotations
 import functools
 import os
 import re
-import stat
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from ..wire.http.heads import asks_for_websocket
+from .static_files import content_type, find_file
+
 if TYPE_CHECKING:
     from websockets.http11 import Request, Response
 
-__all__ = ["MAX_FILE_SIZE_BYTES", "Answer", "Page", "check_page", "is_handshake", "respond"]
+__all__ = ["Answer", "Page", "check_page", "respond"]
 
 Answer: TypeAlias = "str | bytes | Response | None"
 """What a callable page returns for one request; None means: not mine (404)."""
@@ -32,8 +34,6 @@ Page: TypeAlias = (
 A str: this HTML at `/`. A path of a file: that file at `/`. A path of a folder: its files,
 with `index.html` for a folder. A callable, plain or async: whatever it makes of the request."""
 
-MAX_FILE_SIZE_BYTES = 16 * 1024 * 1024
-
 # Who may show a page of ours in a frame: itself (through a proxy it shares the notebook's
 # origin), notebooks on this machine, VS Code. Others could trick a visitor into clicking.
 _ANCESTORS = (
@@ -44,42 +44,6 @@ _PLAIN = "text/plain; charset=utf-8"
 # A browser shows plain text in a <pre> that it styles inline, and asks for a favicon.
 _PLAIN_CSP = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; "
 _HTML = "text/html; charset=utf-8"
-# The types of a web page, so that they don't depend on the machine's registry (on Windows
-# `.js` is often registered as text/plain, which a browser refuses to run).
-_TYPES = {
-    ".css": "text/css",
-    ".htm": "text/html",
-    ".html": "text/html",
-    ".js": "text/javascript",
-    ".json": "application/json",
-    ".md": "text/markdown",
-    ".mjs": "text/javascript",
-    ".svg": "image/svg+xml",
-    ".txt": "text/plain",
-    ".wasm": "application/wasm",
-}
-_ANSWERED_IN_UTF8 = ("application/json", "application/manifest+json", "image/svg+xml")
-
-
-def is_handshake(request: Request) -> bool:
-    """Tell whether a request asks for a WebSocket, rightly or wrongly.
-
-    One sign is enough: an `Upgrade` header that names websocket, or any `Sec-WebSocket-*`
-    header. `Connection: Upgrade` alone is none, since reverse proxies are often set up to
-    add it to every request, and neither is another protocol such as `Upgrade: h2c`.
-
-    Args:
-        request: the request's head, as `websockets` parsed it.
-
-    See RFC 6455 section 4.2.1.
-    """
-    for field, value in request.headers.raw_items():
-        field = field.lower()
-        if field.startswith("sec-websocket-"):
-            return True
-        if field == "upgrade" and "websocket" in re.split(r"[\s,]+", value.lower()):
-            return True
-    return False
 
 
 def check_page(page: Page) -> None:
@@ -139,7 +103,7 @@ def respond(
 
     See RFC 9110 sections 9.3 (methods) and 15.5.22 (426 Upgrade Required).
     """
-    if is_handshake(request):
+    if asks_for_websocket(request.headers.raw_items()):
         return None
     answer = functools.partial(_answer, request, ancestors=" ".join([_ANCESTORS, *ancestors]))
     if request.method not in ("GET", "HEAD"):
@@ -162,7 +126,7 @@ def respond(
         if path == "/":
             return answer(200, page, _HTML, csp="")
     elif isinstance(page, os.PathLike):
-        found = _file(Path(page), path, answer)
+        found = find_file(Path(page), path, answer)
         if found is not None:
             return found
     else:
@@ -207,7 +171,9 @@ def _made(result: Answer, request: Request, path: str, answer: Callable[..., Res
     if result is None:
         return _not_found(path, answer)
     if isinstance(result, str | bytes):
-        return answer(200, result, _type_of(path, _HTML if isinstance(result, str) else ""), csp="")
+        return answer(
+            200, result, content_type(path, _HTML if isinstance(result, str) else ""), csp=""
+        )
     if not isinstance(result, Response):
         raise TypeError(
             "page: expected the callable to return str, bytes, websockets' Response or None; "
@@ -309,84 +275,3 @@ def _path_of(request: Request) -> str:
 
 def _shown(method: str) -> str:
     return method if re.fullmatch(r"[A-Za-z-]{1,20}", method) else "another method"
-
-
-def _type_of(path: str, default: str = "") -> str:
-    """Guess a Content-Type by the ending of a file's or a URL's name."""
-    import mimetypes
-
-    suffix = os.path.splitext(path)[1].lower()
-    kind, encoding = mimetypes.guess_type(f"x{suffix}") if suffix else (None, None)
-    kind = _TYPES.get(suffix) or (None if encoding else kind)
-    if kind is None:
-        return default or "application/octet-stream"
-    if kind.startswith("text/") or kind in _ANSWERED_IN_UTF8:
-        return f"{kind}; charset=utf-8"
-    return kind
-
-
-def _segments(path: str) -> list[str] | None:
-    """Split a URL's path into the names of folders and a file; None when one is not plain.
-
-    Refused are `..`, hidden names, separators and colons (also percent-encoded, and the ones
-    of Windows), control characters and what is not UTF-8. The last one is "" for a folder.
-    """
-    from urllib.parse import unquote
-
-    if not path.startswith("/"):
-        return None
-    try:
-        names = [unquote(name, errors="strict") for name in path[1:].split("/")]
-    except UnicodeDecodeError:
-        return None
-    if "" in names[:-1] or any(re.search(r"^\.|[/\\:\x00-\x1f\x7f]", name) for name in names):
-        return None
-    return names
-
-
-def _inside(root: Path, names: list[str]) -> Path | None:
-    """Return the real path of something that is under `root` after following every link."""
-    real_root = root.resolve()
-    real = real_root.joinpath(*names).resolve()
-    if not real.is_relative_to(real_root):
-        return None
-    hidden = any(part.startswith(".") for part in real.relative_to(real_root).parts)
-    return None if hidden or not real.exists() else real
-
-
-def _file(root: Path, path: str, answer: Callable[..., Response]) -> Response | None:
-    """Serve a file, or one file of a folder; None when there is none."""
-    names = _segments(path)
-    if names is None:
-        return None
-    try:
-        if not root.is_dir():
-            return _read(root.resolve(), answer) if path == "/" else None
-        found = _inside(root, [name for name in names if name])
-        if found is not None and found.is_dir():
-            if names[-1]:
-                from urllib.parse import quote
-
-                # Relative, so that it also holds behind a proxy that cut off a prefix.
-                return answer(307, "", fields={"Location": f"./{quote(names[-1])}/"})
-            found = _inside(root, [*names[:-1], "index.html"])
-        elif not names[-1]:
-            return None
-        return None if found is None else _read(found, answer)
-    except (OSError, RuntimeError, ValueError):  # gone, not readable, a loop of links, too long
-        return None
-
-
-def _read(path: Path, answer: Callable[..., Response]) -> Response | None:
-    """Read a regular file up to the limit; a pipe or a device is not opened for long."""
-    flags = os.O_RDONLY
-    for flag in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"):  # not all exist everywhere
-        flags |= getattr(os, flag, 0)
-    with open(os.open(path, flags), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return None
-        body = file.read(MAX_FILE_SIZE_BYTES + 1)
-    if len(body) > MAX_FILE_SIZE_BYTES:
-        limit_mib = MAX_FILE_SIZE_BYTES // 2**20
-        return answer(403, f"This file is larger than {limit_mib} MiB, the most that is served.\n")
-    return answer(200, body, _type_of(path.name), csp="")

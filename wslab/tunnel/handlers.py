@@ -18,10 +18,11 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 
+from ..wire.http.heads import asks_for_websocket
 from .registry.files import ID, NoEntry
 from .registry.jupyter import find
 from .relay import connect_upstream, relay
-from .request_head import BadHead, is_handshake, rewrite, without_tokens
+from .request_head import BadHead, rewrite, without_tokens
 
 __all__ = ["ProbeHandler", "TunnelHandler", "routes"]
 
@@ -56,7 +57,7 @@ class _Handler(JupyterHandler):
     def _is_navigation(self) -> bool:
         """Tell whether a person opens this in a window, as opposed to a script or a client."""
         headers = self.request.headers
-        if is_handshake(headers.get_all()):
+        if asks_for_websocket(headers.get_all()):
             return False
         mode = headers.get("Sec-Fetch-Mode")
         if mode is not None:
@@ -177,7 +178,7 @@ class TunnelHandler(_Handler):
         """
         headers = self.request.headers
         allowed = self.check_origin()
-        is_plain = not is_handshake(headers.get_all()) and "Origin" not in headers
+        is_plain = not asks_for_websocket(headers.get_all()) and "Origin" not in headers
         if allowed and is_plain and not self.token_authenticated and not self._is_navigation():
             site = headers.get("Sec-Fetch-Site")
             allowed = site in ("same-origin", "none") if site else self.check_referer()

@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterable
 from urllib.parse import unquote_plus
 
-__all__ = ["SECRET_HEADER", "BadHead", "is_handshake", "rewrite", "without_tokens"]
+from ..wire.http.heads import asks_for_websocket
+
+__all__ = ["SECRET_HEADER", "BadHead", "rewrite", "without_tokens"]
 
 SECRET_HEADER = "Wslab-Tunnel-Secret"
 """Tells the server that Jupyter let this request in. Named so that every view hides its value."""
@@ -47,15 +49,6 @@ class BadHead(Exception):
         super().__init__(reason)
         self.status = status
         self.reason = reason
-
-
-def is_handshake(headers: Iterable[tuple[str, str]]) -> bool:
-    """Tell whether a request asks for a WebSocket, rightly or wrongly (as `page` does)."""
-    return any(
-        name.lower().startswith("sec-websocket-")
-        or (name.lower() == "upgrade" and "websocket" in re.split(r"[\s,]+", value.lower()))
-        for name, value in headers
-    )
 
 
 def rewrite(
@@ -95,7 +88,7 @@ def rewrite(
     if lowered.count("host") != 1:
         raise BadHead(400, f"Expected one Host header, got {lowered.count('host')}.")
 
-    opens = is_handshake(headers)
+    opens = asks_for_websocket(headers)
     lines = [f"{method} {without_tokens(target[len(prefix) :])} HTTP/1.1"]
     for name, value in headers:
         lower = name.lower()

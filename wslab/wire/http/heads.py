@@ -6,12 +6,12 @@ from bytes is in `head_reader`, taking secrets out of them in `redaction`.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from .field_values import parse_token_list
-
-__all__ = ["Head", "HeadOf", "Header", "Problem", "Request", "Response"]
+__all__ = ["Head", "HeadOf", "Header", "Problem", "Request", "Response", "asks_for_websocket"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +78,7 @@ class Request(Head):
     @property
     def asks_for_websocket(self) -> bool:
         """Whether this means to be a WebSocket handshake, be it a good or a bad one."""
-        upgrades = [token for value in self.get_all("Upgrade") for token in parse_token_list(value)]
-        return any(token.lower() == "websocket" for token in upgrades) or any(
-            header.name.lower().startswith("sec-websocket-") for header in self.headers
-        )
+        return asks_for_websocket((header.name, header.value) for header in self.headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +116,17 @@ class Problem:
 
 
 HeadOf = TypeVar("HeadOf", Request, Response)
+
+
+def asks_for_websocket(headers: Iterable[tuple[str, str]]) -> bool:
+    """Tell whether a request asks for a WebSocket, rightly or wrongly (RFC 6455 §4.2.1).
+
+    One sign is enough: an `Upgrade` header that names websocket, or any `Sec-WebSocket-*` header.
+    `Connection: Upgrade` alone is none, since reverse proxies are often set up to add it to every
+    request, and neither is another protocol such as `Upgrade: h2c`.
+    """
+    return any(
+        name.lower().startswith("sec-websocket-")
+        or (name.lower() == "upgrade" and "websocket" in re.split(r"[\s,]+", value.lower()))
+        for name, value in headers
+    )
