@@ -17,7 +17,7 @@ from ..notebook import environment
 from ..notebook.environment import Environment
 from ..server.server import Server
 from . import browser, jupyter, loop, packages, proxies
-from . import server as talk
+from . import server as server_checks
 from .budget import Budget, short
 from .report import NOT_TRIED, Finding, Report, tidied
 
@@ -90,7 +90,7 @@ class Examination:
         names = ["handshake and echo", "page over HTTP", "answers while busy", "localhost"]
         not_tried = ["listen on 127.0.0.1", *names]
         if self._check("event loop", loop.loop, 2.0, "Restart Python (the kernel)"):
-            self._server, finding = talk.listen(self._budget)
+            self._server, finding = server_checks.listen(self._budget)
             self.findings.append(finding)
             not_tried = names
         server = self._server
@@ -99,11 +99,11 @@ class Examination:
                 "Something between this Python and its own 127.0.0.1 interferes: look at firewall, "
                 "antivirus or sandbox settings"
             )
-            if self._check(names[0], lambda: talk.handshake(server.url), 3.0, advice):
-                self._check(names[1], lambda: talk.page(server.port), 2.5, advice)
-                self.findings.append(talk.busy(self._budget, server))
-                instead = f"Use {talk.numeric_address(server)}"
-                self._check(names[3], lambda: talk.localhost(server), 2.5, instead)
+            if self._check(names[0], lambda: server_checks.handshake(server.url), 3.0, advice):
+                self._check(names[1], lambda: server_checks.page(server.port), 2.5, advice)
+                self.findings.append(server_checks.busy(self._budget, server))
+                instead = f"Use {server_checks.numeric_address(server)}"
+                self._check(names[3], lambda: server_checks.localhost(server), 2.5, instead)
                 return
             not_tried = names[1:]
         self.findings += [Finding(name, None, NOT_TRIED) for name in not_tried]
@@ -130,4 +130,4 @@ class Examination:
             self.findings.append(Finding(name, None, NOT_TRIED))
             return
         advice = "Restart Python (the kernel) to free the port"
-        self._check(name, lambda: talk.stopped(server), 3.5, advice)
+        self._check(name, lambda: server_checks.stopped(server), 3.5, advice)

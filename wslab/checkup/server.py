@@ -190,9 +190,9 @@ def localhost(server: Server) -> Finding:
     found = socket.getaddrinfo("localhost", server.port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     seen = f"means {' and '.join(addresses)}"
-    foreign = [address for address in addresses if not is_loopback(address)]
+    elsewhere = [address for address in addresses if not is_loopback(address)]
     instead = numeric_address(server)
-    if foreign:
+    if elsewhere:
         return Finding(name, False, f"{seen}, which is not this machine", f"Use {instead}")
     began_s = time.monotonic()
     try:

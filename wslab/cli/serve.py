@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
 def _start(args: argparse.Namespace, handler: Handler, log: ServeLog) -> Server:
     try:
         return serve(
-            log.told(handler),
+            log.wrap(handler),
             args.host,
             args.port,
             name=args.name or handler_name(handler),

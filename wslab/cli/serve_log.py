@@ -72,10 +72,10 @@ class ServeLog:
 
     # Around each connection; these run on the server's loop.
 
-    def told(self, handler: Handler) -> Handler:
+    def wrap(self, handler: Handler) -> Handler:
         """Wrap a handler so that each client's coming and going is told."""
 
-        async def told(websocket: Any) -> None:
+        async def logged(websocket: Any) -> None:
             began_s = time.monotonic()
             peer = websocket.remote_address
             # Not the query: a token may be in it.
@@ -100,9 +100,9 @@ class ServeLog:
                 loop = asyncio.get_running_loop()
                 loop.call_soon(self.event, "disconnect", connection_id, text)
 
-        functools.update_wrapper(told, handler)
-        told.__name__ = handler_name(handler)
-        return told
+        functools.update_wrapper(logged, handler)
+        logged.__name__ = handler_name(handler)
+        return logged
 
     def refused(self, refusal: Refusal) -> None:
         """Tell of a request that was turned away."""

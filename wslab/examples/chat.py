@@ -84,12 +84,12 @@ def chat(*, history: int = KEEP, rate: float = 20.0, away_s: float = AWAY_S) -> 
         if client.may_return and rooms and len(away) < MAX_AWAY:
             loop, to_s = asyncio.get_running_loop(), time.monotonic() + away_s
             away[client.user_id] = (str(client), rooms, to_s)
-            loop.call_later(away_s, left, client.user_id, to_s)
+            loop.call_later(away_s, is_gone, client.user_id, to_s)
             return
         for room in rooms:
             tell_people(room)
 
-    def left(user_id: str, to_s: float) -> None:
+    def is_gone(user_id: str, to_s: float) -> None:
         _, rooms, until_s = away.get(user_id, ("", frozenset(), 0.0))
         if until_s != to_s:  # it came back, and may be away again
             return
@@ -132,16 +132,16 @@ def chat(*, history: int = KEEP, rate: float = 20.0, away_s: float = AWAY_S) -> 
             tell_people(room)
 
     @hub.on("message")
-    async def message(client: HubClient, raw: str | bytes) -> None:
+    async def message(client: HubClient, text: str | bytes) -> None:
         # A plain WebSocket client, without packets: it talks in the lobby under its id.
-        if isinstance(raw, bytes):
+        if isinstance(text, bytes):
             raise Refused("expected text, got a binary message")
         rooms = client.data.setdefault("rooms", [])
         if LOBBY not in rooms:
             rooms.append(LOBBY)
             client.join(LOBBY)
             tell_people(LOBBY)
-        await say(LOBBY, str(client), _text({"text": raw}, "text", MAX_TEXT))
+        await say(LOBBY, str(client), _text({"text": text}, "text", MAX_TEXT))
 
     return hub
 

@@ -29,16 +29,16 @@ class Admission:
 
     Args:
         options: the page, and the user's own hooks.
-        code: runs those hooks.
+        user_code: runs those hooks.
         address: where the server listens: pages from there are its own.
         entry: tells whom Jupyter's server has let in.
     """
 
     def __init__(
-        self, options: Options, code: UserCode, address: ListenAddress, entry: TunnelEntry
+        self, options: Options, user_code: UserCode, address: ListenAddress, entry: TunnelEntry
     ) -> None:
         self._options = options
-        self._code = code
+        self._user_code = user_code
         self._address = address
         self._entry = entry
 
@@ -73,15 +73,15 @@ class Admission:
                         "web can try to reach a port on your machine. If you trust that page, "
                         f"allow it: serve(..., origins=[{origin!r}, None]).\n",
                     )
-        response = await self._code.ask("process_request", websocket, request)
+        response = await self._user_code.ask("process_request", websocket, request)
         if response is not None:
             return response  # type: ignore[no-any-return]
-        with self._code.recording("page", websocket):
+        with self._user_code.recording("page", websocket):
             answer = http_page.respond(
                 request,
                 page=self._options.page,
                 name=self._options.name,
-                on_error=lambda exc: self._code.record(exc, websocket, "page"),
+                on_error=lambda exc: self._user_code.record(exc, websocket, "page"),
                 ancestors=sorted(known_origins()),
             )
             return await answer if inspect.isawaitable(answer) else answer
@@ -95,8 +95,8 @@ class Admission:
     async def _process_response(
         self, websocket: ServerConnection, request: Request, response: Response
     ) -> Response | None:
-        return await self._code.ask("process_response", websocket, request, response)  # type: ignore[no-any-return]
+        return await self._user_code.ask("process_response", websocket, request, response)  # type: ignore[no-any-return]
 
     def _select_subprotocol(self, websocket: Any, offered: Any) -> Any:
-        with self._code.recording("select_subprotocol", websocket):
+        with self._user_code.recording("select_subprotocol", websocket):
             return self._options.kwargs["select_subprotocol"](websocket, offered)

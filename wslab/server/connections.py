@@ -39,13 +39,13 @@ class Connections:
 
     Args:
         options: ``create_connection`` and ``open_timeout`` of ``websockets.serve`` count.
-        code: records what the user's ``create_connection`` lets through.
+        user_code: records what the user's ``create_connection`` lets through.
         refusals: where requests go that did not become a connection.
     """
 
-    def __init__(self, options: Options, code: UserCode, refusals: RefusalLog) -> None:
+    def __init__(self, options: Options, user_code: UserCode, refusals: RefusalLog) -> None:
         self._options = options
-        self._code = code
+        self._user_code = user_code
         self._refusals = refusals
         self._at_tcp: dict[int, Any] = {}
 
@@ -74,7 +74,7 @@ class Connections:
             try:
                 return base(*args, **kwargs)
             except BaseException as exc:  # let through, it would be printed, or end the loop
-                self._code.record(exc, None, "create_connection")
+                self._user_code.record(exc, None, "create_connection")
                 return Stillborn()
 
         return create_connection

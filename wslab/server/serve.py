@@ -109,7 +109,7 @@ def serve(
             "so this is a new one"
         )
     if claim.owner is not None and claim.owner.is_source and claim.place is None:
-        server.note = _left_behind(server) or server.note
+        server.note = _older_servers(server) or server.note
     claim.adopt(server, server.port)
     return server
 
@@ -118,7 +118,7 @@ def _has_no_cell(claim: cells.Claim) -> bool:
     return claim.owner is None or claim.owner.is_source
 
 
-def _left_behind(server: Server) -> str:
+def _older_servers(server: Server) -> str:
     """Say which servers an earlier text of this cell may have left, where cells have no names."""
     older = [
         f"{thing.name!r} on port {thing.port}"

@@ -294,7 +294,7 @@ class Server:
         self._address.port = port_of(sockets) or self.port
         self._address.is_in_memory = all(sock.fileno() < 0 for sock in sockets)
         reached = () if self._address.is_in_memory else sockets
-        failed = self._entry.enter(reached, is_secure=self.is_secure, name=self.name)
+        failed = self._entry.register(reached, is_secure=self.is_secure, name=self.name)
         self.note = failed or self.note
         self.user_code.listen()
 
@@ -392,7 +392,7 @@ class Server:
             )
 
     async def _close(self, code: int) -> None:
-        self._entry.leave()
+        self._entry.remove()
         self.user_code.unlisten()
         try:
             for _ in range(await self._listener.close(code)):

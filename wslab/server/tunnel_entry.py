@@ -26,7 +26,7 @@ class TunnelEntry:
         entry = self._registration
         return entry.id if entry is not None and tunnel.tunnel_is_there() else ""
 
-    def enter(self, sockets: Iterable[Any], *, is_secure: bool, name: str) -> str:
+    def register(self, sockets: Iterable[Any], *, is_secure: bool, name: str) -> str:
         """Register a server that listens; return what kept it from that, or "".
 
         Args:
@@ -46,7 +46,7 @@ class TunnelEntry:
             return f"browsers can't come through Jupyter's server: {exc}"
         return ""
 
-    def leave(self) -> None:
+    def remove(self) -> None:
         """Take the entry out; idempotent."""
         entry, self._registration = self._registration, None
         if entry is not None:
