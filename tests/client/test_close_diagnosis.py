@@ -156,7 +156,7 @@ def test_an_error_of_an_earlier_client_on_the_same_port_is_not_this_ones():
     with wslab.serve(echo) as server:
         client = wslab.connect(server)
         for at in (client._life.began_at - 1, client._life.began_at + 1):
-            peer = client._life.connection.wire.address
+            peer = client._life.connection.traffic.address
             error = Failure.of(KeyError(at), where="echo", who="abc123", peer=peer, at=at)
             server.errors.append(error)
             client.close()
@@ -313,7 +313,7 @@ def blocked_server(seconds):
 def test_a_handler_that_blocks_in_another_process():
     with blocked_server(30) as url:
         client = wslab.connect(url, ping_interval=0.1, ping_timeout=0.1, close_timeout=0.1)
-        until(lambda: client._life.connection.wire.last_pong_s is not None)
+        until(lambda: client._life.connection.traffic.last_pong_s is not None)
         client.send("go")
         end(client)
         assert "This client closed it with 1011" in client.why_closed

@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosedError
 import wslab
 from tests import inside, peers
 from tests.peers import until
-from wslab.network import recording
+from wslab.network import traffic
 
 
 async def echo(websocket):
@@ -72,7 +72,7 @@ def test_bytes_that_come(opened):
     assert peers.read_frame(sock) == (0x8A, b"?")
     until(lambda: connection.received == 3)
     assert counts(connection) == (3, 0, came + len(mixed), went + len(answer))
-    assert connection._wire.last_pong_s is None  # that pong answered no ping (RFC 6455 §5.5.3)
+    assert connection._traffic.last_pong_s is None  # that pong answered no ping (RFC 6455 §5.5.3)
 
 
 def test_bytes_that_go(opened):
@@ -331,7 +331,7 @@ def test_a_closed_connection_leaves_nothing_behind():
             gc.enable()
         gc.collect()
         assert kept[0]() is None
-    assert recording._ENDS == {}
+    assert traffic._ENDS == {}
 
 
 def test_broadcast_to_many_counts_for_each():

@@ -82,7 +82,7 @@ def count():
         **registries(),
         "pending": len(lab._pending),
         "watchers": lab.watchdog.watchers,
-        **alive("Server", "Client", "ServerConnection", "ClientConnection", "Wire", "Inbox",
+        **alive("Server", "Client", "ServerConnection", "ClientConnection", "Traffic", "Inbox",
                 "Outbox", "_Crossing", "Task", "Future"),
         "garbage": len(gc.garbage),
     }}

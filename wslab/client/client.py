@@ -116,7 +116,7 @@ class Client:
     def id(self) -> str:
         """The first six hexadecimal digits of this end's connection id."""
         latest = self._life.opener.latest
-        return latest.wire.id if latest is not None else ""
+        return latest.traffic.id if latest is not None else ""
 
     @property
     def state(self) -> State:

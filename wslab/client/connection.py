@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from ..loops import fork
-from ..network.recording import Wire
+from ..network.traffic import Traffic
 from ..websockets_compat.endings import blame
 from .incoming import Incoming
 from .send_queue import SendQueue
@@ -34,9 +34,9 @@ class Connection:
 
     def __init__(self, websocket: Any, transport: Any, incoming: Incoming, label: str) -> None:
         self.websocket = websocket
-        self.wire: Wire = websocket.wire
-        self.wire.label = label
-        self.wire.fileno = fork.close_in_child(transport)
+        self.traffic: Traffic = websocket.traffic
+        self.traffic.label = label
+        self.traffic.fileno = fork.close_in_child(transport)
         self.send_queue: SendQueue | None = None  # from when it is open
         self.opened_s = 0.0
         self.ended_s: float | None = None

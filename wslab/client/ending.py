@@ -51,7 +51,7 @@ class Ending:
         told = closed(
             end,
             replaced=life.replaced,
-            last_pong_s=connection.wire.last_pong_s,
+            last_pong_s=connection.traffic.last_pong_s,
             ended_s=ended_s,
             stalls=self._stalls(ended_s),
             handler_error=self._handler_error(),
@@ -82,7 +82,7 @@ class Ending:
 
     def _handler_error(self) -> str | None:
         life, latest = self._life, self._life.opener.latest
-        address = latest.wire.address if latest is not None else None
+        address = latest.traffic.address if latest is not None else None
         for error in reversed(tuple(getattr(life.server, "errors", ()))):
             # An earlier client may have had the same port.
             if address is not None and error.peer == address and error.at >= life.began_at:

@@ -101,7 +101,7 @@ class Opener:
         self._tried = self.latest
 
     def _lost(self, websocket: Any) -> None:
-        fork.closed_in_child.discard(websocket.wire.fileno)
+        fork.closed_in_child.discard(websocket.traffic.fileno)
         latest = self.latest
         if self._told_lost is not None and latest is not None and latest.websocket is websocket:
             self._told_lost(latest)
@@ -111,8 +111,8 @@ class Opener:
         """Messages received, messages sent, bytes received, bytes sent."""
         if self.latest is None:
             return self._counted
-        wire = self.latest.wire
-        now = (wire.received, wire.sent, wire.received_bytes, wire.sent_bytes)
+        traffic = self.latest.traffic
+        now = (traffic.received, traffic.sent, traffic.received_bytes, traffic.sent_bytes)
         received, sent, received_bytes, sent_bytes = map(sum, zip(now, self._counted, strict=True))
         return (received, sent, received_bytes, sent_bytes)
 

@@ -20,76 +20,20 @@ from ..websockets_compat import sending
 from ..websockets_compat.endings import reads_no_further
 from ..websockets_compat.pongs import PongDebt, is_asked_for
 from ..websockets_compat.turns import Turns
-from ..wire.tape.tape import Tape, Track
+from ..wire.tape.tape import Tape
+from .traffic import Traffic, forget, introduce
 
 if TYPE_CHECKING:
     from ..wire.sender import Sender
 
-__all__ = ["Stillborn", "Wire", "new_tape", "recorded"]
-
-
-class Wire:
-    """One connection as seen at its transport: when, who, and how much each way.
-
-    ``received`` and ``sent`` count whole messages (text and binary), from this side's view.
-    """
-
-    __slots__ = (
-        "address",
-        "began_s",
-        "fileno",
-        "id",
-        "label",
-        "last_pong_s",
-        "received",
-        "received_bytes",
-        "sent",
-        "sent_bytes",
-        "track",
-    )
-
-    def __init__(self, connection_id: str) -> None:
-        self.id = connection_id
-        self.label: str | None = None
-        self.address: tuple[str, int] | None = None  # the client's end of it
-        self.track: Track | None = None
-        self.fileno = -1
-        self.began_s = time.monotonic()
-        self.last_pong_s: float | None = None
-        self.received = self.received_bytes = 0
-        self.sent = self.sent_bytes = 0
-
-
-# The two ends of a connection within this process, by the address that the client connects from:
-# so both are called by the client's name, whichever end is made first.
-_ENDS: dict[tuple[str, int], list[Wire]] = {}
-
-
-def _introduce(wire: Wire) -> None:
-    if wire.address is None:
-        return
-    ends = _ENDS.setdefault(wire.address, [])
-    ends.append(wire)
-    label = next((end.label for end in ends if end.label is not None), None)
-    for end in ends:
-        end.label = label
-        if end.track is not None:
-            end.track.label = label
-
-
-def _part(wire: Wire) -> None:
-    ends = _ENDS.get(wire.address) if wire.address is not None else None
-    if ends is not None and wire in ends:
-        ends.remove(wire)
-        if not ends:
-            del _ENDS[cast("tuple[str, int]", wire.address)]
+__all__ = ["FailedConnection", "new_tape", "recorded"]
 
 
 class _Transport:
     """The transport that a connection sees: every write is recorded, everything else passes."""
 
     def __init__(
-        self, transport: asyncio.Transport, wire: Wire, record: Callable[[bytes], None] | None
+        self, transport: asyncio.Transport, traffic: Traffic, record: Callable[[bytes], None] | None
     ) -> None:
         self._transport = transport
         # What websockets calls for each message is bound here; the rest goes through __getattr__.
@@ -101,8 +45,8 @@ class _Transport:
             # FIN set and the control bit clear is the last frame of a text or binary message.
             # (An HTTP head starts with an ASCII letter: no FIN.)
             if data and data[0] & 0x88 == 0x80:
-                wire.sent += 1
-            wire.sent_bytes += len(data)
+                traffic.sent += 1
+            traffic.sent_bytes += len(data)
             if record is not None:
                 record(data)
             write(data)
@@ -128,7 +72,7 @@ class _Transport:
         return getattr(self._transport, name)
 
 
-class Stillborn(asyncio.Protocol):
+class FailedConnection(asyncio.Protocol):
     """Stands in for a connection that could not be made: an event loop must be given something."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -141,7 +85,7 @@ def _recorded_kind(kind: Any) -> type:
     # With one base and nothing more it is laid out in memory as its base is, so that a connection
     # that a user's factory has made can become one of it.
     class Recorded(kind):  # type: ignore[misc]
-        wire: Wire
+        traffic: Traffic
         _made: Any
         _lost: Any
         _side: Sender
@@ -155,26 +99,26 @@ def _recorded_kind(kind: Any) -> type:
             send = sending.send
 
         def connection_made(self, transport: asyncio.Transport) -> None:
-            self.wire = wire = Wire(self.id.hex[:6])
+            self.traffic = traffic = Traffic(self.id.hex[:6])
             ends = [transport.get_extra_info(name) for name in ("peername", "sockname")]
             client, server = ends if self._side == "server" else reversed(ends)
             if isinstance(client, tuple):
-                wire.address = (client[0], client[1])
+                traffic.address = (client[0], client[1])
             self._made(self, transport)
             self._record_came = record_went = None
             if self._tape is not None:
-                wire.track = track = self._tape.open(
-                    wire.id,
+                traffic.track = track = self._tape.open(
+                    traffic.id,
                     side=self._side,
-                    label=wire.label,
+                    label=traffic.label,
                     client_address=_shown(client),
                     server_address=_shown(server),
                     is_secure=transport.get_extra_info("sslcontext") is not None,
                 )
                 both = (track.client, track.server)
                 self._record_came, record_went = both if self._side == "server" else both[::-1]
-            _introduce(wire)
-            super().connection_made(_Transport(transport, wire, record_went))
+            introduce(traffic)
+            super().connection_made(_Transport(transport, traffic, record_went))
             self.turns = Turns(self, super().data_received)
             self.pong_debt = PongDebt(self)
 
@@ -182,9 +126,9 @@ def _recorded_kind(kind: Any) -> type:
             try:
                 super().connection_lost(exc)
             finally:
-                _part(self.wire)
-                if self.wire.track is not None:
-                    self.wire.track.end()
+                forget(self.traffic)
+                if self.traffic.track is not None:
+                    self.traffic.track.end()
                 self._lost(self)
                 # They lead back here by way of their owner: a cycle that only the garbage
                 # collector would end.
@@ -195,19 +139,19 @@ def _recorded_kind(kind: Any) -> type:
                     self.turns.end()
 
         def data_received(self, data: bytes) -> None:
-            self.wire.received_bytes += len(data)
+            self.traffic.received_bytes += len(data)
             if self._record_came is not None:
                 self._record_came(data)
             self.turns.came(data)
             if (
                 self.protocol.state is not State.OPEN
                 and self._record_came is not None
-                and self.wire.track is not None
+                and self.traffic.track is not None
                 and reads_no_further(self)
             ):
                 # websockets reads no further, after a fault or a close frame. What a peer sends on
                 # costs it nothing; nor shall it cost the record.
-                self._record_came = self.wire.track.unread
+                self._record_came = self.traffic.track.unread
 
         def eof_received(self) -> Any:
             self.turns.finish()
@@ -216,10 +160,10 @@ def _recorded_kind(kind: Any) -> type:
         def process_event(self, event: Any) -> None:
             opcode = getattr(event, "opcode", -1)  # the first event is the HTTP head: it has none
             if 0 <= opcode < 8 and event.fin:
-                self.wire.received += 1
+                self.traffic.received += 1
             elif opcode == 0xA and is_asked_for(self, event):
                 # One that nobody asked for tells nothing of a ping (RFC 6455 §5.5.3).
-                self.wire.last_pong_s = time.monotonic()
+                self.traffic.last_pong_s = time.monotonic()
             super().process_event(event)
             if opcode == 9:
                 self.pong_debt.see(event)
@@ -269,8 +213,8 @@ def recorded(
 
     Args:
         base: the connection class, or a factory of connections, that is built upon.
-        made: called on the loop with each new connection (it has a ``wire`` now) and its transport,
-            before any byte.
+        made: called on the loop with each new connection (it has its ``traffic`` now) and its
+            transport, before any byte.
         lost: called on the loop with each connection that is gone.
         side: which end of the connection this is.
         tape: what to record on; None counts, and keeps no byte.
@@ -282,7 +226,7 @@ def recorded(
             connection = known(*args, **kwargs)
         else:
             connection = base(*args, **kwargs)
-            if isinstance(connection, Stillborn):
+            if isinstance(connection, FailedConnection):
                 return connection
             # A factory's connections are of a class that is known only now.
             kind: Any = type(connection)

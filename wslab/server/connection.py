@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
-    from ..network.recording import Wire
+    from ..network.traffic import Traffic
 
 __all__ = ["Connection", "address_of"]
 
@@ -20,11 +20,11 @@ __all__ = ["Connection", "address_of"]
 class Connection:
     """One open connection as the server sees it; a live view, read from any thread."""
 
-    __slots__ = ("_websocket", "_wire")
+    __slots__ = ("_traffic", "_websocket")
 
     def __init__(self, websocket: Any) -> None:
         self._websocket = websocket
-        self._wire: Wire = websocket.wire
+        self._traffic: Traffic = websocket.traffic
 
     @property
     def websocket(self) -> ServerConnection:
@@ -34,12 +34,12 @@ class Connection:
     @property
     def id(self) -> str:
         """The first six hexadecimal digits of ``websocket.id``."""
-        return self._wire.id
+        return self._traffic.id
 
     @property
     def label(self) -> str | None:
         """The name of the client's handle, where that handle is in this process."""
-        return self._wire.label
+        return self._traffic.label
 
     @property
     def remote_address(self) -> tuple[str, int] | None:
@@ -60,32 +60,32 @@ class Connection:
     @property
     def began_s(self) -> float:
         """When TCP connected, on the clock of ``time.monotonic()``."""
-        return self._wire.began_s
+        return self._traffic.began_s
 
     @property
     def open_s(self) -> float:
         """How long it has been open, in seconds."""
-        return time.monotonic() - self._wire.began_s
+        return time.monotonic() - self._traffic.began_s
 
     @property
     def received(self) -> int:
         """Messages that came from this client."""
-        return self._wire.received
+        return self._traffic.received
 
     @property
     def sent(self) -> int:
         """Messages that went to this client."""
-        return self._wire.sent
+        return self._traffic.sent
 
     @property
     def received_bytes(self) -> int:
         """Bytes that came, HTTP heads and frame headers included."""
-        return self._wire.received_bytes
+        return self._traffic.received_bytes
 
     @property
     def sent_bytes(self) -> int:
         """Bytes that went out, HTTP heads and frame headers included."""
-        return self._wire.sent_bytes
+        return self._traffic.sent_bytes
 
     def __repr__(self) -> str:
         label = f" {self.label!r}" if self.label else ""

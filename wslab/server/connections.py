@@ -16,7 +16,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.protocol import State
 
 from ..loops import fork
-from ..network.recording import Stillborn, recorded
+from ..network.recording import FailedConnection, recorded
 from ..websockets_compat import heads
 from ..wire.http.heads import asks_for_websocket
 from .connection import Connection
@@ -75,13 +75,13 @@ class Connections:
                 return base(*args, **kwargs)
             except BaseException as exc:  # let through, it would be printed, or end the loop
                 self._user_code.record(exc, None, "create_connection")
-                return Stillborn()
+                return FailedConnection()
 
         return create_connection
 
     def _made(self, websocket: Any, transport: asyncio.Transport) -> None:
         self._at_tcp[id(websocket)] = websocket
-        websocket.wire.fileno = fork.close_in_child(transport)
+        websocket.traffic.fileno = fork.close_in_child(transport)
         heads.read_head_of(websocket.protocol, _has_frames)
         heads.note_responses(websocket, functools.partial(self._note_response, websocket))
 
@@ -101,12 +101,12 @@ class Connections:
         if (
             heads.broke_off(websocket)
             and limit_s is not None
-            and websocket.wire.received_bytes
-            and time.monotonic() - websocket.wire.began_s >= limit_s
+            and websocket.traffic.received_bytes
+            and time.monotonic() - websocket.traffic.began_s >= limit_s
         ):
             text = f"hung up: the request did not end within {limit_s:g} s (open_timeout)"
             self._refusals.add(websocket, 408, text)
-        fork.closed_in_child.discard(websocket.wire.fileno)
+        fork.closed_in_child.discard(websocket.traffic.fileno)
 
 
 def _has_frames(request: Request) -> bool:

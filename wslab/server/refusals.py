@@ -49,7 +49,7 @@ class RefusalLog:
         reason = reason if len(reason) <= MAX_REASON else f"{reason[:MAX_REASON]}..."
         address = address_of(websocket)
         peer = f"{in_url(address[0])}:{address[1]}" if address is not None else ""
-        refusal = Refusal(time.time(), status, reason, peer, websocket.wire.id)
+        refusal = Refusal(time.time(), status, reason, peer, websocket.traffic.id)
         self.latest.append(refusal)
         self.seen += 1
         for tell in tuple(self.listeners):

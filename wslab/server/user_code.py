@@ -89,7 +89,7 @@ class UserCode:
         if self.on_exception is not None:
             self.on_exception(exc)
         where = where or handler_name(self._options.handler)
-        who = websocket.wire.id if websocket is not None else ""
+        who = websocket.traffic.id if websocket is not None else ""
         peer = address_of(websocket) if websocket is not None else None
         self.errors.append(Failure.of(exc, where=where, who=who, peer=peer))
 

@@ -103,7 +103,7 @@ def label_of(client: HubClient) -> str:
     """Return what handlers call a client, or else its name in this process, or ""."""
     name = client.name
     if name is None:
-        name = getattr(getattr(client.websocket, "wire", None), "label", None)
+        name = getattr(getattr(client.websocket, "traffic", None), "label", None)
     return model.one_line(str(name), MAX_NAME) if name is not None else ""
 
 
