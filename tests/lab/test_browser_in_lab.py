@@ -861,39 +861,39 @@ browser""",
         assert complaints(notebook) == []
 
 
-RUNNER = """name => [...globalThis[Symbol.for("wslab.browser.runners")].values()]
-  .find(runner => [...runner.views][0]?.model.get("name") === name)"""
+SESSION = """name => [...globalThis[Symbol.for("wslab.browser.sessions")].values()]
+  .find(session => [...session.views][0]?.model.get("name") === name)"""
 # More than a busy kernel can take, of each kind of thing that waits for it.
 FLOOD = f"""() => {{
-  const runner = ({RUNNER})("flooded");
-  const [slot] = runner.slots;
+  const session = ({SESSION})("flooded");
+  const [slot] = session.slots;
   const most = {{ bytes: 0, count: 0 }};
   const push = event => {{
-    runner.push(slot, {{ at: 0, ...event }}, 1);
-    most.bytes = Math.max(most.bytes, runner.outboxBytes);
-    most.count = Math.max(most.count, runner.outbox.length);
+    slot.push({{ at: 0, ...event }}, 1);
+    most.bytes = Math.max(most.bytes, session.outbox.bytes);
+    most.count = Math.max(most.count, session.outbox.events.length);
   }};
   for (let i = 0; i < 200; i += 1) {{
     const data = "ä".repeat(50000);
     push({{ type: "message", data, size_bytes: 100000 }});
     push({{ type: "message", bytes: new Uint8Array(100000), size_bytes: 100000 }});
   }}
-  const dropped = runner.droppedAll;
+  const dropped = session.outbox.droppedAll;
   for (let i = 0; i < 12000; i += 1) push({{ type: "note", text: "n" }});
-  const real = runner.outbox.reduce((sum, {{ data, bytes }}) =>
+  const real = session.outbox.events.reduce((sum, {{ data, bytes }}) =>
     sum + new TextEncoder().encode(data ?? "").length + (bytes?.length ?? 0), 0);
-  return {{ ...most, dropped, all: runner.droppedAll, real, counted: runner.outboxBytes }};
+  return {{ ...most, dropped, all: session.outbox.droppedAll, real, counted: session.outbox.bytes }};
 }}"""
 FULL = f"""() => {{
-  const runner = ({RUNNER})("full");
-  const {{ socket }} = runner.slots[0];
+  const session = ({SESSION})("full");
+  const {{ socket }} = session.slots[0];
   let most = 0;
   for (let i = 0; i < 40; i += 1) {{
     if (socket.readyState === 1) socket.send("x".repeat(1000000));
-    const waits = runner.orders.reduce((sum, {{ data }}) => sum + (data?.length ?? 0), 0);
+    const waits = session.outbox.orders.reduce((sum, {{ data }}) => sum + (data?.length ?? 0), 0);
     most = Math.max(most, waits);
   }}
-  return [most, socket.readyState, runner.orders.length];
+  return [most, socket.readyState, session.outbox.orders.length];
 }}"""
 
 

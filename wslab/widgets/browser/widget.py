@@ -33,6 +33,11 @@ __all__ = ["BrowserView"]
 FIRST_LOOK_S = 600.0  # a page that a running cell keeps from answering may be showing it already
 BYTES_A_TICK = 256 * 1024
 MAX_ERRORS_SHOWN = 3
+# What its page runs and draws, in the order in which the files stand in one module.
+SCRIPTS = (
+    *("words", "kernel_socket", "routes", "slot", "outbox", "session"),
+    *("state", "actions", "log", "sockets", "view", "browser"),
+)
 
 Json = dict[str, Any]
 
@@ -44,7 +49,7 @@ class BrowserView(anywidget.AnyWidget):
         session: whose sockets these are.
     """
 
-    _esm = read_static("widgets/dom.js", "widgets/browser/browser.js")
+    _esm = read_static("widgets/dom.js", *(f"widgets/browser/{part}.js" for part in SCRIPTS))
     _css = read_static("widgets/theme.css", "widgets/browser/browser.css")
 
     # Kernel to browser only: trait sync the other way jams while a cell awaits.
