@@ -46,7 +46,7 @@ class Editor:
 
     def __init__(self, notebook: Notebook, index: int) -> None:
         self.root = notebook.cell(index).locator(".ws-editor")
-        self.tries = self.root.locator(".ws-tries li button")
+        self.attempts = self.root.locator(".ws-attempts li button")
         self.verdict = self.root.locator(".ws-verdict")
         self.answer = self.root.locator(".ws-answer")
         self.said = self.root.locator(".ws-said")
@@ -92,7 +92,7 @@ def test_take_out_spoil_send_and_look_back(any_lab: Lab, expect):
         # Without a header; and back again.
         editor.tick("Sec-WebSocket-Key").uncheck()
         editor.send.click()
-        expect(editor.tries).to_have_count(2)
+        expect(editor.attempts).to_have_count(2)
         expect(editor.verdict).to_contain_text("400 Bad Request")
         expect(editor.verdict).to_contain_text("because of Sec-WebSocket-Key")
         expect(editor.answer).to_contain_text("missing Sec-WebSocket-Key header")
@@ -104,7 +104,7 @@ def test_take_out_spoil_send_and_look_back(any_lab: Lab, expect):
         editor.value("Origin").fill("https://evil.example")
         expect(editor.tick("Origin")).to_be_checked()
         editor.value("Origin").press("Enter")
-        expect(editor.tries).to_have_count(3)
+        expect(editor.attempts).to_have_count(3)
         expect(editor.verdict).to_contain_text("403 Forbidden")
         expect(editor.verdict).to_contain_text("because of Origin")
         editor.back.click()
@@ -114,15 +114,15 @@ def test_take_out_spoil_send_and_look_back(any_lab: Lab, expect):
         editor.box("Value of that header").fill("id=1")
         editor.box("Target").fill("/elsewhere")
         editor.send.click()
-        expect(editor.tries).to_have_count(4)
-        expect(editor.tries.last).to_contain_text("400 Bad Request")
+        expect(editor.attempts).to_have_count(4)
+        expect(editor.attempts.last).to_contain_text("400 Bad Request")
         editor.back.click()
         expect(editor.value("Sec-WebSocket-Version")).to_have_value("13")
 
         # Look back, with the keyboard.
-        editor.tries.first.focus()
+        editor.attempts.first.focus()
         notebook.page.keyboard.press("Enter")
-        expect(editor.tries.first).to_have_attribute("aria-current", "true")
+        expect(editor.attempts.first).to_have_attribute("aria-current", "true")
         expect(editor.verdict).to_contain_text("101 Switching Protocols")
 
         # What cannot be sent is said, and the button can be pressed again.
@@ -130,14 +130,14 @@ def test_take_out_spoil_send_and_look_back(any_lab: Lab, expect):
         editor.send.click()
         expect(editor.said).to_contain_text("not sent: expected a method without white space")
         expect(editor.send).to_have_attribute("aria-disabled", "false")
-        expect(editor.tries).to_have_count(4)
+        expect(editor.attempts).to_have_count(4)
 
         # From Python, in every view of it; and all of it was on the wire.
         notebook.run_cell(1)
         again = Editor(notebook, 1)
         for view in (editor, again):
-            expect(view.tries).to_have_count(6)
-            expect(view.tries.nth(4)).to_contain_text("without Host")
+            expect(view.attempts).to_have_count(6)
+            expect(view.attempts.nth(4)).to_contain_text("without Host")
             expect(view.verdict).to_contain_text("426 Upgrade Required")
         notebook.run_cell(2)
         lines = notebook.text(2).splitlines()
@@ -168,7 +168,7 @@ def test_it_waits_for_a_running_cell_and_never_jams(lab: Lab, expect):
             notebook.wait_idle()
             expect(editor.send).to_have_attribute("aria-disabled", "false")
             expect(editor.said).to_have_text("")
-            assert count <= editor.tries.count() <= 2 * count
+            assert count <= editor.attempts.count() <= 2 * count
         assert notebook.console == []
 
 
@@ -181,7 +181,7 @@ def test_the_page_stays_where_it_is(lab: Lab, expect):
         editor = Editor(notebook, 0)
         expect(editor.root).to_contain_text("Nothing was sent yet.")
         notebook.run_cell(1)
-        expect(editor.tries).to_have_count(15)
+        expect(editor.attempts).to_have_count(15)
         assert editor.root.locator("ol").evaluate(
             "list => list.scrollHeight - list.scrollTop - list.clientHeight < 8"
         )

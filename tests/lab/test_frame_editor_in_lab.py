@@ -60,7 +60,7 @@ def test_bits_fields_and_the_servers_answer(lab: Lab, expect):
         expect(view.locator(".ws-fault")).to_contain_text("pairs of hex digits")
         view.get_by_role("button", name="Put it all back").click()
 
-        rows = view.locator(".ws-tries li")
+        rows = view.locator(".ws-attempts li")
         expect(rows).to_have_count(3)
         rows.nth(1).get_by_role("button").click()
         expect(outcome).to_have_text("close 1002")

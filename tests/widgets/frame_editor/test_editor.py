@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 import wslab
+from wslab.widgets import FrameEditor
+from wslab.widgets.attempts.editor import MAX_ATTEMPTS
 from wslab.widgets.frame_editor.attempt import FramePlan, build
-from wslab.widgets.frame_editor.editor import MAX_TRIES, FrameEditor
 from wslab.wire.frames.decoder import FrameDecoder
 
 KEY = b"\x37\xfa\x21\x3d"
@@ -121,10 +122,10 @@ def test_a_length_that_is_too_small_leaves_the_rest_for_the_next_frame(editor):
 
 
 def test_each_try_has_a_fresh_key_and_the_last_twenty_stay(editor):
-    keys = {editor.ask().sent[2:6] for _ in range(MAX_TRIES + 2)}
-    assert len(keys) == MAX_TRIES + 2
-    assert len(editor.tries) == MAX_TRIES
-    assert [one["number"] for one in editor.shown] == list(range(3, MAX_TRIES + 3))
+    keys = {editor.ask().sent[2:6] for _ in range(MAX_ATTEMPTS + 2)}
+    assert len(keys) == MAX_ATTEMPTS + 2
+    assert len(editor.attempts) == MAX_ATTEMPTS
+    assert [one["number"] for one in editor.shown] == list(range(3, MAX_ATTEMPTS + 3))
     assert editor.ask(payload="text", key=KEY).sent[2:6] == KEY
 
 
@@ -151,7 +152,7 @@ def test_a_click_sends_what_the_page_shows(editor):
     say(editor, {"type": "send", "id": "a.1", "plan": {**PLAN, "rsv2": True, "form": "16"}})
     assert editor.done == ["a.1"]
     assert editor.said == ""
-    [one] = editor.tries
+    [one] = editor.attempts
     assert one.sent.hex(" ") == "a1 fe 00 05 37 fa 21 3d 7f 9f 4d 51 58"
     assert editor.shown[0]["sent"] == one.sent.hex(" ")
     assert editor.key != "37fa213d"
@@ -171,7 +172,7 @@ def test_a_plan_that_is_none_is_not_sent_and_says_why(editor, change, says):
     assert editor.done == ["a.1"]
     assert editor.said.startswith("not sent: ")
     assert says in editor.said
-    assert editor.tries == ()
+    assert editor.attempts == ()
     for other in (None, [], {"type": "other"}):
         say(editor, other)
     assert editor.done == ["a.1"]

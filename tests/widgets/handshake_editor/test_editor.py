@@ -13,8 +13,11 @@ import pytest
 import wslab
 from tests.peers import answer, client_tls, free_port, hold, raw_server, server_tls
 from wslab.errors import ConnectFailed, NobodyListening
-from wslab.widgets.handshake_editor import attempt
-from wslab.widgets.handshake_editor.editor import MAX_TRIES, HandshakeEditor
+from wslab.widgets import HandshakeEditor
+from wslab.widgets.attempts.editor import MAX_ATTEMPTS
+from wslab.widgets.handshake_editor.attempt import attempt
+from wslab.widgets.handshake_editor.plan import plan_of
+from wslab.widgets.handshake_editor.target import Target
 from wslab.wire.http.accept import accept_key
 from wslab.wire.http.building import build_response
 
@@ -180,7 +183,7 @@ def test_secrets_are_in_no_view(editor):
     assert "Cookie" in views
     for secret in ("abcdefgh", "s3cr3t99", "t0k3n999"):
         assert secret not in views
-        assert secret.encode() in editor.tries[0].sent
+        assert secret.encode() in editor.attempts[0].sent
 
 
 # Other targets.
@@ -244,9 +247,9 @@ def test_a_callback_that_raises_says_so():
 
 
 def test_an_answer_that_has_no_end_is_told():
-    target = attempt.Target.of(_no_end)
-    plan = attempt.plan_of(target, "k")
-    one = attempt.attempt(target, plan, plan, timeout_s=0.1)
+    target = Target.of(_no_end)
+    plan = plan_of(target, "k")
+    one = attempt(target, plan, plan, timeout_s=0.1)
     assert one.status == 400
     assert "not its end" in one.why
 
@@ -266,7 +269,7 @@ def test_nobody_listens():
     editor = HandshakeEditor(f"ws://127.0.0.1:{free_port()}/")
     with pytest.raises(NobodyListening, match="server stopped"):
         editor.ask()
-    assert editor.tries == ()
+    assert editor.attempts == ()
     editor.close()
 
 
@@ -284,7 +287,7 @@ def test_what_is_no_target(target, error):
 def test_a_click_sends_what_stands_there(editor):
     lines = [["Host", "h"], ["upgrade", "WEBSOCKET"], ["X", ""]]
     click(editor, "a.1", method="BREW", target="/pot", lines=lines)
-    assert editor.tries[0].sent == (
+    assert editor.attempts[0].sent == (
         b"BREW /pot HTTP/1.1\r\nHost: h\r\nupgrade: WEBSOCKET\r\nX: \r\n\r\n"
     )
     assert (editor.done, editor.said) == (["a.1"], "")
@@ -310,7 +313,7 @@ def test_a_key_that_was_given_out_before_is_no_change(editor):
     plan = {part: good[part] for part in ("method", "target", "version")}
     message = {"type": "send", "id": "1", "key": good["key"], "plan": {**plan, "lines": lines}}
     editor._on_msg(editor, message, [])
-    assert editor.tries[-1].label == "as it should be"
+    assert editor.attempts[-1].label == "as it should be"
 
 
 @pytest.mark.parametrize(
@@ -329,7 +332,7 @@ def test_what_cannot_be_sent_is_said_and_ends_the_waiting(editor, changes, said)
     click(editor, "7", **changes)
     assert editor.said.startswith(said)
     assert editor.done == ["7"]
-    assert editor.tries == ()
+    assert editor.attempts == ()
 
 
 def test_a_stopped_server_is_said(editor, server):
@@ -341,7 +344,7 @@ def test_a_stopped_server_is_said(editor, server):
 def test_other_messages_are_ignored(editor):
     for message in ({}, {"type": "ready"}, None, "send"):
         editor._on_msg(editor, message, [])
-    assert (editor.done, editor.tries) == ([], ())
+    assert (editor.done, editor.attempts) == ([], ())
 
 
 def test_clicks_from_several_threads(editor):
@@ -352,14 +355,14 @@ def test_clicks_from_several_threads(editor):
         thread.join(10)
     assert sorted(editor.done) == ["0", "1", "2", "3", "4", "5"]
     assert [shown["number"] for shown in editor.shown] == [1, 2, 3, 4, 5, 6]
-    assert len(editor.tries) == 6
+    assert len(editor.attempts) == 6
 
 
 def test_the_history_is_bounded(editor):
-    for _ in range(MAX_TRIES + 3):
+    for _ in range(MAX_ATTEMPTS + 3):
         editor.ask()
-    assert len(editor.tries) == MAX_TRIES
-    assert [shown["number"] for shown in editor.shown] == list(range(4, MAX_TRIES + 4))
+    assert len(editor.attempts) == MAX_ATTEMPTS
+    assert [shown["number"] for shown in editor.shown] == list(range(4, MAX_ATTEMPTS + 4))
     assert len(json.dumps(editor.shown)) < 100_000
 
 
@@ -385,4 +388,4 @@ def test_text_and_html_without_a_page(editor):
 def test_a_try_says_itself(editor):
     one = editor.ask(omit="Host")
     assert str(one) == "without Host: 101 Switching Protocols"
-    assert repr(one) == "<Try without Host: 101 Switching Protocols>"
+    assert repr(one) == "<HandshakeAttempt without Host: 101 Switching Protocols>"

@@ -1,4 +1,4 @@
-"""FrameTry: one frame sent as it was written, right or wrong, and what a real server answered.
+"""FrameAttempt: one frame sent as it was written, right or wrong, and what a real server answered.
 
 What the frame editor keeps and draws, without the widget: bytes laid out as RFC 6455 §5.2 says, or
 as it forbids, one connection for each, and the answer read. Its rule: nothing of the frame is put
@@ -26,7 +26,7 @@ from ...wire.http.head_reader import HeadReader
 from ...wire.http.heads import Request, Response
 from ..panels import model
 
-__all__ = ["MAX_PAYLOAD_BYTES", "FramePlan", "FrameTry", "attempt", "build", "to_json"]
+__all__ = ["MAX_PAYLOAD_BYTES", "FrameAttempt", "FramePlan", "attempt", "build", "to_json"]
 
 MAX_PAYLOAD_BYTES = 1_000
 TIMEOUT_S = 3.0
@@ -97,7 +97,7 @@ def build(plan: FramePlan) -> bytes:
 
 
 @dataclass(frozen=True)
-class FrameTry:
+class FrameAttempt:
     """A frame as it was sent, and what came back.
 
     Attributes:
@@ -179,11 +179,16 @@ class FrameTry:
             said.append(f"{self.fault.message} ({self.fault.reference}){more}")
         return tuple(said)
 
+    @property
+    def reasons(self) -> str:
+        """Why, in one paragraph."""
+        return " ".join(self.why)
+
     def __str__(self) -> str:
         return f"{self.label}: {self.outcome}"
 
     def __repr__(self) -> str:
-        return f"<FrameTry {self}>"
+        return f"<FrameAttempt {self}>"
 
 
 def _shown(frame: Frame) -> str:
@@ -192,7 +197,7 @@ def _shown(frame: Frame) -> str:
     return model.size(len(frame.payload))
 
 
-def attempt(server: Server, plan: FramePlan) -> FrameTry:
+def attempt(server: Server, plan: FramePlan) -> FrameAttempt:
     """Open a connection, send one frame as planned, and return what came of it.
 
     Args:
@@ -235,7 +240,7 @@ def attempt(server: Server, plan: FramePlan) -> FrameTry:
     decoder = FrameDecoder("client")
     read = decoder.feed(sent)
     faults = [fault for one in read for fault in (one.faults if isinstance(one, Frame) else [one])]
-    return FrameTry(
+    return FrameAttempt(
         label=label_of(plan),
         sent=sent,
         received=_rest(answer.data),
@@ -284,8 +289,8 @@ def label_of(plan: FramePlan) -> str:
     return ", ".join(said) or "as it should be"
 
 
-def to_json(one: FrameTry, number: int) -> dict[str, Any]:
-    """Return all that a page draws of a try."""
+def to_json(one: FrameAttempt, number: int) -> dict[str, Any]:
+    """Return all that a page draws of an attempt."""
     return {
         "number": number,
         "label": one.label,

@@ -1,8 +1,5 @@
-// The frame editor: the fields of one frame on one side, with the bytes that they make; what a real
-// server answered on the other; the tries so far below. The frame lives in this page until Send.
-// To the kernel go custom messages only: trait changes from here jam while an `await` cell runs.
+// The frame editor: the fields of one frame, and the bytes that they make.
 
-const WAITS_MS = 300;
 const OPCODES = { 0: "continuation", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong" };
 const WORDS = { opened: "answered", doubtful: "no answer", refused: "the connection ended" };
 const NOTES = {
@@ -14,7 +11,6 @@ const NOTES = {
   payload: ["The message's own bytes, before the mask.", "RFC 6455 §5.2"],
   key: ["Four random bytes, new for each frame.", "RFC 6455 §5.3"],
 };
-let frameEditors = 0;
 
 const hexOf = (bytes) => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
 
@@ -27,7 +23,6 @@ function bytesOf(text, kind) {
 
 // The left side: what will be sent.
 function frame(model, onSend) {
-  const me = ++frameEditors;
   const note = h("p", { class: "ws-note ws-soft" });
   const idle = () => write(note, "Flip a bit, or change a field, and send. Point at a field to read what it is for.");
   const bits = {};
@@ -84,11 +79,7 @@ function frame(model, onSend) {
   const raw = h("code", { class: "ws-mono ws-raw" });
   const doubt = h("span", { class: "ws-fault" });
 
-  const send = h("button", { type: "button", class: "ws-send", "aria-disabled": "false" }, "Send");
-  const back = h("button", { type: "button" }, "Put it all back");
-  const said = h("span", { class: "ws-said ws-soft", role: "status" });
-  send.addEventListener("click", onSend);
-  back.addEventListener("click", () => {
+  const sending = sendRow(onSend, () => {
     for (const [label, value] of [["FIN", true], ["RSV1", false], ["RSV2", false], ["RSV3", false], ["MASK", true]]) bits[label].set(value);
     for (const worth of [8, 4, 2, 1]) bits[`opcode bit ${worth}`].set(worth === 1);
     opcode.value = "1";
@@ -145,99 +136,32 @@ function frame(model, onSend) {
     h("h4", {}, "Your frame"), row, opcode,
     line("length", length, form), line("payload", payload, kind), line("key", key),
     h("p", { class: "ws-field" }, h("span", { class: "ws-soft" }, "bytes"), raw), doubt, note,
-    h("div", { class: "ws-send-row" }, send, back, said));
+    sending.element);
   element.addEventListener("mouseleave", idle);
-  element.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && event.target.matches('input[type="text"]') && !event.isComposing) {
-      event.preventDefault();
-      onSend();
-    }
-  });
+  sendsOnEnter(element, onSend);
   idle();
   renew();
-  return { element, send, said, plan, renew, id: me };
-}
-
-function render({ model, el }) {
-  const me = Math.random().toString(36).slice(2, 10);
-  const pending = new Map();
-  let clicks = 0;
-  let picked = null;
-  const left = frame(model, press);
-  const body = h("div", { class: "ws-answer-body" });
-  const right = h("div", { class: "ws-answer", role: "group", "aria-label": "The answer" }, h("h4", {}, "The answer"), body);
-  const below = history((number) => {
-    picked = number;
-    drawTries();
-  });
-  const root = h("section", { class: "wslab ws-editor ws-frame-editor", "aria-label": `Frame editor for ${model.get("title")}`, "data-lm-suppress-shortcuts": "true" },
-    h("p", { class: "ws-title" }, h("b", {}, "Frame editor"), h("span", { class: "ws-soft" }, ` for ${model.get("title")}`)),
-    h("div", { class: "ws-sides" }, left.element, right), below.element);
-
-  function say(text, isGood) {
-    write(left.said, text);
-    left.said.dataset.good = String(isGood);
-  }
-
-  function press() {
-    const [plan] = left.plan();
-    if (!plan || left.send.getAttribute("aria-disabled") === "true") return;
-    left.send.setAttribute("aria-disabled", "true");
-    const id = `${me}.${++clicks}`;
-    pending.set(id, setTimeout(() => say("waits for the kernel: a running cell goes first", true), WAITS_MS));
-    try {
-      model.send({ type: "send", id, plan });
-    } catch {
-      lose();
-    }
-  }
-
-  function free() {
-    for (const timer of pending.values()) clearTimeout(timer);
-    pending.clear();
-    left.send.setAttribute("aria-disabled", "false");
-  }
-
-  function lose() {
-    free();
-    say("the kernel has ended; run the cells again", false);
-  }
-
-  function settle() {
-    if (!model.get("done").some((id) => pending.has(id))) return;
-    free();
-    say(model.get("said"), !model.get("said"));
-  }
-
-  function drawTries() {
-    const tries = model.get("shown");
-    if (!tries.some((one) => one.number === picked)) picked = tries.at(-1)?.number ?? null;
-    below.draw(tries, picked);
-    const one = tries.find((each) => each.number === picked);
-    if (!one) return body.replaceChildren(h("p", { class: "ws-soft" }, "Nothing was sent yet."));
-    body.replaceChildren(
-      h("p", { class: "ws-soft" }, one.label),
-      h("p", { class: "ws-verdict", "data-state": STATES[one.state], role: "status" },
-        h("i", { class: "ws-mark", "aria-hidden": "true" }), h("b", {}, one.outcome),
-        h("span", {}, WORDS[one.state], h("span", { class: "ws-soft" }, `, ${one.took}`))),
-      h("div", { class: "ws-why" }, ...one.why.map((text) => h("p", {}, text))),
-      h("dl", { class: "ws-steps" }, h("dt", { class: "ws-soft" }, "sent"), h("dd", { class: "ws-mono" }, one.sent),
-        h("dt", { class: "ws-soft" }, "came"), h("dd", { class: "ws-mono" }, one.received || "nothing")));
-  }
-
-  function newTries() {
-    picked = null; // the latest
-    drawTries();
-  }
-
-  const listeners = { "change:shown": newTries, "change:key": left.renew, "change:done": settle, comm_live_update: lose };
-  for (const [name, listener] of Object.entries(listeners)) model.on(name, listener);
-  drawTries();
-  el.append(root);
-  return () => {
-    free();
-    for (const [name, listener] of Object.entries(listeners)) model.off(name, listener);
+  const message = () => {
+    const [planned] = plan();
+    return planned && { plan: planned };
   };
+  return { element, sendRow: sending, message, renew };
 }
+
+const answer = (one) => [
+  h("p", { class: "ws-soft" }, one.label),
+  verdict(one, WORDS),
+  h("div", { class: "ws-why" }, ...one.why.map((text) => h("p", {}, text))),
+  h("dl", { class: "ws-steps" }, h("dt", { class: "ws-soft" }, "sent"), h("dd", { class: "ws-mono" }, one.sent),
+    h("dt", { class: "ws-soft" }, "came"), h("dd", { class: "ws-mono" }, one.received || "nothing")),
+];
+
+const render = ({ model, el }) => renderEditor({ model, el }, {
+  name: "Frame editor",
+  kind: "ws-frame-editor",
+  renewed: "key",
+  makeLeft: (onSend) => frame(model, onSend),
+  drawAnswer: answer,
+});
 
 export default { render };

@@ -1,51 +1,40 @@
 """FrameEditor: flip the bits of a frame, send it, and see what a real server answers.
 
 Its rule: what it sends is what stands there, over TCP from the kernel, on a connection of its own,
-and what it shows is what came back. From the browser come custom messages only, on any thread;
-each click has an id that comes back in ``done``. Sending and judging are in `frame_tries`, the
-drawing in frame_editor.js.
+and what it shows is what came back. Sending and judging are in `attempt`, the drawing in editor.js,
+and what it has in common with the handshake editor in `attempts`.
 """
 
 from __future__ import annotations
 
-import html
-import threading
 from typing import Any
 
-import anywidget
 import traitlets
 
 from ...server.server import Server
 from ..assets import read_static
-from .attempt import FramePlan, FrameTry, attempt, build, new_key, to_json
+from ..attempts.editor import AttemptEditor
+from .attempt import FrameAttempt, FramePlan, attempt, build, new_key, to_json
 
 __all__ = ["FrameEditor"]
 
-MAX_TRIES = 20
-_MAX_DONE = 50
 
-
-class FrameEditor(anywidget.AnyWidget):
+class FrameEditor(AttemptEditor[FrameAttempt]):
     """Edit one frame field by field, send it for real, and read the answer (RFC 6455 §5.2).
 
     Args:
-        server: a wslab Server; each try opens a connection of its own to it.
+        server: a wslab Server; each attempt opens a connection of its own to it.
 
     Raises:
         TypeError: it is no Server.
     """
 
     _esm = read_static(
-        "widgets/dom.js", "widgets/handshake_editor/attempt.js", "widgets/frame_editor/editor.js"
+        "widgets/dom.js", "widgets/attempts/editor.js", "widgets/frame_editor/editor.js"
     )
-    _css = read_static("widgets/theme.css", "widgets/handshake_editor/editor.css")
+    _css = read_static("widgets/theme.css", "widgets/attempts/editor.css")
 
-    # Kernel to browser only: trait sync the other way jams while a cell awaits.
-    title = traitlets.Unicode().tag(sync=True)
     key = traitlets.Unicode().tag(sync=True)
-    shown: traitlets.List[Any] = traitlets.List().tag(sync=True)
-    done: traitlets.List[Any] = traitlets.List().tag(sync=True)
-    said = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, server: Server) -> None:
         if not isinstance(server, Server):
@@ -53,19 +42,9 @@ class FrameEditor(anywidget.AnyWidget):
                 f"expected a Server, as wslab.serve() returns one, got {type(server).__name__}"
             )
         self._server = server
-        self._tries: list[tuple[int, FrameTry]] = []
-        self._count = 0
-        self._mutex = threading.RLock()
-        super().__init__(title=server.name, key=new_key().hex())
-        self.on_msg(self._on_msg)
+        super().__init__("frame", repr(server.name), title=server.name, key=new_key().hex())
 
-    @property
-    def tries(self) -> tuple[FrameTry, ...]:
-        """What was sent so far and what came back, oldest first; the last twenty."""
-        with self._mutex:
-            return tuple(one for _, one in self._tries)
-
-    def ask(self, **fields: Any) -> FrameTry:
+    def ask(self, **fields: Any) -> FrameAttempt:
         """Send a frame, a good text frame but for what is changed here; return what came of it.
 
         Args:
@@ -81,65 +60,20 @@ class FrameEditor(anywidget.AnyWidget):
         if isinstance(fields.get("payload"), str):
             fields["payload"] = fields["payload"].encode()
         fields.setdefault("key", new_key())
-        return self._carry_out(FramePlan(**fields))
+        return self._attempt(FramePlan(**fields))
 
-    def _carry_out(self, plan: FramePlan) -> FrameTry:
+    def _attempt(self, plan: FramePlan) -> FrameAttempt:
         one = attempt(self._server, plan)
-        with self._mutex:
-            self._count += 1
-            self._tries = [*self._tries, (self._count, one)][-MAX_TRIES:]
-            with self.hold_sync():
-                self.shown = [to_json(each, number) for number, each in self._tries]
-                self.key = new_key().hex()  # one for each frame
-        return one
+        return self._keep(one, key=new_key().hex())  # one for each frame
 
-    def _on_msg(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        # On the main thread or on a subshell's; what it raised or printed would appear nowhere.
-        if not isinstance(content, dict) or content.get("type") != "send":
-            return
-        said = "interrupted"
-        try:
-            self._carry_out(_checked(content["plan"]))
-            said = ""
-        except Exception as exc:
-            said = f"not sent: {exc}"
-        finally:  # an interrupt, too, ends what was pending
-            with self._mutex, self.hold_sync():
-                self.done = [*self.done, str(content.get("id"))][-_MAX_DONE:]
-                self.said = said
+    def _click(self, content: Any) -> None:
+        self._attempt(_checked(content["plan"]))
 
-    def __str__(self) -> str:
-        tries = self.tries
-        count = "1 try" if len(tries) == 1 else f"{len(tries)} tries"
-        lines = [f"frame editor for {self.title!r}, {count}"]
-        width = max((len(one.label) for one in tries), default=0)
-        lines += [f"  {one.label:<{width}}  {one.outcome}" for one in tries]
-        return "\n".join(lines)
+    def _to_json(self, attempt: FrameAttempt, number: int) -> dict[str, Any]:
+        return to_json(attempt, number)
 
-    __repr__ = __str__
-
-    def _to_html(self) -> str:
-        tries = self.tries
-        if not tries:
-            good = build(FramePlan(key=new_key())).hex(" ")
-            body = f"<pre>{good}</pre><p>Nothing was sent yet.</p>"
-        else:
-            style = "text-align:left;padding:2px 16px 2px 0;background:none;vertical-align:top"
-            table = [("frame", "answer", "why")]
-            table += [(one.label, one.outcome, " ".join(one.why)) for one in tries]
-            rows = "".join(
-                "<tr>"
-                + "".join(f'<td style="{style}">{html.escape(c)}</td>' for c in row)
-                + "</tr>"
-                for row in table
-            )
-            body = f"<table><tbody>{rows}</tbody></table>"
-        return f"<p><b>Frame editor</b> for {html.escape(self.title)}</p>{body}"
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, meta = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-        return {**data, "text/plain": str(self), "text/html": self._to_html()}, meta
+    def _good_text(self) -> str:
+        return build(FramePlan(key=new_key())).hex(" ")
 
 
 def _checked(plan: Any) -> FramePlan:

@@ -1,4 +1,4 @@
-"""Try: one opening handshake sent as it was written, and what came back.
+"""HandshakeAttempt: one opening handshake sent as it was written, and what came back.
 
 What the handshake editor keeps and draws, without the widget: a request built from lines, one
 exchange of bytes on the lab's loop, both heads read and judged. Its rule: the bytes are real, and
@@ -8,136 +8,36 @@ nothing of the request is put right on the way. What is shown of it is redacted.
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
-import ssl as tls
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 from ...errors import ConnectFailed, HandshakeTimeout, LoopBlocked, NobodyListening, in_words
 from ...loops import portals
 from ...network import exchange
-from ...server.server import Server
-from ...wire.frames.layout import encode_frame
 from ...wire.http.accept import derive_accept
 from ...wire.http.building import build_request
 from ...wire.http.handshake import Handshake
 from ...wire.http.head_reader import HeadReader
 from ...wire.http.heads import Problem, Request, Response
 from ...wire.http.redaction import find_secrets, redact
-from ...wire.http.secret_values import hide_secrets
 from ..panels import model
+from .plan import DEFAULTS, Plan, label_of
+from .target import Target, read_answer
 
-__all__ = ["DEFAULTS", "Plan", "Target", "Try", "attempt", "plan_of", "to_json"]
+__all__ = ["HandshakeAttempt", "attempt", "to_json"]
 
 TIMEOUT_S = 3.0
 MAX_BODY_BYTES = 600
-_MAX_LABEL = 90
 _PARAGRAPH = re.compile(
     r" (?=The request breaks a rule:|Its own words:|Very likely |Probably |What is known:)"
 )
-_NORMAL = (1000).to_bytes(2, "big")
-
-Plan = dict[str, Any]
-"""What to send: ``method``, ``target``, ``version``, and ``lines``: [[name, value], ...]."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a request goes: an address, or a callback that is listened for while it answers."""
-
-    host: str
-    port: int
-    name: str
-    path: str = "/"
-    ssl: tls.SSLContext | None = None
-    callback: exchange.Callback | None = None
-
-    @classmethod
-    def of(cls, what: Any, *, ssl: tls.SSLContext | None = None) -> Target:
-        """Read a Server, a ws:// or wss:// URL, or a callback of ``asyncio.start_server``.
-
-        Raises:
-            TypeError: it is none of these.
-            ValueError: a URL of another scheme, or without a host.
-        """
-        if isinstance(what, Server):
-            what, name = what.url, f"server {what.name!r}"
-        elif isinstance(what, str):
-            name = what
-        elif callable(what):
-            name = f"{getattr(what, '__name__', type(what).__name__)}()"
-            return cls("127.0.0.1", 0, name, callback=what)
-        else:
-            raise TypeError(
-                "expected a Server, a ws:// URL or a callback (reader, writer), got "
-                f"{type(what).__name__}"
-            )
-        url = urlsplit(what)
-        if url.scheme not in ("ws", "wss") or not url.hostname:
-            raise ValueError(f"expected a URL such as ws://127.0.0.1:8765/, got {what!r}")
-        if url.scheme == "wss":
-            ssl = ssl or tls.create_default_context()
-        port = url.port or (443 if url.scheme == "wss" else 80)
-        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        return cls(url.hostname, port, name, path, ssl if url.scheme == "wss" else None)
-
-    @property
-    def host_header(self) -> str:
-        """What belongs into the Host header (RFC 9110 §7.2)."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        if self.callback is not None:
-            return host  # its port is another one each time
-        return f"{host}:{self.port}"
-
-    async def ask(
-        self, data: bytes, timeout_s: float
-    ) -> tuple[exchange.Exchange, list[BaseException]]:
-        """Send bytes there and return what came, and what a callback raised."""
-        how: dict[str, Any] = {
-            "timeout_s": timeout_s,
-            "enough": _is_whole,
-            "farewell": _say_goodbye,
-        }
-        if self.callback is None:
-            if self.ssl is not None:
-                how |= {"ssl": self.ssl, "server_hostname": self.host}
-            return await exchange.exchange(self.host, self.port, data, **how), []
-        async with exchange.listening(self.callback) as listener:
-            answer = await exchange.exchange(self.host, listener.port, data, **how)
-        return answer, listener.errors
-
-
-def _read_answer(data: bytes) -> tuple[Response | Problem | None, bytes]:
-    head, rest = HeadReader("server").feed(data)
-    assert not isinstance(head, Request)
-    return head, rest
-
-
-def _is_whole(data: bytes) -> bool:
-    """Tell whether the answer is complete, so that there is nothing to wait for."""
-    head, rest = _read_answer(data)
-    if head is None:
-        return False
-    if isinstance(head, Problem) or head.status == 101:
-        return True
-    length = head.get("Content-Length") or ""
-    return length.isdecimal() and len(rest) >= int(length)
-
-
-def _say_goodbye(data: bytes) -> bytes:
-    """Close a WebSocket that was opened as RFC 6455 §7.1.2 wants; else there is nothing to say."""
-    head, _ = _read_answer(data)
-    if not isinstance(head, Response) or head.status != 101:
-        return b""
-    return encode_frame(8, _NORMAL, mask_key=os.urandom(4))
 
 
 @dataclass(frozen=True)
-class Try:
+class HandshakeAttempt:
     """A request as it was sent, and what came back.
 
     Attributes:
@@ -189,49 +89,21 @@ class Try:
             )
         return " ".join(filter(None, [self.failure, self.handshake.why_refused]))
 
+    @property
+    def reasons(self) -> str:
+        """The same as ``why``, which is one paragraph here."""
+        return self.why
+
     def __str__(self) -> str:
         return f"{self.label}: {self.outcome}"
 
     def __repr__(self) -> str:
-        return f"<Try {self}>"
+        return f"<HandshakeAttempt {self}>"
 
 
-def plan_of(
-    target: Target,
-    key: str,
-    *,
-    omit: Iterable[str] = (),
-    headers: Iterable[tuple[str, str]] = (),
-    method: str = "GET",
-    path: str | None = None,
-    version: str = "HTTP/1.1",
-) -> Plan:
-    """Return a good request's lines, changed as told; a header of the same name is replaced."""
-    lines = [[name, key if name == "Sec-WebSocket-Key" else value] for name, value in DEFAULTS]
-    lines[0][1] = target.host_header
-    for name, value in headers:
-        same = [line for line in lines if line[0].lower() == name.lower()]
-        if same:
-            same[0][:] = [name, value]
-        else:
-            lines.append([name, value])
-    left_out = {name.lower() for name in ([omit] if isinstance(omit, str) else omit)}
-    lines = [line for line in lines if line[0].lower() not in left_out]
-    target_path = target.path if path is None else path
-    return {"method": method, "target": target_path, "version": version, "lines": lines}
-
-
-DEFAULTS = (
-    ("Host", ""),
-    ("Upgrade", "websocket"),
-    ("Connection", "Upgrade"),
-    ("Sec-WebSocket-Key", ""),
-    ("Sec-WebSocket-Version", "13"),
-)
-"""The five headers that a handshake must have (RFC 6455 §4.1)."""
-
-
-def attempt(target: Target, plan: Plan, good: Plan, *, timeout_s: float = TIMEOUT_S) -> Try:
+def attempt(
+    target: Target, plan: Plan, good: Plan, *, timeout_s: float = TIMEOUT_S
+) -> HandshakeAttempt:
     """Send a planned request over TCP, on the lab's loop, and return what came of it.
 
     Args:
@@ -280,7 +152,7 @@ def attempt(target: Target, plan: Plan, good: Plan, *, timeout_s: float = TIMEOU
         raise ConnectFailed(
             f"expected a connection to {target.host_header}, got {in_words(exc)}"
         ) from exc
-    response, _ = _read_answer(answer.data)
+    response, _ = read_answer(answer.data)
     failure = _failure(target, answer, response, errors)
     if isinstance(response, Response) and response.status != 101:
         body = answer.data.partition(b"\r\n\r\n")[2]
@@ -288,8 +160,8 @@ def attempt(target: Target, plan: Plan, good: Plan, *, timeout_s: float = TIMEOU
     shown = None
     if isinstance(response, Response):
         shown = redact(response, also=find_secrets(request))
-    return Try(
-        label=_label(plan, good),
+    return HandshakeAttempt(
+        label=label_of(plan, good),
         sent=sent,
         received=answer.data,
         handshake=Handshake(redact(request), shown),
@@ -319,27 +191,8 @@ def _failure(
     return ""
 
 
-def _label(plan: Plan, good: Plan) -> str:
-    """Name how a request differs from the good one."""
-    said = []
-    for part in ("method", "target", "version"):
-        if plan[part] != good[part]:
-            said.append(f"{part} {hide_secrets('', plan[part])}")
-    ours = {name.lower(): (name, value) for name, value in plan["lines"]}
-    theirs = {name.lower(): (name, value) for name, value in good["lines"]}
-    if gone := [name for low, (name, _) in theirs.items() if low not in ours]:
-        said.append(f"without {', '.join(gone)}")
-    for low, (name, value) in ours.items():
-        if low not in theirs:
-            said.append(f"with {name}: {hide_secrets(name, value)}")
-        elif value != theirs[low][1]:
-            said.append(f"{name}: {hide_secrets(name, value)}" if value else f"{name} empty")
-    text = model.one_line(", ".join(said)) or "as it should be"
-    return text if len(text) <= _MAX_LABEL else f"{text[: _MAX_LABEL - 1]}…"
-
-
-def to_json(one: Try, number: int) -> dict[str, Any]:
-    """Return all that a page draws of a try."""
+def to_json(one: HandshakeAttempt, number: int) -> dict[str, Any]:
+    """Return all that a page draws of an attempt."""
     handshake = one.handshake
     response = handshake.response
     state = "opened" if handshake.accepted else "refused"
@@ -360,7 +213,7 @@ def to_json(one: Try, number: int) -> dict[str, Any]:
     }
 
 
-def _paragraphs(one: Try) -> list[str]:
+def _paragraphs(one: HandshakeAttempt) -> list[str]:
     """Return why, without what the page shows beside it: the status, the suspect, the body."""
     shown = {"", f"Very likely because of {one.handshake.suspect}."}
     texts = [text.removeprefix(f"{one.outcome}: ") for text in _PARAGRAPH.split(one.why)]

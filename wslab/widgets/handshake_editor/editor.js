@@ -1,8 +1,5 @@
-// The handshake editor: the request line by line on one side, what came back on the other, and the
-// tries so far below. The request lives in this page until Send; the kernel sends it as it stands.
-// To the kernel go custom messages only: trait changes from here jam while an `await` cell runs.
+// The handshake editor: the request line by line, and the answer line by line.
 
-const WAITS_MS = 300;
 const WORDS = {
   opened: "the handshake succeeded",
   doubtful: "switched, but a rule was broken",
@@ -120,18 +117,14 @@ function request(model, onSend) {
     };
   }
 
-  const send = h("button", { type: "button", class: "ws-send", "aria-disabled": "false" }, "Send");
-  const back = h("button", { type: "button", "aria-disabled": "true" }, "Put it all back");
-  const said = h("span", { class: "ws-said ws-soft", role: "status" });
-  send.addEventListener("click", onSend);
-  back.addEventListener("click", () => {
+  const sending = sendRow(onSend, () => {
     for (const each of [...Object.values(parts), ...rows]) each.restore();
     drawBack();
   });
 
   function drawBack() {
     const isChanged = [...Object.values(parts), ...rows].some((each) => each.isChanged());
-    back.setAttribute("aria-disabled", String(!isChanged));
+    sending.back.setAttribute("aria-disabled", String(!isChanged));
   }
 
   function build() {
@@ -147,26 +140,22 @@ function request(model, onSend) {
   list.addEventListener("mouseleave", idle);
   const element = h(
     "div", { class: "ws-request", role: "group", "aria-label": "Your request" },
-    h("h4", {}, "Your request"), list, note, h("div", { class: "ws-send-row" }, send, back, said),
+    h("h4", {}, "Your request"), list, note, sending.element,
   );
-  element.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && event.target.matches('input[type="text"]') && !event.isComposing) {
-      event.preventDefault();
-      onSend();
-    }
-  });
+  sendsOnEnter(element, onSend);
 
   return {
-    element, send, said,
-    // A try used up the key: the kernel gives the next one, for whoever has not written their own.
+    element, sendRow: sending,
+    // An attempt used up the key: the kernel gives the next one, for whoever has not written their own.
     renew() {
       const { lines } = model.get("good");
       lines.forEach((line, i) => rows[i].value.give(line.value));
       drawBack();
     },
-    plan() {
+    message() {
       const start = Object.fromEntries(Object.entries(parts).map(([part, { input }]) => [part, input.value]));
-      return { ...start, lines: rows.flatMap((row) => row.pair()) };
+      const plan = { ...start, lines: rows.flatMap((each) => each.pair()) };
+      return { plan, key: model.get("good").key };
     },
   };
 }
@@ -202,118 +191,26 @@ function derivation({ key, guid, sha1, accept, sent, fits }) {
     h("p", { class: fits ? "" : "ws-fault" }, verdict));
 }
 
-// The right side: the answer to the try that is looked at.
-function answer() {
-  const body = h("div", { class: "ws-answer-body" });
-  const element = h("div", { class: "ws-answer", role: "group", "aria-label": "The answer" }, h("h4", {}, "The answer"), body);
-
-  function draw(one) {
-    if (!one) {
-      body.replaceChildren(h("p", { class: "ws-soft" }, "Nothing was sent yet."));
-      return;
-    }
-    const because = one.suspect ? [": because of ", h("code", { class: "ws-mono" }, one.suspect)] : [];
-    const verdict = h(
-      "p", { class: "ws-verdict", "data-state": STATES[one.state], role: "status" },
-      h("i", { class: "ws-mark", "aria-hidden": "true" }), h("b", {}, one.outcome),
-      h("span", {}, WORDS[one.state], ...because, h("span", { class: "ws-soft" }, `, ${one.took}`)),
-    );
-    const parts = [h("p", { class: "ws-soft" }, one.label), verdict];
-    parts.push(h("div", { class: "ws-why" }, ...one.why.map((text) => h("p", {}, text))));
-    if (one.accept) parts.push(derivation(one.accept));
-    if (one.response.length) {
-      const text = one.body ? [h("pre", { class: "ws-mono", tabindex: "0" }, one.body)] : [];
-      const what = `Its head, ${one.response.length - 1} headers${one.body ? ", and its body" : ""}`;
-      parts.push(h("details", { open: "" }, h("summary", {}, what), headLines(one.response), ...text));
-    }
-    parts.push(h("details", {}, h("summary", {}, "What was sent"), headLines(one.request)));
-    body.replaceChildren(...parts);
+function answer(one) {
+  const because = one.suspect ? [": because of ", h("code", { class: "ws-mono" }, one.suspect)] : [];
+  const parts = [h("p", { class: "ws-soft" }, one.label), verdict(one, WORDS, because)];
+  parts.push(h("div", { class: "ws-why" }, ...one.why.map((text) => h("p", {}, text))));
+  if (one.accept) parts.push(derivation(one.accept));
+  if (one.response.length) {
+    const text = one.body ? [h("pre", { class: "ws-mono", tabindex: "0" }, one.body)] : [];
+    const what = `Its head, ${one.response.length - 1} headers${one.body ? ", and its body" : ""}`;
+    parts.push(h("details", { open: "" }, h("summary", {}, what), headLines(one.response), ...text));
   }
-
-  return { element, draw };
+  parts.push(h("details", {}, h("summary", {}, "What was sent"), headLines(one.request)));
+  return parts;
 }
 
-function render({ model, el }) {
-  const me = Math.random().toString(36).slice(2, 10);
-  const pending = new Map();
-  let clicks = 0;
-  let picked = null;
-
-  const left = request(model, press);
-  const right = answer();
-  const below = history((number) => {
-    picked = number;
-    drawTries();
-  });
-  const title = h("b", {}, "Handshake editor");
-  const root = h(
-    "section", { class: "wslab ws-editor", "aria-label": `Handshake editor for ${model.get("title")}`, "data-lm-suppress-shortcuts": "true" },
-    h("p", { class: "ws-title" }, title, h("span", { class: "ws-soft" }, ` for ${model.get("title")}`)),
-    h("div", { class: "ws-sides" }, left.element, right.element), below.element,
-  );
-
-  function say(text, isGood) {
-    write(left.said, text);
-    left.said.dataset.good = String(isGood);
-  }
-
-  function press() {
-    if (left.send.getAttribute("aria-disabled") === "true") return;
-    left.send.setAttribute("aria-disabled", "true");
-    const id = `${me}.${++clicks}`;
-    const timer = setTimeout(() => say("waits for the kernel: a running cell goes first", true), WAITS_MS);
-    pending.set(id, timer);
-    try {
-      model.send({ type: "send", id, plan: left.plan(), key: model.get("good").key });
-    } catch {
-      lose();
-    }
-  }
-
-  function free() {
-    for (const timer of pending.values()) clearTimeout(timer);
-    pending.clear();
-    left.send.setAttribute("aria-disabled", "false");
-  }
-
-  function lose() {
-    free();
-    say("the kernel has ended; run the cells again", false);
-  }
-
-  function settle() {
-    const done = model.get("done").filter((id) => pending.has(id));
-    if (!done.length) return;
-    free();
-    const text = model.get("said");
-    say(text, !text);
-  }
-
-  function drawTries() {
-    const tries = model.get("shown");
-    if (!tries.some((one) => one.number === picked)) picked = tries.at(-1)?.number ?? null;
-    right.draw(tries.find((one) => one.number === picked));
-    below.draw(tries, picked);
-  }
-
-  function newTries() {
-    picked = null;  // the latest
-    drawTries();
-  }
-
-  model.on("change:shown", newTries);
-  model.on("change:good", left.renew);
-  model.on("change:done", settle);
-  model.on("comm_live_update", lose);
-  drawTries();
-  el.append(root);
-  return () => {
-    free();
-    model.off("change:shown", newTries);
-    model.off("change:good", left.renew);
-    model.off("change:done", settle);
-    model.off("comm_live_update", lose);
-  };
-}
+const render = ({ model, el }) => renderEditor({ model, el }, {
+  name: "Handshake editor",
+  kind: "",
+  renewed: "good",
+  makeLeft: (onSend) => request(model, onSend),
+  drawAnswer: answer,
+});
 
 export default { render };

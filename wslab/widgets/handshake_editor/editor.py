@@ -1,31 +1,29 @@
 """HandshakeEditor: take out or spoil a line of the opening handshake, send it, see the answer.
 
 Its rule: what it sends is what stands there, over TCP from the kernel, and what it shows is what
-came back. From the browser come custom messages only, on any thread; each click has an id that
-comes back in ``done``. Building, sending and judging are in `attempt`, the drawing in editor.js.
+came back. Building, sending and judging are in `plan`, `target` and `attempt`, the drawing in
+editor.js, and what it has in common with the frame editor in `attempts`.
 """
 
 from __future__ import annotations
 
 import base64
-import html
 import os
 import ssl as tls
-import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import anywidget
 import traitlets
 
 from ...wire.http.header_purposes import explain
 from ..assets import read_static
-from .attempt import DEFAULTS, Plan, Target, Try, attempt, plan_of, to_json
+from ..attempts.editor import AttemptEditor
+from .attempt import HandshakeAttempt, attempt, to_json
+from .plan import DEFAULTS, Plan, plan_of
+from .target import Target
 
 __all__ = ["HandshakeEditor"]
 
-MAX_TRIES = 20
-_MAX_DONE = 50
 _MAX_LINES = 40
 _START_LINE = (
     "Method, target and version: what to do, with what, in which language. A handshake is a GET, "
@@ -35,12 +33,12 @@ _START_LINE = (
 _OFFERED = (("Origin", "https://elsewhere.example"),)
 
 
-class HandshakeEditor(anywidget.AnyWidget):
+class HandshakeEditor(AttemptEditor[HandshakeAttempt]):
     """Edit an opening handshake line by line, send it for real, and read the answer.
 
     Args:
         target: a Server, a ws:// or wss:// URL, or a function of (reader, writer) as
-            ``asyncio.start_server`` takes it, which gets a port of its own for each try.
+            ``asyncio.start_server`` takes it, which gets a port of its own for each attempt.
         ssl: for wss:// to a server whose certificate the system does not know.
 
     Raises:
@@ -51,34 +49,20 @@ class HandshakeEditor(anywidget.AnyWidget):
 
     _esm = read_static(
         "widgets/dom.js",
-        "widgets/handshake_editor/attempt.js",
+        "widgets/attempts/editor.js",
         "widgets/handshake_editor/editor.js",
     )
-    _css = read_static("widgets/theme.css", "widgets/handshake_editor/editor.css")
+    _css = read_static("widgets/theme.css", "widgets/attempts/editor.css")
 
-    # Kernel to browser only: trait sync the other way jams while a cell awaits.
-    title = traitlets.Unicode().tag(sync=True)
     good = traitlets.Dict().tag(sync=True)
-    shown: traitlets.List[Any] = traitlets.List().tag(sync=True)
-    done: traitlets.List[Any] = traitlets.List().tag(sync=True)
-    said = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, target: Any, *, ssl: tls.SSLContext | None = None) -> None:
         self._target = Target.of(target, ssl=ssl)
-        self._tries: list[tuple[int, Try]] = []
-        self._count = 0
         self._key = _new_key()
-        self._mutex = threading.RLock()
-        super().__init__(title=self._target.name, good=self._good())
-        self.on_msg(self._on_msg)
+        name = self._target.name
+        super().__init__("handshake", name, title=name, good=self._good())
 
     # What a program may do.
-
-    @property
-    def tries(self) -> tuple[Try, ...]:
-        """What was sent so far and what came back, oldest first; the last twenty."""
-        with self._mutex:
-            return tuple(one for _, one in self._tries)
 
     def ask(
         self,
@@ -88,7 +72,7 @@ class HandshakeEditor(anywidget.AnyWidget):
         method: str = "GET",
         path: str | None = None,
         version: str = "HTTP/1.1",
-    ) -> Try:
+    ) -> HandshakeAttempt:
         """Send a handshake, right but for what is changed here, and return what came of it.
 
         Args:
@@ -113,18 +97,13 @@ class HandshakeEditor(anywidget.AnyWidget):
             path=path,
             version=version,
         )
-        return self._carry_out(plan, key)
+        return self._attempt(plan, key)
 
-    def _carry_out(self, plan: Plan, key: str, **traits: Any) -> Try:
+    def _attempt(self, plan: Plan, key: str) -> HandshakeAttempt:
         one = attempt(self._target, plan, plan_of(self._target, key))
         with self._mutex:
-            self._count += 1
-            self._tries = [*self._tries, (self._count, one)][-MAX_TRIES:]
             self._key = _new_key()  # one for each connection (RFC 6455 §4.1)
-            with self.hold_sync():
-                self.shown = [to_json(each, number) for number, each in self._tries]
-                self.good = self._good()
-        return one
+            return self._keep(one, good=self._good())
 
     def _good(self) -> dict[str, Any]:
         """Return the lines to begin with, and what each is for."""
@@ -138,65 +117,16 @@ class HandshakeEditor(anywidget.AnyWidget):
         note, rfc = _START_LINE, "RFC 6455 §4.1"
         return {**plan, "lines": rows, "key": self._key, "note": note, "rfc": rfc}
 
-    # Browser to kernel.
+    def _click(self, content: Any) -> None:
+        self._attempt(_checked(content["plan"]), str(content["key"]))
 
-    def _on_msg(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        # On the main thread or on a subshell's; what it raised or printed would appear nowhere.
-        if not isinstance(content, dict) or content.get("type") != "send":
-            return
-        said = "interrupted"
-        try:
-            plan, key = _checked(content["plan"]), str(content["key"])
-            self._carry_out(plan, key)
-            said = ""
-        except Exception as exc:
-            notes = "".join(f" {note}" for note in getattr(exc, "__notes__", ()))
-            said = f"not sent: {exc}{notes}"
-        finally:  # an interrupt, too, ends what was pending
-            with self._mutex, self.hold_sync():
-                self.done = [*self.done, str(content.get("id"))][-_MAX_DONE:]
-                self.said = said
+    def _to_json(self, attempt: HandshakeAttempt, number: int) -> dict[str, Any]:
+        return to_json(attempt, number)
 
-    # As text, for where the widget does not reach.
-
-    def __str__(self) -> str:
-        tries = self.tries
-        count = "1 try" if len(tries) == 1 else f"{len(tries)} tries"
-        lines = [f"handshake editor for {self._target.name}, {count}"]
-        width = max((len(one.label) for one in tries), default=0)
-        lines += [f"  {one.label:<{width}}  {one.outcome}" for one in tries]
-        return "\n".join(lines)
-
-    __repr__ = __str__
-
-    def _to_html(self) -> str:
-        tries = self.tries
-        if not tries:
-            plan = plan_of(self._target, self._key)
-            lines = [f"{plan['method']} {plan['target']} {plan['version']}"]
-            lines += [f"{name}: {value}" for name, value in plan["lines"]]
-            body = f"<pre>{html.escape(chr(10).join(lines))}</pre><p>Nothing was sent yet.</p>"
-        else:
-            style = "text-align:left;padding:2px 16px 2px 0;background:none;vertical-align:top"
-            rows = "".join(
-                "<tr>"
-                + "".join(
-                    f'<td style="{style}">{html.escape(text)}</td>'
-                    for text in (one.label, one.outcome, one.why)
-                )
-                + "</tr>"
-                for one in tries
-            )
-            head = "".join(
-                f'<th style="{style}">{name}</th>' for name in ("request", "answer", "why")
-            )
-            body = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-        return f"<p><b>Handshake editor</b> for {html.escape(self._target.name)}</p>{body}"
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, meta = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-        return {**data, "text/plain": str(self), "text/html": self._to_html()}, meta
+    def _good_text(self) -> str:
+        plan = plan_of(self._target, self._key)
+        lines = [f"{name}: {value}" for name, value in plan["lines"]]
+        return "\n".join([f"{plan['method']} {plan['target']} {plan['version']}", *lines])
 
 
 def _new_key() -> str:

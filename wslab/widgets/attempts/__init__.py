@@ -1,0 +1,1 @@
+"""What editors of things to send share: the attempts so far, and what each click becomes."""
