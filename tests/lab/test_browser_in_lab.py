@@ -882,7 +882,8 @@ FLOOD = f"""() => {{
   for (let i = 0; i < 12000; i += 1) push({{ type: "note", text: "n" }});
   const real = session.outbox.events.reduce((sum, {{ data, bytes }}) =>
     sum + new TextEncoder().encode(data ?? "").length + (bytes?.length ?? 0), 0);
-  return {{ ...most, dropped, all: session.outbox.droppedAll, real, counted: session.outbox.bytes }};
+  const {{ droppedAll: all, bytes: counted }} = session.outbox;
+  return {{ ...most, dropped, all, real, counted }};
 }}"""
 FULL = f"""() => {{
   const session = ({SESSION})("full");
