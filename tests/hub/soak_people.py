@@ -321,6 +321,7 @@ class Call:
         elif event == "dropped":
             person.note(f"is told {data['count']} dropped")
             person.book.inbox.told += data["count"]
+            person.offset = packet.get("offset", person.offset)
         elif event == "error":
             person.note(f"error {data['code']}")
             if data["code"] == "refused" and self.line.is_refused:

@@ -190,7 +190,7 @@ async def test_a_session_is_told_what_was_dropped_of_its_earlier_connection():
     await until(lambda: any('"e4"' in text for text in first.texts))
     first.lose()  # before it had caught up and could be told
     await until(lambda: not hub.clients)
-    for nth, (offset, told) in enumerate([(4, 3), (4, None), (5, None)]):
+    for nth, (offset, told) in enumerate([(4, 3), (4, 3), (7, None)]):
         fake = FakeSocket(f"/?session={TOKEN}&offset={offset}")
         tasks.append(asyncio.create_task(hub(fake)))
         await until(lambda: len(hub.clients))
@@ -198,8 +198,11 @@ async def test_a_session_is_told_what_was_dropped_of_its_earlier_connection():
         assert welcome["data"]["gap"] is None
         dropped = [each["data"]["count"] for each in events if each["event"] == "dropped"]
         assert dropped == ([] if told is None else [told]), nth
-        came = [each["offset"] for each in events if "offset" in each]
+        came = [each["offset"] for each in events if each["event"] != "dropped"]
         assert came == list(range(offset + 1, 6))
+        assert [each["offset"] for each in events if each["event"] == "dropped"] == [6 + nth][
+            : len(dropped)
+        ]
         fake.lose()
         await until(lambda: not hub.clients)
     await asyncio.gather(*tasks)

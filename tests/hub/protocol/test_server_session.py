@@ -97,8 +97,36 @@ def test_what_its_backlog_has_lost_is_told_once():
     for _ in range(4):
         keep(history, None)
     session.lose([2, 3])
-    assert session.resume(2).dropped == 1  # the other one comes again
-    assert session.resume(2).dropped == 0
+    told = session.resume(2)
+    assert (told.dropped, told.dropped_offset) == (1, 5)  # the other one comes again
+    assert session.resume(2).dropped == 1  # it has not seen it told
+    session.lose([3])
+    assert session.tell_dropped() == 7
+    assert session.resume(6).dropped == 1
+    assert session.resume(8).dropped == 0
+
+
+def test_who_has_not_read_the_welcome_of_a_new_session_is_told_again_that_it_is_new():
+    # It came from another life of the hub, and its numbers and offsets are of that one.
+    sessions, history = opened()
+    session = sessions.open("t", 0.0)
+    assert session.resume(3) == Resumption(False, 0, 0, "session unknown")
+    keep(history, None)
+    assert session.resume(3) == Resumption(False, 1, 0, "session unknown")
+    for _ in range(3):
+        keep(history, None)
+    told = session.resume(3)
+    assert (told.is_resumed, told.offset, told.gap) == (False, 3, "session unknown")
+    assert [past.offset for past in told.missed] == [4]
+    assert session.resume(4).is_resumed  # it has read that
+
+
+def test_who_has_said_something_has_read_the_welcome():
+    sessions, _ = opened()
+    session = sessions.open("t", 0.0)
+    session.resume(3)
+    session.receive(Packet("e", n=1))
+    assert session.resume(3).is_resumed
 
 
 def test_what_was_missed_and_what_is_too_old():

@@ -12,9 +12,39 @@ def test_what_was_dropped_and_not_told_is_bounded_and_still_counted(monkeypatch)
     for first in range(1, 100, 3):
         untold.add(range(first, first + 3))
     assert untold.size_bytes == 80
-    assert untold.take(98) == 98
-    assert untold.take(98) == 0
+    assert untold.resume(98) == 98
+    untold.tell(100)
+    assert untold.resume(100) == 0
     untold.add(range(20))
-    assert untold.take(5) == 0  # these come again, if they are kept, or there is a gap
+    assert untold.resume(5) == 0  # these come again, if they are kept, or there is a gap
     untold.add([7])
-    assert untold.take(7) == 1
+    assert untold.resume(7) == 1
+
+
+def test_it_is_told_again_to_a_client_that_has_not_seen_it_told():
+    untold = Untold()
+    untold.add([3, 4])
+    untold.tell(9)
+    untold.add([10, 12])
+    untold.tell(14)
+    assert untold.resume(14) == 0
+    untold.add([3, 4])
+    untold.tell(19)
+    untold.add([20, 22])
+    untold.tell(24)
+    assert untold.resume(21) == 1  # 22 comes again
+    assert untold.resume(21) == 1
+    untold.tell(25)
+    assert untold.resume(22) == 1
+    untold.tell(26)
+    assert untold.resume(26) == 0
+
+
+def test_what_was_told_is_bounded(monkeypatch):
+    monkeypatch.setattr(module, "MAX_UNTOLD", 10)
+    untold = Untold()
+    for offset in range(1, 100, 5):
+        untold.add(range(offset, offset + 4))
+        untold.tell(offset + 4)
+        assert untold.size_bytes <= 80
+    assert untold.resume(90) == 0

@@ -37,7 +37,7 @@ class Rig:
             limit=limit,
             limit_bytes=limit_bytes,
             overflow=self.overflow,
-            tell_dropped=self.told.append,
+            tell_dropped=lambda count, offsets: self.told.append(count),
         )
 
     def overflow(self, reason):

@@ -65,6 +65,11 @@ class History(Generic[M]):
             self._rooms[room] = log
         return log
 
+    def mark(self) -> int:
+        """Return an offset for what is no event; who has seen it has seen all before it."""
+        self.offset += 1
+        return self.offset
+
     def of(self, room: str | None) -> list[Past[M]]:
         """Return the events that are kept of a room (None: of everybody), oldest first."""
         return list(self.everybody if room is None else self._spoken.get(room, ()))

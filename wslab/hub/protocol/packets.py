@@ -25,9 +25,9 @@ Three events are the hub's own. ``welcome`` comes first of all: id, session (a t
 with, or true where the client has brought one), offset, received, resumed, gap, and where it keeps
 a session, user (the client's public name in the hub, over all its connections). ``error`` has code
 and message, and the event that it is about; ``dropped`` the count of what a slow client did not get
-(right after a welcome: in its earlier connection). Everything else is a raw message, which the hub
-hands to its ``message`` handler. Its rule: what cannot be read raises BadPacket with the reason,
-and nothing else.
+(here, or in an earlier connection, which broke before it was told). Everything else is a raw
+message, which the hub hands to its ``message`` handler. Its rule: what cannot be read raises
+BadPacket with the reason, and nothing else.
 """
 
 from __future__ import annotations
@@ -305,9 +305,10 @@ def encode_received(n: int) -> str:
     return f'{{"received":{n}}}'
 
 
-def encode_dropped(count: int) -> str:
+def encode_dropped(count: int, offset: int | None = None) -> str:
     """Return the packet that says how many events the client will never get."""
-    return f'{{"event": "dropped", "data": {{"count": {count}}}}}'
+    text = f'{{"event": "dropped", "data": {{"count": {count}}}'
+    return text + ("}" if offset is None else f', "offset": {offset}}}')
 
 
 def _closed(parts: list[str], attachments: Sequence[bytes], **numbers: int | None) -> str:

@@ -81,20 +81,22 @@ class Resumption(Generic[M]):
     """What a client that has connected is told and sent.
 
     Args:
-        is_resumed: whether the session was there before.
+        is_resumed: whether the session is the one that the client had before.
         offset: the last event that it has seen; its events are counted from here.
         received: the number of its last packet that was taken up.
         gap: why something is missing, or None.
-        dropped: events that its earlier connection's full backlog has lost.
         missed: events that it has missed, in order.
+        dropped: events that its earlier connection's full backlog has lost; told after those.
+        dropped_offset: of what tells it.
     """
 
     is_resumed: bool
     offset: int
     received: int
     gap: str | None = None
-    dropped: int = 0
     missed: list[Past[M]] = field(default_factory=list)
+    dropped: int = 0
+    dropped_offset: int | None = None
 
 
 class ServerSession(Generic[M]):
@@ -131,6 +133,7 @@ class ServerSession(Generic[M]):
         self._stays: Stays[M] = Stays()
         self._untold = Untold()
         self._has_begun = False
+        self._offset_before: int | None = None  # that it came with, of another life of the hub
 
     @property
     def address(self) -> str:
@@ -192,6 +195,12 @@ class ServerSession(Generic[M]):
         """Note the offsets of events that its backlog has dropped, and that it was not told of."""
         self._untold.add(offsets)
 
+    def tell_dropped(self) -> int:
+        """Return the offset for what tells it, now, of all that it has lost."""
+        offset = self._history.mark()
+        self._untold.tell(offset)
+        return offset
+
     def resume(self, offset: int | None) -> Resumption[M]:
         """Return what a client is told and sent that comes with this session.
 
@@ -200,16 +209,22 @@ class ServerSession(Generic[M]):
         """
         latest = self._history.offset
         if not self._has_begun:
-            self._has_begun = True
+            self._has_begun, self._offset_before = True, offset
             gap = "session unknown" if offset is not None else None
             return Resumption(False, latest, self.received, gap)
         if offset is None:
             offset = self.began_offset  # it never got its first welcome
-        dropped = self._untold.take(offset)
         missed = self.missed(offset) if offset <= latest else None
+        if offset == self._offset_before and not self.received:
+            # As far as one can see, it has not read that its session is a new one.
+            since = latest if missed is None else offset
+            return Resumption(False, since, self.received, "session unknown", missed or [])
+        self._offset_before = None
+        dropped = self._untold.resume(offset)
+        dropped_offset = self.tell_dropped() if dropped else None
         if missed is None:
-            return Resumption(True, latest, self.received, "too old", dropped)
-        return Resumption(True, offset, self.received, None, dropped, missed)
+            return Resumption(True, latest, self.received, "too old", [], dropped, dropped_offset)
+        return Resumption(True, offset, self.received, None, missed, dropped, dropped_offset)
 
     def missed(self, offset: int) -> list[Past[M]] | None:
         """Return what it missed after an offset, in order; None where that is not all kept."""

@@ -1,47 +1,88 @@
-"""Events that made way in a client's full backlog, and that it was not told of.
+"""Events that made way in a client's full backlog, until the client is known to have been told.
 
-Its rule: the count stays right, although only so many offsets are kept; and each loss is told once.
+Its rule: each loss is told once. What tells of it has an offset of its own, as an event has; so who
+comes back says, by the last offset that it has seen, whether it was told before its connection
+broke. The count stays right, although only so many offsets are kept.
 """
 
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from collections.abc import Iterable
 
 __all__ = ["Untold"]
 
-MAX_UNTOLD = 4096  # offsets of one session
+MAX_UNTOLD = 4096  # offsets of one session; and as many that it has been told of
 
 
 class Untold:
-    """What one session has lost and does not know of yet."""
+    """What one session has lost, and does not know of for certain."""
 
-    __slots__ = ("_count_before", "_last_before", "_offsets")
+    __slots__ = ("_lost", "_told")
 
     def __init__(self) -> None:
-        self._offsets = array("q")
-        self._count_before = self._last_before = 0  # of more than these: how many, up to where
+        self._lost = _Lost()
+        self._told: deque[tuple[int, _Lost]] | None = None  # with the offset of what told it
 
     @property
     def size_bytes(self) -> int:
         """What it takes, about."""
-        return 8 * len(self._offsets)
+        told = sum(len(lost.offsets) for _, lost in self._told or ())
+        return 8 * (len(self._lost.offsets) + told)
 
     def add(self, offsets: Iterable[int]) -> None:
         """Note the offsets of events that were dropped."""
-        self._offsets.extend(offsets)
-        more = len(self._offsets) - MAX_UNTOLD
-        if more > 0:  # the earliest ones; it is told how many
-            self._count_before += more
-            self._last_before = max(self._last_before, *self._offsets[:more])
-            del self._offsets[:more]
+        self._lost.add(offsets)
 
-    def take(self, offset: int) -> int:
-        """Say, once, how many events a client that has seen this offset will never get.
+    def tell(self, offset: int) -> None:
+        """Note that all of it is told now, by what has this offset."""
+        if self._told is None:
+            self._told = deque()
+        self._told.append((offset, self._lost))
+        self._lost = _Lost()
+        # The earliest ones were told so long ago that the client has seen it.
+        while len(self._told) > 1 and self.size_bytes > 8 * MAX_UNTOLD:
+            self._told.popleft()
+
+    def resume(self, offset: int) -> int:
+        """Return how many events a client that has seen this offset will never get.
 
         Those after the offset come again, or are in a gap.
         """
-        offsets, self._offsets = self._offsets, array("q")
-        before, last = self._count_before, self._last_before
-        self._count_before = self._last_before = 0
-        return sum(each <= offset for each in offsets) + (before if last <= offset else 0)
+        found = _Lost()
+        for told_at, lost in self._told or ():
+            if told_at > offset:
+                found.add_seen(lost, offset)
+        found.add_seen(self._lost, offset)
+        self._lost, self._told = found, None
+        return found.count
+
+
+class _Lost:
+    """Offsets; of more than `MAX_UNTOLD`, of the earliest only how many, and up to where."""
+
+    __slots__ = ("before", "before_last", "offsets")
+
+    def __init__(self) -> None:
+        self.offsets = array("q")
+        self.before = self.before_last = 0
+
+    @property
+    def count(self) -> int:
+        return self.before + len(self.offsets)
+
+    def add(self, offsets: Iterable[int]) -> None:
+        self.offsets.extend(offsets)
+        more = len(self.offsets) - MAX_UNTOLD
+        if more > 0:
+            self.before += more
+            self.before_last = max(self.before_last, *self.offsets[:more])
+            del self.offsets[:more]
+
+    def add_seen(self, other: _Lost, offset: int) -> None:
+        """Take over those of another that a client has seen events after."""
+        if other.before and other.before_last <= offset:
+            self.before += other.before
+            self.before_last = max(self.before_last, other.before_last)
+        self.add(each for each in other.offsets if each <= offset)

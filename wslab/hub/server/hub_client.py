@@ -14,6 +14,7 @@ import functools
 import re
 import secrets
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
@@ -486,7 +487,7 @@ class HubClient:
             "session": known if told is not None else None,
             "offset": told and told.offset,
             "received": told and told.received,
-            "resumed": self.is_resumed,
+            "resumed": told is not None and told.is_resumed,
             "gap": self._gap,
         }
         if told is not None:
@@ -494,9 +495,9 @@ class HubClient:
         self._send(PreparedMessage(*packets.encode_event("welcome", welcome)))
         if told is None or self._session is None:
             return
-        if told.dropped:
-            self._tell_dropped(told.dropped)
         self._send_queue.replay(told.missed)
+        if told.dropped:
+            self._send(PreparedMessage(packets.encode_dropped(told.dropped, told.dropped_offset)))
         for room in self._session.rooms:
             hub._registry.put_back(self, room)
 
@@ -504,6 +505,7 @@ class HubClient:
         """Continue the session that its client asked for, or open a new one."""
         now_s, token = time.monotonic(), self._token_asked
         session = sessions.continued(token, now_s, self._address) if token else None
+        self.is_resumed = session is not None
         if session is not None:
             self._take_over(session)
         else:
@@ -513,7 +515,7 @@ class HubClient:
         self._session, self._holder = session, self._hub._holder(session)
         self._holder.client = self
         told = session.resume(self._offset_asked)
-        self.is_resumed, self._gap = told.is_resumed, told.gap
+        self._gap = told.gap
         return told
 
     def _take_over(self, session: ServerSession[Any]) -> None:
@@ -789,9 +791,13 @@ class HubClient:
             event = packet.event if packet is not None else None
             self._send_queue.put(PreparedMessage(packets.encode_error(code, message, event=event)))
 
-    def _tell_dropped(self, count: int) -> None:
+    def _tell_dropped(self, count: int, offsets: Iterable[int]) -> None:
         # What tells of a loss must not be lost itself.
-        self._send(PreparedMessage(packets.encode_dropped(count)))
+        offset = None
+        if self._session is not None:
+            self._session.lose(offsets)
+            offset = self._session.tell_dropped()
+        self._send(PreparedMessage(packets.encode_dropped(count, offset)))
 
 
 def asked(path: str) -> tuple[str, int | None]:

@@ -88,7 +88,8 @@ class SendQueue:
         limit: how many messages may wait.
         limit_bytes: how many bytes of them.
         overflow: called, with the reason, where the policy is to disconnect.
-        tell_dropped: called with a number when the client has caught up and had lost some.
+        tell_dropped: called when the client has caught up and had lost some, with their number and
+            offsets.
     """
 
     __slots__ = (
@@ -121,7 +122,7 @@ class SendQueue:
         limit: int,
         limit_bytes: int,
         overflow: Callable[[str], None],
-        tell_dropped: Callable[[int], None],
+        tell_dropped: Callable[[int, tuple[int, ...]], None],
     ) -> None:
         self._link = link
         self.client_id = client_id
@@ -269,8 +270,9 @@ class SendQueue:
                 if self._entries:
                     await asyncio.sleep(0)  # others have their turn
                 elif self._untold:
-                    told, self._untold, self._untold_offsets = self._untold, 0, None
-                    self._tell_dropped(told)
+                    told, offsets = self._untold, self.untold_offsets
+                    self._untold, self._untold_offsets = 0, None
+                    self._tell_dropped(told, offsets)
         finally:
             self._task = None
             if not self._link.is_open:
