@@ -298,18 +298,6 @@ print(sorted(heavy & set(sys.modules)), threading.active_count())
     assert done.stderr == ""
 
 
-# What waits in slices by its own means, or blocks on purpose.
-WAITS_ITSELF = {
-    "waiting": "is the place for it",
-    "client.receive_queue": "the bell of a queue, a slice at a time",
-    "cli.lab": "another program's end",
-    "cli.serve_log": "lines of a queue, a slice at a time",
-    "client.messages": "an event, a slice at a time",
-    "hub.client.event_dispatcher": "a condition, a slice at a time",
-    "learn.lessons.lesson_04": "plays work that blocks",
-}
-
-
 BLOCKING = ("wait", "result", "exception", "join", "acquire", "get")
 
 
@@ -335,19 +323,16 @@ def _waits(tree: ast.Module) -> Iterator[tuple[str, int]]:
             yield f"{receiver}.{name}", node.lineno
 
 
-def test_who_waits_by_its_own_means_does():
-    assert [name for name in WAITS_ITSELF if not [*_waits(MODULES[name])]] == []
-
-
-def test_a_thread_waits_in_slices_only():
+def test_only_one_file_blocks_a_thread():
     found = {
         f"{name}:{line} {call}"
         for name, tree in MODULES.items()
-        if name not in WAITS_ITSELF
+        if name != "waiting"
         for call, line in _waits(tree)
         if call not in ("asyncio.wait", "logger.exception")
     }
     assert found == set()
+    assert [*_waits(MODULES["waiting"])] != []
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import math
+import queue
 import threading
 import time
 
@@ -19,8 +20,8 @@ from wslab.waiting import (
     is_set_within,
     join,
     left_until,
+    pause,
     result_of,
-    slices,
 )
 
 
@@ -46,6 +47,53 @@ def test_a_long_wait_is_cut_into_slices(timeout):
     assert future.waits[:4] == [SLICE_S] * 4
 
 
+@pytest.mark.parametrize("timeout", [0, -1])
+def test_no_time_is_one_look(timeout):
+    future = Watched()
+    with pytest.raises(TimeoutError):
+        result_of(future, timeout)
+    assert future.waits == [0]
+
+
+def test_a_pause_is_a_slice_at_the_most():
+    seen = []
+    assert pause(lambda timeout: seen.append(timeout) or "news") == "news"
+    pause(lambda timeout: seen.append(timeout), 0.05)
+    pause(lambda timeout: seen.append(timeout), 60)
+    assert seen == [SLICE_S, 0.05, SLICE_S]
+    with pytest.raises(queue.Empty):
+        pause(queue.SimpleQueue().get, 0.0)
+
+
+def test_what_takes_too_long_is_cancelled():
+    future = concurrent.futures.Future()
+    with pytest.raises(TimeoutError):
+        result_of(future, 0.01, cancels=True)
+    assert future.cancelled()
+    kept = concurrent.futures.Future()
+    with pytest.raises(TimeoutError):
+        result_of(kept, 0.01)
+    assert not kept.done()
+
+
+def test_what_is_being_done_is_waited_for():
+    future = concurrent.futures.Future()
+    future.set_running_or_notify_cancel()
+    threading.Timer(0.05, future.set_result, ["done"]).start()
+    assert result_of(future, 0.01, cancels=True) == "done"
+
+
+def test_an_interrupt_cancels():
+    class Interrupted(concurrent.futures.Future):
+        def result(self, timeout=None):
+            raise KeyboardInterrupt
+
+    future = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        result_of(future, None, cancels=True)
+    assert future.cancelled()
+
+
 def test_a_wait_ends_with_its_time():
     began_s = time.monotonic()
     with pytest.raises(TimeoutError):
@@ -53,8 +101,6 @@ def test_a_wait_ends_with_its_time():
     assert not is_set_within(threading.Event(), 0.0)
     assert not any_done_within([concurrent.futures.Future()], 0.01)
     assert time.monotonic() - began_s >= 0.3
-    assert [*slices(0)] == [0]
-    assert [*slices(-1)] == [0]
 
 
 def test_a_futures_own_timeout_error_is_its_own():

@@ -1,8 +1,9 @@
 """How a plain thread waits: in slices, so that an interrupt gets through, and with a bound.
 
-A signal that comes while a thread goes to sleep on a lock does not wake it (and on Windows none
-ever does): Python would see the interrupt only when the wait is over. So nobody sleeps for longer
-than a slice without looking. A timeout of None and of ``math.inf`` both mean: without end.
+Its rule: no other file blocks a thread. A signal that comes while a thread goes to sleep on a lock
+does not wake it (and on Windows none ever does): Python would see the interrupt only when the wait
+is over. So nobody sleeps for longer than a slice without looking. A timeout of None and of
+``math.inf`` both mean: without end.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import concurrent.futures
 import math
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Protocol, TypeVar
 
 __all__ = [
@@ -23,8 +24,8 @@ __all__ = [
     "is_set_within",
     "join",
     "left_until",
+    "pause",
     "result_of",
-    "slices",
 ]
 
 T = TypeVar("T")
@@ -61,7 +62,7 @@ def left_until(deadline_s: float) -> float:
     return max(0.0, deadline_s - time.monotonic())
 
 
-def slices(timeout: float | None) -> Iterator[float]:
+def _slices(timeout: float | None) -> Iterator[float]:
     """Yield for how long to wait at a time, in seconds, until the time is up; once at the least."""
     deadline_s = deadline_after(timeout)
     while True:
@@ -71,31 +72,55 @@ def slices(timeout: float | None) -> Iterator[float]:
             return
 
 
-def result_of(future: concurrent.futures.Future[T], timeout: float | None) -> T:
+def pause(block: Callable[..., T], at_most_s: float = math.inf) -> T:
+    """Block for one slice at the most, where whoever waits looks again in a loop.
+
+    An interrupt may lose what ``block`` returns: where that matters, let it be a mere sign.
+
+    Args:
+        block: blocks until it is worth looking again or its ``timeout`` has passed, as the ``wait``
+            of an event, a condition or a process does, and the ``get`` of a queue.
+        at_most_s: how long, in seconds.
+    """
+    return block(timeout=min(at_most_s, SLICE_S))
+
+
+def result_of(
+    future: concurrent.futures.Future[T], timeout: float | None, *, cancels: bool = False
+) -> T:
     """Return a future's result.
 
     Args:
         future: what to wait for.
         timeout: seconds; None waits until it is done.
+        cancels: cancel it where the time is up or an interrupt comes. What can't be cancelled any
+            more is being done at this moment, and is waited for.
 
     Raises:
-        TimeoutError: it was not done in time (``future.done()`` tells this from its own).
+        TimeoutError: it was not done in time (``future.done()`` tells this from its own, unless it
+            was cancelled).
     """
     try:
-        for slice_s in slices(timeout):
+        for slice_s in _slices(timeout):
             try:
                 return future.result(slice_s)
             except TimeoutError:
                 if future.done():
                     return future.result()  # what was done in this instant, or its own error
+        if cancels and not future.cancel():
+            return result_of(future, None)
         raise TimeoutError
+    except BaseException:
+        if cancels:
+            future.cancel()
+        raise
     finally:
         del future  # its exception's traceback holds this frame: no cycle, so no garbage
 
 
 def is_set_within(event: Waitable, timeout: float | None) -> bool:
     """Wait for an event; whether it came in time."""
-    return any(event.wait(slice_s) for slice_s in slices(timeout))
+    return any(event.wait(slice_s) for slice_s in _slices(timeout))
 
 
 def any_done_within(
@@ -103,12 +128,12 @@ def any_done_within(
 ) -> bool:
     """Wait for the first of several futures; whether one is done."""
     first = concurrent.futures.FIRST_COMPLETED
-    return any(concurrent.futures.wait(futures, one, first).done for one in slices(timeout))
+    return any(concurrent.futures.wait(futures, one, first).done for one in _slices(timeout))
 
 
 def join(thread: Any, timeout: float | None) -> bool:
     """Wait for a thread to end; whether it has."""
-    for slice_s in slices(timeout):
+    for slice_s in _slices(timeout):
         thread.join(slice_s)
         if not thread.is_alive():
             return True

@@ -13,7 +13,7 @@ import weakref
 import pytest
 
 from tests.loops.rig import SOON_S, Work, interrupted_when, posix
-from wslab.errors import LoopBlocked
+from wslab.errors import LoopBlocked, WrongThread
 from wslab.loops.portal import Portal
 
 
@@ -178,6 +178,24 @@ def test_a_future_cancelled_before_its_turn_never_runs(portal: Portal) -> None:
     portal.call(gc.isenabled)
     assert ran == []
     assert concurrent.futures.wait([future], timeout=SOON_S).done == {future}
+
+
+def test_a_wait_on_the_loops_own_thread_raises_at_once(portal: Portal) -> None:
+    async def wait_for_myself() -> None:
+        portal.submit(asyncio.sleep, 0).result(SOON_S)
+
+    began_s = time.monotonic()
+    with pytest.raises(WrongThread, match=r"asyncio\.wrap_future"):
+        portal.call(wait_for_myself, timeout=SOON_S)
+    assert time.monotonic() - began_s < SOON_S
+
+    async def look() -> list[str]:
+        future = portal.submit(asyncio.sleep, 0, "there")
+        with pytest.raises(TimeoutError):
+            future.result(0)  # no wait, and so no harm
+        return [await asyncio.wrap_future(future), future.result()]
+
+    assert portal.call(look, timeout=SOON_S) == ["there", "there"]
 
 
 def test_a_result_leaves_no_garbage_cycle(portal: Portal) -> None:

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..waiting import pause
 from .arguments import UserError, port
 from .binder_link import binder_link
 from .course import COPY_TO, FIRST_LESSON, PACKAGE, checkout, course
@@ -150,6 +151,6 @@ def become(command: list[str]) -> int:
     process = subprocess.Popen(command)
     while True:
         try:
-            return process.wait()
-        except KeyboardInterrupt:  # the child got it too, and decides
+            return pause(process.wait)
+        except (KeyboardInterrupt, subprocess.TimeoutExpired):  # the child got it too, and decides
             continue

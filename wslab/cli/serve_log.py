@@ -20,7 +20,7 @@ from websockets.protocol import State
 
 from ..server.handler import Handler, awaited, handler_name
 from ..server.refusals import Refusal
-from ..waiting import SLICE_S
+from ..waiting import pause
 from ..wire.frames.close_codes import close_code_meaning
 
 __all__ = ["ServeLog", "printable"]
@@ -54,7 +54,7 @@ class ServeLog:
     def print_until_end(self) -> None:
         while True:
             try:
-                line = self._lines.get(timeout=SLICE_S)
+                line = pause(self._lines.get)
             except queue.Empty:
                 continue
             if line is None:

@@ -15,7 +15,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 
 from ..errors import LoopBlocked, PortalClosed
-from ..waiting import SLICE_S, deadline_after, left_until, result_of, slices
+from ..waiting import SLICE_S, deadline_after, left_until, pause, result_of
 from .ending import Ending
 from .fragments import FragmentStream, check_iterable
 from .lifecycle import Lifecycle
@@ -107,18 +107,18 @@ class Messages:
         """Wait until there is a connection again; raise where there will be none."""
         life = self._life
         reconnector = life.reconnector
-        for slice_s in slices(timeout):
-            if reconnector is None or life.closing is not None:
-                break
+        ends_s = deadline_after(timeout)
+        while reconnector is not None and life.closing is None:
             reconnector.may_send.clear()  # before looking, so that no news is missed
             self._ending.refuse_what_is_over()
             if life.is_open:
                 return
             if life.gone.is_set():
                 break
-            reconnector.may_send.wait(slice_s)
-        else:
-            raise TimeoutError(f"{what} within {timeout:g} s: {life.name!r} is {life.status}")
+            left_s = left_until(ends_s)
+            if not left_s:
+                raise TimeoutError(f"{what} within {timeout:g} s: {life.name!r} is {life.status}")
+            pause(reconnector.may_send.wait, left_s)
         self._ending.raise_closed()
 
     def recv(self, timeout: float | None) -> Message:

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..waiting import SLICE_S, deadline_after, left_until
+from ..waiting import deadline_after, left_until, pause
 
 __all__ = ["Message", "ReceiveQueue", "size_of"]
 
@@ -139,7 +139,7 @@ class ReceiveQueue:
                     self._wake_pump()
                 if is_waiting:
                     # The bell only says that it is worth looking again.
-                    self._bell.get(timeout=min(left_until(deadline_s), SLICE_S))
+                    pause(self._bell.get, left_until(deadline_s))
             except queue.Empty:
                 if time.monotonic() >= deadline_s and not self._messages and not self.ended:
                     raise  # and nothing came in the last instant either

@@ -14,8 +14,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ..calling import function_name
-from ..errors import LoopBlocked, PortalClosed
+from ..calling import function_name, running_loop
+from ..errors import LoopBlocked, PortalClosed, WrongThread
 from ..waiting import result_of
 from .watchdog import ANSWER_S
 
@@ -61,6 +61,8 @@ class Crossing(concurrent.futures.Future[Any]):
 
     def cancel(self) -> bool:
         """Cancel the work; whether it had not ended yet."""
+        if self.cancelled():  # a second time would strike the cleanup
+            return True
         if not super().cancel():
             return False
         try:
@@ -77,6 +79,22 @@ class Crossing(concurrent.futures.Future[Any]):
             with contextlib.suppress(concurrent.futures.InvalidStateError):
                 self.set_exception(exc)
         self._settle()
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Return the result, as any future does.
+
+        Raises:
+            WrongThread: the wait for it would hold the very loop that it needs.
+        """
+        try:
+            if timeout != 0 and not self.done() and running_loop() is self._loop:
+                raise WrongThread(
+                    "a wait for the result was made on the thread of the loop that works on it, "
+                    "where it would never come. In async code await asyncio.wrap_future(...) of it"
+                )
+            return super().result(timeout)
+        finally:
+            del self  # an exception's traceback holds this frame: no cycle, so no garbage
 
     def settles_within(self, timeout: float) -> bool:
         """Wait until the task has ended, its cleanup included; whether it has in time."""
@@ -162,11 +180,10 @@ def call(
     try:
         # Sent in here: an interrupt strikes between any two lines, and work begins with the first.
         crossing.send(func, args)
-        return result_of(crossing, timeout)
+        return result_of(crossing, timeout, cancels=True)
     except TimeoutError:
-        # Its own TimeoutError is passed on, and so is what it did in the last instant.
-        if crossing.done() or not crossing.cancel():
-            return crossing.result()
+        if not crossing.cancelled():
+            raise  # its own
         if not crossing.settles_within(ANSWER_S) and not loop.answers():
             raise LoopBlocked(
                 f"{function_name(func)} did not run within {timeout:g} s, because {loop.held_by()}"

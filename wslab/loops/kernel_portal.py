@@ -79,6 +79,7 @@ class _NestedCrossing(crossing.Crossing):
         self._thread_id = thread_id
 
     def result(self, timeout: float | None = None) -> Any:
+        """Return the result; on the loop's own thread, run the loop until it is there."""
         return super().result(self._nest_until(self, timeout))
 
     def settles_within(self, timeout: float) -> bool:

@@ -25,7 +25,7 @@ from typing import Any, Protocol
 from ...calling import called, check_takes, function_name, is_async, tell_replaced
 from ...errors import CallFailed, Refused, is_cancelled
 from ...failures import Failure, FailureLog, said_by
-from ...waiting import finite
+from ...waiting import deadline_after, finite, left_until, pause
 from ..protocol.client_session import (
     AnswerReceived,
     CallLost,
@@ -259,15 +259,15 @@ class EventDispatcher:
         return None if data is None else dumps(data)
 
     def _wait_for_room(self, encoded: Encoded | None, timeout: float | None) -> None:
-        deadline_s = None if timeout is None else time.monotonic() + timeout
+        deadline_s = deadline_after(timeout)
         while not self._has_ended and not self.session.make_room(encoded):
-            left_s = 0.2 if deadline_s is None else deadline_s - time.monotonic()
-            if left_s <= 0:
+            left_s = left_until(deadline_s)
+            if not left_s:
                 raise TimeoutError(
                     f"{self.session.kept:,} packets ({self.session.kept_bytes:,} bytes) are kept "
                     "already until the hub has said that they came"
                 )
-            self._room.wait(min(left_s, 0.2))  # a slice: an interrupt may come just before it
+            pause(self._room.wait, left_s)
         if self._has_ended:
             raise ConnectionLost
 

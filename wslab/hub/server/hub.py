@@ -527,10 +527,10 @@ class Hub:
         except RuntimeError:  # it was closed at this moment
             return self._on_loop(function, *args)
         try:
-            return result_of(done, OFF_LOOP_TIMEOUT_S)
+            return result_of(done, OFF_LOOP_TIMEOUT_S, cancels=True)
         except TimeoutError:
-            if not done.cancel():
-                return result_of(done, None)  # it is being done now
+            if not done.cancelled():
+                raise  # the function's own
             raise LoopBlocked(
                 f"hub {self.name!r} could not do it within {OFF_LOOP_TIMEOUT_S:g} s: something "
                 "holds its event loop. It has been taken back"
@@ -559,18 +559,17 @@ class Hub:
         if here is not None:
             return asyncio.wrap_future(answer)
         try:
-            return result_of(answer, None if timeout is None else timeout + OFF_LOOP_TIMEOUT_S)
+            bound_s = None if timeout is None else timeout + OFF_LOOP_TIMEOUT_S
+            return result_of(answer, bound_s, cancels=True)
         except concurrent.futures.CancelledError:
             raise ClientGone(gone) from None
         except TimeoutError:
-            if answer.done():
-                return answer.result()
+            if not answer.cancelled():
+                raise  # its own: the client did not answer
             raise LoopBlocked(
                 f"hub {self.name!r} could not ask within {timeout:g} s: something holds its event "
                 "loop. The question has been taken back"
             ) from None
-        finally:
-            answer.cancel()
 
     # Sending.
 
