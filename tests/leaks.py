@@ -65,6 +65,12 @@ def _describe(inode: str) -> str:
     return "not TCP (a socket pair or a Unix socket)"
 
 
+def _networks() -> tuple[Any, ...]:
+    """Return the networks in memory that are in use."""
+    module = sys.modules.get("wslab.network.memory")
+    return module.in_use() if module is not None else ()
+
+
 def _children() -> set[int]:
     found: set[int] = set()
     with contextlib.suppress(FileNotFoundError):
@@ -104,6 +110,7 @@ class Snapshot:
     sockets: dict[int, str]
     children: set[int]
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    networks: tuple[Any, ...] = ()
 
     @classmethod
     def take(cls) -> Self:
@@ -114,6 +121,7 @@ class Snapshot:
             _sockets(),
             _children(),
             asyncio.all_tasks(portal.loop) if portal else set(),
+            _networks(),
         )
 
     def left_since(self, before: Snapshot) -> list[str]:
@@ -123,6 +131,11 @@ class Snapshot:
             *self._tasks(before),
             *self._sockets(before),
             *self._children(before),
+            *(
+                f"a MemoryNetwork in use, with {len(network.connections)} connections"
+                for network in self.networks
+                if network not in before.networks
+            ),
         ]
 
     def _threads(self, before: Snapshot) -> list[str]:

@@ -12,6 +12,7 @@ from subprocess import PIPE
 import pytest
 
 from tests.leaks import Snapshot, wait_for_nothing
+from wslab.network.memory import MemoryNetwork
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -45,6 +46,14 @@ def test_a_child_process_is_seen():
         left = wait_for_nothing(before, deadline_s=0.1)
         child.communicate(b"\n")
     assert left == [f"child process {child.pid}: sh -c {script}"]
+    assert wait_for_nothing(before) == []
+
+
+def test_a_network_in_memory_is_seen_until_it_is_out_of_use():
+    before = Snapshot.take()
+    with MemoryNetwork():
+        left = wait_for_nothing(before, deadline_s=0.1)
+        assert left == ["a MemoryNetwork in use, with 0 connections"]
     assert wait_for_nothing(before) == []
 
 

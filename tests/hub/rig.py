@@ -55,11 +55,12 @@ async def listening(hub: Any, *, small_buffers: bool = False, **options: Any) ->
     """Serve a hub on loopback, and give its URL."""
     if hasattr(hub, "on") and "fence" not in hub._handlers:
         hub.on("fence", _fence)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    async with serve(hub, "127.0.0.1", 0, start_serving=False, **options) as server:
+        [listener] = server.sockets
         if small_buffers:  # inherited by the connections
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
-        async with serve(hub, sock=listener, **options):
-            yield f"ws://127.0.0.1:{listener.getsockname()[1]}/"
+        await server.start_serving()
+        yield f"ws://127.0.0.1:{listener.getsockname()[1]}/"
 
 
 async def _fence(client: Any, data: Any) -> Any:

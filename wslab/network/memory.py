@@ -22,7 +22,7 @@ from .conditions import Conditions
 from .memory_server import MemoryServer
 from .transport import Address, MemoryTransport
 
-__all__ = ["MemoryConnection", "MemoryNetwork"]
+__all__ = ["MemoryConnection", "MemoryNetwork", "in_use"]
 
 _FIRST_PORT: Final = 49_152  # the dynamic ones begin here (RFC 6335 §6)
 _MAX_PORT: Final = 65_535
@@ -235,6 +235,11 @@ _in_use: list[MemoryNetwork] = []
 _stand_aside = contextlib.ExitStack()
 _lock = threading.Lock()
 _NAMES = ("create_server", "create_connection")
+
+
+def in_use() -> tuple[MemoryNetwork, ...]:
+    """Return the networks in whose blocks this process is; the last one counts."""
+    return tuple(_in_use)
 
 
 def _put_in_use(network: MemoryNetwork) -> None:
