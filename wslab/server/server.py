@@ -9,25 +9,23 @@ the record.
 from __future__ import annotations
 
 import concurrent.futures
-import enum
 import errno
 import logging
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
-from ..errors import LoopBlocked, PortalClosed, PortInUse, WrongThread
+from ..errors import PortInUse
 from ..loops.kernel_portal import KernelPortal
 from ..loops.portal import Portal
 from ..loops.watchdog import Stall
 from ..notebook import cells, routes
 from ..notebook.routes import Route
-from ..waiting import result_of
 from .admission import Admission
 from .connection import Connection
 from .connections import Connections
 from .handler import Handler
+from .life import Life, State
 from .listen_address import ListenAddress, port_of
 from .listener import Listener
 from .refusals import Refusal, RefusalLog
@@ -42,22 +40,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Server"]
 
-START_TIMEOUT_S = 10.0
-
 # A child of websockets' own, so that what its documentation says of logging holds; silent unless
 # the user configures one of the two.
 logger = logging.getLogger("websockets.server.wslab")
 logger.addHandler(logging.NullHandler())
-
-
-class _State(enum.Enum):
-    """The life of a server, each state with how its repr says it."""
-
-    HELD_BACK = "{name!r} at {url}, not serving yet: start_serving()"
-    SERVING = "{name!r} at {url}, {people}{errors}"
-    STOPPING = "{name!r}, stopping, was at {url}"
-    STOPPED = "{name!r}, stopped, was at {url}"
-    FORKED = "{name!r} at {url}, of the parent process"
 
 
 class Server:
@@ -113,8 +99,13 @@ class Server:
         self._admission = Admission(self._options, self.user_code, self._address, self._entry)
         self._connections = Connections(self._options, self.user_code, self._refusals)
         self._listener = Listener(self._connections, runner)
-        self._stopping: concurrent.futures.Future[None] | None = None
-        self._lock = threading.RLock()
+        self._life = Life(
+            runner,
+            self._listener,
+            opening=self._open,
+            closing=self._close,
+            closed=lambda: cells.forget(self),
+        )
 
     # What it was asked for; what is set here holds for the next connection.
 
@@ -208,24 +199,14 @@ class Server:
     # What it sees.
 
     @property
-    def _state(self) -> _State:
-        if self.runner.fork.is_child:  # a forked child has closed its copies of the sockets
-            return _State.FORKED
-        if self._stopping is not None:
-            return _State.STOPPED if self._stopping.done() else _State.STOPPING
-        if self._listener.server is None:
-            return _State.STOPPED
-        return _State.SERVING if self._listener.server.is_serving() else _State.HELD_BACK
-
-    @property
     def is_serving(self) -> bool:
         """Whether it accepts connections."""
-        return self._state is _State.SERVING
+        return self._life.state is State.SERVING
 
     @property
     def is_stopping(self) -> bool:
         """Whether it was told to stop and something of it still runs."""
-        return self._state is _State.STOPPING
+        return self._life.state is State.STOPPING
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -272,12 +253,10 @@ class Server:
         Raises:
             PortInUse: another server listens there.
         """
-        with self._lock:
-            if on_any_port:
-                self._address.port = 0
-            self._stopping = None
-            self.runner.call(self._open, timeout=START_TIMEOUT_S)
-            self.began_s = time.monotonic()
+        if on_any_port:
+            self._address.port = 0
+        self._life.start()
+        self.began_s = time.monotonic()
 
     async def _open(self) -> None:
         address, kwargs = self._address.arguments()
@@ -300,12 +279,7 @@ class Server:
 
     def start_serving(self) -> None:
         """Begin to accept connections, where ``serve(..., start_serving=False)`` did not."""
-        self.runner.fork.refuse("server.start_serving()")
-        with self._lock:
-            server = self._listener.server
-            if server is None or self._stopping is not None:
-                raise PortalClosed("the server has been stopped; server.restart() starts it again")
-            self.runner.call(server.start_serving, timeout=START_TIMEOUT_S)
+        self._life.start_serving()
 
     def stop(self, timeout: float | None = 5.0) -> None:
         """Stop: 1001 (going away) to every client, and the port is free; idempotent.
@@ -321,8 +295,8 @@ class Server:
                 cannot stop now; it does as soon as the loop is let go.
             WrongThread: called on the server's own loop.
         """
-        self._refuse_own_thread("stop")
-        self._wait_for(self.begin_close(), timeout)
+        self._life.refuse_own_thread("stop")
+        self._life.close(1001, timeout, name=self.name)
 
     def restart(self, timeout: float | None = 5.0) -> None:
         """Stop with 1012 (service restart) to every client and start again on the same port.
@@ -331,11 +305,9 @@ class Server:
             LoopBlocked, WrongThread: see :meth:`stop`.
             PortInUse: another program took the port while it was free.
         """
-        self._refuse_own_thread("restart")
-        with self._lock:
-            stopping = self.begin_close(replaced=True)
-            self.replaced = False  # by itself
-            self._wait_for(stopping, timeout)
+        self._life.refuse_own_thread("restart")
+        with self._life.lock:
+            self._life.close(1012, timeout, name=self.name)
             self.start()
             self.note = "restarted on the same port; its clients were told 1012 (service restart)"
             self.claim.reopen(self)
@@ -346,63 +318,18 @@ class Server:
         Args:
             replaced: tell the clients 1012 (service restart) instead of 1001 (going away).
         """
-        with self._lock:
-            self.replaced = self.replaced or replaced
-            if self._stopping is None:
-                if self._listener.server is None:
-                    self._stopping = concurrent.futures.Future()
-                    self._stopping.set_result(None)
-                    cells.forget(self)
-                else:
-                    code = 1012 if replaced else 1001
-                    self._stopping = self.runner.submit(self._close, code)
-            return self._stopping
-
-    def _wait_for(self, stopping: concurrent.futures.Future[None], timeout: float | None) -> None:
-        runner = self.runner
-        try:
-            result_of(stopping, timeout)
-        except (concurrent.futures.CancelledError, PortalClosed):
-            return  # the loop has been closed, and everything on it
-        except TimeoutError:
-            if stopping.done():
-                raise
-            if runner.answers():
-                raise TimeoutError(
-                    f"server {self.name!r} did not stop within {timeout:g} s: a client does not "
-                    "answer the close frame, or a handler does not end. It goes on stopping; "
-                    "stop() again, or a longer timeout, waits for it"
-                ) from None
-            raise LoopBlocked(
-                f"server {self.name!r} did not stop within {timeout:g} s, because "
-                f"{runner.held_by()}. It stops as soon as its loop is free"
-            ) from None
-
-    def _refuse_own_thread(self, what: str) -> None:
-        # Before anything begins: a call that is refused must not have half happened.
-        self.runner.fork.refuse(f"server.{what}()")
-        if isinstance(self.runner, KernelPortal):
-            return  # there it nests
-        if threading.get_ident() == self.runner.thread_id and not (
-            what == "stop" and self._stopping is not None and self._stopping.done()
-        ):
-            raise WrongThread(
-                f"{what}() was called on the server's own loop, where it would wait for itself; in "
-                f"a handler or other async code: `await asyncio.to_thread(server.{what})`"
-            )
+        self.replaced = self.replaced or replaced
+        return self._life.begin_close(1012 if replaced else 1001)
 
     async def _close(self, code: int) -> None:
         self._entry.remove()
         self.user_code.unlisten()
-        try:
-            for _ in range(await self._listener.close(code)):
-                stubborn = RuntimeError(
-                    f"a handler of {self.name!r} keeps running after stop(): it swallows "
-                    "CancelledError. Let that exception through"
-                )
-                self.user_code.record(stubborn, None)
-        finally:
-            cells.forget(self)  # here, not in a callback: those run after result() has returned
+        for _ in range(await self._listener.close(code)):
+            stubborn = RuntimeError(
+                f"a handler of {self.name!r} keeps running after stop(): it swallows "
+                "CancelledError. Let that exception through"
+            )
+            self.user_code.record(stubborn, None)
 
     # Handles are context managers, and show themselves as text.
 
@@ -420,7 +347,7 @@ class Server:
 
     def __repr__(self) -> str:
         count, failed = len(self.connections), self.errors_seen
-        said = self._state.value.format(
+        said = self._life.state.value.format(
             name=self.name,
             url=self.url,
             people="1 connection" if count == 1 else f"{count} connections",
