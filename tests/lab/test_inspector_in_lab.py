@@ -246,10 +246,10 @@ for name in ("alice", "bob"):
     track.client(bytes.fromhex("818537fa213d7f9f4d5158"))
 for number in (1, 2, 3):
     asks, key = bytes([number, 2, 3, 4]), bytes(4)
-    tape._record(track, 1, encode_frame(Opcode.PING, asks), 20.0 * number)
-    tape._record(track, 0, encode_frame(Opcode.PONG, asks, mask_key=key), 20.0 * number + 0.01)
+    track.server(encode_frame(Opcode.PING, asks), 20.0 * number)
+    track.client(encode_frame(Opcode.PONG, asks, mask_key=key), 20.0 * number + 0.01)
 for number in range(200):
-    tape._record(track, 1, encode_frame(Opcode.TEXT, b"%d" % number), 61.0 + number / 1000)
+    track.server(encode_frame(Opcode.TEXT, b"%d" % number), 61.0 + number / 1000)
 Inspector(tape, select=lambda event: event.text == "100")
 """
 

@@ -8,12 +8,13 @@ import tracemalloc
 import pytest
 
 from tests.wire.taping import MASK, Compressor, masked, upgrade, websocket
-from wslab.wire import connection
+from wslab.wire.connection import messages
+from wslab.wire.connection.reader import ConnectionReader
 from wslab.wire.events import DroppedEvent, FaultEvent, FrameEvent, MessageEvent
-from wslab.wire.files.export import load
 from wslab.wire.frames.decoder import FrameDecoder
 from wslab.wire.frames.deflate import Deflate
 from wslab.wire.frames.layout import encode_frame
+from wslab.wire.tape import cursor
 from wslab.wire.tape import reader as readers
 from wslab.wire.tape.sampling import SamplingReader
 from wslab.wire.tape.tape import Tape
@@ -49,7 +50,7 @@ class TestAFrameThatIsTooLong:
         tape = Tape(max_bytes=4 * MIB)
         track = websocket(tape)
         kind = SamplingReader if is_sampling else readers.TapeReader
-        reader = kind(tape)
+        reader = kind(tape.recorder)
         record = track.client if side == "client" else track.server
         with Held() as held:
             record(ABSURD)
@@ -81,7 +82,7 @@ class TestAFrameThatIsTooLong:
         rows = {row["kind"]: row for row in tape.to_rows()}
         assert rows["message"]["text"] == "after"
         tape.to_har(tmp_path / "x.har")
-        assert load(tmp_path / "x.har").events == tape.events
+        assert Tape.load(tmp_path / "x.har").events == tape.events
 
     @pytest.mark.parametrize("many", [1, 7, 1_000, 100_000])
     @pytest.mark.parametrize("opcode", [0, 1, 2, 8, 9])
@@ -139,7 +140,7 @@ class TestManyConnections:
         assert len(texts) > 20
 
     def test_readers_too(self, monkeypatch):
-        monkeypatch.setattr(readers, "MAX_HELD_BYTES", 2 * MIB)
+        monkeypatch.setattr(cursor, "MAX_HELD_BYTES", 2 * MIB)
         tape = Tape(max_bytes=64 * MIB)
         tracks = [websocket(tape, f"c{number}") for number in range(50)]
         reader = tape.reader()
@@ -166,18 +167,18 @@ class TestManyConnections:
 
     def test_a_reader_that_keeps_pace_forgets_them(self):
         tape = Tape(max_bytes=64 * 2**10)
-        reader = SamplingReader(tape)
+        reader = SamplingReader(tape.recorder)
         for number in range(5_000):
             tape.open(f"{number:06x}").end()
             reader.sample(10, 10)
         assert len(reader._finished) < 500
-        assert len(reader._stories) < 10
+        assert len(reader._cursor.readers) < 10
 
 
 class TestAMessageThatNeverEnds:
     @pytest.mark.parametrize("size", [0, 10, 60_000])
     def test_its_fragments_are_let_go(self, size, monkeypatch):
-        monkeypatch.setattr(connection, "_MAX_MESSAGE_BYTES", MIB)
+        monkeypatch.setattr(messages, "MAX_MESSAGE_BYTES", MIB)
         tape = Tape(max_bytes=64 * MIB)
         track = websocket(tape)
         track.client(masked(1, b"begins", fin=False))
@@ -238,8 +239,8 @@ def test_a_track_that_cannot_be_read_is_marked_and_passed_over(monkeypatch, tmp_
     """Whatever fails in us on one connection's bytes, no other connection feels it."""
     for name, owner in (
         ("_advance", FrameDecoder),
-        ("_ask", connection.Story),
-        ("_data", connection.Story),
+        ("_ask", ConnectionReader),
+        ("_data", ConnectionReader),
     ):
         plain = getattr(owner, name)
 
@@ -261,7 +262,7 @@ def test_a_track_that_cannot_be_read_is_marked_and_passed_over(monkeypatch, tmp_
             (event,) = [e for e in tape.events if e.kind == "fault" and "report it" in str(e)]
             assert event.connection_id == "other"
             assert "ZeroDivisionError" in event.fault.message
-            sampled = SamplingReader(tape)
+            sampled = SamplingReader(tape.recorder)
             sampled.sample(5, 5)
             tape.to_har(tmp_path / "x.har")
             tape.to_pcapng(tmp_path / "x.pcapng")
@@ -332,15 +333,15 @@ class TestWhatNobodyReads:
         assert tape.dropped.size_bytes == track.left_out_bytes
         assert tape.size_bytes < 70_000
         track.end()
-        for events in (tape.events, SamplingReader(tape).sample(100_000, 100_000)):
+        for events in (tape.events, SamplingReader(tape.recorder).sample(100_000, 100_000)):
             (event,) = [event for event in events if isinstance(event, DroppedEvent)]
             assert (event.size_bytes, event.sender) == (track.left_out_bytes, "client")
             assert event.is_unread
         for name, write in (("x.har", tape.to_har), ("x.pcapng", tape.to_pcapng)):
             write(tmp_path / name)
-            (event,) = [e for e in load(tmp_path / name).events if isinstance(e, DroppedEvent)]
+            (event,) = [e for e in Tape.load(tmp_path / name).events if isinstance(e, DroppedEvent)]
             assert event.size_bytes == track.left_out_bytes
-            assert load(tmp_path / name).dropped.size_bytes == track.left_out_bytes
+            assert Tape.load(tmp_path / name).dropped.size_bytes == track.left_out_bytes
 
 
 class TestWhatAFewBytesInflateTo:
@@ -380,7 +381,7 @@ class TestWhatAFewBytesInflateTo:
 
     def test_a_sample_takes_a_share_and_the_rest_waits(self):
         tape = self.tape()
-        reader = SamplingReader(tape)
+        reader = SamplingReader(tape.recorder)
         counts = []
         tracemalloc.start()
         while not reader.is_idle:
@@ -397,7 +398,9 @@ class TestWhatAFewBytesInflateTo:
         tape.to_har(tmp_path / "x.har")
         assert (tmp_path / "x.har").stat().st_size < 80 * MIB
         assert "left out: see log._wslab" in (tmp_path / "x.har").read_text()
-        sizes = [len(e.data) for e in load(tmp_path / "x.har").iter_events() if e.kind == "message"]
+        sizes = [
+            len(e.data) for e in Tape.load(tmp_path / "x.har").iter_events() if e.kind == "message"
+        ]
         assert sizes == [MIB] * 120 + [8]
 
     def test_very_many_tiny_frames(self, monkeypatch):

@@ -6,7 +6,8 @@ from wslab.widgets.inspector.feed import Feed
 from wslab.widgets.inspector.timeline import Timeline
 from wslab.wire.frames.layout import encode_frame
 from wslab.wire.frames.opcodes import Opcode
-from wslab.wire.tape.tape import Tape, Track
+from wslab.wire.tape.recorder import Track
+from wslab.wire.tape.tape import Tape
 
 KEY = b"\x37\xfa\x21\x3d"
 
@@ -71,7 +72,7 @@ def sample() -> tuple[Timeline, list[dict], dict]:
         (3.4, 1, encode_frame(Opcode.PING, b"")),
         (3.5, 0, encode_frame(Opcode.CLOSE, b"\x03\xe8<b>", mask_key=KEY)),
     ):
-        tape._record(track, what, data, at_s)
+        (track.client, track.server)[what](data, at_s)
     feed = Feed([tape])
     feed.catch_up()
     feed.poll()

@@ -15,7 +15,8 @@ from wslab.widgets.inspector.feed import Feed
 from wslab.widgets.inspector.inspector import Inspector
 from wslab.wire.frames.layout import encode_frame
 from wslab.wire.frames.opcodes import Opcode
-from wslab.wire.tape.tape import Tape, Track
+from wslab.wire.tape.recorder import Track
+from wslab.wire.tape.tape import Tape
 
 
 def kept_alive(*, pings: int = 3, interval_s: float = 20.0) -> tuple[Tape, Track]:
@@ -25,21 +26,21 @@ def kept_alive(*, pings: int = 3, interval_s: float = 20.0) -> tuple[Tape, Track
     began_s = rows_of(tape)[1]["at"]
     for number in range(1, pings + 1):
         at_s = began_s + number * (interval_s + 0.004)
-        ping(tape, track, at_s, bytes([number, 1, 2, 3]))
+        ping(track, at_s, bytes([number, 1, 2, 3]))
     return tape, track
 
 
-def ping(tape: Tape, track: Track, at_s: float, data: bytes, *, by: str = "server") -> None:
+def ping(track: Track, at_s: float, data: bytes, *, by: str = "server") -> None:
     other = {"server": "client", "client": "server"}[by]
     for sender, opcode, later_s in ((by, Opcode.PING, 0.0), (other, Opcode.PONG, 0.003)):
         key = KEY if sender == "client" else None
-        line = 0 if sender == "client" else 1
-        tape._record(track, line, encode_frame(opcode, data, mask_key=key), at_s + later_s)
+        record = track.client if sender == "client" else track.server
+        record(encode_frame(opcode, data, mask_key=key), at_s + later_s)
 
 
 def test_keepalive_stands_on_one_line_that_says_how_many_and_how_often():
     tape, track = kept_alive()
-    tape._record(track, 0, HELLO, 65.0)
+    track.client(HELLO, 65.0)
     rows = rows_of(tape)
     assert [row.get("keepalive", False) for row in rows] == [False] * 2 + [True] * 6 + [False]
     feed = Feed([tape])
@@ -63,14 +64,14 @@ def test_keepalive_stands_on_one_line_that_says_how_many_and_how_often():
 def test_a_ping_that_somebody_sends_is_an_arrow(at_s, data):
     tape = Tape()
     track = opened(tape)
-    ping(tape, track, at_s, data, by="client")
+    ping(track, at_s, data, by="client")
     assert [row.get("keepalive", False) for row in rows_of(tape)] == [False] * 4
 
 
 def test_one_by_hand_does_not_put_the_rhythm_out():
     tape, track = kept_alive(pings=1)
-    ping(tape, track, 31.0, b"hand", by="server")
-    ping(tape, track, 40.02, b"\x09\x09\x09\x09")
+    ping(track, 31.0, b"hand", by="server")
+    ping(track, 40.02, b"\x09\x09\x09\x09")
     kept = [row.get("keepalive", False) for row in rows_of(tape)]
     assert kept == [False] * 2 + [True] * 2 + [False] * 2 + [True] * 2
 
@@ -79,7 +80,7 @@ def test_the_rhythm_of_another_library_is_learnt_from_its_third_ping_on():
     tape = Tape()
     track = opened(tape)
     for number in range(4):
-        ping(tape, track, 2.0 + 7.0 * (number + 1), b"beat %d" % number)
+        ping(track, 2.0 + 7.0 * (number + 1), b"beat %d" % number)
     kept = [row.get("keepalive", False) for row in rows_of(tape)]
     assert kept == [False] * 6 + [True] * 4
 

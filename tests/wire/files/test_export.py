@@ -25,8 +25,9 @@ from tests.wire.taping import (
     websocket,
 )
 from wslab.wire.events import DroppedEvent, MessageEvent
-from wslab.wire.files.export import COLUMNS, BadFile, load, to_rows
+from wslab.wire.files.rows import COLUMNS
 from wslab.wire.frames.layout import encode_frame
+from wslab.wire.tape.snapshot import BadFile
 from wslab.wire.tape.tape import Tape
 
 # Times in a capture are whole nanoseconds.
@@ -51,7 +52,7 @@ class TestRows:
         track.client(masked(10, b"?") + masked(3, b"?"))
         track.end()
         rows = tape.to_rows()
-        assert rows == to_rows(tape)
+        assert rows == tape.to_rows()
         assert [row["kind"] for row in rows] == [event.kind for event in tape.events]
         assert [row["at_s"] for row in rows] == [event.at_s for event in tape.events]
         return rows
@@ -125,7 +126,7 @@ class TestRoundTrip:
         random_session(tape, source, secrets)
         for reveal in (False, True):
             path = save(tape, tmp_path, name, reveal=reveal)
-            loaded = load(path)
+            loaded = Tape.load(path)
             events = tape.read(reveal=reveal)
             assert differences(events, loaded.read(reveal=reveal), within_s) == []
             assert (loaded.name, loaded.began_at) == ("any", tape.began_at)
@@ -149,7 +150,7 @@ class TestRoundTrip:
                     record(secret.encode() + b": more\r\n")
                     if ends:
                         track.end()
-        loaded = load(save(tape, tmp_path, name))
+        loaded = Tape.load(save(tape, tmp_path, name))
         assert differences(tape.events, loaded.events, within_s) == []
         assert any(event.kind == "fault" for event in loaded.events)
         kept: dict[str, bytes] = {}
@@ -172,12 +173,12 @@ class TestRoundTrip:
         if ends:
             one.end()
             two.end()
-        loaded = load(save(tape, tmp_path, name))
+        loaded = Tape.load(save(tape, tmp_path, name))
         assert differences(tape.events, loaded.events, within_s) == []
         kept = b"".join(chunk.data for chunk in loaded.chunks())
         assert b"s3cret" not in kept
         assert b"GET /xxxxxxxxxxxxxxxxxxx HTTP/1.1\r\nCookie: xxxxxx" in kept
-        revealed = load(save(tape, tmp_path, name, reveal=True))
+        revealed = Tape.load(save(tape, tmp_path, name, reveal=True))
         assert sorted(b"".join(chunk.data for chunk in revealed.chunks())) == sorted(
             b"".join(chunk.data for chunk in tape.chunks())
         )
@@ -186,7 +187,7 @@ class TestRoundTrip:
     def test_revealed_files_keep_the_bytes(self, tmp_path, name, within_s):
         tape = Tape()
         random_session(tape, random.Random(7), ["secret" * 4] * 5)
-        loaded = load(save(tape, tmp_path, name, reveal=True))
+        loaded = Tape.load(save(tape, tmp_path, name, reveal=True))
 
         def sent(tape: Tape) -> dict[tuple[str, str], bytes]:
             found: dict[tuple[str, str], bytes] = {}
@@ -219,7 +220,7 @@ class TestRoundTrip:
                 tracks[nth].client(masked(10, b"%d" % number))
         tracks[0].end()
         assert tape.dropped.connections == 1
-        loaded = load(save(tape, tmp_path, name))
+        loaded = Tape.load(save(tape, tmp_path, name))
         events = loaded.events
         assert differences(tape.events, events, within_s) == []
         assert loaded.dropped == tape.dropped
@@ -228,7 +229,7 @@ class TestRoundTrip:
         assert texts == [f"message {n} of many, many" for n in range(3000)][-len(texts) :]
         # And once more, from the copy.
         (tmp_path / "again").mkdir()
-        again = load(save(loaded, tmp_path / "again", name))
+        again = Tape.load(save(loaded, tmp_path / "again", name))
         assert differences(tape.events, again.events, within_s) == []
 
     @FORMATS
@@ -244,7 +245,7 @@ class TestRoundTrip:
             track.server(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe")
             track.server(b"llo\r\n0\r\n\r\n")
         assert tape.dropped
-        loaded = load(save(tape, tmp_path, name))
+        loaded = Tape.load(save(tape, tmp_path, name))
         assert differences(tape.events, loaded.events, within_s) == []
 
     @FORMATS
@@ -254,7 +255,7 @@ class TestRoundTrip:
         track.server(encode_frame(1, b"", fin=False))
         for number in range(5000):
             track.server(encode_frame(0, f"é{number}".encode(), fin=False))
-        loaded = load(save(tape, tmp_path, name))
+        loaded = Tape.load(save(tape, tmp_path, name))
         assert tape.dropped
         assert differences(tape.events, loaded.events, within_s) == []
         assert loaded.frames[-1].text == "é4999"
@@ -274,7 +275,7 @@ class TestRoundTrip:
         # It refers back to the end of the one before.
         track.server(encode_frame(2, compress(data[-9000:]), rsv1=True))
         assert tape.dropped
-        loaded = load(save(tape, tmp_path, name))
+        loaded = Tape.load(save(tape, tmp_path, name))
         expected = [event for event in tape.events if event.kind == "message"]
         found = [event for event in loaded.events if event.kind == "message"]
         assert differences(expected, found, within_s) == []
@@ -283,7 +284,7 @@ class TestRoundTrip:
 
     @FORMATS
     def test_an_empty_tape(self, tmp_path, name, within_s):
-        loaded = load(save(Tape(), tmp_path, name))
+        loaded = Tape.load(save(Tape(), tmp_path, name))
         assert loaded.events == ()
         assert loaded.connections == ()
 
@@ -293,7 +294,7 @@ class TestRoundTrip:
         track = websocket(tape)
         for _ in range(5):
             track.server(encode_frame(2, bytes(2**22)))
-        loaded = load(save(tape, tmp_path, name))
+        loaded = Tape.load(save(tape, tmp_path, name))
         assert not loaded.dropped
         assert [len(event.data) for event in loaded.messages] == [2**22] * 5
 
@@ -301,7 +302,7 @@ class TestRoundTrip:
     def test_a_loaded_tape_goes_on_recording(self, tmp_path, name, within_s):
         tape = Tape()
         websocket(tape).end()
-        loaded = load(save(tape, tmp_path, name))
+        loaded = Tape.load(save(tape, tmp_path, name))
         last_s = loaded.events[-1].at_s
         track = websocket(loaded, "later")
         assert track.opened_s >= last_s
@@ -314,12 +315,12 @@ class TestRoundTrip:
         path = save(tape, tmp_path, name)
         data = path.read_bytes()
         assert not any(secret.encode() in data for secret in SECRETS)
-        loaded = load(path)
+        loaded = Tape.load(path)
         assert differences(tape.events, loaded.events, within_s) == []
         assert [track.label for track in loaded.connections] == ["alice", "bob", "a browser"]
         revealed = save(tape, tmp_path, name, reveal=True)
         assert b"Bearer " + SECRETS[2].encode() in b"".join(
-            chunk.data for chunk in load(revealed).chunks()
+            chunk.data for chunk in Tape.load(revealed).chunks()
         )
 
 
@@ -333,7 +334,7 @@ class TestBadFiles:
         path = path / "some.file"
         path.write_bytes(data)
         with pytest.raises(BadFile) as error:
-            load(path)
+            Tape.load(path)
         message = str(error.value)
         assert message.startswith("expected ")
         assert "some.file" in message
@@ -364,7 +365,7 @@ class TestBadFiles:
 
     def test_a_missing_file(self, tmp_path):
         with pytest.raises(FileNotFoundError):
-            load(tmp_path / "nothing.har")
+            Tape.load(tmp_path / "nothing.har")
 
     def test_a_capture_of_another_program(self, tmp_path):
         data = save(Tape(), tmp_path, "pcapng").read_bytes()
@@ -379,7 +380,7 @@ class TestBadFiles:
             path = tmp_path / "cut"
             path.write_bytes(data[:cut])
             try:
-                loaded = load(path)
+                loaded = Tape.load(path)
             except BadFile:
                 continue
             assert len(loaded.events) <= len(tape.events)  # cut between two blocks
@@ -397,7 +398,7 @@ class TestBadFiles:
                     data[source.randrange(len(data))] = source.randrange(256)
                 path.write_bytes(data)
                 try:
-                    load(path).read()
+                    Tape.load(path).read()
                 except BadFile:
                     pass
 
@@ -465,7 +466,7 @@ class TestWholeOrNotAtAll:
         path = save(tape, tmp_path, "har")
         assert path.is_symlink()
         assert real.stat().st_mode & 0o777 == 0o604
-        assert len(load(path).messages) == 50
+        assert len(Tape.load(path).messages) == 50
         mask = os.umask(0o027)
         try:
             assert save(tape, tmp_path, "pcapng").stat().st_mode & 0o777 == 0o640

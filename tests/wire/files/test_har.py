@@ -16,10 +16,9 @@ import pytest
 from tests.wire.capture import BINARY, LONG, SECRETS, capture
 from tests.wire.taping import DEFLATE, masked, random_session, upgrade, websocket
 from wslab.wire.events import FrameEvent, MessageEvent
-from wslab.wire.files.export import load
-from wslab.wire.files.snapshot import BadFile
 from wslab.wire.frames.layout import encode_frame
 from wslab.wire.http.building import build_response
+from wslab.wire.tape.snapshot import BadFile
 from wslab.wire.tape.tape import Tape
 
 # The objects of HAR 1.2: name to (type, is required). A name with an underscore is somebody's own.
@@ -207,7 +206,7 @@ class TestRealSession:
         assert log["creator"]["name"] == "WebInspector"
         assert "_wslab" not in log
         (tmp_path / "chrome.har").write_text(json.dumps({"log": log}), encoding="utf-8")
-        loaded = load(tmp_path / "chrome.har")
+        loaded = Tape.load(tmp_path / "chrome.har")
         assert [(m.sender, m.data) for m in loaded.messages] == [
             (m.sender, m.data) for m in tape.messages
         ]
@@ -441,7 +440,7 @@ class TestChromesFile:
     def tape(self, tmp_path):
         path = tmp_path / "chrome.har"
         path.write_text(json.dumps(CHROMES), encoding="utf-8")
-        return load(path)
+        return Tape.load(path)
 
     def test_messages(self, tape):
         text, binary = tape.messages
@@ -480,14 +479,14 @@ class TestChromesFile:
 
     def test_can_be_saved_and_loaded_again(self, tape, tmp_path):
         tape.to_har(tmp_path / "again.har")
-        assert load(tmp_path / "again.har").events == tape.events
+        assert Tape.load(tmp_path / "again.har").events == tape.events
 
     def test_a_message_before_the_answers_time(self, tmp_path):
         """Chrome's timings are rounded: a message never comes before its handshake."""
         har = json.loads(json.dumps(CHROMES))
         har["log"]["entries"][0]["timings"]["wait"] = 5000.0
         (tmp_path / "x.har").write_text(json.dumps(har))
-        assert len(load(tmp_path / "x.har").messages) == 2
+        assert len(Tape.load(tmp_path / "x.har").messages) == 2
 
 
 def test_upgraded_twice_on_one_tape(tmp_path):
@@ -505,7 +504,7 @@ class TestOddEntries:
 
     def load(self, har: dict, tmp_path) -> Tape:
         (tmp_path / "odd.har").write_text(json.dumps(har))
-        return load(tmp_path / "odd.har")
+        return Tape.load(tmp_path / "odd.har")
 
     @pytest.fixture
     def har(self) -> dict:
@@ -583,4 +582,4 @@ def test_tls_decides_the_scheme_and_not_the_port(tmp_path, port, is_secure):
         schemes = ["wss", "https"] if is_secure else ["ws", "http"]
         assert [url.partition(":")[0] for url in urls] == schemes
         tape.to_pcapng(tmp_path / "x.pcapng")
-        tape = load(tmp_path / ("x.pcapng" if again else "x.har"))
+        tape = Tape.load(tmp_path / ("x.pcapng" if again else "x.har"))

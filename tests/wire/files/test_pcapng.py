@@ -20,7 +20,6 @@ from tests.wire.capture import SECRETS, capture
 from tests.wire.taping import close, differences, masked, random_session, upgrade, websocket
 from wslab.wire.events import FrameEvent, MessageEvent
 from wslab.wire.files import packets
-from wslab.wire.files.export import load
 from wslab.wire.files.packets import ACK, FIN, PSH, RST, SYN, Endpoints, split_address
 from wslab.wire.files.pcapng import OURS
 from wslab.wire.frames.layout import encode_frame
@@ -206,7 +205,7 @@ class TestPackets:
         pushed = [packet for packet in found if packet.flags & PSH]
         assert len(pushed) == 3  # two heads, and the end of one write
         assert sum(packet.flags == ACK and not packet.data for packet in found) == 1 + 4
-        assert differences(tape.events, load(save(tape, tmp_path)).events, 1e-6) == []
+        assert differences(tape.events, Tape.load(save(tape, tmp_path)).events, 1e-6) == []
 
     def test_sequence_numbers_go_round(self, monkeypatch, tmp_path):
         tape = Tape()
@@ -217,8 +216,8 @@ class TestPackets:
             original(self, *args)
             self.sent = 2**32 - 100_000
 
-        original = packets.Peer.__init__
-        monkeypatch.setattr(packets.Peer, "__init__", near_the_end)
+        original = packets.TcpEnd.__init__
+        monkeypatch.setattr(packets.TcpEnd, "__init__", near_the_end)
         found, _ = read(save(tape, tmp_path))
         check_tcp(found)
         numbers = [packet.sequence for packet in found if packet.source[1] == 8765]

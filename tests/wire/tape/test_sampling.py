@@ -17,8 +17,9 @@ from wslab.wire.events import (
 )
 from wslab.wire.frames.layout import encode_frame
 from wslab.wire.frames.opcodes import Opcode
+from wslab.wire.tape.recorder import Track
 from wslab.wire.tape.sampling import SamplingReader
-from wslab.wire.tape.tape import Tape, Track
+from wslab.wire.tape.tape import Tape
 
 KEY = b"\x37\xfa\x21\x3d"
 REQUEST = (
@@ -62,7 +63,7 @@ def test_without_load_it_gives_what_a_reader_gives():
         track.server(encode_frame(Opcode.TEXT, b"yes"))
     track.client(encode_frame(Opcode.CLOSE, b"\x03\xe8", mask_key=KEY))
     track.end()
-    reader = SamplingReader(tape)
+    reader = SamplingReader(tape.recorder)
     assert everything(reader, limit=7, keep=1_000) == tape.read()
     assert reader.passed_over == 0
 
@@ -72,7 +73,7 @@ def test_of_too_many_frames_the_latest_are_kept_and_all_are_counted():
     track = opened(tape)
     for number in range(1_000):
         track.client(text(number))
-    reader = SamplingReader(tape)
+    reader = SamplingReader(tape.recorder)
     events = reader.sample(limit=10, keep=30)
     frames = frames_of(events)
     assert [frame.text for frame in frames] == [f"message {n}" for n in range(970, 980)]
@@ -101,7 +102,7 @@ def test_control_frames_and_the_end_come_through_any_load():
     track.end()
     for _ in range(100):
         opened(tape, "c2").client(text(1))
-    reader = SamplingReader(tape)
+    reader = SamplingReader(tape.recorder)
     events = everything(reader, limit=1, keep=1)
     assert [event.payload for event in events if isinstance(event, PongEvent)] == [b"p1"]
     closes = [(e.code, e.is_answer) for e in events if isinstance(e, CloseEvent)]
@@ -115,7 +116,7 @@ def test_a_chunk_of_many_frames_is_cut():
     tape = Tape()
     track = opened(tape)
     track.client(b"".join(text(number) for number in range(5_000)))
-    reader = SamplingReader(tape)
+    reader = SamplingReader(tape.recorder)
     frames = frames_of(reader.sample(limit=20, keep=20))
     assert 15 <= len(frames) <= 25
     frames += frames_of(everything(reader, 20, 20))
@@ -126,7 +127,7 @@ def test_a_chunk_of_many_frames_is_cut():
 def test_bytes_that_the_tape_dropped_are_told_and_counted():
     tape = Tape(max_bytes=64 * 1024)
     track = opened(tape)
-    reader = SamplingReader(tape)
+    reader = SamplingReader(tape.recorder)
     reader.sample(10, 10)
     for number in range(20_000):
         track.client(text(number))
@@ -139,7 +140,7 @@ def test_bytes_that_the_tape_dropped_are_told_and_counted():
 
 def test_what_was_read_to_its_end_is_neither_counted_again_nor_said_to_be_dropped():
     tape = Tape(max_bytes=64 * 1024)
-    reader = SamplingReader(tape)
+    reader = SamplingReader(tape.recorder)
     first, other = opened(tape, "c1"), opened(tape, "c2")
     for number in range(10):
         first.client(text(number))
@@ -157,7 +158,7 @@ def test_a_call_takes_a_bounded_share_of_the_tape():
     track = opened(tape)
     for number in range(5_000):
         track.client(text(number))
-    reader = SamplingReader(tape)
+    reader = SamplingReader(tape.recorder)
     reader.sample(10, 10, max_chunks=1_000)
     assert 900 <= reader.tally()["client"].frames <= 2_000
     assert not reader.is_idle
@@ -174,7 +175,7 @@ def test_a_big_tape_is_caught_up_with():
     for number in range(60_000):
         track.client(text(number))
     track.server(encode_frame(Opcode.TEXT, b"last"))
-    reader = SamplingReader(tape)
+    reader = SamplingReader(tape.recorder)
     reader.catch_up(100)
     assert reader.waiting == 100
     frames = frames_of(everything(reader, 100, 100))
@@ -201,7 +202,7 @@ def test_counts_agree_with_a_full_reading_for_random_traffic(seed):
         else:
             payload = bytes(rng.choice((0, 3, 125, 126, 5_000)))
             stream.append((track, encode_frame(Opcode.BINARY, payload, mask_key=KEY)))
-    reader = SamplingReader(tape)
+    reader = SamplingReader(tape.recorder)
     sampled: list = []
     for track, data in stream:
         cut = rng.randrange(len(data) + 1)

@@ -20,7 +20,8 @@ from wslab.wire.events import (
     ResponseEvent,
 )
 from wslab.wire.frames.layout import encode_frame
-from wslab.wire.tape.tape import Dropped, Tape, Track
+from wslab.wire.tape.recorder import Dropped, Track
+from wslab.wire.tape.tape import Tape
 
 SMALLEST = 64 * 2**10
 
@@ -138,7 +139,9 @@ class TestBound:
         assert [event.text for event in frames] == [f"message {e.number}" for e in frames]
         assert tape.dropped.frames == 20_000 - len(frames)
         kept = sum(len(chunk.data) for chunk in tape.chunks())
-        sent = sum(len(chunk.data) for chunk in websocket(Tape())._tape.chunks())
+        fresh = Tape()
+        websocket(fresh)
+        sent = sum(len(chunk.data) for chunk in fresh.chunks())
         sent += sum(len(numbered(number)) for number in range(1, 20_001))
         assert tape.dropped.size_bytes + kept == sent
         assert str(tape.dropped) == (

@@ -14,7 +14,8 @@ from typing import Any
 
 from ...wire.events import Event, FrameEvent
 from ...wire.frames.opcodes import Opcode
-from ...wire.tape.sampling import SamplingReader, Tally
+from ...wire.tape.sampling import SamplingReader
+from ...wire.tape.tally import Tally
 from ...wire.tape.tape import Tape
 from .keepalive import KEEPALIVE_S
 from .timeline import Row, Timeline
@@ -55,7 +56,7 @@ class Feed:
         self.rows: deque[Row] = deque(maxlen=max_rows)
         self.since_s = since_s
         self.drawn = 0  # frames that became rows
-        self._readers = [SamplingReader(tape) for tape in self.tapes]
+        self._readers = [SamplingReader(tape.recorder) for tape in self.tapes]
         began_at = min((tape.began_at for tape in self.tapes), default=0.0)
         self._offsets = [tape.began_at - began_at for tape in self.tapes]
         self._burst = float(min(BURST_ROWS, max_rows))
@@ -130,7 +131,7 @@ class Feed:
         total = {"client": Tally(), "server": Tally()}
         for reader in self._readers:
             for sender, tally in reader.tally().items():
-                total[sender].merge(tally)
+                total[sender].add(tally)
         frames = total["client"].frames + total["server"].frames
         size_bytes = total["client"].size_bytes + total["server"].size_bytes
         # Headers are known of what was decoded; each side's others are taken to be like its own.

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ...wire.tape.tape import Tape, Track
+from ...wire.tape.recorder import Track
+from ...wire.tape.tape import Tape
 from ..panels import model
 
 __all__ = ["FORGET_AT", "Lanes"]

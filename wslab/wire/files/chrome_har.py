@@ -2,7 +2,7 @@
 
 Its rule: what the archive says is kept, and what it does not say is made up as simply as the
 protocol allows. What cannot be read is left out, and the tape's notes say so. So the bytes are not
-those that travelled; `har.load_har` says what is missing.
+those that travelled; `har_reader` says what is missing.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..frames.layout import encode_frame
-from ..tape.tape import _OPENED
-from .snapshot import BadFile, Saved, SavedChunk, SavedTrack
+from ..tape.segment import OPENED
+from ..tape.snapshot import BadFile, SavedChunk, Snapshot, TrackSnapshot
 
 __all__ = ["from_entries"]
 
@@ -27,7 +27,7 @@ _ODD = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSE
 _MAX_NOTES = 20
 
 
-def from_entries(entries: Any, where: str) -> Saved:
+def from_entries(entries: Any, where: str) -> Snapshot:
     """Return a tape of the entries of an HTTP Archive, one connection an entry.
 
     Args:
@@ -37,9 +37,9 @@ def from_entries(entries: Any, where: str) -> Saved:
     Raises:
         BadFile: there are entries, and none of them is one of HAR 1.2.
     """
-    saved = Saved(None, 0.0, is_revealed=False)
+    saved = Snapshot(None, 0.0, is_revealed=False)
     notes: list[str] = []
-    found: list[tuple[SavedTrack, list[SavedChunk]]] = []
+    found: list[tuple[TrackSnapshot, list[SavedChunk]]] = []
     for number, entry in enumerate(entries if isinstance(entries, list) else [entries]):
         try:
             found.append(_read(entry, len(found), f"har-{number + 1}", notes))
@@ -63,8 +63,8 @@ def from_entries(entries: Any, where: str) -> Saved:
     return saved
 
 
-def _moved(track: SavedTrack, began_at: float) -> SavedTrack:
-    return SavedTrack(
+def _moved(track: TrackSnapshot, began_at: float) -> TrackSnapshot:
+    return TrackSnapshot(
         track.connection_id, track.side, track.label, track.client_address, track.server_address,
         track.opened_s - began_at, is_secure=track.is_secure,
     )  # fmt: skip
@@ -72,7 +72,7 @@ def _moved(track: SavedTrack, began_at: float) -> SavedTrack:
 
 def _read(
     entry: dict[str, Any], index: int, connection_id: str, notes: list[str]
-) -> tuple[SavedTrack, list[SavedChunk]]:
+) -> tuple[TrackSnapshot, list[SavedChunk]]:
     """Return an entry's connection and its chunks; all times are the epoch's seconds."""
     began_s = datetime.fromisoformat(entry["startedDateTime"]).timestamp()
     request, response = entry["request"], entry["response"]
@@ -81,11 +81,11 @@ def _read(
     port = url.port or (443 if is_secure else 80)
     address = str(entry.get("serverIPAddress") or url.hostname or "")
     address = f"[{address.strip('[]')}]" if ":" in address else address
-    track = SavedTrack(
+    track = TrackSnapshot(
         connection_id, "client", None, "", f"{address}:{port}", began_s, is_secure=is_secure
     )
     chunks: list[SavedChunk] = [
-        (began_s, index, _OPENED, b""),
+        (began_s, index, OPENED, b""),
         (began_s, index, 0, _request(request, url)),
     ]
     status = response["status"]

@@ -1,4 +1,4 @@
-"""A tape as an HTTP Archive, as Chrome writes and imports it; and back.
+"""A tape written as an HTTP Archive, as Chrome writes and imports it.
 
 Its rule: one entry an HTTP exchange, and a WebSocket's messages in the entry of its handshake, in
 Chrome's field ``_webSocketMessages``. The field ``_wslab`` of the log holds the bytes themselves,
@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import base64
 import codecs
-import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.cookies import CookieError, SimpleCookie
@@ -22,30 +21,28 @@ from urllib.parse import parse_qsl
 from ..events import BodyEvent, Event, MessageEvent, RequestEvent, ResponseEvent
 from ..http.bodies import content_of
 from ..http.heads import Head, Request, Response
-from ..tape.tape import Tape
+from ..tape.snapshot import Snapshot, TrackSnapshot
 from .packets import split_address
-from .snapshot import BadFile, Saved, SavedTrack, replacing, take
+from .replacing import replacing
 
-__all__ = ["load_har", "to_har"]
+__all__ = ["write_har"]
 
 _MAX_INFLATED_BYTES = 64 * 2**20  # of messages that were compressed, written out in one file
 _CREATOR = {"name": "wslab", "version": "1"}
 
 
-def to_har(tape: Tape, path: str | os.PathLike[str], *, reveal: bool = False) -> None:
+def write_har(saved: Snapshot, path: str | os.PathLike[str]) -> None:
     """Write an HTTP Archive 1.2, as Chrome's network panel imports it.
 
     Args:
-        tape: what to save, as it is at this moment.
+        saved: a tape's snapshot.
         path: of the file, usually ``*.har``; it is replaced.
-        reveal: leave cookies, credentials and tokens in the heads.
     """
-    saved = take(tape, reveal=reveal)
     with replacing(path) as file:
         _write(codecs.getwriter("utf-8")(file), saved)
 
 
-def _write(file: codecs.StreamWriter, saved: Saved) -> None:
+def _write(file: codecs.StreamWriter, saved: Snapshot) -> None:
     log = {"version": "1.2", "creator": _CREATOR, "pages": [], "_wslab": _own(saved)}
     file.write('{"log":')
     file.write(_json(log)[:-1])
@@ -67,7 +64,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def _own(saved: Saved) -> dict[str, Any]:
+def _own(saved: Snapshot) -> dict[str, Any]:
     """Return the tape itself: by columns, since chunks are many and small."""
     return saved.to_json() | {
         "at_s": [at_s for at_s, _, _, _ in saved.chunks],
@@ -85,7 +82,7 @@ def _own(saved: Saved) -> dict[str, Any]:
 class _Exchange:
     """A request with all that came of it. ``messages``: a WebSocket's, as JSON."""
 
-    track: SavedTrack
+    track: TrackSnapshot
     request: Request
     began_s: float
     response: Response | None = None
@@ -96,7 +93,7 @@ class _Exchange:
     messages: list[str] | None = None
 
 
-def _exchanges(saved: Saved) -> list[_Exchange]:
+def _exchanges(saved: Snapshot) -> list[_Exchange]:
     found: list[_Exchange] = []
     latest: dict[int, _Exchange] = {}
     room = _MAX_INFLATED_BYTES
@@ -143,7 +140,7 @@ def _add(exchange: _Exchange, event: Event, began_at: float, room: int) -> int:
 # Entries, by the names of HAR 1.2; a leading underscore is Chrome's own.
 
 
-def _entry(saved: Saved, exchange: _Exchange) -> dict[str, Any]:
+def _entry(saved: Snapshot, exchange: _Exchange) -> dict[str, Any]:
     track, request, response = exchange.track, exchange.request, exchange.response
     is_websocket = exchange.messages is not None or request.asks_for_websocket
     began_s, answered_s = exchange.began_s, exchange.answered_s
@@ -280,60 +277,3 @@ def _cookies(values: Iterable[str]) -> list[dict[str, str]]:
         except CookieError:
             continue  # the header is there as it came
     return _pairs(found)
-
-
-# Loading.
-
-
-def load_har(text: str, where: str) -> Saved:
-    """Read what :func:`to_har` has written, or what Chrome has.
-
-    Chrome's file has no bytes, only what they meant. They are made up from it: heads from the
-    headers that it lists, a frame for each message (uncompressed, in one piece, the client's masked
-    with a key of zeros), bodies without their compression. Pings, fragments and close frames are
-    not in such a file, and whether a connection has ended is not known.
-
-    Args:
-        text: the file's text.
-        where: its name, for error messages.
-
-    Raises:
-        BadFile: it is no HTTP Archive.
-    """
-    try:
-        har = json.loads(text)
-        log = har["log"]
-        entries = log["entries"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BadFile(
-            f"expected an HTTP Archive, JSON with log.entries, in {where}, got something else "
-            f"({error!r}): in Chrome's network panel, export one with the arrow that points down"
-        ) from error
-    if "_wslab" not in log:
-        from .chrome_har import from_entries
-
-        return from_entries(entries, where)
-    own = log["_wslab"]
-    saved = Saved.from_json(own, where)
-    try:
-        data = base64.b64decode(own["data"], validate=True)
-        ends = itertools.accumulate(own["size_bytes"])
-        columns = zip(own["at_s"], own["connection"], own["what"], ends, strict=True)
-        saved.chunks = list(_cut(columns, data, len(saved.tracks)))
-    except (LookupError, TypeError, ValueError) as error:
-        raise BadFile(
-            f"expected the bytes of a tape in log._wslab in {where}, got something changed "
-            f"({error!r}): load the original file"
-        ) from error
-    return saved
-
-
-def _cut(
-    columns: Iterable[tuple[Any, Any, Any, Any]], data: bytes, tracks: int
-) -> Iterator[tuple[float, int, int, bytes]]:
-    start = 0
-    for at_s, index, what, end in columns:
-        if not 0 <= index < tracks or not 0 <= what < 4 or not start <= end <= len(data):
-            raise ValueError("a chunk that points nowhere")
-        yield float(at_s), index, what, data[start:end]
-        start = end

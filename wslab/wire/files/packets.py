@@ -12,7 +12,7 @@ import re
 import struct
 from dataclasses import dataclass
 
-__all__ = ["ACK", "FIN", "PSH", "RST", "SYN", "Endpoints", "Peer", "split_address"]
+__all__ = ["ACK", "FIN", "PSH", "RST", "SYN", "Endpoints", "TcpEnd", "split_address"]
 
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 
@@ -76,7 +76,7 @@ def _as_v6(address: Address) -> Address:
     return ipaddress.IPv6Address(b"\0" * 10 + b"\xff\xff" + address.packed)
 
 
-class Peer:
+class TcpEnd:
     """One end of a connection: makes the packets that it sends.
 
     Attributes:

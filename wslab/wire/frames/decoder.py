@@ -9,7 +9,9 @@ handshake, putting messages together, and who has to answer what.
 from __future__ import annotations
 
 import codecs
+import dataclasses
 import functools
+from typing import Any
 
 from ..sender import Sender
 from .deflate import MAX_INFLATED_BYTES, Deflate, Inflater
@@ -84,6 +86,7 @@ class FrameDecoder:
 
     Attributes:
         frames_seen: complete frames.
+        opcode_counts: complete frames by opcode, 16 numbers.
         bytes_seen: all bytes: of frames, pending and undecodable.
         undecodable_bytes: from the frame of a fatal Fault on.
         stopped: the fatal Fault, or None.
@@ -92,10 +95,11 @@ class FrameDecoder:
     """
 
     __slots__ = (
-        "_buffer", "_carry", "_close_seen", "_compressed", "_counts", "_cut", "_faulty",
+        "_buffer", "_carry", "_close_seen", "_compressed", "_cut", "_faulty",
         "_inflater", "_is_opaque", "_left", "_limit", "_max_held", "_message", "_need", "_patience",
         "_rules", "_stop_is_told", "_tables", "_whole_limit",
-        "bytes_seen", "deflate", "frames_seen", "sender", "stopped", "undecodable_bytes",
+        "bytes_seen", "deflate", "frames_seen", "opcode_counts", "sender", "stopped",
+        "undecodable_bytes",
     )  # fmt: skip
 
     def __init__(
@@ -116,7 +120,7 @@ class FrameDecoder:
         self.undecodable_bytes = 0
         self.stopped: Fault | None = None
         self._stop_is_told = False
-        self._counts = [0] * 16
+        self.opcode_counts = [0] * 16
         self._limit = MAX_LENGTH if max_payload is None else min(max_payload, MAX_LENGTH)
         self._rules = header_rules(sender, deflate is not None)
         self._tables = _clean_heads(sender, deflate is not None)
@@ -139,11 +143,9 @@ class FrameDecoder:
         self._close_seen = False
         self._inflater: Inflater | None = None
         if deflate is not None:
-            wbits, fresh = {
-                "client": (deflate.client_max_window_bits, deflate.client_no_context_takeover),
-                "server": (deflate.server_max_window_bits, deflate.server_no_context_takeover),
-            }[sender]
-            self._inflater = Inflater(wbits, not fresh, max_inflated)
+            keeps_context = not deflate.no_context_takeover(sender)
+            wbits = deflate.max_window_bits(sender)
+            self._inflater = Inflater(wbits, keeps_context, max_inflated)
 
     @property
     def pending(self) -> int:
@@ -173,17 +175,90 @@ class FrameDecoder:
     @property
     def counts(self) -> dict[int, int]:
         """Count the frames by opcode; opcodes that did not come are left out."""
-        return {OPCODES[opcode]: count for opcode, count in enumerate(self._counts) if count}
+        return {OPCODES[opcode]: count for opcode, count in enumerate(self.opcode_counts) if count}
+
+    @property
+    def close_seen(self) -> bool:
+        """Tell whether a close frame has come."""
+        return self._close_seen
+
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether its state can be saved: no compressed message is open."""
+        return not (self._message and self._compressed)
 
     def copy(self) -> FrameDecoder:
         """Make an independent decoder in the same state."""
+        twin = self._copy()
+        twin._inflater = None if self._inflater is None else self._inflater.copy()
+        return twin
+
+    def counting_copy(self) -> FrameDecoder:
+        """Make a decoder that goes on from here, and only counts: it holds and inflates nothing."""
+        twin = self._copy()
+        twin._inflater = None  # copying it is dear
+        twin._max_held, twin._whole_limit = 0, self._limit
+        twin.let_go()
+        return twin
+
+    def _copy(self) -> FrameDecoder:
         twin = object.__new__(FrameDecoder)
         for name in self.__slots__:
             setattr(twin, name, getattr(self, name))
         twin._buffer = self._buffer.copy()
-        twin._counts = self._counts.copy()
-        twin._inflater = None if self._inflater is None else self._inflater.copy()
+        twin.opcode_counts = self.opcode_counts.copy()
         return twin
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return its state as plain values, without the bytes of a frame that is not complete.
+
+        Of a message under way that is compressed it can't be saved: see ``is_settled``.
+        """
+        state: dict[str, Any] = {
+            "deflate": dataclasses.asdict(self.deflate) if self.deflate is not None else None,
+            "frames_seen": self.frames_seen,
+            "bytes_seen": self.bytes_seen - (0 if self._cut else len(self._buffer)),
+            "faulty": self._faulty,
+            "undecodable_bytes": self.undecodable_bytes,
+            "stopped": dataclasses.asdict(self.stopped) if self.stopped is not None else None,
+            "counts": self.opcode_counts.copy(),
+            "message": int(self._message),
+            "carry": self._carry,
+            "is_opaque": self._is_opaque,
+            "close_seen": self._close_seen,
+            "stop_is_told": self._stop_is_told,
+        }
+        if self._cut:  # part of this frame is gone for good: its state stands for the bytes
+            state["cut"] = {
+                "buffer": bytes(self._buffer),
+                "need": self._need,
+                "cut": self._cut,
+                "left": self._left,
+            }
+        if self._inflater is not None:
+            state |= self._inflater.snapshot()
+        return state
+
+    @classmethod
+    def restore(cls, sender: Sender, state: dict[str, Any]) -> FrameDecoder:
+        """Return a decoder that goes on from what :meth:`snapshot` has returned."""
+        deflate = Deflate(**state["deflate"]) if state["deflate"] is not None else None
+        decoder = cls(sender, deflate)
+        decoder.frames_seen, decoder.bytes_seen = state["frames_seen"], state["bytes_seen"]
+        decoder.undecodable_bytes = state["undecodable_bytes"]
+        decoder.stopped = Fault(**state["stopped"]) if state["stopped"] is not None else None
+        decoder.opcode_counts = list(state["counts"])
+        decoder._message, decoder._carry = state["message"], state["carry"]
+        decoder._is_opaque, decoder._close_seen = state["is_opaque"], state["close_seen"]
+        decoder._stop_is_told = state["stop_is_told"]
+        decoder._faulty = state.get("faulty", 0)
+        if "cut" in state:
+            cut = state["cut"]
+            decoder._buffer += cut["buffer"]
+            decoder._need, decoder._cut, decoder._left = cut["need"], cut["cut"], cut["left"]
+        if decoder._inflater is not None:
+            decoder._inflater.restore(state)
+        return decoder
 
     def feed(self, data: BytesLike) -> list[Frame | Fault]:
         """Take the next bytes and return the frames that they complete.
@@ -253,7 +328,7 @@ class FrameDecoder:
 
     def _skip(self, data: bytes) -> bytes | None:
         pos, whole = self._enter(data)
-        counts = self._counts
+        counts = self.opcode_counts
         if whole is not None:
             start, cut, self._cut = header_size(whole), self._cut, 0
             self.frames_seen += 1
@@ -322,13 +397,14 @@ class FrameDecoder:
         self._left = self._cut - max(0, len(self._buffer) - self._need)
         del self._buffer[self._need :]
 
-    def hold_nothing(self) -> None:
-        """Let go of every frame that is not complete from now on: for whoever only counts."""
-        self._max_held, self._whole_limit = 0, self._limit
-        self.let_go()
+    def stop(self, fault: Fault, *, is_told: bool = False) -> None:
+        """Find no more frames, for a reason of the caller's; what comes is only counted.
 
-    def stop(self, fault: Fault) -> None:
-        """Find no more frames, for a reason of the caller's; what comes is only counted."""
+        Args:
+            fault: the reason, which the next feed() tells.
+            is_told: the caller tells it.
+        """
+        self._stop_is_told = self._stop_is_told or is_told
         if self.stopped is None:
             self.stopped = fault
             self.undecodable_bytes += self.pending
@@ -453,7 +529,7 @@ class FrameDecoder:
         first, second = header[0], header[1]
         opcode = first & 0x0F
         self.frames_seen += 1
-        self._counts[opcode] += 1
+        self.opcode_counts[opcode] += 1
         faults = self._rules[first | (second & 0x80) << 1]
         if faults or self._close_seen:
             self._faulty += 1

@@ -2,15 +2,16 @@
 
 The one rule: never more memory than the bound, whatever the stream says; what cannot be inflated
 becomes a Fault. The window is carried from message to message as negotiated.
-Left out: which frames are compressed, which is for the decoder in `frames` to know.
+Left out: which frames are compressed, which is for the decoder to know.
 """
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..sender import Sender
 from .violations import CONTEXT_LOST, Fault, make_fault
 
 if TYPE_CHECKING:
@@ -48,6 +49,16 @@ class Deflate:
                     f"Expected {name} from 8 to 15, got {getattr(self, name)}."
                     " Leave it out to have 15."
                 )
+
+    def max_window_bits(self, sender: Sender) -> int:
+        """Return how far back a side's compressor refers, as a power of two."""
+        return self.client_max_window_bits if sender == "client" else self.server_max_window_bits
+
+    def no_context_takeover(self, sender: Sender) -> bool:
+        """Tell whether a side starts afresh with every message it compresses."""
+        if sender == "client":
+            return self.client_no_context_takeover
+        return self.server_no_context_takeover
 
     @classmethod
     def parse(cls, extension_header: str) -> Deflate | None:
@@ -113,12 +124,27 @@ class Inflater:
         self._stream: _Decompress = zlib.decompressobj(self._wbits)
 
     def copy(self) -> Inflater:
+        """Return an independent inflater in the same state."""
         twin = object.__new__(Inflater)
         for name in self.__slots__:
             setattr(twin, name, getattr(self, name))
         twin._recent = self._recent.copy()
         twin._stream = self._stream.copy()
         return twin
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return its state between two messages as plain values."""
+        return {
+            "is_lost": self._is_lost,
+            "window": b"".join(self._recent)[-_WINDOW_BYTES:],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`snapshot` has returned."""
+        window = state["window"]
+        self._is_lost = state["is_lost"]
+        self._stream = zlib.decompressobj(self._wbits, zdict=window)
+        self._remember(window)
 
     def lose(self) -> None:
         """Give up: what came last leaves no known state to go on from."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import zlib
+from typing import Any
 
 from .field_values import parse_token_list
 from .heads import Head, Request, Response
 
-__all__ = ["ChunkedReader", "body_length", "content_of", "is_chunked"]
+__all__ = ["BodyReader", "ChunkedReader", "body_length", "content_of", "is_chunked"]
 
 MAX_CONTENT_BYTES = 16 * 2**20
 _MAX_LINE_BYTES = 4 * 2**10
@@ -43,6 +44,18 @@ class ChunkedReader:
         for name in self.__slots__:
             setattr(twin, name, getattr(self, name))
         return twin
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return its state as plain values."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def restore(cls, state: dict[str, Any]) -> ChunkedReader:
+        """Return a reader that goes on from what :meth:`snapshot` has returned."""
+        reader = cls()
+        for name in cls.__slots__:
+            setattr(reader, name, state[name])
+        return reader
 
     def split(self, data: bytes, patience: int | None = None) -> tuple[list[bytes], int]:
         """Take the next bytes; return the content in them and how many belong to the body.
@@ -85,6 +98,65 @@ class ChunkedReader:
             else:
                 self._is_last = True
         return content, pos
+
+
+class BodyReader:
+    """Tell the bytes of a body from those after it.
+
+    Attributes:
+        left: bytes still to come; None where the end must be looked for: until TCP ends, or the
+            last chunk comes.
+    """
+
+    __slots__ = ("_chunks", "left")
+
+    def __init__(self) -> None:
+        self.left: int | None = 0
+        self._chunks: ChunkedReader | None = None
+
+    def copy(self) -> BodyReader:
+        """Return an independent reader in the same state."""
+        twin = BodyReader()
+        twin.left = self.left
+        twin._chunks = self._chunks.copy() if self._chunks is not None else None
+        return twin
+
+    def expect(self, length: int | None, is_chunked: bool) -> None:
+        """Expect a body of so many bytes; None for one whose end must be looked for."""
+        self.left = length
+        self._chunks = ChunkedReader() if is_chunked and length is None else None
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether more is sure to come of it; of one until TCP ends nobody knows."""
+        return bool(self.left) or self._chunks is not None
+
+    def split(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return what of the bytes belongs to the body, and what comes after it."""
+        if self._chunks is not None:
+            # One read of a socket; in chunks so tiny a body serves only to cost time.
+            size = self._chunks.split(data, 2_000 + len(data) // 64)[1]
+            if self._chunks.ended:
+                self._chunks, self.left = None, 0
+        elif self.left is None:
+            size = len(data)
+        else:
+            size = min(self.left, len(data))
+            self.left -= size
+        return data[:size], data[size:]
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return its state as plain values."""
+        state: dict[str, Any] = {"body_left": self.left}
+        if self._chunks is not None:
+            state["chunked"] = self._chunks.snapshot()
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`snapshot` has returned."""
+        self.left = state["body_left"]
+        if "chunked" in state:
+            self._chunks = ChunkedReader.restore(state["chunked"])
 
 
 def is_chunked(head: Head) -> bool:

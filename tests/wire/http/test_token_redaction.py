@@ -16,11 +16,10 @@ from tests.wire.taping import MASK, websocket
 from wslab.widgets.inspector import static_html
 from wslab.widgets.inspector.feed import Feed
 from wslab.wire.events import FrameEvent
-from wslab.wire.files.export import load
 from wslab.wire.frames.decoder import FrameDecoder
 from wslab.wire.frames.deflate import Deflate
 from wslab.wire.frames.layout import encode_frame
-from wslab.wire.http.tokens import _padding
+from wslab.wire.http.token_redaction import _padding
 from wslab.wire.tape.tape import Tape
 
 TOKEN = "5loVWsNl4bVLHJSuT4IKJ8pyq9bVoY-R"
@@ -94,7 +93,7 @@ def views(tape: Tape, tmp_path) -> list[bytes]:
     for name, write in (("x.har", tape.to_har), ("x.pcapng", tape.to_pcapng)):
         write(tmp_path / name)
         found.append((tmp_path / name).read_bytes())
-        again = load(tmp_path / name)
+        again = Tape.load(tmp_path / name)
         found += [chunk.data for chunk in again.chunks()]
         found.append(repr(again.read(reveal=True)).encode())
         # Unmasked and inflated, with nothing of ours but the decoder.
@@ -133,7 +132,7 @@ def test_no_view_and_no_file_has_it(packet, side, is_on, cuts, tmp_path):
             assert TOKEN[-size:].encode() not in view
             assert TOKEN[:size].encode() not in view
     for name in ("x.har", "x.pcapng"):
-        again = load(tmp_path / name)
+        again = Tape.load(tmp_path / name)
         assert [message.data for message in again.messages] == [shown, AFTER, shown, AFTER]
         sizes = [frame.frame.size_bytes for frame in tape.frames]
         assert [frame.frame.size_bytes for frame in again.frames] == sizes
@@ -164,9 +163,9 @@ def test_a_packet_that_is_cut_off_is_saved_without_it(tmp_path):
         track.server(frame[:-3])
         tape.to_har(tmp_path / "x.har")
         assert TOKEN[:12].encode() not in b"".join(
-            c.data for c in load(tmp_path / "x.har").chunks()
+            c.data for c in Tape.load(tmp_path / "x.har").chunks()
         )
-        assert load(tmp_path / "x.har").events == tape.events
+        assert Tape.load(tmp_path / "x.har").events == tape.events
 
 
 @pytest.mark.parametrize(
@@ -208,7 +207,7 @@ def test_a_length_in_more_bits_than_needed_stays_one(size, length_form, tmp_path
     frame = tape.frames[0].frame
     assert "length-not-minimal" in [fault.rule for fault in frame.faults]
     tape.to_pcapng(tmp_path / "x.pcapng")
-    again = load(tmp_path / "x.pcapng").frames[0].frame
+    again = Tape.load(tmp_path / "x.pcapng").frames[0].frame
     assert [fault.rule for fault in again.faults] == [fault.rule for fault in frame.faults]
     assert again.payload == frame.payload
 

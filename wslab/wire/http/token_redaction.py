@@ -18,7 +18,7 @@ from ..frames.layout import apply_mask, encode_frame
 from ..frames.opcodes import TEXT
 from .secret_values import MARKER
 
-__all__ = ["TokenScan"]
+__all__ = ["TokenRedactor"]
 
 _PACKET = re.compile(rb'\s{0,8}\{\s{0,8}"event"\s{0,8}:\s{0,8}"welcome"|(?:0|40[^{]{0,128})\{')
 _TOKEN = re.compile(rb'"(?:session|sid|pid)"\s{0,8}:\s{0,8}"((?:[^"\\]|\\.){1,1024})')
@@ -30,10 +30,10 @@ _FILLER = MARKER.encode().ljust(1024, b"*")
 _TAIL = b"\x00\x00\xff\xff"
 
 
-class TokenScan:
+class TokenRedactor:
     """Looks through one side's messages, frame by frame, for packets that tell a token."""
 
-    __slots__ = ("_is_anew", "_is_packet", "_may_be", "_seen", "wbits")
+    __slots__ = ("_is_packet", "_is_rewriting", "_may_be", "_seen", "wbits")
 
     def __init__(self, wbits: int = 15) -> None:
         self.wbits = wbits
@@ -41,47 +41,47 @@ class TokenScan:
 
     def reset(self) -> None:
         """Forget the message under way: part of it was passed over."""
-        self._may_be = self._is_packet = self._is_anew = False
+        self._may_be = self._is_packet = self._is_rewriting = False
         self._seen = b""  # of the message, as long as it may be such a packet
 
-    def copy(self) -> TokenScan:
+    def copy(self) -> TokenRedactor:
         """Return an independent scan in the same state."""
-        twin = TokenScan(self.wbits)
+        twin = TokenRedactor(self.wbits)
         for name in self.__slots__:
             setattr(twin, name, getattr(self, name))
         return twin
 
-    def hide(self, frame: Frame) -> Frame:
+    def redact(self, frame: Frame) -> Frame:
         """Return the next frame of a data message, without what it has of a token."""
         if frame.message_opcode != TEXT:
             return frame
         first = frame.header[0]
         if first & 0x0F:
-            if self._may_be or self._is_anew:
+            if self._may_be or self._is_rewriting:
                 self.reset()
             if first == _WHOLE_TEXT and frame.payload[:1] not in _STARTS:
                 return frame  # nearly every message, at nearly no cost
             self._is_packet, self._seen = False, b""
             self._may_be = True
-        if not (self._may_be or self._is_anew):
+        if not (self._may_be or self._is_rewriting):
             return frame
         if frame.cut_bytes or (frame.compressed and frame.inflated is None):
             # What can't be inflated must not become so behind frames that were written anew.
-            is_broken = self._is_anew and not frame.cut_bytes and frame.payload_raw
+            is_broken = self._is_rewriting and not frame.cut_bytes and frame.payload_raw
             self.reset()
             return _broken(frame) if is_broken else frame
         content = frame.content
-        hidden = self._hidden(content, frame.fin) if self._may_be else content
+        hidden = self._without_tokens(content, frame.fin) if self._may_be else content
         # Of a compressed message the bits of one frame may end in the next: from the first frame
         # that could be such a packet's, all are written anew.
-        self._is_anew = frame.compressed and (
-            self._is_anew or hidden != content or (self._may_be and not frame.fin)
+        self._is_rewriting = frame.compressed and (
+            self._is_rewriting or hidden != content or (self._may_be and not frame.fin)
         )
-        if hidden == content and not self._is_anew:
+        if hidden == content and not self._is_rewriting:
             return frame
-        return _anew(frame, hidden, self.wbits)
+        return _rewritten(frame, hidden, self.wbits)
 
-    def _hidden(self, content: bytes, fin: bool) -> bytes:
+    def _without_tokens(self, content: bytes, fin: bool) -> bytes:
         before = len(self._seen)
         if not before and content and content[:1] not in _STARTS:
             self._may_be = False
@@ -94,11 +94,11 @@ class TokenScan:
         self._seen = seen if self._may_be else b""
         if not self._is_packet:
             return content
-        hidden = _hide(seen, before)
+        hidden = _overwrite(seen, before)
         return hidden + content[len(hidden) :]
 
 
-def _hide(seen: bytes, start: int) -> bytes:
+def _overwrite(seen: bytes, start: int) -> bytes:
     """Return what is from ``start`` on, tokens overwritten."""
     out = bytearray(seen)
     for match in _TOKEN.finditer(seen):
@@ -107,7 +107,7 @@ def _hide(seen: bytes, start: int) -> bytes:
     return bytes(out[start:])
 
 
-def _anew(frame: Frame, content: bytes, wbits: int) -> Frame:
+def _rewritten(frame: Frame, content: bytes, wbits: int) -> Frame:
     carry = frame.carry if content[:1] == frame.content[:1] else b""
     payload = _deflated(content, frame, wbits) if frame.compressed else content
     header, key = frame.header, frame.mask_key
@@ -151,7 +151,7 @@ def _deflated(content: bytes, frame: Frame, wbits: int) -> bytes:
     """Compress what was changed, to as many bytes as it had where that can be."""
     size = len(frame.payload_raw)
     smallest: bytes | None = None
-    for payload in _ways(content, wbits):
+    for payload in _encodings(content, wbits):
         data = payload[: -len(_TAIL)] if frame.fin else payload
         padding = _padding(size - len(data))
         if padding is not None:
@@ -162,7 +162,7 @@ def _deflated(content: bytes, frame: Frame, wbits: int) -> bytes:
     return smallest
 
 
-def _ways(content: bytes, wbits: int) -> Iterator[bytes]:
+def _encodings(content: bytes, wbits: int) -> Iterator[bytes]:
     strategies = (
         zlib.Z_DEFAULT_STRATEGY, zlib.Z_FIXED, zlib.Z_HUFFMAN_ONLY, zlib.Z_RLE, zlib.Z_FILTERED,
     )  # fmt: skip

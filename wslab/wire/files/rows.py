@@ -1,13 +1,11 @@
-"""A tape as rows for a table, and tapes read back from files.
+"""Events as rows of a table.
 
-Its rule: nothing here decodes; rows are events, one for one. The file formats are in `har` and
-`pcapng`; their functions are here too, and `load` tells the formats apart by what is in a file.
+Its rule: a row an event, one for one, and every column in each; nothing here decodes.
 """
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..events import (
@@ -24,12 +22,8 @@ from ..events import (
     RequestEvent,
     ResponseEvent,
 )
-from ..tape.tape import Tape
-from .har import load_har, to_har
-from .pcapng import SECTION, load_pcapng, to_pcapng
-from .snapshot import BadFile, Saved, restore
 
-__all__ = ["COLUMNS", "BadFile", "load", "to_har", "to_pcapng", "to_rows"]
+__all__ = ["COLUMNS", "to_rows"]
 
 COLUMNS = {
     "at_s": "seconds since the tape began",
@@ -56,24 +50,24 @@ COLUMNS = {
 _EMPTY: dict[str, Any] = dict.fromkeys(COLUMNS)
 
 
-def to_rows(tape: Tape, *, reveal: bool = False) -> list[dict[str, Any]]:
+def to_rows(events: Iterable[Event], labels: Mapping[str, str | None]) -> list[dict[str, Any]]:
     """Return one flat dict an event, each with every name of ``COLUMNS``.
 
     ``pandas.DataFrame(tape.to_rows())`` makes a table of them; wslab itself needs no pandas.
 
     Args:
-        tape: what to read.
-        reveal: leave cookies, credentials and tokens in the heads.
+        events: of a tape, in order.
+        labels: what views call the clients of its connections, by id.
     """
-    labels = {track.connection_id: track.label for track in tape.connections}
+    names = dict(labels)
     rows = []
-    for event in tape.read(reveal=reveal):
+    for event in events:
         if isinstance(event, OpenedEvent):
-            labels[event.connection_id] = event.label
+            names[event.connection_id] = event.label
         row = _EMPTY.copy()
         row["at_s"] = event.at_s
         row["connection_id"] = event.connection_id
-        row["label"] = labels.get(event.connection_id)
+        row["label"] = names.get(event.connection_id)
         row["sender"] = event.sender
         row["kind"] = event.kind
         _fill(row, event)
@@ -118,50 +112,3 @@ def _fill(row: dict[str, Any], event: Event) -> None:
         row["text"] = "clean" if event.is_clean else "not clean"
     elif isinstance(event, DroppedEvent):
         row["size_bytes"], row["text"] = event.size_bytes, f"{event.frames} frames"
-
-
-def load(path: str | os.PathLike[str]) -> Tape:
-    """Read a tape that ``to_har`` or ``to_pcapng`` wrote, or a HAR that Chrome exported.
-
-    A HAR of Chrome's tells of messages and not of bytes: the frames are made up, each message in
-    one, uncompressed, the client's masked with a key of zeros. What was redacted stays redacted.
-    Of entries and messages that are odd, the tape's ``notes`` say that they were left out.
-
-    Raises:
-        BadFile: a ValueError: the file is something else, cut off or changed.
-        OSError: it cannot be read.
-    """
-    where = Path(path).name
-    data = Path(path).read_bytes()
-    if data[:4] == SECTION.to_bytes(4, "little"):
-        return _restore(load_pcapng(data, where), where)
-    if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise BadFile(f"expected UTF-8 in {where}, got {error.reason}: copy it anew") from error
-        return _restore(load_har(text, where), where)
-    raise BadFile(
-        f"expected a .har or .pcapng file, got {where}, which begins with {data[:8]!r}"
-        f"{_advice(data)}"
-    )
-
-
-def _restore(saved: Saved, where: str) -> Tape:
-    try:
-        return restore(saved)
-    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-        raise BadFile(
-            f"expected what wslab writes about a connection in {where}, got something changed "
-            f"({error!r}): load the original file"
-        ) from error
-
-
-def _advice(data: bytes) -> str:
-    if data[:2] == b"\x1f\x8b":
-        return ": it is compressed, so unpack it first (gunzip)"
-    if data[:4] in (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1"):
-        return ": that is pcap, the older format, and no file of wslab's"
-    if not data:
-        return ": it is empty"
-    return ": write one with tape.to_har(path) or tape.to_pcapng(path)"

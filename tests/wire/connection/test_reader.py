@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from tests.wire.taping import DEFLATE, KEY, MASK, Compressor, close, masked
-from wslab.wire.connection import Story
+from wslab.wire.connection.reader import ConnectionReader
 from wslab.wire.events import (
     BodyEvent,
     CloseEvent,
@@ -30,25 +30,25 @@ OK = b"HTTP/1.1 200 OK\r\n%s\r\nhi"
 GET = b"GET /poll HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-def tell(story: Story, *sent: tuple[str, bytes], start_s: float = 0.0) -> list[Event]:
+def tell(reader: ConnectionReader, *sent: tuple[str, bytes], start_s: float = 0.0) -> list[Event]:
     """Feed what each side sent, a second apart."""
     events: list[Event] = []
     for number, (sender, data) in enumerate(sent):
         assert sender in ("client", "server")
-        events += story.feed(start_s + number, sender, data)
+        events += reader.feed(start_s + number, sender, data)
     return events
 
 
-def opened(*, deflate: bool = False) -> Story:
-    story = Story("a1")
+def opened(*, deflate: bool = False) -> ConnectionReader:
+    reader = ConnectionReader("a1")
     extra = DEFLATE if deflate else []
     tell(
-        story,
+        reader,
         ("client", build_request("/", "x", KEY, headers=extra)),
         ("server", build_response(101, key=KEY, headers=extra)),
     )
-    assert story.is_upgraded
-    return story
+    assert reader.is_upgraded
+    return reader
 
 
 def kinds(events: Iterable[Event]) -> list[str]:
@@ -61,9 +61,9 @@ def of(kind: type, events: Iterable[Event]) -> list:
 
 class TestHandshake:
     def test_request_response_frames(self):
-        story = Story("a1")
+        reader = ConnectionReader("a1")
         request, response, frame, message = tell(
-            story, ("client", REQUEST), ("server", ANSWER), ("client", masked(1, b"Hello"))
+            reader, ("client", REQUEST), ("server", ANSWER), ("client", masked(1, b"Hello"))
         )
         assert isinstance(request, RequestEvent)
         assert (request.at_s, request.sender, request.request.raw) == (0, "client", REQUEST)
@@ -77,50 +77,52 @@ class TestHandshake:
         assert (message.wire_bytes, message.compressed) == (11, False)
 
     def test_frames_right_behind_the_answer(self):
-        events = tell(Story("a"), ("client", REQUEST), ("server", ANSWER + b"\x81\x02hi\x89\x00"))
+        events = tell(
+            ConnectionReader("a"), ("client", REQUEST), ("server", ANSWER + b"\x81\x02hi\x89\x00")
+        )
         assert kinds(events) == ["request", "response", "frame", "message", "frame"]
         assert [event.number for event in of(FrameEvent, events)] == [1, 2]
 
     def test_frames_before_the_answer_wait_for_it(self):
-        story = Story("a1")
-        assert kinds(tell(story, ("client", REQUEST + masked(1, b"a")))) == ["request"]
-        assert tell(story, ("client", masked(1, b"b"))) == []
-        events = tell(story, ("server", ANSWER), start_s=9)
+        reader = ConnectionReader("a1")
+        assert kinds(tell(reader, ("client", REQUEST + masked(1, b"a")))) == ["request"]
+        assert tell(reader, ("client", masked(1, b"b"))) == []
+        events = tell(reader, ("server", ANSWER), start_s=9)
         assert kinds(events) == ["response", "frame", "message", "frame", "message"]
         assert [event.data for event in of(MessageEvent, events)] == ["a", "b"]
         assert {event.at_s for event in events} == {9}
 
     def test_nobody_keeps_what_comes_before_the_answer_for_ever(self):
-        story = Story("a1")
-        tell(story, ("client", REQUEST))
-        found = [event for _ in range(20) for event in tell(story, ("client", bytes(100_000)))]
+        reader = ConnectionReader("a1")
+        tell(reader, ("client", REQUEST))
+        found = [event for _ in range(20) for event in tell(reader, ("client", bytes(100_000)))]
         (fault,) = found
         assert isinstance(fault, FaultEvent)
         assert "before its request is answered" in fault.fault.message
-        assert not story.scrub_rest()["client"]
+        assert not reader.unfinished_heads()["client"]
 
     def test_one_byte_at_a_time(self):
         sent = [
             ("client", REQUEST), ("server", ANSWER), ("client", masked(1, b"Hello")),
             ("server", b"\x01\x02He\x89\x01x\x80\x03llo"), ("client", masked(8, close(1000))),
         ]  # fmt: skip
-        whole = tell(Story("a1"), *sent)
-        story = Story("a1")
+        whole = tell(ConnectionReader("a1"), *sent)
+        reader = ConnectionReader("a1")
         events = [
             event
             for number, (sender, data) in enumerate(sent)
             for byte in data
-            for event in story.feed(number, sender, bytes((byte,)))
+            for event in reader.feed(number, sender, bytes((byte,)))
         ]
         assert events == whole
 
 
 class TestHttp:
     def test_polls_on_one_connection(self):
-        story = Story("a1")
+        reader = ConnectionReader("a1")
         for text in (b"one", b"two!"):
             answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text)
-            request, response = tell(story, ("client", GET), ("server", answer))
+            request, response = tell(reader, ("client", GET), ("server", answer))
             assert isinstance(request, RequestEvent)
             assert isinstance(response, ResponseEvent)
             assert response.response.body == text
@@ -128,7 +130,7 @@ class TestHttp:
 
     def test_a_body_in_pieces_and_the_next_answer_behind_it(self):
         events = tell(
-            Story("a1"),
+            ConnectionReader("a1"),
             ("client", GET + GET),
             ("server", b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nab"),
             ("server", b"cd"),
@@ -141,12 +143,12 @@ class TestHttp:
         assert of(ResponseEvent, events)[1].response.status == 204
 
     def test_an_event_stream_goes_on_until_tcp_ends(self):
-        story = Story("a1")
+        reader = ConnectionReader("a1")
         head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
-        events = tell(story, ("client", GET), ("server", head), ("server", b"data: 1\n\n"))
-        events += tell(story, ("server", b"data: 2\n\n"))
+        events = tell(reader, ("client", GET), ("server", head), ("server", b"data: 1\n\n"))
+        events += tell(reader, ("server", b"data: 2\n\n"))
         assert [event.data for event in of(BodyEvent, events)] == [b"data: 1\n\n", b"data: 2\n\n"]
-        assert story.end(5, "server") == [
+        assert reader.end(5, "server") == [
             EndedEvent(at_s=5, connection_id="a1", sender="server", is_clean=True)
         ]
 
@@ -154,40 +156,42 @@ class TestHttp:
     def test_chunks_end_where_they_say(self, size):
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         body = b"5;x=y\r\nhello\r\nA\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n"
-        story = Story("a1")
+        reader = ConnectionReader("a1")
         for _ in range(2):
-            assert kinds(tell(story, ("client", GET))) == ["request"]
+            assert kinds(tell(reader, ("client", GET))) == ["request"]
             data, events = head + body, []
             for at in range(0, len(data), size):
-                events += tell(story, ("server", data[at : at + size]))
+                events += tell(reader, ("server", data[at : at + size]))
             (response,) = of(ResponseEvent, events)
             found = response.response.body + b"".join(e.data for e in of(BodyEvent, events))
             assert found == body
-        assert story.end(0, "server")[-1].is_clean
+        assert reader.end(0, "server")[-1].is_clean
 
     def test_chunks_that_break_the_form_have_no_end(self):
-        story = Story("a1")
-        tell(story, ("client", GET))
+        reader = ConnectionReader("a1")
+        tell(reader, ("client", GET))
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-        events = tell(story, ("server", head + b"-5\r\nhello"), ("server", b"HTTP/1.1 200 OK\r\n"))
+        events = tell(reader, ("server", head + b"-5\r\nhello"), ("server", b"HTTP/1.1 200 OK\r\n"))
         assert kinds(events) == ["response", "body"]
 
     @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
     def test_answers_that_never_have_a_body(self, status):
         answer = b"HTTP/1.1 " + status + b"\r\nContent-Length: 5\r\n\r\n"
-        events = tell(Story("a1"), ("client", GET), ("server", answer * 2))
+        events = tell(ConnectionReader("a1"), ("client", GET), ("server", answer * 2))
         assert kinds(events) == ["request", "response", "response"]
 
     def test_head_has_no_body(self):
         answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
         request = GET.replace(b"GET", b"HEAD")
-        events = tell(Story("a1"), ("client", request), ("server", answer), ("client", request))
+        events = tell(
+            ConnectionReader("a1"), ("client", request), ("server", answer), ("client", request)
+        )
         assert kinds(events) == ["request", "response", "request"]
 
     def test_100_continue_is_not_yet_the_answer(self):
         post = b"POST / HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
         events = tell(
-            Story("a1"),
+            ConnectionReader("a1"),
             ("client", post),
             ("server", b"HTTP/1.1 100 Continue\r\n\r\n"),
             ("client", b"hi"),
@@ -197,28 +201,28 @@ class TestHttp:
         assert [event.request.method for event in of(ResponseEvent, events)] == ["POST", "POST"]
 
     def test_a_head_that_breaks_the_rules_is_told_once(self):
-        story = Story("a1")
-        events = tell(story, ("client", b"GET / HTTP/1.1\nHost: x\n"), ("client", b"more\r\n\r\n"))
+        reader = ConnectionReader("a1")
+        events = tell(reader, ("client", b"GET / HTTP/1.1\nHost: x\n"), ("client", b"more\r\n\r\n"))
         (fault,) = events
         assert isinstance(fault, FaultEvent)
         assert (fault.sender, fault.fault.rule) == ("client", "lines end in CR LF")
-        assert not story.end(0, "server")[-1].is_clean
+        assert not reader.end(0, "server")[-1].is_clean
 
 
 class TestMessages:
     def test_fragments_with_a_ping_between(self):
-        story = opened()
-        events = tell(story, ("server", b"\x01\x02He"), ("server", b"\x89\x00\x80\x03llo"))
+        reader = opened()
+        events = tell(reader, ("server", b"\x01\x02He"), ("server", b"\x89\x00\x80\x03llo"))
         (message,) = of(MessageEvent, events)
         assert (message.data, message.fragments, message.wire_bytes) == ("Hello", 2, 9)
         assert (message.began_s, message.at_s) == (0, 1)
         assert [event.number for event in of(FrameEvent, events)] == [1, 2, 3]
 
     def test_compressed(self):
-        story, compress = opened(deflate=True), Compressor()
+        reader, compress = opened(deflate=True), Compressor()
         for text in ("Hello", "Hello again", "Hello"):
             raw = encode_frame(1, compress(text.encode()), rsv1=True, mask_key=MASK)
-            _, message = tell(story, ("client", raw))
+            _, message = tell(reader, ("client", raw))
             assert isinstance(message, MessageEvent)
             assert (message.data, message.compressed) == (text, True)
             assert message.wire_bytes == len(raw)
@@ -249,59 +253,59 @@ class TestMessages:
         assert kinds(events) == ["frame", "fault"]
 
     def test_a_fatal_fault_is_told_once(self):
-        story = opened()
+        reader = opened()
         bad = bytes.fromhex("827f8000000000000000")
-        assert kinds(tell(story, ("server", bad), ("server", b"\x81\x00"))) == ["fault"]
+        assert kinds(tell(reader, ("server", bad), ("server", b"\x81\x00"))) == ["fault"]
 
 
 class TestPings:
     def test_a_pong_tells_the_round_trip(self):
-        story = opened()
-        tell(story, ("server", b"\x89\x01x"), start_s=10)
-        _, pong = tell(story, ("client", masked(10, b"x")), start_s=10.25)
+        reader = opened()
+        tell(reader, ("server", b"\x89\x01x"), start_s=10)
+        _, pong = tell(reader, ("client", masked(10, b"x")), start_s=10.25)
         assert pong == PongEvent(
             at_s=10.25, connection_id="a1", sender="client", payload=b"x", round_trip_s=0.25
         )
 
     def test_a_pong_answers_all_before_it(self):
-        story = opened()
-        tell(story, ("server", b"\x89\x01a"), ("server", b"\x89\x01b"), ("server", b"\x89\x01c"))
-        assert len(of(PongEvent, tell(story, ("client", masked(10, b"b"))))) == 1
-        assert of(PongEvent, tell(story, ("client", masked(10, b"a")))) == []
-        assert len(of(PongEvent, tell(story, ("client", masked(10, b"c"))))) == 1
+        reader = opened()
+        tell(reader, ("server", b"\x89\x01a"), ("server", b"\x89\x01b"), ("server", b"\x89\x01c"))
+        assert len(of(PongEvent, tell(reader, ("client", masked(10, b"b"))))) == 1
+        assert of(PongEvent, tell(reader, ("client", masked(10, b"a")))) == []
+        assert len(of(PongEvent, tell(reader, ("client", masked(10, b"c"))))) == 1
 
     def test_pings_that_look_alike_are_answered_in_order(self):
-        story = opened()
-        tell(story, ("server", b"\x89\x00"), ("server", b"\x89\x00"))
-        pongs = of(PongEvent, tell(story, *[("client", masked(10))] * 3, start_s=5))
+        reader = opened()
+        tell(reader, ("server", b"\x89\x00"), ("server", b"\x89\x00"))
+        pongs = of(PongEvent, tell(reader, *[("client", masked(10))] * 3, start_s=5))
         assert [pong.round_trip_s for pong in pongs] == [5, 5]
 
     @pytest.mark.parametrize("sender", ["client", "server"])
     def test_an_unasked_pong_answers_nothing(self, sender):
-        story = opened()
+        reader = opened()
         mask = MASK if sender == "client" else None
-        tell(story, (sender, encode_frame(9, b"x", mask_key=mask)))
-        assert kinds(tell(story, (sender, encode_frame(10, b"x", mask_key=mask)))) == ["frame"]
+        tell(reader, (sender, encode_frame(9, b"x", mask_key=mask)))
+        assert kinds(tell(reader, (sender, encode_frame(10, b"x", mask_key=mask)))) == ["frame"]
 
     def test_a_thousand_unanswered_ones_are_not_kept(self):
-        story = opened()
+        reader = opened()
         for number in range(1000):
-            tell(story, ("server", encode_frame(9, b"%d" % number)))
-        assert of(PongEvent, tell(story, ("client", masked(10, b"100")))) == []
-        assert len(of(PongEvent, tell(story, ("client", masked(10, b"999"))))) == 1
+            tell(reader, ("server", encode_frame(9, b"%d" % number)))
+        assert of(PongEvent, tell(reader, ("client", masked(10, b"100")))) == []
+        assert len(of(PongEvent, tell(reader, ("client", masked(10, b"999"))))) == 1
 
 
 class TestClose:
     def test_who_closes_and_who_answers(self):
-        story = opened()
+        reader = opened()
         events = tell(
-            story, ("client", masked(8, close(1001, "bye"))), ("server", b"\x88\x02\x03\xe9")
+            reader, ("client", masked(8, close(1001, "bye"))), ("server", b"\x88\x02\x03\xe9")
         )
         first, second = of(CloseEvent, events)
         assert (first.sender, first.code, first.reason) == ("client", 1001, "bye")
         assert (first.is_answer, second.is_answer) == (False, True)
         assert (second.sender, second.code, second.reason) == ("server", 1001, "")
-        assert story.end(9, "client") == [
+        assert reader.end(9, "client") == [
             EndedEvent(at_s=9, connection_id="a1", sender="client", is_clean=True)
         ]
 
@@ -313,9 +317,9 @@ class TestClose:
         assert kinds(tell(opened(), ("server", b"\x88\x00\x88\x00"))) == ["frame", "close", "frame"]
 
     def test_tcp_ends_without(self):
-        story = opened()
-        tell(story, ("client", masked(8)), ("server", b"\x01\x02He"))
-        *faults, ended = story.end(9, "server")
+        reader = opened()
+        tell(reader, ("client", masked(8)), ("server", b"\x01\x02He"))
+        *faults, ended = reader.end(9, "server")
         assert [event.fault.rule for event in of(FaultEvent, faults)] == ["unfinished-message"]
         assert [event.sender for event in faults] == ["server"]
         assert ended.is_clean is False
@@ -332,9 +336,9 @@ class TestClose:
         ],
     )
     def test_the_end_of_http(self, sent, is_clean):
-        story = Story("a1")
-        tell(story, *sent)
-        (ended,) = story.end(1, "server")
+        reader = ConnectionReader("a1")
+        tell(reader, *sent)
+        (ended,) = reader.end(1, "server")
         assert ended.is_clean is is_clean
 
 
@@ -346,7 +350,7 @@ class TestRedaction:
 
     def test_heads(self):
         events = tell(
-            Story("a1"),
+            ConnectionReader("a1"),
             ("client", self.ASK),
             ("server", build_response(101, key=KEY, headers=[("X-You-Sent", SECRET)])),
         )
@@ -360,10 +364,10 @@ class TestRedaction:
     def test_bodies_keep_their_length(self, size):
         body = f'{{"you sent": "{SECRET}", "token": "0123456789abcdef"}}'.encode() * 2
         data = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
-        story = Story("a1")
-        events = tell(story, ("client", self.ASK))
+        reader = ConnectionReader("a1")
+        events = tell(reader, ("client", self.ASK))
         for at in range(0, len(data), size):
-            events += tell(story, ("server", data[at : at + size]))
+            events += tell(reader, ("server", data[at : at + size]))
         (response,) = of(ResponseEvent, events)
         found = response.response.body + b"".join(event.data for event in of(BodyEvent, events))
         assert len(found) == len(body)
@@ -372,15 +376,15 @@ class TestRedaction:
         assert found.count(b'"you sent": "') == 2
 
     def test_reveal(self):
-        story = Story("a1", reveal=True)
+        reader = ConnectionReader("a1", reveal=True)
         answer = b"HTTP/1.1 200 OK\r\nContent-Length: 18\r\n\r\n" + SECRET.encode()
-        request, response = tell(story, ("client", self.ASK), ("server", answer))
+        request, response = tell(reader, ("client", self.ASK), ("server", answer))
         assert request.request.raw == self.ASK
         assert response.response.body == SECRET.encode()
 
     def test_a_redacted_head_says_so_when_it_is_read_again(self):
-        (first,) = tell(Story("a1"), ("client", self.ASK))
-        (second,) = tell(Story("a1"), ("client", first.request.raw))
+        (first,) = tell(ConnectionReader("a1"), ("client", self.ASK))
+        (second,) = tell(ConnectionReader("a1"), ("client", first.request.raw))
         assert second == first
         assert [h.name for h in second.request.headers if h.redacted] == ["Cookie"]
 
@@ -425,47 +429,47 @@ class TestSkip:
         assert read.end(99, "server")[-1] == skipped.end(99, "server")[-1]
 
     def test_heads_are_read_all_the_same(self):
-        story = Story("a1")
-        story.skip(0, "client", REQUEST)
-        story.skip(1, "server", ANSWER + b"\x01\x02He")
-        assert story.is_upgraded
-        assert kinds(tell(story, ("server", b"\x80\x03llo"))) == ["frame"]
+        reader = ConnectionReader("a1")
+        reader.skip(0, "client", REQUEST)
+        reader.skip(1, "server", ANSWER + b"\x01\x02He")
+        assert reader.is_upgraded
+        assert kinds(tell(reader, ("server", b"\x80\x03llo"))) == ["frame"]
 
     def test_a_copy_goes_its_own_way(self):
-        story = opened(deflate=True)
+        reader = opened(deflate=True)
         compress = Compressor()
-        tell(story, ("server", encode_frame(1, compress(b"Hello"), rsv1=True)))
-        twin = story.copy()
+        tell(reader, ("server", encode_frame(1, compress(b"Hello"), rsv1=True)))
+        twin = reader.copy()
         again = encode_frame(1, compress(b"Hello"), rsv1=True)
-        assert tell(story, ("server", again)) == tell(twin, ("server", again))
-        tell(story, ("server", b"\x01\x01a"))
+        assert tell(reader, ("server", again)) == tell(twin, ("server", again))
+        tell(reader, ("server", b"\x01\x01a"))
         assert kinds(tell(twin, ("server", b"\x81\x01b"))) == ["frame", "message"]
 
     def test_a_copy_in_the_middle_of_a_head_and_of_a_body(self):
         data = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"
         for cut in range(len(data)):
-            story = Story("a1")
-            tell(story, ("client", GET), ("server", data[:cut]))
-            twin = story.copy()
-            tell(story, ("server", b"nonsense"))
+            reader = ConnectionReader("a1")
+            tell(reader, ("client", GET), ("server", data[:cut]))
+            twin = reader.copy()
+            tell(reader, ("server", b"nonsense"))
             tell(twin, ("server", data[cut:]))
             assert twin.end(0, "server")[-1].is_clean
 
 
 class TestHandover:
     def test_is_retold_to_who_was_not_there(self):
-        story = Story("a1")
-        told = tell(story, ("client", REQUEST), ("server", ANSWER))
-        tell(story, ("server", b"\x81\x00"))
-        assert story.retell(None) == told
-        behind = Story("a1")
-        assert story.retell(behind) == told
+        reader = ConnectionReader("a1")
+        told = tell(reader, ("client", REQUEST), ("server", ANSWER))
+        tell(reader, ("server", b"\x81\x00"))
+        assert reader.handover_events(None) == told
+        behind = ConnectionReader("a1")
+        assert reader.handover_events(behind) == told
         tell(behind, ("client", REQUEST))
-        assert story.retell(behind) == told[1:]
+        assert reader.handover_events(behind) == told[1:]
         tell(behind, ("server", ANSWER))
-        assert story.retell(behind) == []
+        assert reader.handover_events(behind) == []
 
     def test_plain_http_has_none(self):
-        story = Story("a1")
-        tell(story, ("client", GET), ("server", b"HTTP/1.1 204 No\r\n\r\n"))
-        assert story.retell(None) == []
+        reader = ConnectionReader("a1")
+        tell(reader, ("client", GET), ("server", b"HTTP/1.1 204 No\r\n\r\n"))
+        assert reader.handover_events(None) == []

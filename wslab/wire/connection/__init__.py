@@ -1,0 +1,1 @@
+"""One connection's bytes, both directions, read as events."""
