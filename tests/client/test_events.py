@@ -598,7 +598,7 @@ def test_a_handler_that_hangs_holds_the_rest_back(server, hub):
             if n % 100 == 0:
                 wslab.run(asyncio.sleep, 0.001)  # let the hub's backlog go out
         hub.emit("last", "x")
-        until(lambda: alice._events.dispatcher.is_at_limit)
+        until(lambda: alice._events.dispatcher.queue.is_at_limit)
         with pytest.raises(TimeoutError, match="events wait for the handler of 'slow', which has"):
             alice.call("echo", timeout=0.3)
         let_go.set()
@@ -626,21 +626,21 @@ def test_a_hub_that_floods_a_slow_handler_fills_no_more_than_a_bound(is_closed):
     with wslab.serve(flood) as server, wslab.connect(server) as alice:
         alice.on("big", big)
         alice.send("go")
-        until(lambda: alice._events.dispatcher.is_at_limit)
-        talk = alice._events.dispatcher
+        until(lambda: alice._events.dispatcher.queue.is_at_limit)
+        queue = alice._events.dispatcher.queue
         if is_closed:
             closing = threading.Thread(target=alice.close, kwargs={"timeout": 10})
             closing.start()
             until(lambda: alice.discarded)
         # One may come beyond the bound on the short way, and one that websockets had put together.
-        assert talk._events_bytes <= (4 + 4 * is_closed) * 2**20 + 2 * len(text)
+        assert queue.size_bytes <= (4 + 4 * is_closed) * 2**20 + 2 * len(text)
         let_go.set()
         if is_closed:
             closing.join(10)
-            assert len(seen) + talk.unhandled + alice.discarded == alice.counts[0]
+            assert len(seen) + queue.unhandled + alice.discarded == alice.counts[0]
         else:
             until(lambda: len(seen) == 60)
-        assert not talk._events_bytes
+        assert not queue.size_bytes
 
 
 def test_a_call_ends_with_the_connection(server, hub):
@@ -664,7 +664,7 @@ def test_an_interrupt_ends_a_call(server):
         with pytest.raises(KeyboardInterrupt):
             alice.call("never", timeout=30)
         timer.join()
-        assert not alice._events.dispatcher._calls
+        assert alice._events.dispatcher.sender.waiting_calls == 0
         assert alice.state is State.OPEN
 
 

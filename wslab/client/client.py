@@ -299,7 +299,7 @@ class Client:
     def unhandled(self) -> int:
         """Events that came after the first :meth:`on` and for which there was no handler."""
         dispatcher = self._events.dispatcher
-        return dispatcher.unhandled if dispatcher is not None else 0
+        return dispatcher.queue.unhandled if dispatcher is not None else 0
 
     @property
     def errors(self) -> tuple[Any, ...]:

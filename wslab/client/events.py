@@ -89,10 +89,10 @@ class Events:
         """Send an event; see :meth:`Client.emit`."""
         dispatcher = self._dispatcher_for("emit()")
         try:
-            gone = dispatcher.emit(event, data, timeout)
+            gone = dispatcher.sender.emit(event, data, timeout)
         except TimeoutError as exc:
             raise self._no_room(event, timeout, exc) from None
-        except dispatcher.Ended:
+        except dispatcher.sender.Ended:
             self._ending.raise_closed()
         if gone is not None:
             self._messages.wait_gone(gone, timeout)
@@ -102,25 +102,25 @@ class Events:
         dispatcher = self._dispatcher_for("call()")
         began_s = time.monotonic()
         try:
-            number, answer = dispatcher.call(event, data, timeout)
+            number, answer = dispatcher.sender.call(event, data, timeout)
         except TimeoutError as exc:
             raise self._no_room(event, timeout, exc) from None
-        except dispatcher.Ended:
+        except dispatcher.sender.Ended:
             self._ending.raise_closed()
         try:
             waited_s = time.monotonic() - began_s
             return result_of(answer, None if timeout is None else timeout - waited_s)
-        except dispatcher.Ended as exc:
+        except dispatcher.sender.Ended as exc:
             self._raise_lost(event, exc)
         except TimeoutError:
-            was_sent = not dispatcher.withdraw(number)
+            was_sent = not dispatcher.sender.withdraw(number)
             raise TimeoutError(
                 f"{self._life.name!r} got no answer to {event!r} within {timeout:g} s; "
                 + ("" if was_sent else "it was not sent, and has been taken back; ")
                 + self._standing()
             ) from None
         except BaseException:
-            dispatcher.withdraw(number)
+            dispatcher.sender.withdraw(number)
             raise
 
     def _dispatcher_for(self, what: str) -> Any:
@@ -140,7 +140,7 @@ class Events:
     def _standing(self) -> str:
         """Say in words how the connection stands, and what holds answers back."""
         queue = self._life.incoming.queue
-        held = self.dispatcher.held_back() if self.dispatcher is not None else ""
+        held = self.dispatcher.queue.held_back() if self.dispatcher is not None else ""
         if queue.is_full or queue.is_at_limit:
             held += (
                 f"; {len(queue):,} messages wait that no recv() took, and hold back what comes "
@@ -164,12 +164,12 @@ class Events:
 
     def check(self, event: str) -> None:
         """Refuse what cannot be the name of an event that comes."""
-        self._life.dispatcher().check(event)
+        self._life.dispatcher().handlers.check(event)
 
     def on(self, event: str, handler: Callable[..., Any]) -> None:
         """Let a function handle an event, also those that wait for recv() already."""
         life, dispatcher = self._life, self._life.dispatcher()
-        dispatcher.on(event, handler)
+        dispatcher.handlers.on(event, handler)
         claim = functools.partial(
             life.incoming.queue.sift, functools.partial(dispatcher.claim, event)
         )
@@ -180,5 +180,5 @@ class Events:
 
     def off(self, event: str) -> None:
         """Take a handler out; see :meth:`Client.off`."""
-        if self.dispatcher is None or not self.dispatcher.off(event):
+        if self.dispatcher is None or not self.dispatcher.handlers.off(event):
             raise LookupError(f"{self._life.name!r} has no handler of {event!r}")

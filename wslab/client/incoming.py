@@ -36,7 +36,7 @@ class Incoming:
         """Whether a message can be put in without waiting."""
         queue, dispatcher = self.queue, self.dispatcher
         is_full = queue.is_at_limit or not queue.open
-        return not is_full and (dispatcher is None or not dispatcher.is_at_limit)
+        return not is_full and (dispatcher is None or not dispatcher.queue.is_at_limit)
 
     def put(self, message: Message) -> None:
         """Take in a message, where there is room."""
@@ -51,7 +51,7 @@ class Incoming:
         """Take in a message, and wait until there is room for another one."""
         self.log.keep(message)
         queue, dispatcher = self.queue, self.dispatcher
-        if self.is_closing_down and dispatcher is not None and dispatcher.is_twice_full:
+        if self.is_closing_down and dispatcher is not None and dispatcher.queue.is_twice_full:
             self.discarded += 1
             return
         for own in (message,) if dispatcher is None else dispatcher.take(message):
@@ -59,15 +59,15 @@ class Incoming:
                 self.discarded += 1  # read on to the close frame, but keep no more
             elif not queue.put(own):
                 await queue.room()
-        if dispatcher is not None and dispatcher.is_at_limit and queue.open:
-            await dispatcher.room()
+        if dispatcher is not None and dispatcher.queue.is_at_limit and queue.open:
+            await dispatcher.queue.room()
 
     def stop_waiting(self) -> None:
         """Note that nothing more comes from the network: what is here is taken in at once."""
         self.queue.open = False
         self.queue.wake()
         if self.dispatcher is not None:
-            self.dispatcher.wake()
+            self.dispatcher.queue.wake()
 
     def connection_lost(self) -> None:
         """Note that all of a connection has been taken in; what it had begun is a message."""

@@ -136,7 +136,7 @@ class Lifecycle:
     def has_ended(self) -> bool:
         """Whether nothing is left to close: all connections have ended, and no handler runs."""
         dispatcher = self.incoming.dispatcher
-        return self.gone.is_set() and not (dispatcher is not None and dispatcher.is_busy)
+        return self.gone.is_set() and not (dispatcher is not None and dispatcher.queue.is_busy)
 
     # Opening, pumping, coming back; on the loop.
 
@@ -161,7 +161,7 @@ class Lifecycle:
         queue = connection.open(self.runner.loop)
         dispatcher = self.incoming.dispatcher
         if dispatcher is not None:
-            dispatcher.opened(queue)
+            dispatcher.sender.opened(queue)
         if self.on_open is not None:
             self.on_open.opened()
 
@@ -170,7 +170,7 @@ class Lifecycle:
             return  # not yet: `_connect` will see it
         connection.lost()
         if self.reconnector is not None:
-            self.incoming.dispatcher.muted()
+            self.incoming.dispatcher.sender.muted()
 
     async def _come_back(self) -> None:
         self.incoming.queue.open = True
@@ -232,7 +232,7 @@ class Lifecycle:
                 if self.incoming.dispatcher is None:
                     assert self.connection is not None
                     made = _new_dispatcher(self.runner.loop)
-                    made.opened(self.connection.send_queue)
+                    made.sender.opened(self.connection.send_queue)
                     self.incoming.dispatcher = made
             if self.gone.is_set():
                 self.incoming.dispatcher.end()
@@ -258,7 +258,7 @@ class Lifecycle:
                     if self.has_ended:
                         raise PortalClosed
                     # A handler that closes its own client must not wait for itself.
-                    may_finish = dispatcher is None or not dispatcher.is_inside
+                    may_finish = dispatcher is None or not dispatcher.queue.is_inside
                     self.closing = self.runner.submit(
                         self._close, code, reason, timeout, may_finish and code != 1001
                     )
@@ -279,7 +279,7 @@ class Lifecycle:
         if self._task is not None:
             await asyncio.wait([self._task])
         if incoming.dispatcher is not None:
-            await incoming.dispatcher.finish(left_until(ends_s) if may_finish else 0.0)
+            await incoming.dispatcher.queue.finish(left_until(ends_s) if may_finish else 0.0)
 
 
 def _new_dispatcher(loop: asyncio.AbstractEventLoop, session: str | None = None) -> Any:
