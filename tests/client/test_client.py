@@ -70,6 +70,11 @@ def held(let_go=None):
         let_go.set()
 
 
+def let_loop_write(client):
+    """Let the loop write whatever is sent, as where the socket takes no more."""
+    portals.lab().call(client.websocket.writes.stop)
+
+
 def interrupt_soon(delay_s):
     """Send this process SIGINT from another thread, as Jupyter's stop button does."""
     timer = threading.Timer(delay_s, os.kill, [os.getpid(), signal.SIGINT])
@@ -499,6 +504,7 @@ def test_sending_costs_no_wait_for_the_loop(server):
 def test_what_is_handed_over_while_the_loop_is_held_is_bounded(server):
     for message in ("", b"x" * 1000):
         with wslab.connect(server, max_waiting=100_000) as client:
+            let_loop_write(client)
             with held(), pytest.raises(TimeoutError):
                 for _ in range(100_000):
                     client.send(message, timeout=0.1)
@@ -1000,6 +1006,7 @@ def test_sending_on_a_closing_or_closed_connection():
 
 def test_what_was_handed_over_after_the_end_is_counted(server):
     client = wslab.connect(server)
+    let_loop_write(client)
     loop = client.websocket.loop
     with held():
         # It ends on the loop before the turn of what is sent now.

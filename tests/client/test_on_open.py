@@ -163,6 +163,7 @@ def test_a_call_ends_with_its_connection(server, feed, waits_in, which):
 
     with wslab.connect(server, reconnect=opening(subscribe)) as alice:
         if which == 2:
+            assert alice.recv(5) == "tick 1"
             feed.cut()
         until(lambda: f"subscribe {which + 1}" in feed.came)
         assert ended == [(which, True)]

@@ -59,6 +59,8 @@ PRIVATE = {
     "connection.protocol.close_sent": "the close frame that went out, or None",
     "connection.protocol.close_rcvd_then_sent": "who closed first; None where only one did",
     "connection.protocol.events": "where the parser puts heads and frames",
+    "connection.protocol.expect_continuation_frame": "whether fragments of ours are to follow",
+    "connection.protocol.debug": "whether it logs each frame that it sends",
     "connection.protocol.extensions": "those agreed upon",
     "connection.protocol.handshake_exc": "what the handshake failed of",
     "connection.protocol.parser": "the generator that reads; named discard when it reads no more",
@@ -85,16 +87,16 @@ PRIVATE = {
 
 # Beyond websockets_compat: who uses them, and why not from there. It may only get shorter.
 ELSEWHERE = {
-    "client.direct_delivery": "a connection's class itself: process_event() of it",
+    "client.direct": "a connection's class itself: process_event() of it",
     "client.ending": "close_exc, for a connection that closed an instant ago",
     "hub.server.websockets_link": "asked for each message and client: a call would cost as much",
     "network.recording": "a connection's class itself: process_event() of it",
 }
 # Also words of others: asyncio's, or everybody's.
 COMMON = {
-    "discard", "drain", "eof", "events", "extensions", "frames", "loop", "parse", "parser", "pause",
-    "pause_writing", "paused", "protocol", "proxy", "put", "queue", "resume", "resume_writing",
-    "server", "transport", "uri", "buffer", "encoder",
+    "debug", "discard", "drain", "eof", "events", "extensions", "frames", "loop", "parse", "parser",
+    "pause", "pause_writing", "paused", "protocol", "proxy", "put", "queue", "resume",
+    "resume_writing", "server", "transport", "uri", "buffer", "encoder",
 }  # fmt: skip
 
 
@@ -246,6 +248,7 @@ def test_a_full_transport_holds_drain_and_no_longer():
 def test_a_message_in_fragments_is_seen_to_be_under_way():
     async def script(client, **_):
         assert not sending.is_sending(client)
+        assert sending.takes_frame(client)
         more = asyncio.Event()
 
         async def parts():
@@ -256,9 +259,11 @@ def test_a_message_in_fragments_is_seen_to_be_under_way():
         task = asyncio.ensure_future(client.send(parts()))
         await asyncio.sleep(0.001)
         assert sending.is_sending(client)
+        assert not sending.takes_frame(client)
         more.set()
         await task
         assert not sending.is_sending(client)
+        assert sending.takes_frame(client)
 
     run(script)
 

@@ -21,6 +21,8 @@ from .send_queue import SendQueue
 
 __all__ = ["Connection"]
 
+_CONTINUATION, _TEXT = int(Opcode.CONT), int(Opcode.TEXT)  # looked up once: it is a hot path
+
 
 class Connection:
     """A connection of websockets and what belongs to it alone.
@@ -37,7 +39,7 @@ class Connection:
         self.traffic: Traffic = websocket.traffic
         self.traffic.label = label
         self.traffic.fileno = fork.close_in_child(transport)
-        self.send_queue: SendQueue | None = None  # from when it is open
+        self.send_queue: SendQueue  # from when it is open
         self.opened_s = 0.0
         self.ended_s: float | None = None
         self.untaken = 0  # messages that waited when it ended, where no more could be read
@@ -46,20 +48,20 @@ class Connection:
         if hasattr(websocket, "deliver"):  # else it leads back here, and nobody would ask it
             websocket.deliver = self._deliver
 
-    def open(self, loop: asyncio.AbstractEventLoop) -> SendQueue:
+    def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Note that the handshake is done."""
         self.opened_s = time.monotonic()
         self.send_queue = SendQueue(self.websocket, loop)
-        return self.send_queue
 
     def _deliver(self, frame: Frame) -> bool:
         """Take a message on the short way; only where none is on the long one, and has room."""
-        if frame.opcode == Opcode.CONT:
+        opcode = frame.opcode
+        if opcode == _CONTINUATION:
             return False
         if not self._undelivered and frame.fin and self._incoming.has_room:
             try:
                 data = frame.data
-                message = str(data, "utf-8") if frame.opcode == Opcode.TEXT else bytes(data)
+                message = str(data, "utf-8") if opcode == _TEXT else bytes(data)
             except UnicodeDecodeError:
                 pass  # websockets closes with 1007
             else:
@@ -77,6 +79,10 @@ class Connection:
                 await self._incoming.put_and_wait(message)
         except ConnectionClosed as exc:
             return exc.with_traceback(None)  # whose frames hold this client
+        finally:
+            # A loop that is closed closes its sockets, and tells no connection.
+            if (writes := getattr(self.websocket, "writes", None)) is not None:
+                writes.stop()
 
     def lost(self) -> None:
         """Note that TCP has ended: take in what is here, and wait for no more."""
@@ -88,7 +94,6 @@ class Connection:
     async def close(self, code: int, reason: str, timeout: float | None) -> None:
         """Send what was handed over, then the closing handshake; cut it off at the timeout."""
         websocket, queue = self.websocket, self.send_queue
-        assert queue is not None
         try:
             async with asyncio.timeout(timeout):
                 await queue.empty()  # what was sent before goes out before

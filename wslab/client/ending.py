@@ -47,7 +47,6 @@ class Ending:
         if end is None or connection is None:
             return f"{life.name!r} is {phase.state.name}, not closed"
         ended_s = connection.ended_s or time.monotonic()
-        queue = connection.send_queue
         told = closed(
             end,
             replaced=life.replaced,
@@ -55,7 +54,7 @@ class Ending:
             ended_s=ended_s,
             stalls=self._stalls(ended_s),
             handler_error=self._handler_error(),
-            unsent=queue.unsent if queue is not None else 0,
+            unsent=connection.send_queue.unsent,
             untaken=connection.untaken,
             discarded=life.incoming.discarded,
         )

@@ -34,9 +34,8 @@ class Incoming:
     @property
     def has_room(self) -> bool:
         """Whether a message can be put in without waiting."""
-        queue, dispatcher = self.queue, self.dispatcher
-        is_full = queue.is_at_limit or not queue.open
-        return not is_full and (dispatcher is None or not dispatcher.queue.is_at_limit)
+        dispatcher = self.dispatcher
+        return self.queue.has_room and (dispatcher is None or not dispatcher.queue.is_at_limit)
 
     def put(self, message: Message) -> None:
         """Take in a message, where there is room."""

@@ -155,13 +155,13 @@ class Lifecycle:
     async def _connect(self) -> None:
         dispatcher = self.incoming.dispatcher
         query = [] if dispatcher is None else dispatcher.session.query()
-        self.connection = connection = await self.opener.open(query)
+        connection = await self.opener.open(query)
+        connection.open(self.runner.loop)
+        self.connection = connection  # whoever sees it may send
         if connection.websocket.state is State.CLOSED:  # already, before this end was ready
             self._lost(connection)
-        queue = connection.open(self.runner.loop)
-        dispatcher = self.incoming.dispatcher
         if dispatcher is not None:
-            dispatcher.sender.opened(queue)
+            dispatcher.sender.opened(connection.send_queue)
         if self.on_open is not None:
             self.on_open.opened()
 

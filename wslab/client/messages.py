@@ -25,6 +25,7 @@ from .self_wait import SelfWaitGuard
 __all__ = ["Messages"]
 
 INSTANT_S = 0.1
+_WHOLE = (str, bytes, bytearray, memoryview)  # what is sent in one frame
 
 
 class Messages:
@@ -43,22 +44,23 @@ class Messages:
 
     def send(self, message: Any, timeout: float | None) -> None:
         """Send a message; see :meth:`Client.send`."""
-        is_whole = isinstance(message, str | bytes | bytearray | memoryview)
+        is_whole = isinstance(message, _WHOLE)
         if not is_whole:
             check_iterable(message)
+        life = self._life
         self._guard.refuse_own_thread("send()")
         self._ending.refuse_what_is_over()
-        if not self._life.is_open:
+        if not life.is_open:
             self._wait_open("the message was not sent", timeout)
-        connection = self._life.connection
-        assert connection is not None
-        assert connection.send_queue is not None
+        assert life.connection is not None
+        queue = life.connection.send_queue
         stream = None
-        if not is_whole and not isinstance(message, list | tuple | AsyncIterable):
-            stream = FragmentStream(self._life.runner.loop)
-        elif isinstance(message, list | tuple):
-            message = list(message)  # the caller may change it before its turn
-        gone = connection.send_queue.put(message if stream is None else stream)
+        if not is_whole:
+            if isinstance(message, list | tuple):
+                message = list(message)  # the caller may change it before its turn
+            elif not isinstance(message, AsyncIterable):
+                stream = FragmentStream(life.runner.loop)
+        gone = queue.put(message if stream is None else stream)
         if gone is not None:
             self.wait_gone(gone, timeout, None if stream is None else (stream, message))
 

@@ -19,7 +19,7 @@ from ..websockets_compat import attempts
 from ..wire.tape.tape import Tape
 from .arguments import Destination
 from .connection import Connection
-from .direct_delivery import delivering
+from .direct import direct
 from .incoming import Incoming
 from .open_diagnosis import Attempted, not_opened
 from .urls import with_query
@@ -64,7 +64,7 @@ class Opener:
         kwargs = dict(destination.kwargs)
         base: Any = kwargs.pop("create_connection", None) or ws_client.ClientConnection
         if getattr(base, "recv", None) is ws_client.ClientConnection.recv:
-            base = delivering(base)
+            base = direct(base)
         kwargs["create_connection"] = recorded(
             base, self._made, self._lost, side="client", tape=tape
         )

@@ -70,6 +70,12 @@ class ReceiveQueue:
                 self._bell.put(None)
 
     @property
+    def has_room(self) -> bool:
+        """Whether another message may come, and somebody may wait for it to be taken."""
+        is_below = len(self._messages) < self.limit and self._size_bytes < MAX_WAITING_BYTES
+        return is_below and self.open
+
+    @property
     def is_full(self) -> bool:
         """Whether the pump waits for room, so that nothing more is read from the socket."""
         return self._room is not None

@@ -50,6 +50,7 @@ class SendQueue:
         self._sender: asyncio.Task[None] | None = None
         # A connection class of the user's own may do something else in its send().
         self._is_plain: bool = websocket.sends_plainly
+        self._send_now = getattr(websocket, "send_now", None) if self._is_plain else None
         self.unsent = 0  # handed over, but the connection closed before their turn
 
     @property
@@ -82,6 +83,13 @@ class SendQueue:
             size_bytes += sum(map(len, following))
         with self._lock:
             is_over = self._waiting_bytes + size_bytes > MAX_UNSENT_BYTES
+            if (
+                self._send_now is not None
+                and is_whole
+                and not (following or is_over or self._waiting or self._sender)
+                and self._send_now(message, is_text=is_text is True)
+            ):
+                return None
             gone = None if is_whole and not is_over else concurrent.futures.Future[None]()
             self._waiting.append(_Unsent(message, is_text, size_bytes, gone, following))
             self._waiting_bytes += size_bytes
@@ -112,16 +120,17 @@ class SendQueue:
             ):
                 self._sender = self._loop.create_task(self._send_waiting())
                 return
-            self._take()
-            if websocket.state is not State.OPEN or websocket.transport.is_closing():
-                self.unsent += 1
-                continue
-            try:  # one receiver: a send() that needs no task
-                broadcast((websocket,), message, text=is_text, raise_exceptions=True)
-                for message in following:
-                    broadcast((websocket,), message, raise_exceptions=True)
+            try:
+                if not self.is_open:
+                    self.unsent += 1
+                else:  # one receiver: a send() that needs no task
+                    broadcast((websocket,), message, text=is_text, raise_exceptions=True)
+                    for message in following:
+                        broadcast((websocket,), message, raise_exceptions=True)
             except ExceptionGroup:
                 self.unsent += 1
+            finally:
+                self._take()  # after it: while it is here, nothing goes past it
 
     async def _send_waiting(self) -> None:
         try:

@@ -40,7 +40,7 @@ class _Transport:
         self.is_closing = transport.is_closing
         write = transport.write
 
-        def counted(data: bytes) -> None:
+        def noted(data: bytes) -> None:
             # websockets writes one frame at a time, so the first byte is a frame's first byte:
             # FIN set and the control bit clear is the last frame of a text or binary message.
             # (An HTTP head starts with an ASCII letter: no FIN.)
@@ -49,11 +49,16 @@ class _Transport:
             traffic.sent_bytes += len(data)
             if record is not None:
                 record(data)
+
+        def counted(data: bytes) -> None:
+            noted(data)
             write(data)
 
         def counted_lines(lines: Iterable[bytes]) -> None:
             counted(b"".join(lines))
 
+        # The two halves of a write, for who writes past the loop (see `direct_writes`).
+        self.record, self.write_only = noted, write
         self.write = counted
         self.writelines = counted_lines
 

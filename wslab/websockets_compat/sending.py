@@ -13,7 +13,7 @@ from typing import Any
 from websockets.asyncio.connection import Connection
 from websockets.protocol import State
 
-__all__ = ["is_sending", "play_full", "play_writable", "send", "sends_plainly"]
+__all__ = ["is_sending", "play_full", "play_writable", "send", "sends_plainly", "takes_frame"]
 
 
 def sends_plainly(kind: type[Connection]) -> bool:
@@ -51,6 +51,13 @@ send.__qualname__ = Connection.send.__qualname__  # the name that users and thei
 def is_sending(connection: Any) -> bool:
     """Whether a message in fragments is under way, between whose frames none may come."""
     return connection.send_in_progress is not None
+
+
+def takes_frame(connection: Any) -> bool:
+    """Whether a whole message's frame may follow what a connection has sent (RFC 6455 §5.4)."""
+    protocol = connection.protocol
+    is_open = protocol.state is State.OPEN and connection.send_in_progress is None
+    return is_open and not protocol.expect_continuation_frame
 
 
 def play_full(connection: Any) -> None:
