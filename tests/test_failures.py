@@ -197,13 +197,26 @@ def test_the_log_is_bounded_in_bytes_whatever_a_peer_sends():
 
 
 def test_listeners_hear_what_is_kept_and_what_comes():
-    log = FailureLog(2)
+    log, later = FailureLog(2), FailureLog(2)
     heard: list[str] = []
     log.append(Failure.of(ValueError(1), where="h"))
-    log.listen(lambda failure: heard.append(failure.message))
+    assert not log.has_listeners
+    log.listen(lambda failure: heard.append(failure.message), kept=True)
     log.listen(lambda failure: failure.no_such_thing if len(heard) > 1 else None)
+    log.listen(later.append)
     log.append(Failure.of(ValueError(2), where="h"))
     assert heard == ["1", "2"]
+    assert [failure.message for failure in later] == ["2"]
+    log.unlisten(later.append)
+    log.unlisten(later.append)
+    log.append(Failure.of(ValueError(3), where="h"))
+    assert (heard, later.seen, log.has_listeners) == (["1", "2", "3"], 1, True)
+
+
+def test_the_end_of_a_traceback_is_what_was_raised():
+    failure = Failure.of(ValueError("why"), where="h")
+    assert failure.end_of_traceback(100) == failure.traceback == "ValueError: why\n"
+    assert failure.end_of_traceback(4) == "...\nwhy\n"
 
 
 def test_many_threads_may_record_and_read():

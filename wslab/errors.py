@@ -42,7 +42,6 @@ __all__ = [
     "Refused",
     "WrongThread",
     "WslabError",
-    "in_words",
     "is_cancelled",
 ]
 
@@ -146,14 +145,6 @@ class CallFailed(WslabError):
 
 class ClientGone(WslabError, ConnectionError):
     """A client of a hub left before it answered."""
-
-
-def in_words(exc: BaseException) -> str:
-    """Return an exception's name and text; one whose text fails has none."""
-    try:
-        return f"{type(exc).__name__}: {exc}"
-    except Exception as failure:
-        return f"{type(exc).__name__} (whose text raised {type(failure).__name__})"
 
 
 def is_cancelled(exc: BaseException) -> bool:

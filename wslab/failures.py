@@ -22,7 +22,15 @@ from typing import overload
 
 import websockets
 
-__all__ = ["Failure", "FailureLog", "is_around", "kind_of", "said_by", "users_traceback"]
+__all__ = [
+    "Failure",
+    "FailureLog",
+    "in_words",
+    "is_around",
+    "kind_of",
+    "said_by",
+    "users_traceback",
+]
 
 MAX_MESSAGE_CHARS = 2_000
 MAX_TRACEBACK_CHARS = 16_000
@@ -88,6 +96,11 @@ class Failure:
         """The exception's name and text, without where it was raised."""
         name = self.kind.rpartition(".")[2]
         return f"{name}: {self.message}" if self.message else name
+
+    def end_of_traceback(self, max_chars: int) -> str:
+        """Return the traceback's last characters: there stands what was raised."""
+        text = self.traceback
+        return text if len(text) <= max_chars else f"...\n{text[-max_chars:]}"
 
     @property
     def size_bytes(self) -> int:
@@ -160,13 +173,23 @@ class FailureLog:
             with contextlib.suppress(Exception):  # recording one failure must not make another
                 tell(failure)
 
-    def listen(self, tell: Callable[[Failure], object]) -> None:
-        """Call ``tell`` with each failure that is kept, and with each that comes, on its thread."""
+    @property
+    def has_listeners(self) -> bool:
+        """Whether somebody is told of each."""
+        return bool(self._listeners)
+
+    def listen(self, tell: Callable[[Failure], object], *, kept: bool = False) -> None:
+        """Call ``tell`` with each failure that comes, on its thread, and first with those kept."""
         with self._lock:
             self._listeners.append(tell)
-            kept = tuple(self._failures)
-        for failure in kept:
+            told = tuple(self._failures) if kept else ()
+        for failure in told:
             tell(failure)
+
+    def unlisten(self, tell: Callable[[Failure], object]) -> None:
+        """Tell it no more; idempotent."""
+        with self._lock, contextlib.suppress(ValueError):
+            self._listeners.remove(tell)
 
     def clear(self) -> None:
         """Forget those that are kept; they stay counted in :attr:`seen`."""
@@ -212,6 +235,11 @@ def kind_of(exc: BaseException) -> str:
     return (
         kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
     )
+
+
+def in_words(exc: BaseException) -> str:
+    """Return an exception's name and text, in a sentence of ours."""
+    return f"{type(exc).__name__}: {said_by(exc)}"
 
 
 def said_by(exc: BaseException) -> str:

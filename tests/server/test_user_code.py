@@ -330,4 +330,4 @@ def test_what_a_hubs_handler_lets_through_is_the_servers_to_show():
         assert error.who == server.connections[0].id
         assert error.traceback.count("File") == 1
         server.restart()
-    assert hub.failure_listeners == []
+    assert not hub.errors.has_listeners

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import LoopBlocked, in_words
+from ..errors import LoopBlocked
+from ..failures import in_words
 from ..loops import portals
 from ..loops.portal import Portal
 from ..waiting import result_of

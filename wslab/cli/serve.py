@@ -80,7 +80,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         server = _start(args, handler, log)
         server.refusal_listeners.append(log.refused)
-        server.errors.listen(lambda failure: log.put(sys.stderr, failure.traceback.rstrip()))
+        server.errors.listen(
+            lambda failure: log.put(sys.stderr, failure.traceback.rstrip()), kept=True
+        )
         print(
             f"wslab: {server.name} at {server.url}\n"
             f"       page at {server.page_url} (Ctrl-C stops)",

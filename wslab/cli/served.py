@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from ..errors import in_words
+from ..failures import in_words
 from ..server.handler import Handler, check_handler
 from ..server.http_page import Page
 from .arguments import UserError

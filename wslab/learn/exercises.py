@@ -15,8 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import in_words
-from ..failures import users_traceback
+from ..failures import in_words, users_traceback
 from ..widgets.assets import with_code
 
 __all__ = ["Exercise", "Hints", "Miss", "NotYet", "Verdict", "check", "exercise", "hint"]

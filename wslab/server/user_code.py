@@ -64,19 +64,18 @@ class UserCode:
         self._report_stall = report_stall
 
     @property
-    def _others(self) -> list[Callable[[Any], object]]:
-        # A Hub keeps its handlers' exceptions from ending a connection, and tells them here.
-        found = getattr(self._options.handler, "failure_listeners", None)
-        return found if isinstance(found, list) else []
+    def _others(self) -> FailureLog:
+        # A Hub keeps its handlers' exceptions from ending a connection, and has a log of them.
+        found = getattr(self._options.handler, "errors", None)
+        return found if isinstance(found, FailureLog) else FailureLog()
 
     def listen(self) -> None:
         """Record also what a Hub's handlers let through."""
-        self._others.append(self.errors.append)
+        self._others.listen(self.errors.append)
 
     def unlisten(self) -> None:
         """Undo `listen`."""
-        with contextlib.suppress(ValueError):
-            self._others.remove(self.errors.append)
+        self._others.unlisten(self.errors.append)
 
     def record(self, exc: BaseException, websocket: Any, where: str = "") -> None:
         """Record an exception.

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..errors import in_words
+from ..failures import in_words
 
 if TYPE_CHECKING:
     from ..client.client import Client

@@ -563,7 +563,7 @@ async def test_plain_handlers_run_on_a_thread_and_freeze_nobody():
 async def test_an_exception_is_the_senders_to_hear(exception, message, is_plain):
     hub = Hub()
     told = []
-    hub.failure_listeners.append(told.append)
+    hub.errors.listen(told.append)
 
     @hub.on("x")
     async def fails(client, data):

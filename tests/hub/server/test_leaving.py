@@ -265,7 +265,7 @@ async def test_an_exception_without_words(caplog):
         assert "failed for client" in caplog.text
         assert [record.name for record in caplog.records] == ["wslab.hub"]
         caplog.clear()
-        hub.failure_listeners.append(lambda failure: None)  # as a server does that shows it
+        hub.errors.listen(lambda failure: None)  # as a server does that shows it
         await wire.call("odd")
         assert "failed for client" in caplog.text
         assert [record.name for record in caplog.records] == ["wslab.hub.shown"]

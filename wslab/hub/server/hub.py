@@ -177,7 +177,6 @@ class Hub:
         self._dumps, self._loads = dumps, loads
         self.errors = FailureLog()
         # Called on the loop, by views and by whoever runs this hub; they must not raise.
-        self.failure_listeners: list[Callable[[Failure], object]] = []
         self.leave_listeners: list[Callable[[HubClient, str], object]] = []
         self.complaints: collections.Counter[str] = collections.Counter()  # told to senders
         self.emitted = 0
@@ -495,13 +494,10 @@ class Hub:
     def _record(self, exc: BaseException, client: HubClient, where: str) -> Failure:
         failure = Failure.of(exc, where=where, who=client.id, peer=client.address)
         self.errors.append(failure)
-        log = _shown_log if self.failure_listeners else _log
+        log = _shown_log if self.errors.has_listeners else _log
         log.error(
             "handler %s failed for client %s\n%s", where, client.id, failure.traceback.rstrip()
         )
-        for tell in tuple(self.failure_listeners):
-            with contextlib.suppress(Exception):  # a view that fails is no failure of the sender's
-                tell(failure)
         return failure
 
     # Any thread may ask; the loop does it.

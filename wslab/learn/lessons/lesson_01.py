@@ -16,7 +16,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...client.connect import connect
-from ...errors import ConnectFailed, in_words
+from ...errors import ConnectFailed
+from ...failures import in_words
 from ...network import exchange
 from ...server.handler import handler_name
 from ...wire.http.accept import GUID, accept_key

@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Iterable
 from typing import Any
 
-from ...errors import in_words
+from ...failures import in_words
 from ...loops.portals import lab
 from ..exercises import Miss, exercise
 from ..testbench import Peer, Probe, nonce

@@ -20,7 +20,8 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
-from ...errors import LoopBlocked, in_words
+from ...errors import LoopBlocked
+from ...failures import in_words
 from ...loops.portal import Portal
 from ...server.handler import handler_name
 from .. import testbench as bench

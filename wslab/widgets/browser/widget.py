@@ -16,7 +16,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from ...errors import in_words
+from ...failures import in_words
 from ...notebook.page import note_page_origin
 from ...wire.frames.close_codes import CLOSE_CODES
 from .. import live
@@ -156,7 +156,7 @@ class BrowserView(anywidget.AnyWidget):
             with self.hold_sync():
                 self.troubles = errors.seen
                 self.trouble = [
-                    {"at": error.at, "text": str(error), "traceback": error.traceback[-4_000:]}
+                    {"at": error.at, "text": str(error), "traceback": error.end_of_traceback(4_000)}
                     for error in latest
                 ]
 

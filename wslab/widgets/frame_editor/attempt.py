@@ -11,7 +11,8 @@ import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ...errors import ConnectFailed, LoopBlocked, NobodyListening, in_words
+from ...errors import ConnectFailed, LoopBlocked, NobodyListening
+from ...failures import in_words
 from ...loops import portals
 from ...network import exchange
 from ...server.server import Server

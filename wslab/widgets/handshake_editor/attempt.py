@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from ...errors import ConnectFailed, HandshakeTimeout, LoopBlocked, NobodyListening, in_words
+from ...errors import ConnectFailed, HandshakeTimeout, LoopBlocked, NobodyListening
+from ...failures import in_words
 from ...loops import portals
 from ...network import exchange
 from ...wire.http.accept import derive_accept

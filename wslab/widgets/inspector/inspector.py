@@ -16,7 +16,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from ...errors import in_words
+from ...failures import in_words
 from ...wire.events import Event
 from .. import live
 from ..assets import read_static

@@ -170,12 +170,8 @@ def _error(error: Failure, count: int) -> dict[str, Any]:
     text = one_line(error.summary, MAX_REASON)
     where = f"{error.where}()" + (f", connection {error.who}" if error.who else "")
     title = "Last error" if count == 1 else f"Last of {count:,} errors"
-    details = _end_of(error.traceback)
+    details = error.end_of_traceback(MAX_TRACEBACK)
     return _trouble("error", title, f"{text} (in {where})", at=error.at, details=details)
-
-
-def _end_of(lines: str) -> str:
-    return lines if len(lines) <= MAX_TRACEBACK else "...\n" + lines[-MAX_TRACEBACK:]
 
 
 def _trouble(
@@ -241,7 +237,7 @@ def client_trouble(client: Client) -> list[dict[str, Any]]:
         what = "An event failed" if error.event is not None or not error.kind else "on_open failed"
         title = what if count == 1 else f"{count:,} events failed, the last"
         text = one_line(str(error), MAX_REASON)
-        details = _end_of(error.traceback)
+        details = error.end_of_traceback(MAX_TRACEBACK)
         trouble.append(_trouble("event", title, text, at=error.at, details=details))
     return trouble
 

@@ -22,7 +22,7 @@ import traitlets
 from websockets.protocol import State
 
 from ...client.client import Client
-from ...errors import in_words
+from ...failures import in_words
 from ...notebook import environment
 from ...notebook.page import note_page_origin
 from ...server.server import Server

@@ -230,7 +230,7 @@ def hub_trouble(hub: Hub) -> list[Json]:
             "title": "Last error" if count == 1 else f"Last of {count:,} errors",
             "text": model.one_line(str(last), model.MAX_REASON),
             "at": int(last.at),
-            "details": last.traceback[-model.MAX_TRACEBACK :],
+            "details": last.end_of_traceback(model.MAX_TRACEBACK),
         }
     ]
 
