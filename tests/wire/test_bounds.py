@@ -14,6 +14,7 @@ from wslab.wire.events import DroppedEvent, FaultEvent, FrameEvent, MessageEvent
 from wslab.wire.frames.decoder import FrameDecoder
 from wslab.wire.frames.deflate import Deflate
 from wslab.wire.frames.layout import encode_frame
+from wslab.wire.frames.message_state import MessageState
 from wslab.wire.tape import cursor
 from wslab.wire.tape import reader as readers
 from wslab.wire.tape.sampling import SamplingReader
@@ -238,7 +239,7 @@ class TestGarbage:
 def test_a_track_that_cannot_be_read_is_marked_and_passed_over(monkeypatch, tmp_path):
     """Whatever fails in us on one connection's bytes, no other connection feels it."""
     for name, owner in (
-        ("_advance", FrameDecoder),
+        ("advance", MessageState),
         ("_ask", ConnectionReader),
         ("_data", ConnectionReader),
     ):

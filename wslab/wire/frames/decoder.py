@@ -1,14 +1,13 @@
 """Bytes to frames: RFC 6455 section 5, with permessage-deflate (RFC 7692).
 
 The one rule: any chunking gives the same frames. Input that breaks a rule becomes a Fault that
-names the rule; nothing here raises on bad input, waits, or opens anything. A frame itself is in
-`frame`, the rules are in `violations`, compression is in `deflate`. Left out: the opening
+names the rule; nothing here raises on bad input, waits, or opens anything. What a frame means for
+the next is in `message_state`, one that is not complete in `pending_frame`. Left out: the opening
 handshake, putting messages together, and who has to answer what.
 """
 
 from __future__ import annotations
 
-import codecs
 import dataclasses
 import functools
 from typing import Any
@@ -16,18 +15,16 @@ from typing import Any
 from ..sender import Sender
 from .deflate import MAX_INFLATED_BYTES, Deflate, Inflater
 from .frame import Frame
-from .layout import MAX_LENGTH, BytesLike, apply_mask, header_size
-from .opcodes import BINARY, CLOSE, CONT, OPCODES, TEXT
+from .layout import MAX_LENGTH, BytesLike, header_size
+from .message_state import MessageState
+from .opcodes import BINARY, CLOSE, OPCODES, TEXT
+from .pending_frame import PendingFrame
 from .violations import (
-    DATA_AFTER_CLOSE,
-    MESSAGE_INTERRUPTED,
     TOO_COSTLY,
     TOO_MANY_FAULTS,
-    UNEXPECTED_CONTINUATION,
     UNFINISHED_MESSAGE,
     UNREADABLE,
     Fault,
-    close_faults,
     header_rules,
     length_faults,
     make_fault,
@@ -38,7 +35,6 @@ __all__ = ["FrameDecoder"]
 
 
 MAX_HELD_BYTES = 16 * 2**20
-_KEPT_BYTES = 4 * 2**10
 _MAX_FAULTY_FRAMES = 4_096
 _NOTHING_CLEAN = bytes(512)
 
@@ -60,12 +56,6 @@ def _clean_heads(sender: str, deflated: bool) -> tuple[bytes, bytes]:
         inside[index] = not faults and opcode > BINARY and opcode != CLOSE
         outside[index] = not faults and (inside[index] or whole)
     return bytes(outside), bytes(inside)
-
-
-# What a frame means for the state: its faults, unmasked payload if it was needed, inflated share,
-# carried bytes, opcode of its message, whether that is compressed.
-_Effect = tuple[tuple[Fault, ...], bytes | None, bytes | None, bytes, int | None, bool]
-_NO_EFFECT: _Effect = ((), None, None, b"", None, False)
 
 
 class FrameDecoder:
@@ -95,11 +85,9 @@ class FrameDecoder:
     """
 
     __slots__ = (
-        "_buffer", "_carry", "_close_seen", "_compressed", "_cut", "_faulty",
-        "_inflater", "_is_opaque", "_left", "_limit", "_max_held", "_message", "_need", "_patience",
-        "_rules", "_stop_is_told", "_tables", "_whole_limit",
-        "bytes_seen", "deflate", "frames_seen", "opcode_counts", "sender", "stopped",
-        "undecodable_bytes",
+        "_faulty", "_messages", "_patience", "_pending", "_rules", "_stop_is_told", "_tables",
+        "_whole_limit", "bytes_seen", "deflate", "frames_seen", "opcode_counts", "sender",
+        "stopped", "undecodable_bytes",
     )  # fmt: skip
 
     def __init__(
@@ -121,56 +109,43 @@ class FrameDecoder:
         self.stopped: Fault | None = None
         self._stop_is_told = False
         self.opcode_counts = [0] * 16
-        self._limit = MAX_LENGTH if max_payload is None else min(max_payload, MAX_LENGTH)
         self._rules = header_rules(sender, deflate is not None)
         self._tables = _clean_heads(sender, deflate is not None)
         self._faulty = 0
         self._patience = -1
-        # An incomplete frame, and the size at which more is known about it.
-        self._buffer = bytearray()
-        self._need = 2
-        # Of one that is too long to be held: how much is left out of it, and still to come of that.
-        self._max_held = max_held
-        self._whole_limit = min(self._limit, max_held)
-        self._cut = 0
-        self._left = 0
-        # The open message: its opcode (0 for none), whether it is compressed, the bytes of a
-        # character that was cut, and whether its text is beyond checking (reported or unknown).
-        self._message = 0
-        self._compressed = False
-        self._carry = b""
-        self._is_opaque = False
-        self._close_seen = False
-        self._inflater: Inflater | None = None
+        limit = MAX_LENGTH if max_payload is None else min(max_payload, MAX_LENGTH)
+        self._whole_limit = min(limit, max_held)
+        self._pending = PendingFrame(limit, max_held)
+        inflater: Inflater | None = None
         if deflate is not None:
             keeps_context = not deflate.no_context_takeover(sender)
-            wbits = deflate.max_window_bits(sender)
-            self._inflater = Inflater(wbits, keeps_context, max_inflated)
+            inflater = Inflater(deflate.max_window_bits(sender), keeps_context, max_inflated)
+        self._messages = MessageState(inflater)
 
     @property
     def pending(self) -> int:
         """Count the bytes that came of a frame that is not complete yet."""
-        return len(self._buffer) + self._cut - self._left
+        return self._pending.came
 
     @property
     def pending_size(self) -> int:
         """Give the size of the frame that is not complete yet, as far as it is known; else 0."""
-        return self._need + self._cut if self._buffer else 0
+        return self._pending.size
 
     @property
     def is_cut(self) -> bool:
         """Tell whether the frame that is not complete yet is too long to be held."""
-        return self._cut > 0
+        return self._pending.cut > 0
 
     @property
     def unfinished(self) -> bytes:
         """Give the bytes that are held of a frame that is not complete yet."""
-        return bytes(self._buffer)
+        return bytes(self._pending.buffer)
 
     @property
     def held(self) -> int:
         """Count the bytes that are held of a frame that is not complete yet."""
-        return len(self._buffer)
+        return len(self._pending.buffer)
 
     @property
     def counts(self) -> dict[int, int]:
@@ -180,32 +155,29 @@ class FrameDecoder:
     @property
     def close_seen(self) -> bool:
         """Tell whether a close frame has come."""
-        return self._close_seen
+        return self._messages.close_seen
 
     @property
     def is_settled(self) -> bool:
         """Tell whether its state can be saved: no compressed message is open."""
-        return not (self._message and self._compressed)
+        return self._messages.is_settled
 
     def copy(self) -> FrameDecoder:
         """Make an independent decoder in the same state."""
-        twin = self._copy()
-        twin._inflater = None if self._inflater is None else self._inflater.copy()
-        return twin
+        return self._copy(self._pending.copy(), self._messages.copy())
 
     def counting_copy(self) -> FrameDecoder:
         """Make a decoder that goes on from here, and only counts: it holds and inflates nothing."""
-        twin = self._copy()
-        twin._inflater = None  # copying it is dear
-        twin._max_held, twin._whole_limit = 0, self._limit
+        twin = self._copy(self._pending.copy(), self._messages.copy(inflates=False))
+        twin._pending.max_held, twin._whole_limit = 0, twin._pending.limit
         twin.let_go()
         return twin
 
-    def _copy(self) -> FrameDecoder:
+    def _copy(self, pending: PendingFrame, messages: MessageState) -> FrameDecoder:
         twin = object.__new__(FrameDecoder)
         for name in self.__slots__:
             setattr(twin, name, getattr(self, name))
-        twin._buffer = self._buffer.copy()
+        twin._pending, twin._messages = pending, messages
         twin.opcode_counts = self.opcode_counts.copy()
         return twin
 
@@ -214,30 +186,18 @@ class FrameDecoder:
 
         Of a message under way that is compressed it can't be saved: see ``is_settled``.
         """
+        held = 0 if self._pending.cut else len(self._pending.buffer)
         state: dict[str, Any] = {
             "deflate": dataclasses.asdict(self.deflate) if self.deflate is not None else None,
             "frames_seen": self.frames_seen,
-            "bytes_seen": self.bytes_seen - (0 if self._cut else len(self._buffer)),
+            "bytes_seen": self.bytes_seen - held,
             "faulty": self._faulty,
             "undecodable_bytes": self.undecodable_bytes,
             "stopped": dataclasses.asdict(self.stopped) if self.stopped is not None else None,
             "counts": self.opcode_counts.copy(),
-            "message": int(self._message),
-            "carry": self._carry,
-            "is_opaque": self._is_opaque,
-            "close_seen": self._close_seen,
             "stop_is_told": self._stop_is_told,
         }
-        if self._cut:  # part of this frame is gone for good: its state stands for the bytes
-            state["cut"] = {
-                "buffer": bytes(self._buffer),
-                "need": self._need,
-                "cut": self._cut,
-                "left": self._left,
-            }
-        if self._inflater is not None:
-            state |= self._inflater.snapshot()
-        return state
+        return state | self._messages.snapshot() | self._pending.snapshot()
 
     @classmethod
     def restore(cls, sender: Sender, state: dict[str, Any]) -> FrameDecoder:
@@ -248,16 +208,10 @@ class FrameDecoder:
         decoder.undecodable_bytes = state["undecodable_bytes"]
         decoder.stopped = Fault(**state["stopped"]) if state["stopped"] is not None else None
         decoder.opcode_counts = list(state["counts"])
-        decoder._message, decoder._carry = state["message"], state["carry"]
-        decoder._is_opaque, decoder._close_seen = state["is_opaque"], state["close_seen"]
         decoder._stop_is_told = state["stop_is_told"]
         decoder._faulty = state.get("faulty", 0)
-        if "cut" in state:
-            cut = state["cut"]
-            decoder._buffer += cut["buffer"]
-            decoder._need, decoder._cut, decoder._left = cut["need"], cut["cut"], cut["left"]
-        if decoder._inflater is not None:
-            decoder._inflater.restore(state)
+        decoder._messages.restore(state)
+        decoder._pending.restore(state)
         return decoder
 
     def feed(self, data: BytesLike) -> list[Frame | Fault]:
@@ -274,7 +228,7 @@ class FrameDecoder:
         while rest is not None:
             data, pos, whole = rest, *self._enter(rest)
             if whole is not None:
-                start, cut, self._cut = header_size(whole), self._cut, 0
+                start, cut = header_size(whole), self._taken_cut()
                 found.append(self._frame(whole[:start], whole[start:], cut))
             end = len(data)
             limit = self._whole_limit
@@ -330,7 +284,7 @@ class FrameDecoder:
         pos, whole = self._enter(data)
         counts = self.opcode_counts
         if whole is not None:
-            start, cut, self._cut = header_size(whole), self._cut, 0
+            start, cut = header_size(whole), self._taken_cut()
             self.frames_seen += 1
             counts[whole[0] & 0x0F] += 1
             self._pass(whole[:start], whole[start:], cut)
@@ -373,29 +327,23 @@ class FrameDecoder:
         return self._keep(data, pos)
 
     def _clean(self) -> bytes:
-        if self._close_seen or self._faulty > _MAX_FAULTY_FRAMES:
+        if self._messages.close_seen or self._faulty > _MAX_FAULTY_FRAMES:
             return _NOTHING_CLEAN  # what comes after a close frame is looked at one by one
         outside, inside = self._tables
-        return inside if self._message else outside
+        return inside if self._messages.opcode else outside
 
     def _pass(self, header: bytes, payload_raw: bytes, cut: int = 0) -> None:
         """Take a frame into account of which nobody asks more."""
-        if self._close_seen or self._rules[header[0] | (header[1] & 0x80) << 1]:
+        if self._messages.close_seen or self._rules[header[0] | (header[1] & 0x80) << 1]:
             self._faulty += 1
-        self._advance(header, payload_raw, cut)
+        self._messages.advance(header, payload_raw, cut)
 
     def let_go(self) -> None:
         """Keep only the beginning of the frame that is not complete; its end is found all the same.
 
         For whoever holds very many decoders, and must bound what they hold together.
         """
-        size = header_size(self._buffer)
-        if self._cut or len(self._buffer) < size or self._need - size <= _KEPT_BYTES:
-            return  # it is done already, or there is little of it
-        self._cut = self._need - size - _KEPT_BYTES
-        self._need = size + _KEPT_BYTES
-        self._left = self._cut - max(0, len(self._buffer) - self._need)
-        del self._buffer[self._need :]
+        self._pending.let_go()
 
     def stop(self, fault: Fault, *, is_told: bool = False) -> None:
         """Find no more frames, for a reason of the caller's; what comes is only counted.
@@ -408,9 +356,8 @@ class FrameDecoder:
         if self.stopped is None:
             self.stopped = fault
             self.undecodable_bytes += self.pending
-            self._buffer.clear()
-            self._cut = self._left = 0
-            self._message = 0
+            self._pending.clear()
+            self._messages.forget()
 
     def eof(self) -> list[Fault]:
         """Say what is missing if no more bytes come. Changes nothing."""
@@ -419,13 +366,13 @@ class FrameDecoder:
         faults = []
         came = self.pending
         if came:
-            is_known = came >= header_size(self._buffer)
-            size = f"{'' if is_known else 'at least '}{say_bytes(self._need + self._cut)}"
+            is_known = came >= header_size(self._pending.buffer)
+            size = f"{'' if is_known else 'at least '}{say_bytes(self.pending_size)}"
             what = "a whole frame of" if is_known else "a frame header of"
             faults.append(
                 make_fault("truncated-frame", "5.2", f"{what} {size}", f"{say_bytes(came)}", 1006)
             )
-        if self._message and not self._close_seen:
+        if self._messages.opcode and not self._messages.close_seen:
             faults.append(UNFINISHED_MESSAGE)
         return faults
 
@@ -439,36 +386,24 @@ class FrameDecoder:
             return None
         return data
 
+    def _taken_cut(self) -> int:
+        """Return how much is left out of the frame that has just been completed."""
+        cut, self._pending.cut = self._pending.cut, 0
+        return cut
+
     def _enter(self, data: bytes) -> tuple[int, bytes | None]:
         """Complete the pending frame first, if there is one.
 
         Returns:
-            How much of the data is used up, and the completed frame or None. ``_cut`` tells how
-            much of it is left out.
+            How much of the data is used up, and the completed frame or None.
         """
-        buffer = self._buffer
-        if not buffer:
+        if not self._pending.buffer:
             return 0, None
-        size = len(data)
-        pos = 0
-        # Grows to the next size at which more is known, so that each byte is moved once.
-        while len(buffer) < self._need:
-            missing = self._need - len(buffer)
-            buffer += data[pos : pos + missing]
-            pos = min(pos + missing, size)
-            if len(buffer) < self._need:
-                return pos, None
-            if not self._learn():
-                self.undecodable_bytes += size - pos
-                return size, None
-        if self._left:
-            step = min(self._left, size - pos)
-            self._left -= step
-            pos += step
-            if self._left:
-                return pos, None
-        whole = bytes(buffer)
-        buffer.clear()
+        pos, whole, fault = self._pending.complete(data)
+        if fault is not None:
+            self.undecodable_bytes += len(data) - pos
+            self.stop(fault)
+            return len(data), None
         return pos, whole
 
     def _keep(self, data: bytes, pos: int) -> bytes | None:
@@ -485,45 +420,12 @@ class FrameDecoder:
         if pos >= len(data):
             return None
         start = pos + header_size(data[pos : pos + 2])
-        self._buffer += data[pos:start]
-        if not self._learn():
+        fault = self._pending.begin(data[pos:start])
+        if fault is not None:
             self.undecodable_bytes += max(0, len(data) - start)
+            self.stop(fault)
             return None
         return data[start:] if start < len(data) else None
-
-    def _learn(self) -> bool:
-        """Work out how many bytes the pending frame needs; stop if that cannot be followed."""
-        buffer = self._buffer
-        size = header_size(buffer)
-        self._need = size
-        if len(buffer) < 2:
-            return True
-        length = buffer[1] & 0x7F
-        if length > 125:
-            extended = 4 if length == 126 else 10
-            if len(buffer) < extended:
-                self._need = extended
-                return True
-            length = int.from_bytes(buffer[2:extended], "big")
-        if length <= self._limit:
-            self._need = size + length
-            if length > self._max_held:
-                self._cut = self._left = max(0, length - _KEPT_BYTES)
-                self._need -= self._cut
-            return True
-        if length > MAX_LENGTH:
-            self.stopped = make_fault(
-                "length-top-bit", "5.2", "a 64-bit length with its highest bit 0",
-                f"0x{length:016X}", fatal=True,
-            )  # fmt: skip
-        else:
-            self.stopped = make_fault(
-                "payload-too-big", "10.4", f"a payload of at most {say_bytes(self._limit)}",
-                f"a frame of {say_bytes(length)}", 1009, fatal=True,
-            )  # fmt: skip
-        self.undecodable_bytes += len(buffer)
-        buffer.clear()
-        return False
 
     def _frame(self, header: bytes, payload_raw: bytes, cut: int = 0) -> Frame:
         first, second = header[0], header[1]
@@ -531,11 +433,11 @@ class FrameDecoder:
         self.frames_seen += 1
         self.opcode_counts[opcode] += 1
         faults = self._rules[first | (second & 0x80) << 1]
-        if faults or self._close_seen:
+        if faults or self._messages.close_seen:
             self._faulty += 1
         if second & 0x7F > 125:
             faults += tuple(length_faults(opcode, second & 0x7F, len(payload_raw) + cut))
-        more, payload, inflated, carry, message, compressed = self._advance(
+        more, payload, inflated, carry, message, compressed = self._messages.advance(
             header, payload_raw, cut
         )
         if more:
@@ -543,84 +445,3 @@ class FrameDecoder:
         return Frame(
             header, payload_raw, inflated, faults, message, compressed, carry, cut, payload
         )
-
-    def _advance(self, header: bytes, payload_raw: bytes, cut: int) -> _Effect:
-        """Take one frame into account: the only place where the state of messages changes."""
-        first = header[0]
-        opcode = first & 0x0F
-        if opcode > BINARY:
-            if opcode != CLOSE:
-                return _NO_EFFECT
-            self._close_seen = True
-            if cut:
-                return _NO_EFFECT
-            close = apply_mask(payload_raw, header[-4:]) if header[1] > 127 else payload_raw
-            return close_faults(close), close, None, b"", None, False
-
-        faults: tuple[Fault, ...] = (DATA_AFTER_CLOSE,) if self._close_seen else ()
-        ends = first > 127
-        inflater = self._inflater
-        if opcode == CONT:
-            if not self._message:
-                faults += (UNEXPECTED_CONTINUATION,)
-                return faults, None, None, b"", None, False
-        else:
-            if self._message:
-                faults += (MESSAGE_INTERRUPTED,)
-                if self._compressed and inflater is not None:
-                    inflater.lose()
-            self._message = opcode
-            self._compressed = inflater is not None and bool(first & 0x40)
-            self._carry = b""
-            self._is_opaque = False
-        message = self._message
-        compressed = self._compressed
-        if first & (0x30 if inflater is not None else 0x70):
-            # An extension nobody agreed on may have changed the payload: no second complaint.
-            self._is_opaque = True
-        carry = b""
-        payload: bytes | None = None
-        inflated: bytes | None = None
-        if cut:  # neither inflated nor checked, as what follows it
-            self._is_opaque = True
-            if compressed and inflater is not None:
-                inflater.lose()
-        elif compressed or (message == TEXT and not self._is_opaque):
-            payload = apply_mask(payload_raw, header[-4:]) if header[1] > 127 else payload_raw
-            content = payload
-            if compressed and inflater is not None:
-                result = inflater.inflate(payload, opcode != CONT, ends)
-                if isinstance(result, Fault):
-                    faults += (result,)
-                    self._is_opaque = True
-                else:
-                    inflated = content = result
-            if message == TEXT and not self._is_opaque:
-                carry = self._carry
-                faults += self._check_text(content, ends)
-        if ends:
-            self._message = 0
-            self._compressed = False
-            self._carry = b""
-            self._is_opaque = False
-        return faults, payload, inflated, carry, OPCODES[message], compressed
-
-    def _check_text(self, content: bytes, ends: bool) -> tuple[Fault, ...]:
-        """Check UTF-8 across fragments; report where it goes wrong, once a message."""
-        carry = self._carry
-        if not carry and content.isascii():
-            return ()
-        joined = carry + content
-        try:
-            rest = joined[codecs.utf_8_decode(joined, "strict", ends)[1] :]
-            at, reason = len(joined) - len(rest), "surrogates not allowed"
-            # Python waits for the third byte of a surrogate, but its second is wrong already.
-            is_wrong = len(rest) == 2 and rest[0] == 0xED and rest[1] >= 0xA0
-        except UnicodeDecodeError as error:
-            at, reason, is_wrong, rest = error.start, error.reason, True, b""
-        self._carry = b"" if is_wrong else rest
-        if not is_wrong:
-            return ()
-        self._is_opaque = True
-        came = f"{reason} (at byte {max(0, at - len(carry))} of this frame's text)"
-        return (make_fault("text-not-utf8", "8.1", "a text message in UTF-8", came, 1007),)
