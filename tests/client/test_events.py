@@ -939,7 +939,7 @@ def test_a_call_to_a_server_without_sessions_is_not_asked_twice():
             calls.append(json.loads(message))
 
     with wslab.serve(deaf) as server, wslab.connect(server, reconnect=AT_ONCE) as alice:
-        alice._events.dispatcher.session._be_plain()
+        alice._events.dispatcher.session.be_plain()
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             call = pool.submit(alice.call, "x", timeout=30)
             until(lambda: calls)

@@ -78,7 +78,8 @@ class Events:
         first = self._life.incoming.log.first()
         if not isinstance(first, str) or '"welcome"' not in first[:100]:
             return {}
-        from ..hub.protocol.client_session import Welcomed, events_of
+        from ..hub.protocol.client_events import Welcomed
+        from ..hub.protocol.client_session import events_of
 
         [event] = events_of([first])
         return event.data if isinstance(event, Welcomed) else {}

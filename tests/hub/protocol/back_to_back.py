@@ -13,15 +13,15 @@ import random
 
 from wslab.hub import Limits
 from wslab.hub.protocol import packets
-from wslab.hub.protocol.client_session import (
+from wslab.hub.protocol.client_events import (
     Acknowledged,
     AnswerReceived,
-    ClientSession,
     ErrorReceived,
     EventReceived,
     EventsDropped,
     Welcomed,
 )
+from wslab.hub.protocol.client_session import ClientSession
 from wslab.hub.protocol.history import History
 from wslab.hub.protocol.room_log import Past
 from wslab.hub.protocol.server_session import Deliver, OutOfOrder, RepeatAnswer

@@ -13,6 +13,7 @@ import pytest
 
 from tests.hub.protocol.back_to_back import Conversation
 from wslab.hub.protocol.client_session import ClientSession
+from wslab.hub.protocol.kept_packets import KeptPackets
 from wslab.hub.protocol.room_log import RoomLog
 from wslab.hub.protocol.server_session import ServerSession
 from wslab.hub.protocol.sessions import Sessions
@@ -69,12 +70,12 @@ MUTANTS = {
     "lets a session expire that has come back": (
         Sessions.continued, "self._away.pop(token, None)", "self._away.get(token)",
     ),
-    "does not ask again": (ClientSession._trim, "or out.id in self._open_calls", ""),
-    "sends nothing again": (ClientSession._joined, "self._ready.extend(self._sent)", "pass"),
+    "does not ask again": (KeptPackets.acknowledge, "or kept.id in open_calls", ""),
+    "sends nothing again": (ClientSession._joined, "self._packets.send_again()", "pass"),
     "asks for what it has seen": (
         ClientSession._meant, "self.offset = max(packet.offset, self.offset or 0)", "pass",
     ),
-    "goes on counting with a new hub": (ClientSession._start_again, "out.n = n", "pass"),
+    "goes on counting with a new hub": (KeptPackets.begin_anew, "kept.n = n", "pass"),
 }  # fmt: skip
 
 

@@ -11,18 +11,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from wslab.hub.protocol import packets
-from wslab.hub.protocol.client_session import (
+from wslab.hub.protocol.client_events import (
     Acknowledged,
     AnswerReceived,
     CallLost,
-    ClientSession,
     ErrorReceived,
     EventReceived,
     EventsDropped,
     RawMessage,
     Welcomed,
-    events_of,
 )
+from wslab.hub.protocol.client_session import ClientSession, events_of
 
 
 def welcome(session="s", **more):

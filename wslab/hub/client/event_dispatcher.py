@@ -12,11 +12,10 @@ import asyncio
 from collections.abc import Iterable
 
 from ...failures import FailureLog
-from ..protocol.client_session import (
+from ..protocol.client_events import (
     Acknowledged,
     AnswerReceived,
     CallLost,
-    ClientSession,
     ErrorReceived,
     Event,
     EventReceived,
@@ -25,6 +24,7 @@ from ..protocol.client_session import (
     RawMessage,
     Welcomed,
 )
+from ..protocol.client_session import ClientSession
 from . import event_failure
 from .handler_queue import HandlerQueue
 from .handlers import Handlers

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from ...failures import Failure
-from ..protocol.client_session import ErrorReceived
+from ..protocol.client_events import ErrorReceived
 from ..protocol.packets import MAX_NAME
 
 __all__ = ["EventFailure", "raised", "told"]

@@ -19,7 +19,7 @@ from ...calling import called, function_name, is_async
 from ...errors import Refused, is_cancelled
 from ...failures import FailureLog, said_by
 from ...waiting import finite
-from ..protocol.client_session import EventReceived
+from ..protocol.client_events import EventReceived
 from ..protocol.packets import encode_answer, encode_error
 from . import event_failure
 from .handlers import Handler, Handlers

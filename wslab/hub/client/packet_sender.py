@@ -16,14 +16,9 @@ from typing import Any, Protocol
 
 from ...errors import CallFailed
 from ...waiting import deadline_after, left_until, pause
-from ..protocol.client_session import (
-    AnswerReceived,
-    CallLost,
-    ClientSession,
-    Encoded,
-    Event,
-    Message,
-)
+from ..protocol.client_events import AnswerReceived, CallLost, Event, Message
+from ..protocol.client_session import ClientSession
+from ..protocol.kept_packets import Encoded
 from ..protocol.packets import RESERVED, check_name, dumps
 
 __all__ = ["ConnectionLost", "Outbox", "PacketSender"]
