@@ -90,7 +90,8 @@ async def serve_broadcast(compression: str | None) -> Served:
 
 
 async def serve_floor(compression: str | None) -> Served:
-    from wslab.hub.server.prepared_message import PreparedMessage
+    from wslab.hub.dialects.plain_json import PLAIN_JSON
+    from wslab.hub.server.prepared_message import Form, PreparedMessage
     from wslab.hub.server.websockets_link import window_bits
 
     connections: dict[Any, None] = {}
@@ -98,11 +99,11 @@ async def serve_floor(compression: str | None) -> Served:
 
     async def handler(websocket: Any) -> None:
         connections[websocket.transport] = None
-        bits = window_bits(websocket)
+        form = Form.of(PLAIN_JSON, window_bits(websocket))
         if not frames:
             for data in messages(1000):
                 message = PreparedMessage(packet(data))
-                (frames[data["n"]],) = message.deflated(bits) if bits else message.plain
+                (frames[data["n"]],) = message.prepare(form)
         async for _ in websocket:
             pass
 

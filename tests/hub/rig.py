@@ -23,6 +23,12 @@ from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from websockets.protocol import State
 
+from wslab.hub.backplane.memory import MemoryBackplane
+from wslab.hub.dialects.plain_json import PLAIN_JSON
+from wslab.hub.protocol.sessions import Sessions
+from wslab.hub.server.hub_context import HubContext
+from wslab.hub.server.prepared_message import PLAIN, Form, PreparedMessage
+
 aio = pytest.mark.asyncio
 DEADLINE_S = 10.0
 TOKEN = "abcdefghijklmnop"
@@ -53,7 +59,7 @@ async def until(predicate: Any, what: str = "", deadline_s: float = DEADLINE_S) 
 @contextlib.asynccontextmanager
 async def listening(hub: Any, *, small_buffers: bool = False, **options: Any) -> Any:
     """Serve a hub on loopback, and give its URL."""
-    if hasattr(hub, "on") and "fence" not in hub._handlers:
+    if hasattr(hub, "on") and "fence" not in hub.events:
         hub.on("fence", _fence)
     async with serve(hub, "127.0.0.1", 0, start_serving=False, **options) as server:
         [listener] = server.sockets
@@ -142,6 +148,24 @@ async def speaking(url: str, *, stalls: bool = False, welcomed: bool = True, **o
             assert packet["event"] == "welcome", packet
             wire.welcome = packet["data"]
         yield wire
+
+
+def plain(message: PreparedMessage) -> tuple[bytes, ...]:
+    """Return a message's frames in plain JSON, not compressed."""
+    return message.prepare(Form.of(PLAIN_JSON, PLAIN))
+
+
+def inside(hub: Any) -> HubContext:
+    """Return a hub's parts: the one place where tests reach into it."""
+    context: HubContext = hub._context
+    return context
+
+
+def sessions_of(hub: Any) -> Sessions[Any]:
+    """Return the sessions of a hub that one process serves."""
+    backplane = inside(hub).backplane
+    assert isinstance(backplane, MemoryBackplane)
+    return backplane.sessions
 
 
 def one(hub: Any) -> Any:

@@ -31,11 +31,12 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from tests.hub.rig import listening
+from tests.hub.rig import inside, listening, sessions_of
 from tests.hub.soak_attacks import TOKEN as ATTACKER
 from tests.hub.soak_model import Fault, World
 from tests.hub.soak_people import Call, Person
 from wslab.hub import HubClient, Limits
+from wslab.hub.server.hub_client import connection_of
 
 WAIT_S = 20.0  # for anything that one client waits for
 GROWTH_BYTES = 24 * 2**20
@@ -275,7 +276,7 @@ class Soak:
         return not any(
             client in world.attacked.clients
             for world in self.worlds
-            for client in (*world.hub.clients.values(), *world.hub._gone)
+            for client in (*world.hub.clients.values(), *inside(world.hub).admission.leavers)
         )
 
     @contextlib.asynccontextmanager
@@ -345,7 +346,7 @@ class Soak:
 
     def judge_counts(self, sample: dict[str, float]) -> None:
         here = 2 * self.clients + 50
-        away = sum(len(world.hub._sessions) for world in self.worlds if world.keeps)
+        away = sum(len(sessions_of(world.hub)) for world in self.worlds if world.keeps)
         limits = {
             "tasks": 8 * here + 800 * self.attacks,
             "fds": 2 * here + 50 + 300 * self.attacks,
@@ -360,7 +361,7 @@ class Soak:
                 self.fault(f"growth: {len(self.met)} HubClients, {away} sessions")
         for world in self.worlds:
             for client in world.hub.clients.values():
-                backlog = client._send_queue
+                backlog = connection_of(client).send_queue
                 # What it missed waits beside these, as references to what the history holds.
                 if len(backlog._entries or ()) - backlog._essential > world.hub.limits.backlog:
                     self.fault(f"growth: {len(backlog)} messages wait for {client}")
@@ -426,8 +427,8 @@ class Soak:
     def check_sessions(self, world: World) -> None:
         """Every session that the hub keeps is one that is connected or was left behind."""
         if world.keeps:
-            world.hub._sessions.prune(time.monotonic())
-            for session in world.hub._sessions:
+            sessions_of(world.hub).prune(time.monotonic())
+            for session in sessions_of(world.hub):
                 token = session.token
                 if token.startswith(ATTACKER):
                     continue
@@ -464,20 +465,25 @@ class Soak:
     async def check_nothing_left(self) -> None:
         """All are gone: so must be everything that was made for them."""
         hubs = [world.hub for world in self.worlds]
-        await self.until(lambda: not any(hub._alive for hub in hubs), "the hubs are done with all")
+        await self.until(
+            lambda: not any(inside(hub).admission.alive for hub in hubs),
+            "the hubs are done with all",
+        )
         left = {
             "clients": sum(len(hub.clients) for hub in hubs),
             "rooms": sum(len(hub.rooms) for hub in hubs),
-            "running handlers": sum(hub._running + len(hub._queue) for hub in hubs),
-            "tasks of the hub": sum(len(hub._tasks) for hub in hubs),
+            "running handlers": sum(
+                inside(hub).handlers.running + inside(hub).handlers.waiting for hub in hubs
+            ),
+            "tasks of the hub": sum(len(inside(hub).loop.tasks) for hub in hubs),
             "lines": sum(len(world.lines) for world in self.worlds),
             "rooms of the model": sum(len(world.rooms) for world in self.worlds),
         }
         for world in self.worlds:
             if world.keeps:
-                sessions = world.hub._sessions
-                world.hub._sessions.session_s = -1.0
-                world.hub._sessions.prune(time.monotonic())
+                sessions = sessions_of(world.hub)
+                sessions_of(world.hub).session_s = -1.0
+                sessions_of(world.hub).prune(time.monotonic())
                 left[f"sessions of {world.name}"] = len(sessions)
             world.by_token.clear()
         self.closed.clear()

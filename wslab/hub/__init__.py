@@ -2,10 +2,12 @@
 
 ``Hub`` is a handler: ``wslab.serve(hub)`` in a notebook, ``websockets.serve(hub, ...)`` in a
 program. It knows asyncio and websockets, and no notebook. Read `protocol/packets` first (what goes
-over the wire), then `server/hub` (handlers and emit), `server/hub_client` (one client), and what
-they stand on: `registry` (who is in which room), `prepared_message` (a message made into frames
-once for all), `send_queue` (a slow client hurts nobody), `protocol/history` (what a client missed),
-`protocol/limits` (what strangers can make a hub hold), `protocol/client_session` (the other side).
+over the wire), then `server/hub` (handlers and emit), `server/connection` (one client, from its
+coming to its going), `server/packet_handler` (what is done with what it sends), and what they stand
+on: `server/link` (what carries it), `dialects` (how it looks there), `server/registry` (who is in
+which room), `server/prepared_message` (a message made into frames once for all),
+`server/send_queue` (a slow client hurts nobody), `backplane` and `protocol/sessions` (what a client
+missed), `protocol/limits` (what strangers can make a hub hold).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.hub.rig import FakeSocket, aio, story_settings, until
+from tests.hub.rig import FakeSocket, aio, inside, sessions_of, story_settings, until
 from wslab.hub import Hub
 
 LIMIT = 3
@@ -36,6 +36,7 @@ class Member:
         self.client = self.socket = self.task = None
         self.is_known = self.is_here = False
         self.began = 0
+        self.asked_first = None  # the offset that it came with when the hub did not know it
         self.heard = []  # (offset, payload)
         self.rooms = set()
         self.expected = []  # packets of the connection, after the welcome
@@ -94,19 +95,29 @@ class Sessions(RuleBasedStateMachine):
         welcome, *packets = map(json.loads, member.socket.texts)
         welcome = welcome["data"]
         assert (welcome["id"], welcome["session"]) == (member.client.id, True)
-        assert welcome["resumed"] is member.client.is_resumed is member.is_known
+        assert member.client.is_resumed is member.is_known
         member.expected = packets
+        since = member.began if asked is None else asked
+        # It may not have read that its session is a new one: it is told again.
+        is_told_again = member.is_known and since == member.asked_first
+        assert welcome["resumed"] is (member.is_known and not is_told_again)
         if not member.is_known:
             assert (welcome["offset"], packets) == (self.offset, [])
             assert welcome["gap"] == (None if asked is None else "session unknown")
             member.heard, member.rooms, member.began = [], set(), self.offset
+            member.asked_first = asked
+        elif is_told_again:
+            assert welcome["gap"] == "session unknown"
+            missed = [_packet(offset, what) for offset, what in member.heard if offset > since]
+            assert (welcome["offset"], packets) in ((since, missed), (self.offset, []))
         elif welcome["gap"] is None:
-            since = member.began if asked is None else asked
+            member.asked_first = None
             assert welcome["offset"] == since
             assert packets == [
                 _packet(offset, payload) for offset, payload in member.heard if offset > since
             ]
         else:
+            member.asked_first = None
             assert (welcome["gap"], welcome["offset"], packets) == ("too old", self.offset, [])
             assert back == -1 or self.offset - (member.began if asked is None else asked) > LIMIT
         member.is_known = member.is_here = True
@@ -206,7 +217,7 @@ class Sessions(RuleBasedStateMachine):
             if (them := {it.token for it in members if it.is_here and room in it.rooms})
         }
         known = {member.token for member in members if member.is_known}
-        assert {each.token for each in self.hub._sessions} == known
+        assert {each.token for each in sessions_of(self.hub)} == known
 
     def teardown(self):
         try:
@@ -219,7 +230,7 @@ class Sessions(RuleBasedStateMachine):
             if self.members[name].task is not None:
                 self.go(name, "lost")
         assert not self.hub.errors
-        assert not self.hub._tasks
+        assert not inside(self.hub).loop.tasks
 
 
 def _packet(offset, payload):

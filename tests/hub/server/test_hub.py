@@ -13,11 +13,24 @@ import time
 
 import pytest
 
-from tests.hub.rig import DEADLINE_S, TOKEN, FakeSocket, Wire, aio, listening, one, speaking, until
+from tests.hub.rig import (
+    DEADLINE_S,
+    TOKEN,
+    FakeSocket,
+    Wire,
+    aio,
+    inside,
+    listening,
+    one,
+    sessions_of,
+    speaking,
+    until,
+)
 from wslab.errors import LoopBlocked, Refused
 from wslab.hub import Hub, Limits, Trace
 from wslab.hub.protocol.packets import RESERVED
 from wslab.hub.protocol.reserved_events import OF_SOCKET_IO
+from wslab.hub.server.hub_client import connection_of
 
 # Ids and the welcome.
 
@@ -159,7 +172,7 @@ async def test_who_leaves_while_connect_runs_is_never_listed():
 
     async with listening(hub) as url:
         async with speaking(url, welcomed=False) as wire:
-            await until(lambda: hub._alive == 1)
+            await until(lambda: inside(hub).admission.alive == 1)
             await wire.abort()
         gate.set()
         await until(lambda: ends)
@@ -234,10 +247,10 @@ async def test_every_end_is_told_once_and_cleaned_up(kind, reason, history):
     assert not hub.clients
     assert not hub.rooms
     assert not hub.errors
-    assert not hub._tasks
+    assert not inside(hub).loop.tasks
     if history:
         goodbye = kind in ("1000", "kicked", "kicked normally", "own close")
-        assert len(hub._sessions) == (0 if goodbye else 1)
+        assert len(sessions_of(hub)) == (0 if goodbye else 1)
 
 
 @aio
@@ -297,7 +310,7 @@ async def test_sending_away_with_a_code_that_there_is_not(code):
 
 @aio
 async def test_who_does_not_answer_the_close_frame_is_cut_off(monkeypatch):
-    monkeypatch.setattr("wslab.hub.server.hub_client.CLOSE_GRACE_S", 0.1)
+    monkeypatch.setattr("wslab.hub.server.connection.CLOSE_GRACE_S", 0.1)
     hub = Hub()
     ends = []
     hub.on("disconnect", lambda client, reason: ends.append(reason))
@@ -407,7 +420,7 @@ def test_what_cannot_be_a_handler():
         hub.on(5)
     with pytest.raises(TypeError):
         hub.on(lambda client, data: 1)
-    assert not hub._handlers
+    assert not hub.events
 
 
 @pytest.mark.parametrize("word", sorted(OF_SOCKET_IO))
@@ -705,11 +718,11 @@ async def test_handlers_at_once_are_bounded_and_every_turn_comes():
 
             for nth in range(10):
                 group.create_task(talk(nth % 3 == 0))
-        await until(lambda: hub._alive == 0)
+        await until(lambda: inside(hub).admission.alive == 0)
         assert most == 2
         assert done >= 30
-        assert hub._running == 0
-        assert not hub._queue
+        assert inside(hub).handlers.running == 0
+        assert not inside(hub).handlers.waiting
 
 
 @aio
@@ -723,8 +736,10 @@ async def test_a_waiting_turn_that_is_cancelled_is_passed_on():
         ran.append(data)
         await gate.wait()
 
-    handler = hub._handlers["x"]
-    tasks = [asyncio.create_task(hub._run(handler, None, nth)) for nth in range(4)]
+    handlers = inside(hub).handlers
+    tasks = [
+        asyncio.create_task(handlers.run(handlers.by_event["x"], None, nth)) for nth in range(4)
+    ]
     await asyncio.sleep(0)
     tasks[1].cancel()
     await asyncio.sleep(0)
@@ -733,7 +748,7 @@ async def test_a_waiting_turn_that_is_cancelled_is_passed_on():
     tasks[2].cancel()  # its turn has come in this moment
     await asyncio.wait(tasks)
     assert ran in ([0, 3], [0, 2, 3])
-    assert hub._running == 0
+    assert inside(hub).handlers.running == 0
 
 
 # Emitting.
@@ -970,7 +985,7 @@ async def test_emit_from_many_threads_arrives_everywhere_in_one_order():
 
 @aio
 async def test_a_thread_gets_the_exception_and_a_held_loop_is_told(monkeypatch):
-    monkeypatch.setattr("wslab.hub.server.hub.OFF_LOOP_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("wslab.hub.server.hub_loop.OFF_LOOP_TIMEOUT_S", 0.05)
     hub = Hub()
     async with listening(hub) as url, speaking(url) as wire:
         thread, result = _threaded(lambda: hub.emit("e", to=""))
@@ -1180,7 +1195,7 @@ async def test_a_client_that_has_gone_is_freed():
         async with speaking(url) as wire:
             await wire.call("x")
             gone = weakref.ref(one(hub))
-        await until(lambda: hub._alive == 0)
+        await until(lambda: inside(hub).admission.alive == 0)
         await asyncio.sleep(0)
         gc.collect()
         assert gone() is None
@@ -1302,7 +1317,7 @@ async def test_what_dumps_raises_is_the_programs_to_hear():
         with pytest.raises(TypeError, match="no object here"):
             await one(hub).call("x", object())
         assert (await wire.call("x"))["message"] == "TypeError: no object here"
-        assert not one(hub)._reader._calls
+        assert not connection_of(one(hub)).reader.questions
 
 
 @pytest.mark.parametrize("kind", [StopIteration, GeneratorExit, SystemExit, BaseException])

@@ -11,10 +11,21 @@ import time
 import pytest
 
 import wslab
-from tests.hub.rig import DEADLINE_S, TOKEN, FakeSocket, aio, listening, one, speaking, until
+from tests.hub.rig import (
+    DEADLINE_S,
+    TOKEN,
+    FakeSocket,
+    aio,
+    listening,
+    one,
+    sessions_of,
+    speaking,
+    until,
+)
 from wslab.errors import CallFailed, ClientGone, LoopBlocked, Refused, WrongThread
 from wslab.hub import Hub, Limits
-from wslab.hub.server import hub as hub_module
+from wslab.hub.server import hub_loop
+from wslab.hub.server.hub_client import connection_of
 
 # Calls.
 
@@ -36,7 +47,7 @@ async def test_a_handler_asks_its_client_again_and_again():
             await wire.send({"answer": asked["id"], "data": nth * 10})
         assert await wire.read() == {"answer": 1, "data": [0, 10, 20, 30, 40]}
         assert time.monotonic() - began_s < 4  # none of them ran into its timeout
-        assert one(hub)._reader._pump is None
+        assert not connection_of(one(hub)).reader.is_reading_ahead
         assert await wire.call("fence", 1) == 1
 
 
@@ -146,7 +157,7 @@ async def test_a_call_that_nobody_answers_times_out_and_late_answers_are_ignored
         await until(lambda: seen)
         await wire.send({"answer": asked["id"], "data": 1}, {"answer": 99, "data": 1})
         assert [packet["data"]["code"] for packet in await wire.all()] == ["bad-packet"]
-        assert not client._reader._calls
+        assert not connection_of(client).reader.questions
 
 
 @aio
@@ -192,7 +203,7 @@ async def test_a_call_says_what_is_wrong_with_it():
         with pytest.raises(ValueError, match="1 to 128"):
             await client.call("")
         assert await wire.all() == []
-        assert not client._reader._calls
+        assert not connection_of(client).reader.questions
 
 
 @aio
@@ -219,7 +230,7 @@ async def test_a_plain_handler_asks_its_client(how):
         assert await wire.read() == b"2"
         await wire.send({"answer": 1, "data": "that one"})
         assert await wire.read() == {"answer": 1, "data": "that one"}
-        assert not one(hub)._reader._calls
+        assert not connection_of(one(hub)).reader.questions
     assert not hub.errors
 
 
@@ -253,7 +264,7 @@ async def test_a_call_from_a_thread_ends_in_every_way():
     assert type(told[-1]) is ClientGone
     await asyncio.to_thread(told_by, "z")
     assert "has left" in str(told[-1])
-    assert not one_client._reader._calls
+    assert not connection_of(one_client).reader.questions
 
 
 def test_a_call_when_its_loop_has_ended_is_told_so(monkeypatch):
@@ -268,7 +279,7 @@ def test_a_call_when_its_loop_has_ended_is_told_so(monkeypatch):
         runner.run(main())
         with pytest.raises(WrongThread, match="does not run now"):
             found[0].call("x")
-        monkeypatch.setattr(hub_module, "OFF_LOOP_TIMEOUT_S", 0.1)
+        monkeypatch.setattr(hub_loop, "OFF_LOOP_TIMEOUT_S", 0.1)
         with pytest.raises(LoopBlocked, match="could not ask within 0.01 s"):
             in_thread(lambda: found[0].call("x", timeout=0.01))
     with pytest.raises(ClientGone, match="event loop was closed"):
@@ -312,9 +323,10 @@ async def test_a_question_that_is_taken_back_in_the_same_step_leaves_a_client_th
 
     @hub.on("ask")
     async def ask(client, data):
-        number, _ = client._reader.ask()
-        client._reader.read_ahead()
-        client._reader.forget(number)  # the task that would have read never had its first step
+        number, _ = connection_of(client).reader.questions.ask()
+        connection_of(client).reader.read_ahead()
+        # The task that would have read never had its first step.
+        connection_of(client).reader.forget(number)
         return "taken back"
 
     async with listening(hub) as url, speaking(url) as wire:
@@ -336,7 +348,7 @@ async def test_reading_ahead_is_bounded():
     @hub.on("say")
     async def say(client, data):
         nonlocal most
-        most = max(most, client._reader.ahead)
+        most = max(most, connection_of(client).reader.ahead)
         heard.append(len(data))
 
     async with listening(hub) as url, speaking(url) as wire:
@@ -375,7 +387,7 @@ async def test_what_was_taken_up_no_longer_counts_as_read_ahead(is_binary):
                 await say()
             await wire.send({"answer": packet["id"], "data": nth})
         assert await wire.all() == []
-        assert one(hub)._reader._ahead_bytes == 0
+        assert connection_of(one(hub)).reader.ahead_bytes == 0
     assert answers == list(range(40))
 
 
@@ -527,7 +539,7 @@ async def test_a_session_that_is_unknown(why, handler):
                 elif why == "expired":
                     await wire.abort()
             await until(lambda: not hub.clients)
-        hub._sessions.session_s = -1.0  # whoever is away is forgotten
+        sessions_of(hub).session_s = -1.0  # whoever is away is forgotten
         async with speaking(_url(url, offset=0)) as wire:
             assert wire.welcome["gap"] == "session unknown"
             assert wire.welcome["resumed"] is False
@@ -537,7 +549,7 @@ async def test_a_session_that_is_unknown(why, handler):
             assert not client.is_resumed
             assert client.session == TOKEN
     assert resumed == [(False, None)] * (0 if not handler else 1 if why == "restarted" else 2)
-    assert len(hub._sessions) <= 1
+    assert len(sessions_of(hub)) <= 1
 
 
 @aio
@@ -617,10 +629,10 @@ async def test_taking_over():
             hub.emit("e", 3, to="red", skip=first)
             assert [packet["data"] for packet in await new.all()] == [2]
             # The session is not away, and does not expire.
-            hub._sessions.session_s = -1.0  # whoever is away is forgotten
+            sessions_of(hub).session_s = -1.0  # whoever is away is forgotten
             async with speaking(url):
-                assert hub._sessions.get(TOKEN) is not None
-            hub._sessions.session_s = 60.0
+                assert sessions_of(hub).get(TOKEN) is not None
+            sessions_of(hub).session_s = 60.0
             await new.abort()
         await until(lambda: not hub.clients)
         async with speaking(_url(url, offset=2)) as wire:
@@ -800,7 +812,7 @@ async def test_the_answers_that_are_kept_are_bounded():
             while "answer" not in (packet := await wire.read()):
                 pass
             assert packet["answer"] == n
-        assert 2**20 - 100_300 < hub._sessions.get(TOKEN).answers.size_bytes <= 2**20
+        assert 2**20 - 100_300 < sessions_of(hub).get(TOKEN).answers.size_bytes <= 2**20
         await wire.emit("big", 100_000, n=1, id=1)
         while "answer" not in (packet := await wire.read()):
             pass

@@ -13,7 +13,7 @@ import weakref
 
 import pytest
 
-from tests.hub.rig import TOKEN, aio, listening, speaking, until
+from tests.hub.rig import TOKEN, aio, inside, listening, speaking, until
 from wslab.errors import Refused
 from wslab.hub import Hub, Limits
 
@@ -56,7 +56,7 @@ async def test_a_handler_that_streams_ends_a_while_after_its_client(told):
     assert told[0] == "connect"
     assert set(told[1:]) == {"ended", "closed by the client with 1000"}
     assert not hub.errors
-    assert hub._alive == 0
+    assert inside(hub).admission.alive == 0
 
 
 @aio
@@ -68,7 +68,7 @@ async def test_a_server_that_closes_does_not_wait_for_handlers_for_ever(told):
             await wire.emit("wait", id=1)
             await until(lambda: told)
         told.clear()  # else the server would not have closed
-        assert hub._alive == 0
+        assert inside(hub).admission.alive == 0
 
 
 @aio
@@ -84,7 +84,7 @@ async def test_a_connect_handler_that_waits_ends_with_its_client(told):
     async with listening(hub) as url:
         async with speaking(url, welcomed=False):
             await until(lambda: told)
-        await until(lambda: hub._alive == 0)
+        await until(lambda: inside(hub).admission.alive == 0)
     assert told == ["connect"]
     assert not hub.errors
 
@@ -122,7 +122,7 @@ async def test_a_handler_goes_on_for_a_client_that_may_come_back(told):
     async with listening(hub) as url:
         async with speaking(url + url_of) as wire:
             await wire.emit("work", id=1, n=1)
-            await until(lambda: hub._running)
+            await until(lambda: inside(hub).handlers.running)
             await wire.abort()
         await until(lambda: len(told) == 2)  # it is told although a handler is at work
         async with speaking(f"{url}{url_of}&offset=0") as wire:
@@ -153,12 +153,16 @@ async def test_nothing_is_handled_after_disconnect_and_what_was_not_comes_again(
         async with speaking(f"{url}?session={TOKEN}") as wire:
             await wire.emit("work", n=1)
             await wire.emit("enter", n=2)
-            await until(lambda: hub._running and wire.websocket.protocol.state.name == "OPEN")
+            await until(
+                lambda: (
+                    inside(hub).handlers.running and wire.websocket.protocol.state.name == "OPEN"
+                )
+            )
             await wire.websocket.ping()
             await wire.abort()
         await until(lambda: len(told) == 2)
         go.set()
-        await until(lambda: not hub._alive)
+        await until(lambda: not inside(hub).admission.alive)
         assert told == ["connect", "the connection broke off (1006)", "worked"]
         async with speaking(f"{url}?session={TOKEN}&offset=0") as wire:
             assert wire.welcome["resumed"]
@@ -182,7 +186,7 @@ async def test_an_earlier_connection_ends_before_the_one_that_continues_it(told,
     async with listening(hub) as url, speaking(f"{url}?session={TOKEN}") as wire:
         if is_busy:
             await wire.emit("work", n=1)
-            await until(lambda: hub._running)
+            await until(lambda: inside(hub).handlers.running)
         wire.websocket.transport.pause_reading()  # half open: it does not answer a close frame
         async with speaking(f"{url}?session={TOKEN}&offset=0") as second:
             assert second.welcome["resumed"]

@@ -19,12 +19,23 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.hub.rig import TOKEN, FakeSocket, aio, listening, one, speaking, until
+from tests.hub.rig import (
+    TOKEN,
+    FakeSocket,
+    aio,
+    inside,
+    listening,
+    one,
+    sessions_of,
+    speaking,
+    until,
+)
 from wslab.errors import ClientGone, Refused
 from wslab.hub import Hub, Limits
 from wslab.hub.protocol import packets
 from wslab.hub.protocol.limits import address_of, fair_level
 from wslab.hub.server.delivery import Trace
+from wslab.hub.server.hub_client import connection_of
 from wslab.hub.server.send_queue import SendQueue
 from wslab.websockets_compat.turns import PIECE_BYTES
 
@@ -98,7 +109,7 @@ async def test_more_clients_than_there_is_place_for_are_told_to_come_later():
                     )  # fmt: skip
             assert len(hub.clients) == 2
             assert await first.call("fence", 5) == 5
-        await until(lambda: not hub._alive)
+        await until(lambda: not inside(hub).admission.alive)
         async with speaking(url) as again:
             assert await again.call("fence", 5) == 5
     assert hub.limited == {"clients": 3}
@@ -131,13 +142,13 @@ async def test_clients_of_one_address_are_counted_where_that_is_asked_for():
         await until(lambda: len(hub.clients) == 3)
         other.lose()
         await task
-        assert dict(hub._addresses) == {"127.0.0.1": 2}
+        assert dict(inside(hub).admission.addresses) == {"127.0.0.1": 2}
 
 
 @aio
 async def test_who_is_turned_away_and_does_not_go_is_cut_off(monkeypatch):
-    monkeypatch.setattr("wslab.hub.server.hub.TURN_AWAY_S", 0.05)
-    monkeypatch.setattr("wslab.hub.server.hub.MAX_TURNING_AWAY", 2)
+    monkeypatch.setattr("wslab.hub.server.admission.TURN_AWAY_S", 0.05)
+    monkeypatch.setattr("wslab.hub.server.admission.MAX_TURNING_AWAY", 2)
     hub = Hub(limits=Limits(clients=1))
 
     class Deaf(FakeSocket):
@@ -151,7 +162,7 @@ async def test_who_is_turned_away_and_does_not_go_is_cut_off(monkeypatch):
     tasks += [asyncio.create_task(hub(each)) for each in deaf]
     await asyncio.wait(tasks[1:], timeout=5)
     assert all(each.transport.closing for each in deaf)
-    assert hub._turning_away == 0
+    assert inside(hub).admission.turning_away == 0
     here.lose()
     await asyncio.gather(*tasks)
 
@@ -246,8 +257,8 @@ async def test_handlers_of_those_that_left_hold_only_a_part_of_all():
     async with listening(hub) as url:
         for nth in range(20):
             await ask_and_leave(hub, url, nth)
-            await until(lambda: len(hub._gone) <= 3)
-        await until(lambda: hub._running == 3)
+            await until(lambda: len(inside(hub).admission.leavers) <= 3)
+        await until(lambda: inside(hub).handlers.running == 3)
         async with speaking(url) as wire:
             assert await wire.call("ping", 7) == 7
         assert len(ended) == 17
@@ -259,9 +270,9 @@ async def test_handlers_of_those_that_left_hold_only_a_part_of_all():
                 "code": "failed", "message": "its handler was cancelled",
             }  # fmt: skip
             assert await wire.call("ping", 8, id=2, n=2) == 8
-        for client in tuple(hub._gone):
-            client._cut_off(None)
-        await until(lambda: not hub._running)
+        for client in tuple(inside(hub).admission.leavers):
+            client.cut_off(None)
+        await until(lambda: not inside(hub).handlers.running)
 
 
 @aio
@@ -270,17 +281,17 @@ async def test_of_one_address_those_go_that_were_here_the_shortest():
     async with listening(hub) as url:
         async with speaking(f"{url}?session={TOKEN}") as old:
             await until(lambda: hub.clients)
-            one(hub)._began_s -= 60.0  # it has been here for a minute
+            connection_of(one(hub))._began_s -= 60.0  # it has been here for a minute
             await old.emit("slow", id=1, n=1)
-            await until(lambda: hub._running)
+            await until(lambda: inside(hub).handlers.running)
             await old.abort()
         for nth in range(6):
             await ask_and_leave(hub, url, nth)
         await until(lambda: len(ended) == 5)
         assert TOKEN not in ended
-        for client in tuple(hub._gone):
-            client._cut_off(None)
-        await until(lambda: not hub._running)
+        for client in tuple(inside(hub).admission.leavers):
+            client.cut_off(None)
+        await until(lambda: not inside(hub).handlers.running)
 
 
 @aio
@@ -289,12 +300,12 @@ async def test_the_same_session_again_and_again_does_not_hold_all_handlers():
     async with listening(hub) as url:
         for _ in range(10):
             await ask_and_leave(hub, url, 1, n=0)  # without numbers, so that none waits
-        await until(lambda: hub._running == 2)
+        await until(lambda: inside(hub).handlers.running == 2)
         assert len(ended) == 8
         assert hub.limited == {"handlers_per_client": 8}
-        for client in tuple(hub._gone):
-            client._cut_off(None)
-        await until(lambda: not hub._running)
+        for client in tuple(inside(hub).admission.leavers):
+            client.cut_off(None)
+        await until(lambda: not inside(hub).handlers.running)
 
 
 @aio
@@ -329,7 +340,7 @@ async def test_a_handler_has_its_time(is_plain):
             "the handler did not end within 0.05 s (Limits(handler_s=...))"
         )
         assert (await wire.call("own"))["message"].endswith("its own")
-        assert hub._running == 0
+        assert inside(hub).handlers.running == 0
     assert hub.limited == {"handler_s": 1}
     assert hub.errors_seen == 2
 
@@ -355,10 +366,12 @@ async def test_plain_handlers_of_those_that_left_do_not_pile_up_for_a_thread():
         async with listening(hub) as url:
             for _ in range(20):
                 async with speaking(url) as wire:
-                    running = hub._running
+                    running = inside(hub).handlers.running
                     await wire.emit("block", "x" * 1000)
-                    await until(lambda running=running: hub._running > running)
-                await until(lambda: not hub._running)  # nobody waits for it any more
+                    await until(lambda running=running: inside(hub).handlers.running > running)
+                await until(
+                    lambda: not inside(hub).handlers.running
+                )  # nobody waits for it any more
                 assert pool._work_queue.qsize() <= 3
             async with speaking(url) as wire:
                 assert await wire.call("ping", 5) == 5
@@ -366,7 +379,7 @@ async def test_plain_handlers_of_those_that_left_do_not_pile_up_for_a_thread():
                 await wire.emit("block", "the last", id=9)
                 assert (await wire.read())["answer"] == 9
         assert ran == [1000, 8]  # who had given up before its thread came did not run
-        assert hub._threads._value == 3
+        assert inside(hub).handlers._threads._value == 3
     finally:
         gate.set()
 
@@ -388,7 +401,7 @@ async def test_what_is_read_ahead_is_bounded_in_all(monkeypatch):
     @hub.on("say")
     async def say(client, data):
         nonlocal most
-        most = max(most, hub._ahead_bytes)
+        most = max(most, inside(hub).ahead.value)
         await gate.wait()
 
     async with contextlib.AsyncExitStack() as stack:
@@ -398,21 +411,21 @@ async def test_what_is_read_ahead_is_bounded_in_all(monkeypatch):
             await wire.emit("ask")
             for _ in range(12):
                 await wire.emit("say", "x" * 10_000)
-        await until(lambda: hub._ahead_bytes >= 100_000)
-        await until(lambda: len([client for client in hub.clients.values()
-                                 if client._reader._ahead_bytes >= 20_000]) == 6)  # fmt: skip
+        await until(lambda: inside(hub).ahead.value >= 100_000)
+        readers = [connection_of(client).reader for client in hub.clients.values()]
+        await until(lambda: sum(reader.ahead_bytes >= 20_000 for reader in readers) == 6)
         gate.set()
         for wire in wires:
             assert (await wire.all())[0]["event"] == "q"
-        assert hub._ahead_bytes == 0
+        assert inside(hub).ahead.value == 0
         # Each may have some, and one message more than its limit.
         assert 0 < most <= 100_000 + 6 * 30_000
         await wires[0].emit("ask")
         for _ in range(3):
             await wires[0].emit("say", "x" * 10_000)
-        await until(lambda: hub._ahead_bytes)
+        await until(lambda: inside(hub).ahead.value)
         await wires[0].abort()
-        await until(lambda: hub._ahead_bytes == 0)
+        await until(lambda: inside(hub).ahead.value == 0)
 
 
 @pytest.mark.parametrize("is_binary", [False, True])
@@ -435,7 +448,8 @@ async def test_what_waits_takes_no_more_than_its_text(is_binary):
     async with listening(hub) as url, speaking(url) as wire:
         await wire.emit("ask")
         packet = await wire.read()
-        inbox = one(hub)._reader
+        reader = connection_of(one(hub)).reader
+        received = reader.received + (11 if is_binary else 6)
         gc.collect()
         before = len(gc.get_objects())
         for _ in range(5):
@@ -443,7 +457,7 @@ async def test_what_waits_takes_no_more_than_its_text(is_binary):
             if is_binary:
                 await wire.websocket.send(b"x")
         await wire.emit("half", data, binary=1)
-        await until(lambda: inbox.ahead == 5 and inbox._partial is not None)
+        await until(lambda: reader.ahead == 5 and reader.received == received)
         assert len(gc.get_objects()) - before < 10_000
         await wire.websocket.send(b"x")
         await wire.send({"answer": packet["id"], "data": [[], [7]]})
@@ -524,12 +538,12 @@ async def test_what_breaks_off_and_is_never_read_is_told_up_to_a_bound(is_asked,
         client = one(hub)
         if is_asked:
             await wire.emit("ask")
-            await until(lambda: client._reader._pump is not None)
+            await until(lambda: connection_of(client).reader.is_reading_ahead)
         half = {"event": "half", "id": 1, "binary": 1, "data": "x" * 5_000}
         flood = asyncio.create_task(wire.send(*[half] * 20_000))
         # Neither end takes any more: the hub is not read from, and does not read.
         await until(lambda: client.websocket.recv_messages.paused and wire.websocket.paused)
-        assert client._send_queue.is_full_of_answers
+        assert connection_of(client).send_queue.is_full_of_answers
         client.disconnect()
         await wire.abort()
         with pytest.raises(ConnectionClosed):
@@ -571,7 +585,7 @@ async def test_a_number_out_of_turn_is_told_as_often_as_it_comes():
         assert (await wire.read())["answer"] == 1
         assert await wire.call("echo", 2, id=2, n=2) == 2
         assert await wire.call("echo", 2, id=2, n=2) == 2  # kept, since it was taken up
-        assert hub._sessions.answers_bytes > 0
+        assert sessions_of(hub).answers_bytes > 0
     assert hub.errors_seen == 0
 
 
@@ -622,7 +636,7 @@ async def test_strangers_that_name_rooms_do_not_push_out_the_lobby():
             for nth in range(100):
                 await junk.emit("say", {"room": f"big {nth}", "text": "x" * 100_000})
             await junk.all()
-        history = hub._sessions.history
+        history = sessions_of(hub).history
         assert history.size_bytes <= 2_000_000
         assert len(hub.history("lobby")) == 20
         async with speaking(f"{url}?session={TOKEN}&offset=5") as ana:
@@ -667,12 +681,12 @@ async def test_who_comes_back_and_does_not_read_holds_nothing_of_the_history():
                 for token in tokens
             ]
             here = [client for client in hub.clients.values() if client.is_resumed]
-            assert [client._gap for client in here] == [None] * len(tokens)
+            assert [wire.welcome["gap"] for wire in stalled] == [None] * len(tokens)
             assert all(client.queued > 30 for client in here)
             await talk(speaker, "after")
             assert sum(ref() is not None for ref in kept) == 0  # the history has let them go
             for client in here:
-                waits = client._send_queue.size_bytes
+                waits = connection_of(client).send_queue.size_bytes
                 assert waits <= hub.limits.backlog_bytes
                 assert client.websocket.transport.get_write_buffer_size() < 200_000
             # One of them reads, after all: in order, nothing twice, and all else is told of.
@@ -715,10 +729,10 @@ async def test_answers_of_those_that_left_are_bounded_in_all():
                     await websocket.send(
                         f'{{"event":"echo","data":"{"x" * 100_000}","id":{n},"n":{n}}}'
                     )
-                await until(lambda nth=nth: hub._sessions.get(f"{nth:016}").received == 4)
+                await until(lambda nth=nth: sessions_of(hub).get(f"{nth:016}").received == 4)
                 websocket.transport.abort()
         await until(lambda: not hub.clients)
-        assert hub._sessions.answers_bytes <= 1_000_000
+        assert sessions_of(hub).answers_bytes <= 1_000_000
         async with speaking(f"{url}?session={TOKEN}&offset=0") as ana:
             assert await ana.call("echo", "mine", id=1, n=1) == "mine"
         async with speaking(f"{url}?session={0:016}&offset=0") as junk:

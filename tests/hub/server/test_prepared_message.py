@@ -25,9 +25,11 @@ from websockets.extensions.permessage_deflate import (
 from websockets.frames import Opcode
 
 import wslab
-from tests.hub.rig import DEADLINE_S, aio, listening, until
+from tests.hub.rig import DEADLINE_S, aio, listening, plain, until
 from wslab.hub import Hub, Limits
-from wslab.hub.server.prepared_message import RSV1, PreparedMessage
+from wslab.hub.dialects.plain_json import PLAIN_JSON
+from wslab.hub.server.hub_client import connection_of
+from wslab.hub.server.prepared_message import RSV1, Form, PreparedMessage
 from wslab.hub.server.websockets_link import UNKNOWN, window_bits
 
 WORDS = random.Random(5)
@@ -56,24 +58,24 @@ assert len(BYTES[-1]) == 200_000
 
 
 def test_plain_frames_are_literal():
-    assert PreparedMessage("hi").plain == (b"\x81\x02hi",)
-    assert PreparedMessage(None, [b"\0" * 125]).plain == (b"\x82\x7d" + b"\0" * 125,)
-    assert PreparedMessage(None, [b"\0" * 126]).plain == (b"\x82\x7e\x00\x7e" + b"\0" * 126,)
-    assert PreparedMessage(None, [b"\0" * 65535]).plain[0][:4] == b"\x82\x7e\xff\xff"
-    assert PreparedMessage(None, [b"\0" * 65536]).plain[0][:10] == b"\x82\x7f\0\0\0\0\0\1\0\0"
+    assert plain(PreparedMessage("hi")) == (b"\x81\x02hi",)
+    assert plain(PreparedMessage(None, [b"\0" * 125])) == (b"\x82\x7d" + b"\0" * 125,)
+    assert plain(PreparedMessage(None, [b"\0" * 126])) == (b"\x82\x7e\x00\x7e" + b"\0" * 126,)
+    assert plain(PreparedMessage(None, [b"\0" * 65535]))[0][:4] == b"\x82\x7e\xff\xff"
+    assert plain(PreparedMessage(None, [b"\0" * 65536]))[0][:10] == b"\x82\x7f\0\0\0\0\0\1\0\0"
     event = PreparedMessage('{"event":"x"}', [b"a", b"b"])
-    assert event.plain == (b'\x81\x0d{"event":"x"}', b"\x82\x01a", b"\x82\x01b")
-    assert event.binary == [b"a", b"b"]
-    assert event.parts[0] == (Opcode.TEXT, b'{"event":"x"}')
+    assert plain(event) == (b'\x81\x0d{"event":"x"}', b"\x82\x01a", b"\x82\x01b")
+    assert event.parts(PLAIN_JSON)[1:] == [(Opcode.BINARY, b"a"), (Opcode.BINARY, b"b")]
+    assert event.parts(PLAIN_JSON)[0] == (Opcode.TEXT, b'{"event":"x"}')
     assert event.size_bytes == 21
 
 
 @pytest.mark.parametrize("bits", range(9, 16))
 def test_deflated_frames_stand_alone(bits):
     for text in TEXTS:
-        (frame,) = PreparedMessage(text).deflated(bits)
+        (frame,) = PreparedMessage(text).prepare(Form.of(PLAIN_JSON, bits))
         if len(text.encode()) < 48:
-            assert frame == PreparedMessage(text).plain[0]
+            assert frame == plain(PreparedMessage(text))[0]
             continue
         assert frame[0] == 0x81 | RSV1 == 0xC1
         size, at = frame[1], 2
@@ -88,11 +90,11 @@ def test_deflated_frames_stand_alone(bits):
 
 def test_what_does_not_get_smaller_is_not_compressed():
     noise = WORDS.randbytes(1000)
-    shared = PreparedMessage(None, [noise, b"a" * 1000, b"a" * 20])
-    first, second, third = shared.deflated(12)
+    message = PreparedMessage(None, [noise, b"a" * 1000, b"a" * 20])
+    first, second, third = message.prepare(Form.of(PLAIN_JSON, 12))
     assert (first[0], second[0], third[0]) == (0x82, 0x82 | RSV1, 0x82)
     assert first[4:] == noise
-    assert shared.deflated(12) is shared.deflated(12)
+    assert message.prepare(Form.of(PLAIN_JSON, 12)) is message.prepare(Form.of(PLAIN_JSON, 12))
 
 
 # One compression for all.
@@ -171,7 +173,7 @@ async def test_rsv1_on_the_wire():
                     return getattr(self._transport, name)
 
             wrapped = Recorded(transport, recorded)
-            client._link._transport = wrapped
+            connection_of(client).link._transport = wrapped
         hub.emit("chat", SENTENCE)
         hub.emit("chat", "hi")
         hub.broadcast(BYTES[2])
@@ -276,8 +278,8 @@ class Mix:
         return data
 
     def expect(self, reader: Reader, message: Any) -> None:
-        if isinstance(message, PreparedMessage):
-            reader.expected += [message.text, *message.binary]
+        if isinstance(message, tuple):  # a text frame's payload, and those of the binary ones
+            reader.expected += [message[0], *message[1]]
         else:
             reader.expected.append(message)
 
@@ -286,7 +288,7 @@ class Mix:
 
         self.hub.emit("e", payload)
         for reader in self.readers:
-            self.expect(reader, PreparedMessage(*encode_event("e", payload)))
+            self.expect(reader, encode_event("e", payload))
 
     def broadcast(self, payload: Any) -> None:
         self.hub.broadcast(payload)
@@ -297,7 +299,7 @@ class Mix:
         from wslab.hub.protocol.packets import encode_event
 
         reader.client.emit("p", payload)
-        self.expect(reader, PreparedMessage(*encode_event("p", payload)))
+        self.expect(reader, encode_event("p", payload))
 
     async def settle(self, reader: Reader) -> None:
         # What is sent on the connection itself may overtake what waits in the backlog.
@@ -313,7 +315,7 @@ class Mix:
 
         number = next(self.numbers)
         (text, binary) = encode_answer(number, payload)
-        self.expect(reader, PreparedMessage(text, binary))
+        self.expect(reader, (text, binary))
         await self.ask(reader, number, payload)
         await until(reader.has_all, f"for {reader.name}")
         assert len(reader.got) >= len(reader.expected), f"{reader.name}: it has ended"

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.hub.rig import FakeSocket, aio, listening, speaking, story_settings, until
+from tests.hub.rig import FakeSocket, aio, inside, listening, speaking, story_settings, until
 from wslab.hub import Hub, Trace
 
 ROOMS = ("red", "blue", "green")
@@ -219,9 +219,9 @@ async def test_an_id_may_need_all_its_digits():
     hub = Hub()
     digits = "abcdef" * 5 + "ab"
     for length in range(6, 33):
-        assert hub._registry.id_for(digits) == digits[:length]
-        hub._registry._clients[digits[:length]] = None
-    hub._registry._clients.clear()
+        assert inside(hub).registry.id_for(digits) == digits[:length]
+        inside(hub).registry.members[digits[:length]] = None
+    inside(hub).registry.members.clear()
 
 
 @aio
@@ -270,7 +270,7 @@ async def test_threads_never_see_half_of_a_change():
             for nth, each in enumerate(lookers):
                 each.feed({"event": "look", "data": nth, "id": 1})
             churning = asyncio.gather(*(churn() for _ in range(4)))
-            await asyncio.wait([churning, *hub._tasks])
+            await asyncio.wait([churning, *inside(hub).loop.tasks])
             is_over = True
             assert not hub.errors
             for nth, each in enumerate(lookers):

@@ -13,9 +13,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.hub.rig import FakeSocket, aio, frames_of, listening, one, speaking, until
+from tests.hub.rig import (
+    FakeSocket,
+    aio,
+    frames_of,
+    inside,
+    listening,
+    one,
+    plain,
+    sessions_of,
+    speaking,
+    until,
+)
 from wslab.hub import Hub, Limits, Trace
+from wslab.hub.protocol.packets import encode_dropped
 from wslab.hub.server.delivery import CLOSING, DROPPED, QUEUED, SENT, Delivery
+from wslab.hub.server.hub_client import connection_of
 from wslab.hub.server.prepared_message import PreparedMessage
 from wslab.hub.server.send_queue import MAX_WRITTEN, SendQueue
 from wslab.hub.server.websockets_link import WebSocketsLink
@@ -52,6 +65,11 @@ class Rig:
             setattr(delivery, outcome, getattr(delivery, outcome) + 1)
         delivery.outcomes["abc123"] = outcome
         return delivery
+
+    def replay(self, kept):
+        self.queue.replay(
+            kept, lambda message: message, lambda count: PreparedMessage(encode_dropped(count))
+        )
 
     async def catch_up(self):
         self.socket.resume()
@@ -266,7 +284,7 @@ class Machine(RuleBasedStateMachine):
         self.waits.append((text, key, essential))
 
         def over():
-            ours = [len(PreparedMessage(t).plain[0]) for t, _, is_essential in self.waits
+            ours = [len(plain(PreparedMessage(t))[0]) for t, _, is_essential in self.waits
                     if not is_essential]  # fmt: skip
             return len(ours) > 4 or (len(ours) > 1 and sum(ours) > 200)
 
@@ -313,7 +331,7 @@ TestBacklogMachine.settings = settings(max_examples=60, stateful_step_count=30)
 
 class Kept:
     def __init__(self, nth):
-        self.nth, self.message = nth, PreparedMessage(f"{nth}").plain
+        self.nth, self.message = nth, PreparedMessage(f"{nth}")
 
 
 class Keeper:
@@ -336,7 +354,7 @@ def read(socket):
 async def test_what_the_history_lets_go_of_before_its_turn_is_told_in_its_place():
     rig, keeper = Rig(), Keeper(10)
     rig.socket.pause()
-    rig.queue.replay(keeper.kept)
+    rig.replay(keeper.kept)
     rig.put("100")
     assert (len(rig.queue), rig.queue.is_full_of_answers) == (11, False)
     keeper.let_go({0, 1, 4, 5, 6, 9})
@@ -350,7 +368,7 @@ async def test_what_the_history_lets_go_of_before_its_turn_is_told_in_its_place(
 async def test_a_replay_that_its_client_leaves_is_let_go_of():
     rig, keeper = Rig(), Keeper(10)
     rig.socket.pause()
-    rig.queue.replay(keeper.kept)
+    rig.replay(keeper.kept)
     rig.queue.clear()
     await until(lambda: rig.queue._task.done())
     assert (rig.queue.dropped, len(rig.queue), rig.queue.untold_offsets) == (10, 0, ())
@@ -359,7 +377,7 @@ async def test_a_replay_that_its_client_leaves_is_let_go_of():
 @aio
 async def test_a_long_replay_leaves_others_their_turn():
     rig, keeper = Rig(), Keeper(1000)
-    rig.queue.replay(keeper.kept)
+    rig.replay(keeper.kept)
     assert len(rig.socket.texts) == MAX_WRITTEN
     rig.put("1000")
     seen = {len(rig.socket.texts)}
@@ -378,7 +396,7 @@ def test_a_replay_and_what_comes_meanwhile_keep_their_order(data):
         count = data.draw(st.integers(1, 8))
         rig, keeper, live = Rig(limit=100, limit_bytes=10**6), Keeper(count), 0
         rig.socket.pause()
-        rig.queue.replay(keeper.kept)
+        rig.replay(keeper.kept)
         gone = set()
         for _ in range(data.draw(st.integers(0, 12))):
             do = data.draw(st.sampled_from(("say", "lose", "one", "pause")))
@@ -484,7 +502,7 @@ async def test_too_slow_is_sent_away_with_1013():
         assert reason.startswith("too slow: 6 messages (")
         await until(lambda: ends)
         assert ends == [(slow.id, f"sent away with 1013 ({reason})")]
-        assert client.session in [each.token for each in hub._sessions.away]  # it may come back
+        assert client.session in [each.token for each in sessions_of(hub).away]  # it may come back
         assert [(await quick.read())["data"] for _ in range(10)] == list(range(10))
 
 
@@ -523,7 +541,7 @@ async def test_answers_wait_and_then_the_client_is_no_longer_heard():
             client = hub.clients[slow.id]
             for nth in range(40):
                 await slow.emit("big", nth, id=nth)
-            await until(lambda: client._send_queue.is_full_of_answers)
+            await until(lambda: connection_of(client).send_queue.is_full_of_answers)
             for nth in range(50):
                 hub.emit("noise", nth)
                 assert client.queued <= 4 + 1 + 4
@@ -556,7 +574,7 @@ async def test_a_thousand_broadcasts_to_who_does_not_read_cost_no_memory():
         try:
             for nth in range(1000):
                 hub.broadcast(NOISE[nth : nth + 20_000])
-                assert client._send_queue.size_bytes <= 100_000
+                assert connection_of(client).send_queue.size_bytes <= 100_000
             waiting, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -605,11 +623,11 @@ async def test_who_is_sent_away_amid_its_own_fragments_gets_1011():
         assert (await wire.closed())[0] == 1011
         with pytest.raises(Exception, match="1011"):
             await task
-        await until(lambda: hub._alive == 0)
+        await until(lambda: inside(hub).admission.alive == 0)
     assert not hub.errors
 
 
 def test_frames_of_reads_what_shared_writes():
-    frames = [*PreparedMessage("é" * 300, [b"x" * 70_000]).plain, *PreparedMessage("hi").plain]
+    frames = [*plain(PreparedMessage("é" * 300, [b"x" * 70_000])), *plain(PreparedMessage("hi"))]
     assert frames_of(frames) == [(1, ("é" * 300).encode()), (2, b"x" * 70_000), (1, b"hi")]
     assert json.loads('"hi"') == "hi"

@@ -34,25 +34,28 @@ async def test_who_it_is():
 
 
 @pytest.mark.parametrize(
-    ("hinder", "is_open"),
+    ("hinder", "is_open", "is_closing"),
     [
-        (lambda socket: socket.pause(), True),
-        (lambda socket: setattr(socket, "send_in_progress", object()), True),
-        (lambda socket: setattr(socket.protocol, "state", State.CLOSING), False),
-        (lambda socket: setattr(socket.transport, "closing", True), False),
+        (lambda socket: socket.pause(), True, False),
+        (lambda socket: setattr(socket, "send_in_progress", object()), True, False),
+        (lambda socket: setattr(socket.protocol, "state", State.CLOSING), False, True),
+        (lambda socket: setattr(socket.transport, "closing", True), True, True),
     ],
 )
 @aio
-async def test_it_writes_whole_messages_and_only_where_websockets_would(hinder, is_open):
+async def test_it_writes_whole_messages_and_only_where_websockets_would(
+    hinder, is_open, is_closing
+):
     socket = FakeSocket()
     link = WebSocketsLink(socket)
     assert link.is_open
+    assert not link.is_closing
     assert link.is_writable
     assert link.write(PreparedMessage("text", [b"binary"]))
     assert socket.transport.written == [b"\x81\x04text", b"\x82\x06binary"]
     hinder(socket)
     assert not link.is_writable
-    assert link.is_open == is_open
+    assert (link.is_open, link.is_closing) == (is_open, is_closing)
     assert not link.write(PreparedMessage("more"))
     assert len(socket.transport.written) == 2
 

@@ -20,6 +20,7 @@ import pytest
 
 import wslab
 from tests import peers
+from tests.hub.rig import inside
 from tests.kernels import Kernel
 from wslab.errors import BadURL, CallFailed
 from wslab.hub import Delivery, Hub
@@ -732,7 +733,7 @@ def test_it_serves_a_hub_that_nobody_serves(hub):
 
 def test_other_words_and_another_way_to_the_hub(server):
     hub = server.handler
-    hub.on("enter", hub._handlers["join"].function)
+    hub.on("enter", inside(hub).handlers.by_event["join"].function)
     hub.off("join")
     panel = ChatPanel(server.url, ("ana",), join="enter", say="shout", rooms=("hall",))
     assert panel.chat.hub is hub

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from ..dialects.dialect import Dialect
 from .prepared_message import PreparedMessage
 
 __all__ = ["Closed", "Link"]
@@ -28,6 +29,7 @@ class Link(Protocol):
     """One client's connection, as its hub sees it.
 
     Attributes:
+        dialect: what is spoken on it.
         connection: what is behind it, such as websockets' connection: for handlers, not for a hub.
         id: who it is, at random.
         path: what was asked for, with its query.
@@ -35,6 +37,7 @@ class Link(Protocol):
         closed_error: what receiving raises once it has ended, and sending on ``connection``.
     """
 
+    dialect: Dialect
     connection: Any
     id: uuid.UUID
     path: str
@@ -47,7 +50,11 @@ class Link(Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether neither side has begun to close it, and it has not broken."""
+        """Whether neither side has begun to close it (RFC 6455 §7.1.3)."""
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether nothing can be written any more: it is being closed, or cut off."""
 
     @property
     def is_writable(self) -> bool:

@@ -1,4 +1,4 @@
-"""A message that many clients get, made into frames once: serialised once, compressed once.
+"""A message that many get: serialised once for each dialect, compressed once for each window.
 
 Its rule: a prepared frame stands alone. It is compressed without reference to what went before
 (RFC 7692 §7.1.1.1 allows that at any time), so the same bytes fit every client that negotiated the
@@ -7,84 +7,106 @@ same window. What that asks of the connection is in `websockets_link`.
 
 from __future__ import annotations
 
+import functools
 import struct
 import zlib
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Final
 
 from websockets.frames import Opcode
 
-__all__ = ["PLAIN", "RSV1", "Frames", "PreparedMessage"]
+from ..dialects.dialect import Dialect, Said
 
-Frames: TypeAlias = tuple[bytes, ...]  # as they go over the wire, not compressed
+__all__ = ["PLAIN", "RSV1", "Form", "PreparedMessage"]
 
-PLAIN = 0
-RSV1 = 0x40  # of a frame's first byte: it is compressed (RFC 7692 §6)
+PLAIN: Final = 0
+RSV1: Final = 0x40  # of a frame's first byte: it is compressed (RFC 7692 §6)
 _TAIL = b"\x00\x00\xff\xff"
 _WORTH_BYTES = 48  # below it deflate saves nothing that anybody would notice
+_OVERHEAD_BYTES = 64  # of an event's packet and its frames beyond name and data, about
+
+
+class Form:
+    """How a link takes messages: the dialect that it speaks, and its window.
+
+    There is one object for each, so that it is found quickly.
+
+    Args:
+        dialect: the dialect.
+        bits: of the window of 2**bits bytes (9 to 15); PLAIN where nothing is compressed.
+    """
+
+    __slots__ = ("bits", "dialect")
+
+    def __init__(self, dialect: Dialect, bits: int) -> None:
+        self.dialect, self.bits = dialect, bits
+
+    @staticmethod
+    @functools.cache
+    def of(dialect: Dialect, bits: int) -> Form:
+        """Return the one form of these."""
+        return Form(dialect, bits)
 
 
 class PreparedMessage:
-    """One message, or an event's text with its binary frames, as it goes over the wire.
+    """One message: a text frame, a binary one, or a text frame with the binary ones it refers to.
 
-    It holds each payload once, in its frame. `deflated` adds what it makes; so what is kept for
-    long keeps ``plain`` alone, and makes a message of it again with `of`.
+    It holds its payload in its frames alone; an event's also as UTF-8, for further dialects.
 
     Args:
-        text: a text frame's payload, or None.
+        text: a text frame's payload (bytes are UTF-8), or None; in whatever dialect it is.
         binary: the payloads of the binary frames that follow it.
 
     Attributes:
-        plain: its frames, not compressed.
-        frames: what has been made of it, by the bits of the window: PLAIN, or as in `deflated`.
-        size_bytes: of ``plain``.
+        frames: what has been made of it, by form; `prepare` adds to it.
     """
 
-    __slots__ = ("frames", "plain", "size_bytes")
+    __slots__ = ("_plain", "_said", "frames")
 
-    def __init__(self, text: str | None, binary: Sequence[bytes] = ()) -> None:
-        frames = [] if text is None else [_frame(Opcode.TEXT, text.encode())]
-        frames += [_frame(Opcode.BINARY, payload) for payload in binary]
-        self._hold(tuple(frames))
-
-    def _hold(self, plain: tuple[bytes, ...]) -> None:
-        self.plain = plain
-        self.size_bytes = sum(map(len, plain))
-        self.frames: dict[int, tuple[bytes, ...]] = {PLAIN: plain}
+    def __init__(self, text: str | bytes | None, binary: Sequence[bytes] = ()) -> None:
+        self._said: Said | None = None
+        self._plain = _plain(text, binary)
+        self.frames: dict[Form, tuple[bytes, ...]] = {}
 
     @classmethod
-    def of(cls, plain: tuple[bytes, ...]) -> PreparedMessage:
-        """Return the message of frames that were another one's ``plain``."""
+    def of_event(cls, said: Said) -> PreparedMessage:
+        """Return the message of an event, in any dialect."""
         message = cls.__new__(cls)
-        message._hold(plain)
+        message._said, message._plain, message.frames = said, (), {}
         return message
 
     @property
-    def parts(self) -> list[tuple[Opcode, memoryview]]:
-        """Opcode and payload of each of its frames; views into these."""
-        return [(Opcode(frame[0] & 0x0F), _payload(frame)) for frame in self.plain]
+    def size_bytes(self) -> int:
+        """What it takes on the wire where nothing is compressed; of an event, about."""
+        if (said := self._said) is None:
+            return sum(map(len, self._plain))
+        return len(said.event) + len(said.data) + sum(map(len, said.attachments)) + _OVERHEAD_BYTES
 
-    @property
-    def text(self) -> str | None:
-        """The payload of its text frame, or None."""
-        first = self.plain[0]
-        return str(_payload(first), "utf-8") if first[0] & 0x0F == Opcode.TEXT else None
-
-    @property
-    def binary(self) -> list[bytes]:
-        """The payloads of its binary frames."""
-        return [bytes(payload) for opcode, payload in self.parts if opcode is Opcode.BINARY]
-
-    def deflated(self, bits: int) -> tuple[bytes, ...]:
-        """Return its frames for clients whose window has 2**bits bytes (9 to 15)."""
-        frames = self.frames.get(bits)
+    def prepare(self, form: Form) -> tuple[bytes, ...]:
+        """Return its frames in a form, made once."""
+        frames = self.frames.get(form)
         if frames is None:
-            frames = tuple(
-                _frame(opcode, payload, bits) if len(payload) >= _WORTH_BYTES else plain
-                for (opcode, payload), plain in zip(self.parts, self.plain, strict=True)
-            )
-            self.frames[bits] = frames
+            if form.bits:
+                plain = self.prepare(Form.of(form.dialect, PLAIN))
+                frames = tuple(_deflated(frame, form.bits) for frame in plain)
+            elif self._said is None:
+                frames = self._plain
+            else:
+                frames = _plain(*form.dialect.event(self._said))
+            self.frames[form] = frames
         return frames
+
+    def parts(self, dialect: Dialect) -> list[tuple[Opcode, memoryview]]:
+        """Opcode and payload of each of its frames; views into these."""
+        frames = self.prepare(Form.of(dialect, PLAIN))
+        return [(Opcode(frame[0] & 0x0F), _payload(frame)) for frame in frames]
+
+
+def _plain(text: str | bytes | None, binary: Sequence[bytes]) -> tuple[bytes, ...]:
+    if isinstance(text, str):
+        text = text.encode()
+    frames = [] if text is None else [_frame(0x80 | Opcode.TEXT, text)]
+    return (*frames, *(_frame(0x80 | Opcode.BINARY, payload) for payload in binary))
 
 
 def _payload(frame: bytes) -> memoryview:
@@ -92,14 +114,16 @@ def _payload(frame: bytes) -> memoryview:
     return memoryview(frame)[{126: 4, 127: 10}.get(frame[1], 2) :]
 
 
-def _frame(opcode: Opcode, payload: bytes | memoryview, bits: int = PLAIN) -> bytes:
-    first = 0x80 | opcode  # FIN: a whole message (RFC 6455 §5.2)
-    if bits:
-        deflate = zlib.compressobj(wbits=-bits)
-        short = deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH)
-        short = short.removesuffix(_TAIL)
-        if len(short) < len(payload):
-            payload, first = short, first | RSV1
+def _deflated(frame: bytes, bits: int) -> bytes:
+    payload = _payload(frame)
+    if len(payload) < _WORTH_BYTES:
+        return frame
+    deflate = zlib.compressobj(wbits=-bits)
+    short = (deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH)).removesuffix(_TAIL)
+    return _frame(frame[0] | RSV1, short) if len(short) < len(payload) else frame
+
+
+def _frame(first: int, payload: bytes) -> bytes:
     size = len(payload)
     if size < 126:
         return struct.pack("!BB", first, size) + payload

@@ -1,24 +1,24 @@
 """Who is connected and who is in which room: the one place that knows.
 
 Its rule: one lock, and both sides of a membership change under it, so that any thread sees rooms
-and clients that agree. The views are live and read-only; iterating one goes over a snapshot. An
-empty room is no room.
+and members that agree. What a member is, it does not know. The views are live and read-only;
+iterating one goes over a snapshot. An empty room is no room.
 """
 
 from __future__ import annotations
 
 import collections
 import threading
-from collections.abc import ItemsView, Iterator, Mapping, ValuesView
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
+from typing import Any, Generic, TypeVar
 
 from ...errors import Refused
 from ..protocol.limits import Limits
 
-if TYPE_CHECKING:
-    from .hub_client import HubClient
-
 __all__ = ["Clients", "Registry", "Rooms", "check_room"]
+
+M = TypeVar("M")  # a member: anything that can be a key
+C = TypeVar("C")  # how it is shown
 
 
 def check_room(room: object) -> str:
@@ -38,8 +38,13 @@ def check_room(room: object) -> str:
     return room
 
 
-class Registry:
-    """The registry itself; all methods work from any thread."""
+class Registry(Generic[M]):
+    """The registry itself; all methods work from any thread.
+
+    Args:
+        limits: how many rooms there may be.
+        limited: counts, by the name of a limit, how often that has held.
+    """
 
     def __init__(
         self,
@@ -49,42 +54,52 @@ class Registry:
         self.lock = threading.RLock()
         self._limits = limits or Limits()
         self._limited = limited if limited is not None else collections.Counter()
-        self._clients: dict[str, HubClient] = {}
-        self._rooms: dict[str, dict[HubClient, None]] = {}  # in the order of joining
+        self.members: dict[str, M] = {}
+        self.rooms: dict[str, dict[M, None]] = {}  # in the order of joining
+        self._rooms_of: dict[M, set[str]] = {}  # of those that are in one
 
-    def add(self, client: HubClient) -> None:
-        """Enter a client; its id becomes longer where another one has come with the same."""
-        with self.lock:
-            if client.id in self._clients:
-                client.id = self.id_for(client._link.id.hex)
-            self._clients[client.id] = client
+    def add(self, member: M, id: str, digits: str) -> str:
+        """Enter a member, and return its id: a longer one where somebody has come with the same.
 
-    def remove(self, client: HubClient) -> None:
-        """Take a client out of everything; it remembers the rooms that it was in."""
+        Args:
+            member: who came.
+            id: what `id_for` gave it.
+            digits: of which that is the beginning.
+        """
         with self.lock:
-            if self._clients.get(client.id) is client:
-                del self._clients[client.id]
-            rooms = client._rooms_at_end = frozenset(client._rooms)
+            if id in self.members:
+                id = self.id_for(digits)
+            self.members[id] = member
+            return id
+
+    def remove(self, member: M, id: str) -> frozenset[str]:
+        """Take a member out of everything; return the rooms that it was in."""
+        with self.lock:
+            if self.members.get(id) is member:
+                del self.members[id]
+            rooms = self.rooms_of(member)
             for room in rooms:
-                self.leave(client, room)
+                self.leave(member, room)
+            return rooms
 
-    def join(self, client: HubClient, room: str) -> bool:
-        """Put a client into a room; return whether that is new.
+    def join(self, member: M, room: str) -> bool:
+        """Put a member into a room; return whether that is new.
 
         Raises:
             Refused: it is in too many, there are too many, or the name is too long.
         """
         with self.lock:
-            if room not in client._rooms:
-                self.check_join(room, len(client._rooms))
-            return self.put_back(client, room)
+            rooms = self._rooms_of.get(member, ())
+            if room not in rooms:
+                self.check_join(room, len(rooms))
+            return self.put_back(member, room)
 
     def check_join(self, room: str, count: int) -> None:
-        """Refuse one room more for a client that is in so many."""
+        """Refuse one room more for a member that is in so many."""
         limits = self._limits
         if count >= limits.rooms_per_client:
             name, what = "rooms_per_client", f"a client to be in at most {count:,} rooms"
-        elif room not in self._rooms and len(self._rooms) >= limits.rooms:
+        elif room not in self.rooms and len(self.rooms) >= limits.rooms:
             name, what = "rooms", f"at most {limits.rooms:,} rooms in all"
         elif len(room) * 4 > limits.room_name_bytes < len(room.encode(errors="replace")):
             name = "room_name_bytes"
@@ -94,132 +109,150 @@ class Registry:
         self._limited[name] += 1
         raise Refused(f"expected {what}; {room!r:.60} was not joined (Limits({name}=...))")
 
-    def put_back(self, client: HubClient, room: str) -> bool:
-        """Put a client into a room, as `join`; it was there before, and may be again."""
+    def put_back(self, member: M, room: str) -> bool:
+        """Put a member into a room, as `join`; it was there before, and may be again."""
         with self.lock:
-            them = self._rooms.setdefault(room, {})
-            is_new = client not in them
-            them[client] = None
-            client._rooms.add(room)
+            them = self.rooms.setdefault(room, {})
+            is_new = member not in them
+            them[member] = None
+            self._rooms_of.setdefault(member, set()).add(room)
             return is_new
 
-    def leave(self, client: HubClient, room: str) -> bool:
-        """Take a client out of a room; return whether it was there."""
+    def leave(self, member: M, room: str) -> bool:
+        """Take a member out of a room; return whether it was there."""
         with self.lock:
-            them = self._rooms.get(room)
-            if them is None or client not in them:
+            them = self.rooms.get(room)
+            if them is None or member not in them:
                 return False
-            del them[client]
-            client._rooms.discard(room)
+            del them[member]
+            rooms = self._rooms_of[member]
+            rooms.remove(room)
+            if not rooms:
+                del self._rooms_of[member]
             if not them:
-                del self._rooms[room]
+                del self.rooms[room]
             return True
 
     def id_for(self, digits: str) -> str:
         """Return the shortest beginning of ``digits``, six or more, that nobody goes by."""
         with self.lock:
             for length in range(6, len(digits)):
-                if digits[:length] not in self._clients:
+                if digits[:length] not in self.members:
                     return digits[:length]
         return digits
 
-    def of(self, room: str | None) -> tuple[HubClient, ...]:
+    def of(self, room: str | None) -> tuple[M, ...]:
         """Return who is in a room, or everybody for None, in the order of coming."""
         with self.lock:
-            return tuple(self._clients.values() if room is None else self._rooms.get(room, ()))
+            return tuple(self.members.values() if room is None else self.rooms.get(room, ()))
 
-    def rooms_of(self, client: HubClient) -> frozenset[str]:
-        """Return the rooms that a client is in; once it is gone, those that it was in."""
+    def rooms_of(self, member: M) -> frozenset[str]:
+        """Return the rooms that a member is in."""
         with self.lock:
-            at_end = client._rooms_at_end
-            return frozenset(client._rooms) if at_end is None else at_end
+            return frozenset(self._rooms_of.get(member, ()))
 
 
 class _Values(ValuesView[Any]):
     # The inherited one looks each key up when its turn comes, and it may be gone by then.
-    _mapping: Clients | Rooms
+    _mapping: Clients[Any, Any] | Rooms[Any, Any]
 
     def __iter__(self) -> Iterator[Any]:
-        return iter([value for _, value in self._mapping._now()])
+        return iter([value for _, value in self._mapping.now()])
 
     def __contains__(self, value: object) -> bool:
         return any(each is value or each == value for each in self)
 
 
 class _Items(ItemsView[str, Any]):
-    _mapping: Clients | Rooms
+    _mapping: Clients[Any, Any] | Rooms[Any, Any]
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
-        return iter(self._mapping._now())
+        return iter(self._mapping.now())
 
 
-class Clients(Mapping[str, "HubClient"]):
-    """The connected clients by id; live and read-only."""
+class Clients(Mapping[str, C], Generic[M, C]):
+    """The connected clients by id; live and read-only.
 
-    def __init__(self, registry: Registry) -> None:
+    Args:
+        registry: who is connected.
+        show: returns what is shown of a member.
+    """
+
+    def __init__(self, registry: Registry[M], show: Callable[[M], C]) -> None:
         self._registry = registry
+        self._show = show
 
-    def __getitem__(self, id: str) -> HubClient:
-        return self._registry._clients[id]
+    def __getitem__(self, id: str) -> C:
+        return self._show(self._registry.members[id])
 
     def __iter__(self) -> Iterator[str]:
-        return iter([client.id for client in self._registry.of(None)])
+        with self._registry.lock:
+            return iter(tuple(self._registry.members))
 
-    def values(self) -> ValuesView[HubClient]:
+    def values(self) -> ValuesView[C]:
         """Return the clients; iterating goes over those of that moment."""
         return _Values(self)
 
-    def items(self) -> ItemsView[str, HubClient]:
+    def items(self) -> ItemsView[str, C]:
         """Return ids and clients; iterating goes over those of that moment."""
         return _Items(self)
 
-    def _now(self) -> list[tuple[str, HubClient]]:
+    def now(self) -> list[tuple[str, C]]:
+        """Return ids and clients of this moment."""
         with self._registry.lock:
-            return list(self._registry._clients.items())
+            return [(id, self._show(member)) for id, member in self._registry.members.items()]
 
     def __len__(self) -> int:
-        return len(self._registry._clients)
+        return len(self._registry.members)
 
     def __repr__(self) -> str:
-        return (
-            f"<{len(self)} clients: {_shown([str(c) for c in self._registry.of(None)[:8]], self)}>"
-        )
+        some = [str(self._show(member)) for member in self._registry.of(None)[:8]]
+        return f"<{len(self)} clients: {_shown(some, self)}>"
 
 
-class Rooms(Mapping[str, "tuple[HubClient, ...]"]):
-    """The rooms by name, and in each the clients in the order of joining; live and read-only."""
+class Rooms(Mapping[str, tuple[C, ...]], Generic[M, C]):
+    """The rooms by name, and in each the clients in the order of joining; live and read-only.
 
-    def __init__(self, registry: Registry) -> None:
+    Args:
+        registry: who is in which.
+        show: returns what is shown of a member.
+    """
+
+    def __init__(self, registry: Registry[M], show: Callable[[M], C]) -> None:
         self._registry = registry
+        self._show = show
 
-    def __getitem__(self, room: str) -> tuple[HubClient, ...]:
-        clients = self._registry.of(room) if isinstance(room, str) else ()
-        if not clients:
+    def __getitem__(self, room: str) -> tuple[C, ...]:
+        members = self._registry.of(room) if isinstance(room, str) else ()
+        if not members:
             raise KeyError(room)
-        return clients
+        return tuple(map(self._show, members))
 
     def __iter__(self) -> Iterator[str]:
         with self._registry.lock:
-            return iter(tuple(self._registry._rooms))
+            return iter(tuple(self._registry.rooms))
 
-    def values(self) -> ValuesView[tuple[HubClient, ...]]:
+    def values(self) -> ValuesView[tuple[C, ...]]:
         """Return who is in each room; iterating goes over the rooms of that moment."""
         return _Values(self)
 
-    def items(self) -> ItemsView[str, tuple[HubClient, ...]]:
+    def items(self) -> ItemsView[str, tuple[C, ...]]:
         """Return rooms and who is in them; iterating goes over those of that moment."""
         return _Items(self)
 
-    def _now(self) -> list[tuple[str, tuple[HubClient, ...]]]:
+    def now(self) -> list[tuple[str, tuple[C, ...]]]:
+        """Return rooms and who is in them at this moment."""
         with self._registry.lock:
-            return [(room, tuple(them)) for room, them in self._registry._rooms.items()]
+            return [
+                (room, tuple(map(self._show, them))) for room, them in self._registry.rooms.items()
+            ]
 
     def __len__(self) -> int:
-        return len(self._registry._rooms)
+        return len(self._registry.rooms)
 
     def __repr__(self) -> str:
         with self._registry.lock:
-            sizes = [f"{room} ({len(them)})" for room, them in self._registry._rooms.items()]
+            sizes = [f"{room} ({len(them)})" for room, them in self._registry.rooms.items()]
         return f"<{len(sizes)} rooms: {_shown(sizes[:8], sizes)}>"
 
 

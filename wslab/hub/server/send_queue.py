@@ -12,17 +12,15 @@ import asyncio
 import collections
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Protocol
 
-from ..protocol import packets
 from .delivery import CLOSING, DROPPED, QUEUED, SENT, Delivery
 from .link import Link
 from .prepared_message import PreparedMessage
+from .settings import Policy
 
-__all__ = ["POLICIES", "Policy", "SendQueue"]
+__all__ = ["SendQueue"]
 
-Policy = Literal["drop-oldest", "keep-latest", "disconnect"]
-POLICIES: Final = ("drop-oldest", "keep-latest", "disconnect")
 MAX_UNTOLD = 4096  # offsets, of what was dropped, that are kept for a session
 MAX_WRITTEN = 64  # messages, of what has waited, that are written before others have their turn
 MAX_WRITTEN_BYTES = 2**18  # bytes of them
@@ -48,19 +46,25 @@ class Kept(Protocol):
     """What somebody else keeps, and may let go of: a history's `Past`."""
 
     @property
-    def message(self) -> tuple[bytes, ...]:
-        """The frames to be sent of it, not compressed; what is made of them is not kept."""
+    def message(self) -> Any:
+        """What is to be sent of it."""
 
 
 class _Replay(_Entry):
     # What the history keeps, in order. It holds none of it in memory: a reference that leads
     # nowhere is an event that the history has let go of. All who wait for an event share one, so a
     # client takes 8 bytes for each event that it has missed.
-    __slots__ = ("kept", "lost")
+    __slots__ = ("kept", "lost", "prepare", "tell_lost")
 
-    def __init__(self, kept: Iterable[Kept]) -> None:
-        super().__init__(PreparedMessage.of(()), None, None, True)
+    def __init__(
+        self,
+        kept: Iterable[Kept],
+        prepare: Callable[[Any], PreparedMessage],
+        tell_lost: Callable[[int], PreparedMessage],
+    ) -> None:
+        super().__init__(PreparedMessage(None), None, None, True)
         self.kept = collections.deque(map(weakref.ref, kept))
+        self.prepare, self.tell_lost = prepare, tell_lost
         self.lost = 0  # and not told yet
 
     def next(self) -> PreparedMessage | None:
@@ -69,13 +73,13 @@ class _Replay(_Entry):
             kept = self.kept[0]()
             if kept is not None and not self.lost:
                 self.kept.popleft()
-                return PreparedMessage.of(kept.message)
+                return self.prepare(kept.message)
             if kept is not None:
                 break
             self.kept.popleft()
             self.lost += 1
         lost, self.lost = self.lost, 0
-        return PreparedMessage(packets.encode_dropped(lost)) if lost else None
+        return self.tell_lost(lost) if lost else None
 
 
 class SendQueue:
@@ -175,18 +179,28 @@ class SendQueue:
         if not self._entries and self._link.write(message):
             self.sent += 1
             return SENT
-        if not self._link.is_open:
+        if self._link.is_closing:
             return CLOSING
         return self._wait(_Entry(message, delivery, key, is_essential))
 
-    def replay(self, kept: Iterable[Kept]) -> None:
+    def replay(
+        self,
+        kept: Iterable[Kept],
+        prepare: Callable[[Any], PreparedMessage],
+        tell_lost: Callable[[int], PreparedMessage],
+    ) -> None:
         """Send what the client has missed: what follows waits behind it, by the usual rules.
 
-        Once only, in the life of a connection. What its keeper lets go of before its turn is told
-        to the client as ``dropped``, in its place.
+        Once only, in the life of a connection.
+
+        Args:
+            kept: what it has missed, in order.
+            prepare: makes a message of what is kept of one, when its turn has come.
+            tell_lost: makes the message that tells, in their place, how many its keeper has let go
+                of before their turn.
         """
-        replay = _Replay(kept)
-        if not replay.kept or not self._link.is_open:
+        replay = _Replay(kept, prepare, tell_lost)
+        if not replay.kept or self._link.is_closing:
             return
         self._replay = replay
         self._enter(replay)
@@ -264,7 +278,7 @@ class SendQueue:
         try:
             while self._entries:
                 await self._link.drain()
-                if not self._link.is_open:
+                if self._link.is_closing:
                     break
                 self._write_some()
                 if self._entries:

@@ -20,13 +20,16 @@ from typing import Any, Final
 
 from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import PerMessageDeflate
+from websockets.frames import Opcode
 from websockets.protocol import State
 
 from ...websockets_compat.pongs import pongs_bounded
 from ...websockets_compat.receive_queue import queue_bounded
 from ...websockets_compat.turns import in_turns
+from ..dialects.dialect import Dialect
+from ..dialects.plain_json import PLAIN_JSON
 from .link import Closed
-from .prepared_message import PLAIN, RSV1, PreparedMessage
+from .prepared_message import PLAIN, RSV1, Form, PreparedMessage
 
 __all__ = ["UNKNOWN", "WebSocketsLink", "window_bits"]
 
@@ -40,30 +43,30 @@ class WebSocketsLink:
 
     Args:
         websocket: the connection.
-
-    Attributes:
-        bits: how it takes prepared frames; see `window_bits`.
+        dialect: what is spoken on it.
     """
 
     # What is asked for each message and client is kept within reach: with thousands of them, most
     # of what a message costs here is waiting for memory.
     __slots__ = (
-        "_deflate", "_is_afresh", "_protocol", "_transport", "bits", "connection", "headers", "id",
-        "path",
+        "_deflate", "_form", "_is_afresh", "_protocol", "_transport", "connection", "dialect",
+        "headers", "id", "path",
     )  # fmt: skip
 
     closed_error: type[Exception] = ConnectionClosed
 
-    def __init__(self, websocket: Any) -> None:
+    def __init__(self, websocket: Any, dialect: Dialect = PLAIN_JSON) -> None:
         self.connection = websocket
+        self.dialect = dialect
         self.id: uuid.UUID = websocket.id
         request = websocket.request
         self.path: str = request.path if request is not None else "/"
         self.headers: Mapping[str, str] = request.headers if request is not None else {}
         self._protocol = websocket.protocol
         self._transport = websocket.transport
-        self.bits = window_bits(websocket)
-        self._deflate: Any = self._protocol.extensions[0] if self.bits > PLAIN else None
+        bits = window_bits(websocket)
+        self._form = Form.of(dialect, bits)
+        self._deflate: Any = self._protocol.extensions[0] if bits > PLAIN else None
         self._is_afresh = self._deflate is None or self._deflate.local_no_context_takeover
 
     @property
@@ -73,7 +76,11 @@ class WebSocketsLink:
 
     @property
     def is_open(self) -> bool:
-        return self._protocol.state is _OPEN and not self._transport.is_closing()
+        return self._protocol.state is _OPEN
+
+    @property
+    def is_closing(self) -> bool:
+        return self._protocol.state is not _OPEN or self._transport.is_closing()
 
     @property
     def is_writable(self) -> bool:
@@ -115,11 +122,11 @@ class WebSocketsLink:
             or transport.is_closing()
         ):
             return False
-        bits = self.bits
-        if bits == UNKNOWN:
+        form = self._form
+        if form.bits == UNKNOWN:
             self._write_by_protocol(message)
             return True
-        for frame in message.frames.get(bits) or message.deflated(bits):
+        for frame in message.frames.get(form) or message.prepare(form):
             transport.write(frame)
             if not self._is_afresh and frame[0] & RSV1:
                 self._is_afresh = True
@@ -127,11 +134,11 @@ class WebSocketsLink:
         return True
 
     def _write_by_protocol(self, message: PreparedMessage) -> None:
-        if (text := message.text) is not None:
-            self._protocol.send_text(text.encode())
-            self.connection.send_data()
-        for payload in message.binary:
-            self._protocol.send_binary(payload)
+        for opcode, payload in message.parts(self.dialect):
+            if opcode is Opcode.TEXT:
+                self._protocol.send_text(bytes(payload))
+            else:
+                self._protocol.send_binary(bytes(payload))
             self.connection.send_data()
 
     def compress_afresh(self, data: Any) -> bytes:

@@ -172,7 +172,7 @@ def who_view(hub: Hub, record: Record) -> Json:
         "left_seen": f"{record.left_seen:,}",
         "complaints": [f"{code} {count:,}" for code, count in sorted(hub.complaints.items())],
         "limited": [f"{name} {count:,}" for name, count in sorted(hub.limited.items())],
-        "handles": ", ".join(sorted(hub._handlers)) or "nothing yet",
+        "handles": ", ".join(sorted(hub.events)) or "nothing yet",
     }
 
 

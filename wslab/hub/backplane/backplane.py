@@ -1,0 +1,88 @@
+"""A backplane: what one hub's processes share, whatever carries it between them.
+
+Its rule: a hub hands over what is to be said, not to whom: each process says it to its own clients,
+this one too, through the function that it has attached. Everything is called on the hub's loop and
+never waits. Who is connected here, and in which room, is the hub's own registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from ..dialects.dialect import Said
+from ..protocol.room_log import Owner, Past
+from ..protocol.server_session import ServerSession
+
+__all__ = ["Backplane", "Deliver", "Publication", "Session"]
+
+
+Session: TypeAlias = ServerSession[Any]
+
+
+class Publication(NamedTuple):
+    """One event on its way to all whom it is for.
+
+    Args:
+        said: the event, without a place in the history.
+        rooms: whom it is for: rooms, and None for everybody.
+        sessions: and clients that have one of these.
+        skip: tokens of the sessions that are left out.
+        owner: who said it, for what is kept of it.
+    """
+
+    said: Said
+    rooms: list[str | None]
+    sessions: list[Session]
+    skip: frozenset[str]
+    owner: Owner
+
+
+Deliver: TypeAlias = Callable[[Said, Publication, Any], Any]
+
+
+class Backplane(Protocol):
+    """What a hub asks of its engine.
+
+    Attributes:
+        keeps_sessions: whether clients may come back; without it there is no history either, and
+            nothing that takes a session is called.
+    """
+
+    keeps_sessions: bool
+
+    def attach(self, deliver: Deliver) -> None:
+        """Have what is published said to this process's clients.
+
+        Args:
+            deliver: called with the event, which has its place in the history now, with what was
+                published, and with whatever came with it from this process (from another one:
+                None); what it returns, `publish` returns.
+        """
+
+    def publish(self, publication: Publication, local: Any) -> Any:
+        """Keep an event, number it, and have it delivered; what this process knows of it, too."""
+
+    def history(self, room: str | None) -> list[Past[Any]] | None:
+        """Return the events that are kept of a room; of everybody's for None."""
+
+    def session(self, token: str) -> Session | None:
+        """Return the session of a token, as long as its client may come back."""
+
+    def open_session(self, token: str, address: str) -> Session:
+        """Return a new session of that token, for a client that came from there."""
+
+    def continue_session(self, token: str, address: str) -> Session | None:
+        """Return the session of that token, whose client is here again, or None."""
+
+    def leave_session(self, session: Session) -> None:
+        """Keep a session for a while: its client has gone, and may come back."""
+
+    def end_session(self, session: Session) -> None:
+        """Forget a session: its client will not come back."""
+
+    def close_room(self, room: str) -> None:
+        """Take all sessions out of a room."""
+
+    def keep_answer(self, session: Session, answer: Any, size_bytes: int) -> None:
+        """Keep the answer to a session's latest packet, should its client ask again."""

@@ -1,0 +1,90 @@
+"""The backplane of a hub that one process serves: what is published is delivered at once.
+
+Its rule: the history is kept in this process's memory, and the time it is here is told to it.
+"""
+
+from __future__ import annotations
+
+import collections
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..dialects.dialect import Said
+from ..protocol.history import History
+from ..protocol.limits import Limits
+from ..protocol.room_log import Past
+from ..protocol.sessions import Sessions
+from .backplane import Deliver, Publication, Session
+
+__all__ = ["MemoryBackplane"]
+
+
+class MemoryBackplane:
+    """One process's engine; a `Backplane`.
+
+    Args:
+        history: events that are kept of each room; 0 keeps none, and no sessions.
+        session_s: seconds that a session outlives its connection.
+        limits: what all of it may take.
+        limited: counts, by the name of a limit, what had to go.
+        read: returns the data of an event that was kept.
+    """
+
+    def __init__(
+        self,
+        history: int,
+        session_s: float,
+        limits: Limits,
+        limited: collections.Counter[str],
+        read: Callable[[Said], Any],
+    ) -> None:
+        self.keeps_sessions = history > 0
+        self.sessions: Sessions[Any] = Sessions(History(history, limits, limited), session_s)
+        self._read = read
+        self._deliver: Deliver = _to_nobody
+
+    def attach(self, deliver: Deliver) -> None:
+        self._deliver = deliver
+
+    def publish(self, publication: Publication, local: Any) -> Any:
+        said = publication.said
+        if self.keeps_sessions:
+            history, (event, data, attachments, _) = self.sessions.history, said
+            offset = history.offset + 1
+            said = Said(event, data, attachments, offset)
+            size_bytes = len(event) + len(data) + sum(map(len, attachments))
+            skip, read = publication.skip, self._read
+            past = Past(offset, time.time(), event, said, size_bytes, skip, read)
+            own = [session.own for session in publication.sessions if not session.is_gone]
+            history.keep(past, publication.rooms, own, publication.owner)
+        return self._deliver(said, publication, local)
+
+    def history(self, room: str | None) -> list[Past[Any]] | None:
+        return self.sessions.history.of(room) if self.keeps_sessions else None
+
+    def session(self, token: str) -> Session | None:
+        self.sessions.prune(time.monotonic())
+        return self.sessions.get(token)
+
+    def open_session(self, token: str, address: str) -> Session:
+        return self.sessions.open(token, time.monotonic(), address)
+
+    def continue_session(self, token: str, address: str) -> Session | None:
+        return self.sessions.continued(token, time.monotonic(), address)
+
+    def leave_session(self, session: Session) -> None:
+        self.sessions.leave(session, time.monotonic())
+
+    def end_session(self, session: Session) -> None:
+        self.sessions.end(session)
+
+    def close_room(self, room: str) -> None:
+        self.sessions.close_room(room)
+
+    def keep_answer(self, session: Session, answer: Any, size_bytes: int) -> None:
+        self.sessions.keep_answer(session, answer, size_bytes)
+
+
+def _to_nobody(said: Said, publication: Publication, local: Any) -> None:
+    pass

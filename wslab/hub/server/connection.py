@@ -1,0 +1,438 @@
+"""One connection to a hub, from its coming to its going.
+
+Its rule: one task a client, the one that the server runs the handler in; it takes the client's
+messages in order, one at a time. A second one exists only while somebody waits for the client's
+answer and that first one is busy in a handler. A client is admitted (listed, told "welcome") when
+its ``connect`` handler has returned, or at the first join, emit or call in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ...calling import must_pass
+from ...errors import ClientGone, Refused
+from ...waiting import finite
+from ..backplane.backplane import Session
+from ..dialects.dialect import Said
+from ..protocol.packets import Packet
+from ..protocol.room_log import Owner
+from .connection_session import ConnectionSession
+from .hub_context import HubContext
+from .link import Link
+from .packet_handler import PacketHandler
+from .packet_reader import PacketReader
+from .prepared_message import PreparedMessage
+from .replies import Replies, cut
+from .send_queue import SendQueue
+
+__all__ = ["Connection", "current_connection"]
+
+CLOSE_GRACE_S = 5.0  # for a client to answer the close frame before it is cut off
+TAKEN_OVER = 4409  # close code: the session goes on in another connection
+
+# Whose handler the code at hand was called from.
+current_connection: contextvars.ContextVar[Connection | None] = contextvars.ContextVar(
+    "connection", default=None
+)
+
+
+class Connection:
+    """One connection; on the hub's loop only, but for what it is.
+
+    Args:
+        context: what it shares with the hub's others.
+        link: what carries it.
+        address: who counts as one.
+        show: returns what handlers see of it.
+
+    Attributes:
+        id: its client's, while that is here.
+        client: what handlers see of it.
+        session_part: its part in a session.
+        send_queue: its way out.
+        reader: its way in.
+        replies: what the hub itself says on it.
+        since: when it came, in seconds since the epoch.
+        is_gone: whether the hub has parted with it.
+    """
+
+    __slots__ = (
+        "__weakref__", "_began_s", "_closing", "_goodbye", "_grace", "_is_admitted", "_is_cut",
+        "_is_retired", "_is_taking", "_is_welcome", "_leaving", "_left_s", "_packet_handler",
+        "_rooms_at_end", "_task", "address", "client", "context", "id", "is_gone", "link", "reader",
+        "replies", "send_queue", "session_part", "since",
+    )  # fmt: skip
+
+    def __init__(
+        self, context: HubContext, link: Link, address: str, show: Callable[[Connection], Any]
+    ) -> None:
+        limits = context.settings.limits
+        self.context = context
+        self.link = link
+        self.address = address
+        self.id = context.registry.id_for(link.id.hex)
+        self.since = time.time()
+        self._began_s = time.monotonic()
+        self._rooms_at_end: frozenset[str] | None = None
+        self._is_welcome = self._is_admitted = self._is_retired = False
+        self._is_taking = self.is_gone = self._is_cut = False
+        self._grace: asyncio.TimerHandle | None = None
+        self._goodbye: asyncio.Task[None] | None = None
+        self._leaving: str | None = None
+        self._left_s = 0.0
+        self._closing: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self.client = show(self)
+        dialect, digits = link.dialect, link.id.hex
+        self.session_part = ConnectionSession(
+            context.backplane, context.holder, dialect.greeting(link.path), address, digits
+        )
+        self.send_queue = SendQueue(
+            link,
+            self.id,
+            policy=context.settings.slow,
+            limit=limits.backlog,
+            limit_bytes=limits.backlog_bytes,
+            overflow=self._overflowed,
+            tell_dropped=self._dropped,
+        )
+        self.replies = Replies(self)
+        self.reader = PacketReader(
+            link,
+            dialect.assembler(context.max_size, context.takes_raw, self._broke_off),
+            self.send_queue,
+            context.settings,
+            context.ahead,
+        )
+        self._packet_handler = PacketHandler(self)
+
+    # What it is.
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its link is open and the hub has not parted with it."""
+        return not self.is_gone and self.link.is_open
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more of it is handled.
+
+        After ``disconnect`` nothing is: whoever keeps a list of who is here would have it in there
+        for ever. What a session sent and was not taken up, it sends again.
+        """
+        return self._is_retired or self._goodbye is not None
+
+    @property
+    def open_s(self) -> float:
+        """How long it has been connected, in seconds."""
+        return time.monotonic() - self._began_s
+
+    @property
+    def session(self) -> Session | None:
+        """Its session, once it has one."""
+        return self.session_part.session
+
+    @property
+    def owner(self) -> Owner:
+        """Whose is what is kept of its words."""
+        return self.address, self.session_part.token or self.id
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The rooms that it is in; once it is gone, those that it was in at the end."""
+        if not self._is_admitted:
+            return self.session_part.rooms_before
+        registry = self.context.registry
+        with registry.lock:
+            at_end = self._rooms_at_end
+            return registry.rooms_of(self) if at_end is None else at_end
+
+    def current(self) -> Connection:
+        """Return the connection that has the session now, or else this one."""
+        holder = self.session_part.holder
+        here: Connection | None = holder.client if holder is not None else None
+        return here if here is not None else self
+
+    # What handlers do with it.
+
+    def join(self, room: str) -> bool:
+        """Put it into a room, its session too; return whether that is new.
+
+        Raises:
+            Refused: that is more than the hub's `Limits` allow.
+        """
+        self.admit()
+        here = self.current()
+        registry, session = self.context.registry, here.session
+        is_new = here.is_open and registry.join(here, room)
+        if session is not None and room not in session.rooms:
+            if not here.is_open:
+                registry.check_join(room, len(session.rooms))
+            session.join(room)
+            is_new = True
+        return is_new
+
+    def leave(self, room: str) -> bool:
+        """Take it out of a room; return whether it was there."""
+        here = self.current()
+        was_in = self.context.registry.leave(here, room)
+        if here.session is not None:
+            was_in = here.session.leave(room) or was_in
+        return was_in
+
+    async def call(self, said: Said, timeout: float | None) -> Any:
+        """Ask its client, and return the answer."""
+        self.admit()
+        if not self.is_open:
+            raise ClientGone(f"{self.client} cannot be asked: it has left ({self._reason()})")
+        number, answer = self.reader.questions.ask()
+        try:
+            async with asyncio.timeout(timeout):
+                await self.send_queue.room()
+                self.replies.send(self.link.dialect.event(said, number))
+                self.reader.read_ahead()
+                return await answer
+        except TimeoutError:
+            ahead = self.reader.ahead
+            why = f"; {ahead} other messages of it came before, and wait" if ahead else ""
+            raise TimeoutError(
+                f"{self.client} did not answer {said.event!r} within {timeout:g} s{why}. On the "
+                "other side, a handler of that event returns the answer"
+            ) from None
+        finally:
+            self.reader.forget(number)
+
+    def send_away(self, code: int, reason: str, *, ends_session: bool) -> None:
+        """Part with it: it leaves everything now, and gets a close frame."""
+        if self.is_gone:
+            return
+        self._leaving = f"sent away with {code}" + (f" ({reason})" if reason else "")
+        if ends_session:
+            self.session_part.end()
+        self._closing = self.context.loop.start(self._close(code, reason))
+        self.depart()
+
+    async def _close(self, code: int, reason: str) -> None:
+        with contextlib.suppress(TimeoutError, self.link.closed_error):
+            async with asyncio.timeout(CLOSE_GRACE_S):
+                await self.link.close(code, reason)
+                return
+        self.link.abort()
+
+    # Coming.
+
+    async def serve(self) -> None:
+        """Live until it ends; its own task runs this."""
+        self._task = asyncio.current_task()
+        current_connection.set(self)
+        self.link.when_lost(self.depart)
+        try:
+            if await self._is_let_in():
+                self._is_welcome = True
+                self.admit()
+                await self._converse()
+        except self.link.closed_error:
+            pass
+        except asyncio.CancelledError:
+            assert self._task is not None
+            if not self._is_cut or self._task.uncancel():
+                raise  # the server ends it
+        finally:
+            self._task = None
+            if self.is_open:
+                self._leaving = self._leaving or "its handler was ended"
+            self.depart()
+            if self._grace is not None:
+                self._grace.cancel()
+            self.reader.close()
+            self.context.admission.leavers.pop(self, None)
+        await self.say_goodbye()
+        if self._closing is not None:  # else websockets would close with 1000 before it
+            await asyncio.wait([self._closing])
+
+    async def _is_let_in(self) -> bool:
+        context = self.context
+        if context.backplane.keeps_sessions and self.session_part.greeting.token:
+            await self._follow(self.session_part.greeting.token)
+        handler = context.handlers.by_event.get("connect")
+        if handler is None:
+            return True
+        try:
+            if await context.handlers.run(handler, self.client) is not False:
+                return True
+            reason = "refused"
+        except Refused as exc:
+            reason = str(exc) or "refused"
+        except BaseException as exc:  # SystemExit in one handler must not end the loop
+            if must_pass(exc, is_async=handler.is_async):
+                raise
+            context.failures.record(exc, handler.name, self.id, self.link.address)
+            reason = ""
+        if not self.is_gone:
+            code, word = (1008, "refused") if reason else (1011, "failed")
+            text = reason or "the connect handler failed"
+            context.complaints[word] += 1
+            self.replies.send(self.link.dialect.error(word, text))
+            self.send_away(code, cut(text), ends_session=True)
+        return False
+
+    async def _follow(self, token: str) -> None:
+        """Let an earlier connection of the session end before this one begins.
+
+        So ``disconnect`` comes before ``connect``, and that sees whom it has before it.
+        """
+        context = self.context
+        before: Connection | None = None
+        while (session := context.backplane.session(token)) is not None:
+            old = context.holder(session).client
+            if old is None or old is before:
+                self.session_part.expect(session)
+                return
+            before = old
+            old.retire()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(finite(context.settings.limits.grace_s)):
+                    await old.say_goodbye()
+
+    def admit(self) -> None:
+        """List it, and tell its client so and what it missed; idempotent."""
+        if self._is_admitted or self.is_gone:
+            return
+        self._is_admitted = True
+        registry, part = self.context.registry, self.session_part
+        told = part.begin(self)
+        self.id = self.send_queue.client_id = registry.add(self, self.id, self.link.id.hex)
+        welcome = {
+            "id": self.id,
+            # Its own token the client knows: a secret need not stand on a record of the wire.
+            "session": told and (True if part.greeting.token else part.token),
+            "offset": told and told.offset,
+            "received": told and told.received,
+            "resumed": told is not None and told.is_resumed,
+            "gap": told and told.gap,
+        }
+        if told is None or part.session is None:
+            self.replies.welcome(welcome)
+            return
+        self.replies.welcome(welcome | {"user": part.user_id})
+        self.send_queue.replay(told.missed, PreparedMessage.of_event, self.replies.lost)
+        if told.dropped:
+            self.replies.dropped(told.dropped, told.dropped_offset)
+        for room in part.session.rooms:
+            registry.put_back(self, room)
+
+    async def _converse(self) -> None:
+        while True:
+            item = await self.reader.next()
+            if self._closing is None and not self.is_over:
+                self._is_taking = True
+                try:
+                    await self._packet_handler.take(item)
+                finally:
+                    self._is_taking = False
+            # else it is read nevertheless: behind it is the answer to our close frame
+            if self._closing is not None:
+                await self.say_goodbye()
+
+    def _overflowed(self, reason: str) -> None:
+        self.send_away(1013, reason, ends_session=False)
+
+    def _dropped(self, count: int, offsets: Iterable[int]) -> None:
+        offset = None
+        if self.session is not None:
+            self.session.lose(offsets)
+            offset = self.session.tell_dropped()
+        self.replies.dropped(count, offset)
+
+    def _broke_off(self, packet: Packet, why: str) -> None:
+        self.replies.complain("bad-packet", why, packet)
+
+    # Going.
+
+    def retire(self) -> None:
+        """Make way for the connection that continues the session."""
+        self._is_retired = True  # what it has not taken up yet comes again
+        self.send_away(TAKEN_OVER, "session continued elsewhere", ends_session=False)
+
+    def depart(self) -> None:
+        """Take it out of everything; idempotent."""
+        if self.is_gone:
+            return
+        self.is_gone = True
+        self._left_s = time.monotonic()
+        context = self.context
+        with context.registry.lock:
+            self._rooms_at_end = context.registry.remove(self, self.id)
+        if self._task is not None and self._task.get_loop() is asyncio.get_running_loop():
+            self._allow_grace()
+            if self._closing is not None and not self._is_taking:  # nothing more is taken of it
+                _ = context.loop.start(self.say_goodbye())
+            if self._is_taking or not self._is_welcome:
+                context.admission.left_at_work(self)
+        if self.session is not None:
+            self.session.lose(self.send_queue.untold_offsets)
+        self.send_queue.clear()
+        self.replies.close()
+        self.reader.questions.fail(
+            lambda: ClientGone(f"{self.client} left before it answered ({self._reason()})")
+        )
+        self.session_part.leave(self, said_goodbye=self.link.said_goodbye)
+
+    async def say_goodbye(self) -> None:
+        """Let ``disconnect`` run, once; its task outlives whoever waits for it here."""
+        if self._goodbye is None and (self._is_welcome or self._is_admitted):
+            self._goodbye = self.context.loop.start(self._disconnected(self._reason()))
+        if self._goodbye is not None:
+            await asyncio.shield(self._goodbye)
+
+    async def _disconnected(self, reason: str) -> None:
+        for tell in tuple(self.context.leave_listeners):
+            tell(self.client, reason)
+        handler = self.context.handlers.by_event.get("disconnect")
+        if handler is not None:
+            await self._packet_handler.run(handler, reason)
+
+    def _reason(self) -> str:
+        if self._leaving is not None:
+            return self._leaving
+        close = self.link.closed
+        if close is None:
+            return "the connection broke off (1006)"
+        who = "the client" if close.is_by_client else "this side"
+        return f"closed by {who} with {close.code}" + (f" ({close.reason})" if close.reason else "")
+
+    def _allow_grace(self, least_s: float = 0.0) -> None:
+        grace_s = finite(max(self.context.settings.limits.grace_s, least_s))
+        if grace_s is not None:
+            self._grace = asyncio.get_running_loop().call_later(grace_s, self._end_grace)
+
+    def _end_grace(self) -> None:
+        # What is still at work of it works for nobody, unless it may come back for the answer.
+        self._grace = None
+        if self._task is None:
+            return
+        _ = self.context.loop.start(self.say_goodbye())
+        most_s = self.context.settings.limits.gone_handler_s
+        if not (self.session_part.may_come_back() and self.link.is_served):
+            self.cut_off(None)
+        elif not self.current().is_open and time.monotonic() - self._left_s > most_s:
+            self.cut_off("gone_handler_s")
+        else:
+            self._allow_grace(0.1)
+
+    def cut_off(self, limit: str | None) -> None:
+        """Cancel what is at work of it, now that it has left; say which limit it was, if one."""
+        self.context.admission.leavers.pop(self, None)
+        if self._task is None or self._is_cut:
+            return
+        if limit is not None:
+            self.context.limited[limit] += 1
+        _ = self.context.loop.start(self.say_goodbye())
+        self._is_cut = True
+        self._task.cancel()

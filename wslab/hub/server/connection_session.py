@@ -1,0 +1,153 @@
+"""A connection's part in a session: which one it continues or opens, and who has it now.
+
+Its rule: a session outlives its connections, and one of them has it at a time. What it remembers is
+the affair of `hub/protocol/server_session`. Where the hub keeps none, there is no session, and this
+holds what the connection alone has: a name and data.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from ..backplane.backplane import Backplane, Session
+from ..dialects.dialect import Greeting
+from ..protocol.server_session import Resumption
+from .holder import Holder
+
+__all__ = ["ConnectionSession"]
+
+
+class ConnectionSession:
+    """One connection's; on the hub's loop only.
+
+    Args:
+        backplane: keeps sessions, or none.
+        holder_of: returns who has a session.
+        greeting: what its client came with.
+        address: from where, for what is kept of it.
+        digits: who it is, at random.
+
+    Attributes:
+        session: once it has one.
+        holder: which connection has that.
+        data: the client's; it outlives the connection where there is a session.
+        is_resumed: whether it continues an earlier connection's session.
+        rooms_before: the rooms of the session that it is about to continue.
+    """
+
+    __slots__ = (
+        "_address", "_backplane", "_digits", "_holder_of", "_name", "_user_before", "data",
+        "greeting", "holder", "is_resumed", "rooms_before", "session",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        backplane: Backplane,
+        holder_of: Callable[[Session], Holder[Any]],
+        greeting: Greeting,
+        address: str,
+        digits: str,
+    ) -> None:
+        self._backplane = backplane
+        self._holder_of = holder_of
+        self._address = address
+        self._digits = digits
+        self._name: str | None = None
+        self._user_before = ""
+        self.greeting = greeting
+        self.data: dict[Any, Any] = {}
+        self.is_resumed = False
+        self.rooms_before: frozenset[str] = frozenset()
+        self.session: Session | None = None
+        self.holder: Holder[Any] | None = None
+
+    @property
+    def token(self) -> str:
+        """By which its client can come back, or ""."""
+        return self.session.token if self.session is not None else ""
+
+    @property
+    def user_id(self) -> str:
+        """Who it is for everybody, over all its connections; "" where nobody can come back."""
+        if self.session is not None:
+            return self.session.user_id
+        if not self._backplane.keeps_sessions:
+            return ""
+        return self._user_before or self._digits[-12:]
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its session is remembered, so that it may come back, or has done so."""
+        return self.session is not None and not self.session.is_gone
+
+    @property
+    def name(self) -> str | None:
+        """What handlers call its client."""
+        return self._name
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        self._name = name
+        if self.session is not None:
+            self.session.name = name
+
+    def expect(self, session: Session) -> None:
+        """Let the connect handler see whom it has before it."""
+        self._name, self.data, self.is_resumed = session.name, session.data, True
+        self.rooms_before = frozenset(session.rooms)
+        self._user_before = session.user_id
+
+    def begin(self, connection: Any) -> Resumption[Any] | None:
+        """Continue the session that was asked for, or open one; its connection has it from now.
+
+        Returns:
+            What its client is told and sent; None where the hub keeps no sessions.
+        """
+        backplane, (token, offset) = self._backplane, self.greeting
+        if not backplane.keeps_sessions:
+            return None
+        session = backplane.continue_session(token, self._address) if token else None
+        self.is_resumed = session is not None
+        if session is None:
+            session = backplane.open_session(token or secrets.token_urlsafe(24), self._address)
+            session.data, session.name = self.data, self._name
+            session.user_id = self._user_before or self._digits[-12:]
+        else:
+            self._take_over(session)
+        self.session, self.holder = session, self._holder_of(session)
+        self.holder.client = connection
+        return session.resume(offset)
+
+    def _take_over(self, session: Session) -> None:
+        holder = self._holder_of(session)
+        old = holder.client
+        if self._name is None:
+            self._name = session.name
+        session.name = self._name
+        if self.data is not session.data:  # the connect handler may have filled it already
+            session.data.update(self.data)
+            self.data = session.data
+        holder.client = None  # so that the old one's end does not send the session away
+        if old is not None:
+            old.retire()
+
+    def end(self) -> None:
+        """Forget the session: its client was sent away."""
+        if self.session is not None:
+            self._backplane.end_session(self.session)
+
+    def leave(self, connection: Any, *, said_goodbye: bool) -> None:
+        """Leave the session to whoever has it, or let it wait for its client."""
+        if self.session is None or self.holder is None or self.holder.client is not connection:
+            return
+        if said_goodbye:
+            self._backplane.end_session(self.session)
+        else:
+            self._backplane.leave_session(self.session)
+
+    def may_come_back(self) -> bool:
+        """Whether its client may still come back, now that it has gone."""
+        session = self.session
+        return session is not None and self._backplane.session(session.token) is session

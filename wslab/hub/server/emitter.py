@@ -1,0 +1,162 @@
+"""What goes out to many: one message, made once, put into the queue of each whom it is for.
+
+Its rule: emitting never waits for anybody. An event goes through the backplane, which numbers it,
+and comes back here to be delivered to this process's clients; a raw message has no place in the
+history and is delivered at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple, TypeAlias
+
+from ..backplane.backplane import Backplane, Publication, Session
+from ..dialects.dialect import Said
+from ..protocol import packets
+from ..protocol.room_log import PROGRAM
+from .connection import Connection
+from .delivery import CLOSING, DROPPED, QUEUED, SENT, SKIPPED, Delivery, Trace
+from .prepared_message import PreparedMessage
+
+__all__ = ["Emitter", "Target", "check_own", "raw_message", "said_of"]
+
+
+class Target(NamedTuple):
+    """Whom something is for.
+
+    Args:
+        names: of rooms and clients, for the record; none means everybody.
+        connections: those that are here.
+        rooms: in whose history it belongs; None is everybody's.
+        sessions: in whose own history it belongs.
+        left_out: who does not get it.
+    """
+
+    names: tuple[str, ...]
+    connections: Iterable[Connection]
+    rooms: list[str | None]
+    sessions: list[Session]
+    left_out: frozenset[Connection]
+
+
+_Local: TypeAlias = tuple[Delivery, Target, str]  # what this process knows of an event
+
+
+class Emitter:
+    """One hub's; on its loop, or under its lock while there is none.
+
+    Args:
+        backplane: what events go through.
+
+    Attributes:
+        emitted: events and raw messages that were sent, each counted once.
+        trace: where it is kept who got what, if anybody looks.
+    """
+
+    def __init__(self, backplane: Backplane) -> None:
+        self._backplane = backplane
+        self.emitted = 0
+        self.trace: Trace | None = None
+        backplane.attach(self._deliver_event)
+
+    def emit(self, said: Said, target: Target, key: str, sender: Connection | None) -> Delivery:
+        """Publish an event, and deliver it here."""
+        backplane = self._backplane
+        delivery = Delivery(said.event, target.names, sender.id if sender else None)
+        delivery.preview = said.data[:320].decode(errors="ignore")[:80]
+        skip: frozenset[str] = frozenset()
+        owner = PROGRAM
+        if backplane.keeps_sessions:
+            skip = frozenset(
+                each.session.token  # as long as that is this client's, and not a newer one's
+                for each in target.left_out
+                if each.session is not None and not each.session.is_gone
+            )
+            owner = sender.owner if sender is not None else PROGRAM
+        publication = Publication(said, target.rooms, target.sessions, skip, owner)
+        delivered: Delivery = backplane.publish(publication, (delivery, target, key))
+        return delivered
+
+    def _deliver_event(self, said: Said, _publication: Publication, local: _Local) -> Delivery:
+        delivery, target, key = local
+        delivery.offset = said.offset
+        return self._deliver(PreparedMessage.of_event(said), delivery, target, key)
+
+    def broadcast(
+        self, message: PreparedMessage, preview: str, target: Target, sender: Connection | None
+    ) -> Delivery:
+        """Deliver a raw message."""
+        delivery = Delivery(None, target.names, sender.id if sender else None)
+        delivery.preview = preview
+        return self._deliver(message, delivery, target, None)
+
+    def _deliver(
+        self, message: PreparedMessage, delivery: Delivery, target: Target, key: str | None
+    ) -> Delivery:
+        self.emitted += 1
+        if self.trace is not None:
+            self.trace.begin(delivery)
+        outcomes, left_out = delivery.outcomes, target.left_out
+        sent = 0
+        for each in target.connections:
+            if left_out and each in left_out:
+                outcome = SKIPPED
+                delivery.skipped += 1
+            else:
+                outcome = each.send_queue.put(message, delivery, key)  # by position: faster
+                if outcome is SENT:
+                    sent += 1
+                elif outcome is QUEUED:
+                    delivery.queued += 1
+                elif outcome is DROPPED:
+                    delivery.dropped += 1
+            if outcomes is not None:
+                outcomes[each.id] = CLOSING if each.is_gone else outcome
+        delivery.sent += sent
+        return delivery
+
+
+def check_own(event: str) -> None:
+    """Refuse what cannot be the name of an event that a hub emits.
+
+    Raises:
+        TypeError, ValueError: it is no name, or means something else.
+    """
+    packets.check_name(event)
+    if event in packets.RESERVED:
+        raise ValueError(
+            f"expected an event of your own, got {event!r}, which means something else here"
+            + ("; hub.broadcast() sends raw messages" if event == "message" else "")
+        )
+
+
+def said_of(event: str, data: Any, dumps: packets.Dumps | None) -> Said:
+    """Return an event of that data.
+
+    Raises:
+        TypeError, ValueError: JSON cannot hold the data.
+    """
+    text, attachments = packets.dumps(data, dumps)
+    return Said(event, text.encode(), attachments)
+
+
+def raw_message(message: str | bytes) -> PreparedMessage:
+    """Return a message that is no event.
+
+    Raises:
+        TypeError, ValueError: neither text nor bytes, or text that UTF-8 cannot hold.
+    """
+    if isinstance(message, str):
+        try:
+            return PreparedMessage(message)
+        except UnicodeEncodeError as exc:
+            raise ValueError(
+                f"expected text that UTF-8 can hold (RFC 6455 §5.6), got half a surrogate "
+                f"pair at {exc.start}"
+            ) from None
+    if isinstance(message, bytes | bytearray | memoryview):
+        return PreparedMessage(None, [bytes(message)])
+    raise TypeError(
+        f"expected str (a text frame) or bytes (a binary frame), got "
+        f"{type(message).__name__}; hub.emit(event, data) sends any data as JSON"
+    )

@@ -1,0 +1,178 @@
+"""The handlers of a hub's events, and how they run: so many at once, some of them on threads.
+
+Its rule: an ``async def`` runs on the hub's loop, a plain ``def`` on a thread, where it can hold up
+nobody. A thread cannot be cancelled, and what waits for one keeps its message in memory: so both
+count until they are over, whoever has given them up. What a handler lets through is its caller's
+affair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import contextvars
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from ...calling import called, check_takes, function_name, is_async, tell_replaced
+from ...waiting import finite
+from ..protocol import packets
+from ..protocol.reserved_events import for_hubs
+from .settings import HubSettings
+
+__all__ = ["Handler", "Handlers"]
+
+_ARGUMENTS = {
+    "connect": ("client",),
+    "disconnect": ("client", "reason"),
+    "message": ("client", "message"),
+    "*": ("client", "event", "data"),
+}
+
+
+class Handler:
+    """A function that somebody registered, with its name and whether it is an ``async def``."""
+
+    __slots__ = ("function", "is_async", "name")
+
+    def __init__(self, function: Callable[..., Any], arguments: int, example: str) -> None:
+        check_takes(function, arguments, f"a function such as `{example}`")
+        self.name = function_name(function)
+        self.function = function
+        self.is_async = is_async(function)
+
+
+class Handlers:
+    """One hub's handlers by event; they run on the hub's loop only.
+
+    Args:
+        settings: the hub's; its limits count.
+        limited: counts, by the name of a limit, how often that has held.
+
+    Attributes:
+        by_event: the handlers.
+        running: how many are at work.
+    """
+
+    def __init__(self, settings: HubSettings, limited: collections.Counter[str]) -> None:
+        self._settings = settings
+        self._limited = limited
+        self.by_event: dict[str, Handler] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew, on another loop."""
+        self.running = 0
+        self._turns: collections.deque[asyncio.Future[None]] = collections.deque()
+        self._threads = asyncio.Semaphore(self._settings.limits.threads)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return len(self._turns)
+
+    # Which there are.
+
+    def check(self, event: str) -> None:
+        """Refuse an event whose handler would never be called.
+
+        Raises:
+            TypeError, ValueError: not an event's name, or one that the hub keeps for itself.
+        """
+        packets.check_name(event)
+        hint = for_hubs(event)
+        if hint:
+            raise ValueError(f"expected an event that clients emit, got {event!r}: {hint}")
+
+    def register(self, event: str, function: Callable[..., Any]) -> None:
+        """Take a function as an event's handler, in place of the one it had."""
+        arguments = _ARGUMENTS.get(event, ("client", "data"))
+        name = event if event.isidentifier() else "handler"
+        handler = Handler(function, len(arguments), f"async def {name}({', '.join(arguments)})")
+        before = self.by_event.get(event)
+        self.by_event[event] = handler
+        tell_replaced(event, before and before.function, function, stacklevel=3)
+
+    # How they run.
+
+    async def run(self, handler: Handler, *args: Any) -> Any:
+        """Run a handler, when it is its turn, and return what it returned.
+
+        Raises:
+            TimeoutError: it took longer than `Limits.handler_s`.
+            BaseException: whatever it let through.
+        """
+        limits = self._settings.limits
+        if self.running >= limits.handlers:
+            await self._turn()
+        else:
+            self.running += 1
+        try:
+            if limits.handler_s is not None:
+                return await self._run_in_time(handler, limits.handler_s, *args)
+            return await self._call(handler, *args)
+        finally:
+            self._next_turn()
+
+    async def _turn(self) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._turns.append(turn)
+        try:
+            await turn
+        except BaseException:
+            with contextlib.suppress(ValueError):
+                self._turns.remove(turn)
+            if turn.done() and not turn.cancelled():
+                self._next_turn()
+            raise
+
+    def _next_turn(self) -> None:
+        while self._turns:
+            turn = self._turns.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.running -= 1
+
+    async def _run_in_time(self, handler: Handler, handler_s: float, *args: Any) -> Any:
+        bound = asyncio.timeout(finite(handler_s))
+        try:
+            async with bound:
+                return await self._call(handler, *args)
+        except TimeoutError:
+            if not bound.expired():
+                raise  # of its own
+            self._limited["handler_s"] += 1
+            raise TimeoutError(
+                f"the handler did not end within {handler_s:g} s (Limits(handler_s=...))"
+            ) from None
+
+    async def _call(self, handler: Handler, *args: Any) -> Any:
+        if handler.is_async:
+            return await handler.function(*args)
+        result = await self._call_on_thread(handler.function, *args)
+        return await result if inspect.isawaitable(result) else result
+
+    async def _call_on_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        threads = self._threads
+        await threads.acquire()
+        context, wanted = contextvars.copy_context(), [True]
+
+        def run() -> Any:
+            return context.run(called, function, *args) if wanted else None
+
+        def is_over(future: asyncio.Future[Any]) -> None:
+            threads.release()
+            has_result = not future.cancelled() and future.exception() is None
+            if has_result and not wanted and inspect.iscoroutine(future.result()):
+                future.result().close()
+
+        future = asyncio.get_running_loop().run_in_executor(None, run)
+        future.add_done_callback(is_over)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            wanted.clear()
+            raise

@@ -1,0 +1,96 @@
+"""What all connections of one hub share, and none of them owns.
+
+Its rule: it names the parts and does nothing itself. A connection knows this, and never the hub.
+"""
+
+from __future__ import annotations
+
+import collections
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from ..backplane.backplane import Backplane, Session
+from ..backplane.memory import MemoryBackplane
+from ..dialects.dialect import Said
+from ..dialects.plain_json import PLAIN_JSON
+from ..protocol import packets
+from .admission import Admission
+from .delivery import Delivery
+from .handler_failures import HandlerFailures
+from .handlers import Handlers
+from .holder import Holder
+from .hub_loop import HubLoop
+from .packet_reader import ByteCount
+from .registry import Registry
+from .settings import HubSettings
+
+__all__ = ["HubContext"]
+
+
+class HubContext:
+    """One hub's parts.
+
+    Args:
+        settings: what it was told.
+        emit: `Hub.emit`.
+
+    Attributes:
+        limited: how often each of the limits has held, by its name.
+        complaints: what senders were told, counted by code.
+        leave_listeners: called with a client and the reason, when it has left.
+        registry: the connections that are here, and their rooms.
+        holders: which connection has a session now.
+        ahead: what waits of all clients, in bytes.
+    """
+
+    def __init__(self, settings: HubSettings, emit: Callable[..., Delivery]) -> None:
+        self.settings = settings
+        self.emit = emit
+        self.limited: collections.Counter[str] = collections.Counter()
+        self.complaints: collections.Counter[str] = collections.Counter()
+        self.leave_listeners: list[Callable[[Any, str], object]] = []
+        self.failures = HandlerFailures()
+        self.loop = HubLoop(settings.name)
+        self.handlers = Handlers(settings, self.limited)
+        self.admission = Admission(settings, self.limited)
+        self.registry: Registry[Any] = Registry(settings.limits, self.limited)
+        self.backplane: Backplane = MemoryBackplane(
+            settings.history, settings.session_s, settings.limits, self.limited, self._data_of
+        )
+        self.holders: weakref.WeakKeyDictionary[Session, Holder[Any]] = weakref.WeakKeyDictionary()
+        self.ahead = ByteCount()
+
+    def take_loop(self) -> None:
+        """Make the running loop the hub's; a new one begins with nobody.
+
+        Raises:
+            RuntimeError: the hub serves clients on another loop.
+        """
+        if self.loop.is_running_one:
+            return
+        with self.loop.lock:
+            self.loop.take(is_in_use=self.admission.alive > 0)
+            self.ahead.value = 0
+            self.handlers.reset()
+            self.admission.reset()
+            for connection in self.registry.of(None):  # of a loop that was closed under them
+                connection.depart()
+
+    def max_size(self) -> int:
+        """Return the most bytes of one message from a client."""
+        return self.settings.limits.max_size
+
+    def takes_raw(self) -> bool:
+        """Whether somebody handles what is no packet."""
+        return "message" in self.handlers.by_event
+
+    def holder(self, session: Session) -> Holder[Any]:
+        """Return who has a session; there is one for each, as long as that is remembered."""
+        return self.holders.setdefault(session, Holder())
+
+    def _data_of(self, said: Said) -> Any:
+        text, attachments = PLAIN_JSON.event(said)
+        packet = packets.decode(text)
+        packet.attachments = list(attachments)
+        return packets.take_binary(packet, self.settings.loads)
