@@ -7,6 +7,8 @@ from wslab.hub.protocol.packets import decode, encode_event, take_binary
 from wslab.hub.protocol.room_log import PROGRAM, Past
 from wslab.hub.protocol.sessions import Sessions
 
+DEPTHS = (1, 10, 200, *range(850, 1010, 3), 2000, 5000, 9990, 10_010, 100_000)
+
 
 def opened(limit=5, session_s=60.0, limits=None):
     """Return sessions and their history."""
@@ -37,3 +39,11 @@ def missed(session, offset):
     """Return the offsets of what a session missed, or None."""
     found = session.missed(offset)
     return None if found is None else [each.offset for each in found]
+
+
+def tried(function, *args):
+    """Return the result and None, or None and the ValueError (a BadPacket is one)."""
+    try:
+        return function(*args), None
+    except ValueError as exc:
+        return None, exc

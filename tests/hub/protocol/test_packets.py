@@ -7,29 +7,18 @@ sent on.
 from __future__ import annotations
 
 import copy
-import datetime
-import functools
 import json
-import math
-import re
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.hub.protocol.rig import DEPTHS, tried
 from wslab.errors import BadPacket
 from wslab.hub.protocol import packets
 from wslab.hub.protocol.packets import Packet, decode, dumps, encode_event, take_binary
 
 EXPECTED = 'expected a packet such as {"event": "chat", "data": "hi"}, got '
-
-
-def _tried(function, *args):
-    """Return the result and None, or None and the ValueError (a BadPacket is one)."""
-    try:
-        return function(*args), None
-    except ValueError as exc:
-        return None, exc
 
 
 # The table.
@@ -195,25 +184,6 @@ def test_a_placeholder_for_a_frame_that_there_is_not(nth):
 
 
 @pytest.mark.parametrize(
-    ("data", "exception", "message"),
-    [
-        ({1, 2}, TypeError, "expected data that JSON can hold (text, numbers, lists, dicts, None)"),
-        ([b"x", object], TypeError, "or bytes, got type <class 'object'>"),
-        (math.nan, ValueError, "expected data that JSON can hold, got nan: "),
-        ([math.inf], ValueError, "expected data that JSON can hold, got [inf]: "),
-        ([b"x", math.inf], ValueError, ""),
-        ([10**5000], ValueError, ""),
-        ({(1, 2): 3}, TypeError, ""),
-        ({b"x": 3}, TypeError, ""),
-    ],
-)
-def test_what_cannot_be_sent(data, exception, message):
-    with pytest.raises(exception) as caught:
-        dumps(data)
-    assert message in str(caught.value)
-
-
-@pytest.mark.parametrize(
     ("name", "exception", "message"),
     [
         ("", ValueError, "expected an event's name of 1 to 128 characters, got 0"),
@@ -231,7 +201,6 @@ def test_what_is_no_name_of_an_event(name, exception, message):
 # Depth.
 
 SHAPES = [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")]
-DEPTHS = (1, 10, 200, *range(850, 1010, 3), 2000, 5000, 9990, 10_010, 100_000)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -243,40 +212,20 @@ def test_no_depth_of_nesting_raises_anything_else(shape, member):
         for binary in (0, 1):
             members = {"received": "1", "binary": str(binary)} | {member: deep}
             text = "{" + ",".join(f'"{name}":{value}' for name, value in members.items()) + "}"
-            packet, flaw = _tried(decode, text)
+            packet, flaw = tried(decode, text)
             if flaw is None:
                 packet.attachments.append(b"x")
-                data, flaw = _tried(take_binary, packet)
+                data, flaw = tried(take_binary, packet)
                 assert flaw is None or "sensible depth, got some nested too deep" in str(flaw)
             assert flaw is None or type(flaw) is BadPacket
             refused += flaw is not None
             if flaw is None:
-                frames, flaw = _tried(dumps, data)  # one that just fitted may not fit any more
+                frames, flaw = tried(dumps, data)  # one that just fitted may not fit any more
                 assert flaw is None or "expected data that JSON can hold" in str(flaw)
                 assert flaw or len(frames[1]) == (binary if member == "data" else 0)
     assert refused >= 2
     if member in ("data", "x"):
         assert refused < 2 * len(DEPTHS)
-
-
-@pytest.mark.parametrize("leaf", [b"x", 1, math.nan])
-@pytest.mark.parametrize("shape", [lambda it: [it], lambda it: {"a": it}, lambda it: (it, {"": 1})])
-def test_data_that_is_too_deep_or_holds_itself_is_a_value_error(leaf, shape):
-    for depth in DEPTHS:
-        data = leaf
-        for _ in range(depth):
-            data = shape(data)
-        sent, flaw = _tried(dumps, data)
-        assert (sent is None) == (flaw is not None)
-        assert flaw is None or str(flaw).startswith("expected data")
-        assert flaw is not None or leaf == leaf, "NaN was sent"
-        assert sent is None or sent[1] == ([b"x"] if leaf == b"x" else [])
-        while isinstance(data, list | dict | tuple) and data:  # or freeing it would recurse
-            data = data.pop("a") if isinstance(data, dict) else data[0]
-    itself = [leaf] if leaf == leaf else []
-    itself.append({"a": itself})
-    with pytest.raises(ValueError, match="got some that holds itself or is nested too"):
-        dumps(itself)
 
 
 # Half a surrogate pair: JSON may hold it, UTF-8 may not.
@@ -375,7 +324,7 @@ def _broken(draw):
 @example('{"event":"e","data":1e999}')
 @example('{"event":"e","data":{"$binary":0,"x":1},"binary":1}')
 def test_any_text_is_a_packet_or_a_bad_packet_and_what_was_taken_can_be_sent(text):
-    packet, flaw = _tried(decode, text)
+    packet, flaw = tried(decode, text)
     if packet is None:
         assert type(flaw) is BadPacket
         assert str(flaw).startswith("expected ")
@@ -386,12 +335,12 @@ def test_any_text_is_a_packet_or_a_bad_packet_and_what_was_taken_can_be_sent(tex
     again = decode(encode_event(packet.event or "e", packet.data)[0])
     assert repr(again.data) == repr(_paired(packet.data))
     packet.attachments = [b"x"] * packet.binary
-    data, flaw = _tried(take_binary, packet)
+    data, flaw = tried(take_binary, packet)
     if flaw is not None:
         assert type(flaw) is BadPacket
         assert 'expected "$binary" to be one of' in str(flaw)
         return
-    frames, flaw = _tried(dumps, data)
+    frames, flaw = tried(dumps, data)
     if flaw is None:
         assert bool(frames[1]) <= bool(packet.binary)
     else:  # the two things that only a stranger's encoder can have made
@@ -401,70 +350,3 @@ def test_any_text_is_a_packet_or_a_bad_packet_and_what_was_taken_can_be_sent(tex
 def _paired(data):
     """Two halves that stand side by side are one character once they have been sent."""
     return json.loads(json.dumps(data))
-
-
-# With dumps= and loads= of one's own.
-
-
-def _default(value):
-    if isinstance(value, datetime.date):
-        return {"$date": value.isoformat()}
-    raise TypeError(f"no {type(value).__name__}")
-
-
-def _hook(found):
-    return datetime.date.fromisoformat(found["$date"]) if found.keys() == {"$date"} else found
-
-
-OWN_DUMPS = functools.partial(json.dumps, default=_default)
-OWN_LOADS = functools.partial(json.loads, object_hook=_hook)
-DAY = datetime.date(2026, 11, 29)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        None, 0, "x", "half \ud800", [DAY], {"at": DAY, "file": b"x", "more": [b"", {"b": b"y"}]},
-        b"alone", {"deep": [[[DAY, b"z"]]]},
-    ],
-)  # fmt: skip
-def test_own_dumps_and_loads_meet(data):
-    encoded = packets.dumps(data, OWN_DUMPS)
-    text, binary = packets.encode_event("x", encoded=encoded)
-    packet = packets.decode(text)
-    packet.attachments = binary
-    assert packets.take_binary(packet, OWN_LOADS) == data
-    answer = packets.decode(packets.encode_answer(7, data, OWN_DUMPS)[0])
-    assert (answer.answer, answer.data) == (7, packet.data)
-
-
-@pytest.mark.parametrize(
-    ("own", "told"),
-    [
-        (lambda data: "{", "JSON text, got str '{'"),
-        (lambda data: "1,2", "JSON text, got str '1,2'"),
-        (lambda data: '1},"id":{"x":2', "JSON text, got str"),
-        (lambda data: "NaN", "JSON text, got str 'NaN'"),
-        (lambda data: 5, "JSON text, got int 5"),
-        (lambda data: None, "JSON text, got NoneType None"),
-        (lambda data: b"\xff", "utf-8"),
-    ],
-)
-def test_own_dumps_must_return_json(own, told):
-    with pytest.raises((TypeError, ValueError), match=re.escape(told)):
-        packets.dumps({}, own)
-
-
-def test_own_dumps_may_return_bytes_as_orjson_does():
-    assert packets.dumps(["ü"], lambda data: json.dumps(data).encode())[0] == '["\\u00fc"]'
-
-
-def test_own_dumps_has_the_same_bounds():
-    with pytest.raises(ValueError, match="at most 64 values of bytes"):
-        packets.dumps([b""] * 65, OWN_DUMPS)
-    with pytest.raises(ValueError, match=r'no key "\$binary"'):
-        packets.dumps({"$binary": 0, "b": b""}, OWN_DUMPS)
-    ring = [b""]
-    ring.append(ring)
-    with pytest.raises(ValueError, match="nested too deeply"):
-        packets.dumps([[ring], []], OWN_DUMPS)

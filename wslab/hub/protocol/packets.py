@@ -32,12 +32,12 @@ BadPacket with the reason, and nothing else.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from ...errors import BadPacket
+from .payload import MAX_BINARY, Dumps, Loads, dumps, from_json, put_binary, to_json
 from .reserved_events import OF_SOCKET_IO
 
 __all__ = [
@@ -60,12 +60,8 @@ __all__ = [
 FROM_HUB = frozenset({"welcome", "error", "dropped"})
 # What a client may not emit, since a handler of that name means something else.
 RESERVED = FROM_HUB | OF_SOCKET_IO | {"connect", "disconnect", "message", "*"}
-MAX_BINARY = 64  # binary frames of one packet
 MAX_NAME = 128  # characters of an event's name
 NOTHING: Any = object()
-
-Dumps: TypeAlias = Callable[[Any], str | bytes]  # such as json.dumps
-Loads: TypeAlias = Callable[[str], Any]  # such as json.loads
 
 
 @dataclass(slots=True)
@@ -101,153 +97,9 @@ class Packet:
         text, self.text = self.text, ""
         if text:
             try:
-                self.data = _decoder(text).get("data")
+                self.data = from_json(text).get("data")
             except RecursionError:  # it could be read where less was on the stack
                 self.flaw = self.flaw or "too large: expected data of a sensible depth"
-
-
-class _HasBinary(Exception):
-    pass
-
-
-def _refuse(value: Any) -> Any:
-    if isinstance(value, bytes | bytearray | memoryview):
-        raise _HasBinary
-    raise TypeError(
-        f"expected data that JSON can hold (text, numbers, lists, dicts, None) or bytes, got "
-        f"{type(value).__name__} {value!r:.60}"
-    )
-
-
-_encode = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_refuse
-).encode
-
-
-def _json(value: Any) -> str:
-    return _escaped(_encode(value))
-
-
-def _escaped(text: str) -> str:
-    # JSON may hold half a surrogate pair, UTF-8 may not: it stays the escape that it came as.
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            return text.encode(errors="backslashreplace").decode()
-    return text
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if number in (float("inf"), -float("inf")):  # which could be read, but not sent on
-        raise ValueError(f"{digits:.20} is too large a number")
-    return number
-
-
-def _not_json(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-_decoder = json.JSONDecoder(parse_constant=_not_json, parse_float=_finite).decode
-
-
-_PLACEHOLDER = 'expected no key "$binary" in data that carries bytes: there it stands for them'
-_TOO_DEEP = "expected data that JSON can hold, got some that holds itself or is nested too deeply"
-
-
-def dumps(data: Any, own: Dumps | None = None) -> tuple[str, list[bytes]]:
-    """Return data as JSON text, and the binary frames that must follow it.
-
-    Args:
-        data: what to encode.
-        own: what makes the text, in place of ours; it never sees bytes.
-
-    Raises:
-        TypeError, ValueError: JSON cannot hold it, and it is not bytes; or what ``own`` raised.
-    """
-    if own is not None:
-        return _dumped_by(own, data)
-    try:
-        return _json(data), []
-    except _HasBinary:
-        pass
-    except RecursionError:
-        raise ValueError(_TOO_DEEP) from None
-    except ValueError as exc:
-        if "Circular" in str(exc):
-            raise ValueError(_TOO_DEEP) from None
-        raise ValueError(f"expected data that JSON can hold, got {data!r:.60}: {exc}") from None
-    attachments: list[bytes] = []
-
-    def put(value: Any) -> Any:
-        if not isinstance(value, bytes | bytearray | memoryview):
-            return _refuse(value)
-        attachments.append(bytes(value))
-        return {"$binary": len(attachments) - 1}
-
-    try:
-        has_placeholder = _has_placeholder(data)
-    except RecursionError:
-        raise ValueError(_TOO_DEEP) from None
-    if has_placeholder:
-        raise ValueError(_PLACEHOLDER)
-    encoder = json.JSONEncoder(
-        ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=put
-    )
-    text = _escaped(encoder.encode(data))
-    _check_count(attachments)
-    return text, attachments
-
-
-def _check_count(attachments: Sequence[bytes]) -> None:
-    if len(attachments) > MAX_BINARY:
-        raise ValueError(
-            f"expected at most {MAX_BINARY} values of bytes in one event, got {len(attachments)}"
-        )
-
-
-def _dumped_by(own: Dumps, data: Any) -> tuple[str, list[bytes]]:
-    attachments: list[bytes] = []
-    try:
-        if _has_bytes(data):
-            if _has_placeholder(data):
-                raise ValueError(_PLACEHOLDER)
-            data = _without_bytes(data, attachments)
-    except RecursionError:
-        raise ValueError(_TOO_DEEP) from None
-    text = own(data)
-    if isinstance(text, bytes | bytearray):
-        text = text.decode()
-    # Whatever stands here stands in a packet, which the other side could not read.
-    told = f"expected dumps= to return JSON text, got {type(text).__name__} {text!r:.60}"
-    if not isinstance(text, str):
-        raise TypeError(told)
-    try:
-        _decoder(text)
-    except (ValueError, RecursionError) as exc:
-        raise ValueError(f"{told}: {exc}") from None
-    _check_count(attachments)
-    return _escaped(text), attachments
-
-
-def _has_bytes(data: Any) -> bool:
-    if isinstance(data, dict):
-        return any(map(_has_bytes, data.values()))
-    if isinstance(data, list | tuple):
-        return any(map(_has_bytes, data))
-    return isinstance(data, bytes | bytearray | memoryview)
-
-
-def _without_bytes(data: Any, attachments: list[bytes]) -> Any:
-    if isinstance(data, dict):
-        return {name: _without_bytes(value, attachments) for name, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_without_bytes(value, attachments) for value in data]
-    if not isinstance(data, bytes | bytearray | memoryview):
-        return data
-    attachments.append(bytes(data))
-    return {"$binary": len(attachments) - 1}
 
 
 def encode_event(
@@ -274,7 +126,7 @@ def encode_event(
     """
     check_name(event)
     text, attachments = ("", []) if data is NOTHING and encoded is None else encoded or dumps(data)
-    parts = ['{"event":', _json(event)]
+    parts = ['{"event":', to_json(event)]
     if text:
         parts += (',"data":', text)
     return _closed(parts, attachments, id=id, n=n, offset=offset), list(attachments)
@@ -294,10 +146,10 @@ def encode_error(
     """Return an error: as an answer where one was asked for, else as an ``error`` event."""
     error: dict[str, Any] = {"code": code, "message": message}
     if answer is not None:
-        return _json({"answer": answer, "error": error})
+        return to_json({"answer": answer, "error": error})
     if event is not None:
         error["event"] = event
-    return _json({"event": "error", "data": error})
+    return to_json({"event": "error", "data": error})
 
 
 def encode_received(n: int) -> str:
@@ -349,7 +201,7 @@ def decode(text: str) -> Packet:
             is_raw=True,
         )
     try:
-        fields = _decoder(text)
+        fields = from_json(text)
     except (ValueError, RecursionError) as exc:
         raise BadPacket(
             f'expected a packet such as {{"event": "chat", "data": "hi"}}, got text that is no '
@@ -412,32 +264,10 @@ def take_binary(packet: Packet, own: Loads | None = None) -> Any:
     """
     data = packet.data
     if own is not None and data is not None:
-        data = own(_json(data))
+        data = own(to_json(data))
     if not packet.binary:
         return data
     try:
         return put_binary(data, packet.attachments)
     except RecursionError:
         raise BadPacket("expected data of a sensible depth, got some nested too deep") from None
-
-
-def put_binary(data: Any, attachments: Sequence[bytes]) -> Any:
-    """Put bytes where ``{"$binary": i}`` stands for them."""
-    if isinstance(data, list):
-        return [put_binary(value, attachments) for value in data]
-    if not isinstance(data, dict):
-        return data
-    if data.keys() != {"$binary"}:
-        return {name: put_binary(value, attachments) for name, value in data.items()}
-    nth = data["$binary"]
-    if type(nth) is not int or not 0 <= nth < len(attachments):
-        raise BadPacket(
-            f'expected "$binary" to be one of {len(attachments)} frames, got {nth!r:.60}'
-        )
-    return attachments[nth]
-
-
-def _has_placeholder(data: Any) -> bool:
-    if isinstance(data, dict):
-        return "$binary" in data or any(map(_has_placeholder, data.values()))
-    return isinstance(data, list | tuple) and any(map(_has_placeholder, data))
