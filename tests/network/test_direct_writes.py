@@ -45,7 +45,7 @@ class Line:
 
         self.runner.call(make)
 
-    def write_now(self, data, may_send=lambda: True):
+    def write_now(self, data, may_send=lambda connection: True):
         return self.direct.write_now(data, may_send)
 
     def write(self, data):
@@ -107,7 +107,7 @@ def test_not_past_what_the_loop_has_still_to_write(line):
 
 
 def test_not_where_the_frame_may_not_follow(line):
-    assert not line.write_now(b"x", lambda: False)
+    assert not line.write_now(b"x", lambda connection: False)
     assert not line.recorded
 
 

@@ -435,3 +435,12 @@ def test_a_connector_knows_where_it_is():
 
     with MemoryNetwork():
         asyncio.run(main())
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, 5, 125, 126, 70_000])
+@pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY])
+def test_a_frame_is_put_together_as_websockets_does(opcode, size_bytes, monkeypatch):
+    monkeypatch.setattr("secrets.token_bytes", lambda count: b"\x01\x80\xff\x07"[:count])
+    payload = bytes(number % 256 for number in range(size_bytes))
+    expected = Frame(opcode, payload).serialize(mask=True)
+    assert sending.masked_frame(int(opcode), payload) == expected

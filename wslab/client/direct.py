@@ -11,12 +11,14 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from websockets.frames import Frame, Opcode
+from websockets.frames import Opcode
 
 from ..network.direct_writes import DirectWrites
-from ..websockets_compat.sending import takes_frame
+from ..websockets_compat.sending import masked_frame, takes_frame
 
 __all__ = ["direct"]
+
+_TEXT, _BINARY = int(Opcode.TEXT), int(Opcode.BINARY)
 
 
 @functools.lru_cache(maxsize=32)
@@ -40,10 +42,8 @@ def direct(kind: Any) -> type:
             """Send a message past the loop, from any thread; whether that was possible."""
             if self.writes is None or self.protocol.extensions:
                 return False
-            frame = Frame(Opcode.TEXT if is_text else Opcode.BINARY, payload)
-            return self.writes.write_now(
-                frame.serialize(mask=True), functools.partial(takes_frame, self)
-            )
+            frame = masked_frame(_TEXT if is_text else _BINARY, payload)
+            return self.writes.write_now(frame, takes_frame, self)
 
         def process_event(self, event: Any) -> None:
             opcode = getattr(event, "opcode", 8)

@@ -39,10 +39,10 @@ class Incoming:
 
     def put(self, message: Message) -> None:
         """Take in a message, where there is room."""
-        self.log.keep(message)
         if self.dispatcher is None:
-            self.queue.put(message)
+            self.log.keep(message, self.queue.put)
         else:
+            self.log.keep(message)
             for own in self.dispatcher.take(message):
                 self.queue.put(own)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import threading
+from collections.abc import Callable
 
 from .receive_queue import Message, size_of
 
@@ -26,9 +27,17 @@ class ReceivedLog:
         self._size_bytes = 0
         self._first: Message | None = None  # where it is no longer among the messages
 
-    def keep(self, message: Message) -> None:
-        """Add a message, and let go of the oldest where there are too many."""
+    def keep(self, message: Message, then: Callable[[Message], object] | None = None) -> None:
+        """Add a message, and let go of the oldest where there are too many.
+
+        Args:
+            message: what came.
+            then: is handed the message before that is done, so that who waits for it wakes up
+                meanwhile; asking for the latest waits until it is here as well.
+        """
         with self._lock:
+            if then is not None:
+                then(message)
             self._messages.append(message)
             self._size_bytes += size_of(message)
             while len(self._messages) > 1 and (

@@ -42,12 +42,15 @@ class DirectWrites:
         if self._descriptor is not None:
             transport.write, transport.close = self._write, self.close
 
-    def write_now(self, frame: bytes, may_send: Callable[[], bool]) -> bool:
+    def write_now(
+        self, frame: bytes, may_send: Callable[[Any], bool], connection: Any = None
+    ) -> bool:
         """Write a whole frame past the loop, from any thread; whether that was possible.
 
         Args:
             frame: its bytes.
             may_send: whether the frame may follow what has been written; asked with the lock held.
+            connection: what it is asked about.
         """
         with self._lock:
             descriptor = self._descriptor
@@ -56,7 +59,7 @@ class DirectWrites:
                 or self._begun is not None
                 or self._buffered_bytes()
                 or self._is_closing()
-                or not may_send()
+                or not may_send(connection)
             ):
                 return False
             self._record(frame)
