@@ -6,7 +6,7 @@ import pytest
 
 import wslab
 from wslab.errors import WrongThread
-from wslab.notebook import cells
+from wslab.notebook import cells, owners
 
 
 async def echo(websocket):
@@ -71,8 +71,8 @@ def test_on_the_loop_it_can_be_looked_at_and_not_waited_for():
 
 
 def test_who_started_it(monkeypatch):
-    owner = cells.Owner(("module", "mine"), object())
-    monkeypatch.setattr(cells, "current_owner", lambda: owner)
+    owner = owners.Owner(("module", "mine"), object())
+    monkeypatch.setattr(owners, "current_owner", lambda: owner)
     with wslab.serve(echo):
         [one] = wslab.running()
         assert one.by == "module mine"

@@ -8,9 +8,9 @@ whatever the exception holds, a failure is small and recording one never raises.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
-import sysconfig
 import threading
 import time
 import traceback
@@ -40,11 +40,6 @@ MAX_LOG_BYTES = 512 * 2**10
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _EXAMPLES = os.path.join(_PACKAGE, "examples") + os.sep  # read and run as a user's own
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
-_INSTALLED = tuple(
-    os.path.join(path, "")
-    for path in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    if path
-)
 _WEBSOCKETS = os.path.dirname(os.path.abspath(websockets.__file__)) + os.sep
 
 
@@ -304,4 +299,12 @@ def is_around(filename: str) -> bool:
         return False
     if filename.startswith(("<frozen", _PACKAGE, _WEBSOCKETS)):
         return True
-    return filename.startswith(_STDLIB) and not filename.startswith(_INSTALLED)
+    return filename.startswith(_STDLIB) and not filename.startswith(_installed())
+
+
+@functools.cache
+def _installed() -> tuple[str, ...]:
+    import sysconfig  # takes its time, and only a failure needs it
+
+    paths = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    return tuple(os.path.join(path, "") for path in paths if path)

@@ -6,7 +6,6 @@ starts, stops and waits for nothing.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, overload
@@ -91,6 +90,8 @@ class Running(Sequence[Started]):
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
+        import html  # only a front end needs it
+
         if not self._started:
             return f"<p>{html.escape(repr(self))}</p>"
         heads = ("", "what", "name", "where", "state", "started by", "to stop it")

@@ -12,7 +12,7 @@ import anywidget
 import pytest
 
 from wslab.learn import Prediction, predict
-from wslab.notebook import cells
+from wslab.notebook import owners
 
 module = importlib.import_module("wslab.learn.predict")
 
@@ -117,8 +117,8 @@ def test_chosen_and_not_committed_is_told_as_such(ask):
 
 def run_in(monkeypatch, cell: str, request: str) -> None:
     """Do as a kernel does while a cell runs: the request's message id is new each time."""
-    owner = cells.Owner(("cell", cell), request)
-    monkeypatch.setattr(cells, "current_owner", lambda: owner)
+    owner = owners.Owner(("cell", cell), request)
+    monkeypatch.setattr(owners, "current_owner", lambda: owner)
 
 
 def test_the_same_cell_asks_again_and_has_the_answer(ask, monkeypatch):
@@ -163,7 +163,7 @@ def test_another_cell_text_or_options_is_another_question(
 
 
 def test_without_a_cell_the_text_tells_what_is_the_same(ask):
-    assert cells.current_owner() is None
+    assert owners.current_owner() is None
     say(ask("Which?", ["a", "b"]), {"answer": "a"})
     assert ask("Which?", ["a", "b"]).answer == "a"
     assert ask("And which?", ["a", "b"]).answer is None

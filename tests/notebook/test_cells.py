@@ -22,7 +22,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.kernels import PROJECT, Kernel, run_with_nbclient
-from wslab.notebook import cells
+from wslab.notebook import cells, owners
+from wslab.notebook import shell as shells
 
 # A pretended shell: which cell asks is what the test says.
 
@@ -103,18 +104,18 @@ class Thing:
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch) -> Shell:
     shell = Shell()
-    monkeypatch.setattr(cells, "_shell", lambda: shell)
+    monkeypatch.setattr(shells, "running_shell", lambda: shell)
     monkeypatch.setattr(cells, "_things", {})
     monkeypatch.setattr(cells, "_records", {})
-    monkeypatch.setattr(cells, "_hooked_shells", set())
-    monkeypatch.setattr(cells, "_has_cell_ended", False)
+    monkeypatch.setattr(shells, "_heard_shells", set())
+    monkeypatch.setattr(shells, "_has_cell_ended", False)
     return shell
 
 
 def start(kind: str = "server", *, place: object = None, keep: bool = False, **how: Any) -> Thing:
     claim = cells.claim(kind, keep=keep)
-    thing = Thing(str(claim.place), **how)
-    claim.adopt(thing, claim.place or place)
+    thing = Thing(str(claim.handover), **how)
+    claim.adopt(thing, claim.handover or place)
     return thing
 
 
@@ -228,7 +229,7 @@ def test_a_widgets_callback_belongs_to_nobody(shell: Shell, kind: str) -> None:
     first = shell.run("A", start, kind=kind)
     second = shell.run("A", start, kind=kind)
     assert first.closed == second.closed == []
-    assert shell.run(None, cells.current_owner) is None
+    assert shell.run(None, owners.current_owner) is None
 
 
 def test_what_is_late_is_named_and_tried_again(
@@ -437,7 +438,7 @@ def test_a_helper_of_a_module_belongs_to_the_cell_that_calls_it(shell: Shell, mo
 
 
 def test_nobody_owns_what_a_script_or_a_test_starts() -> None:
-    assert cells.current_owner() is None
+    assert owners.current_owner() is None
 
 
 def script(source: str, *arguments: str) -> str:
@@ -538,12 +539,12 @@ def test_texts_are_told_apart_and_what_is_kept_of_them_is_bounded(shell: Shell) 
     again = shell.run(None, start, source="a = 1")
     other = shell.run(None, start, source="a = 2")
     assert (first.closed, again.closed, other.closed) == ([True], [], [])
-    assert shell.run(None, cells.current_owner, source=" ") is None
-    assert shell.run(None, cells.current_owner, source="a", kind="comm_msg") is None
+    assert shell.run(None, owners.current_owner, source=" ") is None
+    assert shell.run(None, owners.current_owner, source="a", kind="comm_msg") is None
     for number in range(cells.MAX_RECORDS + 10):
         shell.run(None, start, source=f"a = {number}").let_go()
     assert len(cells._records) == cells.MAX_RECORDS
-    assert shell.run(None, lambda: cells.claim("server").place, source="a = 1005") == 8765
+    assert shell.run(None, lambda: cells.claim("server").handover, source="a = 1005") == 8765
 
 
 @pytest.mark.kernel

@@ -26,7 +26,7 @@ from tests.peers import until
 from tests.server.rig import echo, says
 from wslab.errors import HandshakeRefused, NestingRefused, PortInUse, WrongThread
 from wslab.loops import fork, portals
-from wslab.notebook import cells
+from wslab.notebook import cells, owners
 
 
 def test_a_port_and_a_name_of_ones_own():
@@ -242,10 +242,10 @@ def test_a_port_that_is_taken_names_who_has_it(monkeypatch):
         with pytest.raises(PortInUse, match="own server 'kept'"):
             wslab.serve(echo, port=kept.port)
         assert kept.is_serving
-    owner = cells.Owner(("cell", "one"), "first run")
-    monkeypatch.setattr(cells, "current_owner", lambda: owner)
+    owner = owners.Owner(("cell", "one"), "first run")
+    monkeypatch.setattr(owners, "current_owner", lambda: owner)
     with wslab.serve(echo, name="first") as server:
-        owner = cells.Owner(("cell", "two"), "first run")
+        owner = owners.Owner(("cell", "two"), "first run")
         with pytest.raises(PortInUse, match="own server 'first', started in another cell"):
             wslab.serve(echo, port=server.port)
         assert says(server, "x") == ["x"]

@@ -15,7 +15,7 @@ from typing import Any, Self
 import anywidget
 import traitlets
 
-from ..notebook import cells
+from ..notebook import owners
 from ..widgets.assets import read_static, with_code
 
 __all__ = ["Prediction", "predict"]
@@ -158,6 +158,6 @@ def predict(question: str, options: Sequence[Any] = ()) -> Prediction:
     Returns:
         The widget. Show it as the cell's last line; after the run call its ``compare(actual)``.
     """
-    owner = cells.current_owner()
+    owner = owners.current_owner()
     key = (owner.key if owner else None, question, tuple(str(option) for option in options))
     return Prediction(question, options, _asked=_asked.setdefault(key, _Asked()))

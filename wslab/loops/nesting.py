@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import re
-import sys
 from dataclasses import dataclass
 from typing import cast
 
 from ..calling import running_loop
 from ..errors import NestingRefused
+from ..notebook.shell import running_shell
 
 __all__ = ["NestedLoops", "allow_nested_loops", "kernels_loop", "nest"]
 
@@ -103,10 +103,5 @@ def nest(loop: asyncio.AbstractEventLoop) -> bool:
 
 def kernels_loop() -> asyncio.AbstractEventLoop | None:
     """Return the notebook kernel's loop, on whatever thread; None outside a kernel."""
-    if "IPython" not in sys.modules:
-        return None
-    from IPython import get_ipython
-
-    shell = get_ipython()  # type: ignore[no-untyped-call, unused-ignore]
-    io_loop = getattr(getattr(shell, "kernel", None), "io_loop", None)
+    io_loop = getattr(getattr(running_shell(), "kernel", None), "io_loop", None)
     return cast("asyncio.AbstractEventLoop | None", getattr(io_loop, "asyncio_loop", None))

@@ -1,1 +1,1 @@
-"""What a notebook is: its `cells`, and the `environment` that it runs in."""
+"""What a notebook is: its `cells` and their `owners`, its `page`, the `environment` around it."""

@@ -2,11 +2,11 @@
 
 The one registry of everything in this process that has to be closed. Its rule: a run of a cell
 that starts things of one kind first closes all things of that kind which the run before had
-started; the n-th new one may then take the n-th old one's place (a server its port). What was
+started; the n-th new one gets what the n-th old one hands over (a server its port). What was
 started by importing a module belongs to that module in the same way (``%autoreload``); what a
 plain script, a test or a widget's callback starts belongs to nobody and stays until it is closed.
-Where a front end names no cells (nbclassic, nbclient, consoles), the same text is the same cell.
-It knows only things that can be closed, and neither servers nor clients nor loops.
+Who that is, `owners` finds out. It knows only things that can be closed, and neither servers nor
+clients nor loops.
 """
 
 from __future__ import annotations
@@ -14,33 +14,28 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import contextlib
-import contextvars
-import hashlib
 import os
-import sys
 import threading
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any, Protocol
 
 from ..waiting import deadline_after, left_until, result_of
+from . import owners, shell
+from .owners import Owner
 
 __all__ = [
     "Claim",
     "Closeable",
-    "Owner",
     "claim",
     "close",
     "close_all",
     "close_cell",
-    "current_owner",
     "forget",
     "owner_key",
     "things",
 ]
 
 REPLACE_TIMEOUT_S = 5.0
-SOURCE = "source"  # the kind of a key: the same text is taken for the same cell
 MAX_RECORDS = 1_000  # beyond that the oldest go that have nothing open: a console never ends
 DELETED_TIMEOUT_S = 1.0  # a cell that runs next waits no longer for what a deleted one had started
 
@@ -53,56 +48,39 @@ class Closeable(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Who starts things: ``key`` names the cell or module, ``run`` tells one run from the next."""
-
-    key: tuple[str, str]
-    run: object
-
-    @property
-    def is_source(self) -> bool:
-        """Whether the front end names no cells, so that this one is known by its text only."""
-        return self.key[0] == SOURCE
-
-    def is_run(self, run: object) -> bool:
-        """Whether ``run`` is this one: the same request's id, or the very same module spec."""
-        return self.run is run or (isinstance(run, str) and self.run == run)
-
-
 @dataclass(slots=True)
 class _Record:
     """What one owner has started of one kind."""
 
     run: object  # the latest
     past: collections.deque[object]  # runs before it, whose tasks and threads may live on
-    claimed: int = 0  # places given to the latest run
-    places: list[object] = field(default_factory=list)  # by order in the cell, from all runs
+    claimed: int = 0  # positions given to the latest run
+    handovers: list[object] = field(default_factory=list)  # by position in the cell
     open: dict[int, Closeable] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Claim:
-    """Room for one new thing. ``place`` is what the old one in its position had left behind."""
+    """Room for one new thing. ``handover`` is what the old one in its position left to it."""
 
     owner: Owner | None
     kind: str
     keep: bool
-    place: object = None
+    handover: object = None
     _nth: int | None = None
 
-    def adopt(self, thing: Closeable, place: object = None) -> None:
-        """Enter ``thing``, and the ``place`` (a server its port) that its successor shall get."""
+    def adopt(self, thing: Closeable, handover: object = None) -> None:
+        """Enter ``thing``, and what its successor shall get (of a server: its port)."""
         with _lock:
             _things[id(thing)] = thing
             record = self._record()
             if record is not None:
                 record.open[id(thing)] = thing
                 if self._nth is not None:
-                    record.places[self._nth] = place
+                    record.handovers[self._nth] = handover
 
     def reopen(self, thing: Closeable) -> None:
-        """Enter a thing again that had closed, and was started again in its old place."""
+        """Enter a thing again that had closed, and was started again in its old position."""
         with _lock:
             _things[id(thing)] = thing
             record = self._record()
@@ -119,8 +97,6 @@ class Claim:
 _lock = threading.RLock()
 _things: dict[int, Closeable] = {}
 _records: dict[tuple[tuple[str, str], str], _Record] = {}
-_hooked_shells: set[int] = set()
-_has_cell_ended = False  # whether no cell runs now, as far as the shell has told
 
 
 def claim(kind: str, *, keep: bool = False) -> Claim:
@@ -135,8 +111,8 @@ def claim(kind: str, *, keep: bool = False) -> Claim:
     Raises:
         TimeoutError: what the run before had started does not close: what, and what holds it.
     """
-    _hook_shell()
-    owner = current_owner()
+    shell.hear_cells(_cell_begins)
+    owner = owners.current_owner()
     if owner is None or keep:
         return Claim(owner, kind, keep)
     with _lock:
@@ -149,7 +125,7 @@ def claim(kind: str, *, keep: bool = False) -> Claim:
         )
         if any(owner.is_run(run) for run in record.past):
             # A task or thread of an earlier run: what it starts is the cell's, but it replaces
-            # nothing, and takes no place, of what the latest run has started.
+            # nothing, and takes no position, of what the latest run has started.
             return Claim(owner, kind, keep)
         to_close: list[Closeable] = []
         if not owner.is_run(record.run):
@@ -158,15 +134,15 @@ def claim(kind: str, *, keep: bool = False) -> Claim:
             to_close = list(record.open.values())  # each is taken out when it has closed
         nth = record.claimed
         record.claimed += 1
-        if nth == len(record.places):
-            record.places.append(None)
-        place = record.places[nth]
+        if nth == len(record.handovers):
+            record.handovers.append(None)
+        handover = record.handovers[nth]
     _close(to_close, REPLACE_TIMEOUT_S, replaced=True)
-    return Claim(owner, kind, keep, place, nth)
+    return Claim(owner, kind, keep, handover, nth)
 
 
 def forget(thing: Closeable) -> None:
-    """Take out a thing that has closed. Its place stays, for the cell's next run."""
+    """Take out a thing that has closed. What it hands over stays, for the cell's next run."""
     with _lock:
         _things.pop(id(thing), None)
         for record in _records.values():
@@ -199,7 +175,7 @@ def close(thing: Closeable, timeout: float | None) -> None:
 
 
 def close_all(timeout: float | None, *, explain: bool = True) -> None:
-    """Close everything at once. Places stay: a cell that runs again gets its port back.
+    """Close everything at once. Ports stay: a cell that runs again gets its port back.
 
     Args:
         timeout: seconds for all together; None waits until they have closed.
@@ -261,84 +237,12 @@ def _close(
         raise failure
 
 
-# Who is asking.
-
-
-def current_owner() -> Owner | None:
-    """Return the cell, or the module being imported, whose code is running on this thread.
-
-    A task, and a thread that was handed its context (``asyncio.to_thread``), belong to the cell
-    that started them. A plain thread does not know where it comes from: it is taken for the cell's
-    that is running, if one is. None in a script, a REPL, a test and a widget's callback.
-    """
-    module = _importing(sys._getframe(1))
-    if module is not None:
-        return module
-    shell = _shell()
-    parent: dict[str, Any] = getattr(shell, "get_parent", dict)() or {}
-    cell_id = (parent.get("metadata") or {}).get("cellId")
-    source = str((parent.get("content") or {}).get("code") or "").strip()
-    header = parent.get("header") or {}
-    if not (cell_id or source) or header.get("msg_type") != "execute_request":
-        return None
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main and _has_cell_ended and not _is_in_context(parent):
-        return None
-    key = ("cell", cell_id) if cell_id else (SOURCE, hashlib.sha256(source.encode()).hexdigest())
-    return Owner(key, header["msg_id"])
-
-
-def _is_in_context(parent: dict[str, Any]) -> bool:
-    # Where no context tells, the shell names the latest request of any thread instead.
-    return any(value is parent for value in contextvars.copy_context().values())
-
-
-def _importing(frame: FrameType | None) -> Owner | None:
-    # The nearest module body on the stack says whose code this is. A module has a new __spec__
-    # each time it is loaded; a notebook's cell and a script are the body of __main__.
-    while frame is not None:
-        if frame.f_code.co_name == "<module>":
-            name = frame.f_globals.get("__name__")
-            spec = frame.f_globals.get("__spec__")
-            if name == "__main__" or spec is None:
-                return None
-            # The spec itself, not its id(): that may be given to the next one.
-            return Owner(("module", str(name)), spec)
-        frame = frame.f_back
-    return None
-
-
-def _shell() -> Any:
-    if "IPython" not in sys.modules:
-        return None
-    from IPython import get_ipython
-
-    return get_ipython()  # type: ignore[no-untyped-call, unused-ignore]
-
-
-def _hook_shell() -> None:
-    """Hear of each cell's beginning and end, and of deleted cells; once for each shell."""
-    shell = _shell()
-    if shell is None or id(shell) in _hooked_shells or not hasattr(shell, "events"):
-        return
-    _hooked_shells.add(id(shell))
-    shell.events.register("pre_run_cell", _cell_begins)
-    shell.events.register("post_run_cell", _cell_ends)
-
-
-def _cell_begins(_info: Any = None) -> None:
-    global _has_cell_ended
-    _has_cell_ended = False
+def _cell_begins() -> None:
     # JupyterLab names the cells deleted since the last run in each request's metadata.
-    parent: dict[str, Any] = getattr(_shell(), "get_parent", dict)() or {}
-    for cell_id in (parent.get("metadata") or {}).get("deletedCells") or ():
+    metadata = shell.running_request().get("metadata") or {}
+    for cell_id in metadata.get("deletedCells") or ():
         with contextlib.suppress(TimeoutError):  # it closes when it can, which is soon enough
             close_cell(("cell", str(cell_id)), DELETED_TIMEOUT_S)
-
-
-def _cell_ends(_result: Any = None) -> None:
-    global _has_cell_ended
-    _has_cell_ended = True
 
 
 def _forget_after_fork() -> None:

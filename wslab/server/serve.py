@@ -88,27 +88,27 @@ def serve(
         handler,
         name=name or handler_name(handler),
         host=host,
-        port=port or (claim.place if isinstance(claim.place, int) else None),
+        port=port or (claim.handover if isinstance(claim.handover, int) else None),
         page=page,
         runner=runner,
         claim=claim,
         tape=new_tape(record, name=name or handler_name(handler)),
         kwargs={**finite_times(kwargs), "compression": compression},
     )
-    if claim.place is not None:
+    if claim.handover is not None:
         server.note = "replaces what this cell had started before, on the same port"
     try:
         server.start()
     except PortInUse:
-        if port or claim.place is None:
+        if port or claim.handover is None:
             raise
         # The old port was free for a moment and somebody else took it.
         server.start(on_any_port=True)
         server.note = (
-            f"replaces what this cell had started before; port {claim.place} was taken meanwhile, "
-            "so this is a new one"
+            f"replaces what this cell had started before; port {claim.handover} was taken "
+            "meanwhile, so this is a new one"
         )
-    if claim.owner is not None and claim.owner.is_source and claim.place is None:
+    if claim.owner is not None and claim.owner.is_source and claim.handover is None:
         server.note = _older_servers(server) or server.note
     claim.adopt(server, server.port)
     return server

@@ -9,7 +9,7 @@ import pytest
 import wslab
 from tests.widgets.browser.page import MIB, OPENED, URL, Page, message
 from wslab.errors import BadURL
-from wslab.notebook import cells
+from wslab.notebook import cells, owners
 from wslab.widgets import Browser
 from wslab.widgets.browser import callbacks, kernel_socket, pages
 from wslab.widgets.browser.kernel_socket import KernelSockets
@@ -172,8 +172,8 @@ def test_stop_ends_it_for_good():
 
 def test_running_the_cell_again_replaces_it(monkeypatch):
     def owner(run):
-        one = cells.Owner(("cell", "browser"), run)
-        monkeypatch.setattr(cells, "current_owner", lambda: one)
+        one = owners.Owner(("cell", "browser"), run)
+        monkeypatch.setattr(owners, "current_owner", lambda: one)
 
     owner("first")
     old, same = Browser(URL), Browser(URL)

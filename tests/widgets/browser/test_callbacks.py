@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from tests.widgets.browser.page import MIB, OPENED, URL, Page, message, until
-from wslab.notebook import cells
+from wslab.notebook import owners
 from wslab.widgets import Browser
 from wslab.widgets.browser import callbacks
 
@@ -92,14 +92,14 @@ def test_registering_again_replaces(monkeypatch):
     heard = []
 
     def run(run, *names):
-        owner = cells.Owner(("cell", "one"), run)
-        monkeypatch.setattr(cells, "current_owner", lambda: owner)
+        owner = owners.Owner(("cell", "one"), run)
+        monkeypatch.setattr(owners, "current_owner", lambda: owner)
         for name in names:
             browser.on_message(lambda text, name=name: heard.append((name, text)))
 
     run("first", "a", "b")
     run("second", "c")  # the same cell ran again
-    monkeypatch.setattr(cells, "current_owner", lambda: None)
+    monkeypatch.setattr(owners, "current_owner", lambda: None)
     for _ in range(3):
         browser.on_message(heard.append)  # the very same one
     page.batch(message("x"))

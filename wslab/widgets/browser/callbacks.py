@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ...failures import Failure, FailureLog
-from ...notebook import cells
+from ...notebook import owners
 from .record import BrowserEvent, Record, kept_bytes
 
 __all__ = ["Callbacks"]
@@ -31,7 +31,7 @@ C = TypeVar("C", bound=Callable[..., Any])
 class _Listener:
     callback: Callable[..., Any]
     socket: int | None  # None hears every event of every socket
-    owner: cells.Owner | None
+    owner: owners.Owner | None
 
 
 class Callbacks:
@@ -75,7 +75,7 @@ class Callbacks:
                 f"expected a plain function, got the async def {callback.__qualname__}: callbacks "
                 "are called, and nobody would await what that returns"
             )
-        owner = cells.current_owner()
+        owner = owners.current_owner()
         with self._lock:
             kept = [
                 one
@@ -148,5 +148,5 @@ class Callbacks:
             self._on_error()
 
 
-def _is_earlier_run(one: cells.Owner | None, now: cells.Owner | None) -> bool:
+def _is_earlier_run(one: owners.Owner | None, now: owners.Owner | None) -> bool:
     return one is not None and now is not None and one.key == now.key and not one.is_run(now.run)
