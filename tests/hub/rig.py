@@ -28,6 +28,7 @@ from wslab.hub.dialects.plain_json import PLAIN_JSON
 from wslab.hub.protocol.sessions import Sessions
 from wslab.hub.server.hub_context import HubContext
 from wslab.hub.server.prepared_message import PLAIN, Form, PreparedMessage
+from wslab.network.memory import in_use
 
 aio = pytest.mark.asyncio
 DEADLINE_S = 10.0
@@ -63,7 +64,7 @@ async def listening(hub: Any, *, small_buffers: bool = False, **options: Any) ->
         hub.on("fence", _fence)
     async with serve(hub, "127.0.0.1", 0, start_serving=False, **options) as server:
         [listener] = server.sockets
-        if small_buffers:  # inherited by the connections
+        if small_buffers and not in_use():  # inherited by the connections
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
         await server.start_serving()
         yield f"ws://127.0.0.1:{listener.getsockname()[1]}/"
@@ -135,13 +136,17 @@ async def speaking(url: str, *, stalls: bool = False, welcomed: bool = True, **o
     """Connect and read the welcome; ``stalls``: hardly anything fits until it reads."""
     sock = None
     if stalls:
+        options = {"max_queue": 1, "ping_interval": None, **options}
+    if stalls and not in_use():
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
         address = url.split("/")[2].split(":")
         sock.connect((address[0], int(address[1])))
         sock.setblocking(False)
-        options = {"max_queue": 1, "ping_interval": None, **options, "sock": sock}
+        options["sock"] = sock
     async with connect(url, close_timeout=1, **options) as websocket:
+        if stalls and in_use():
+            in_use()[-1].connections[-1].client.buffer_bytes = SMALL_BUFFER
         wire = Wire(websocket)
         if welcomed:
             packet = await wire.read()

@@ -15,6 +15,7 @@ from wslab.network.conditions import Conditions
         ("delay_s", "1"),
         ("jitter_s", -0.1),
         ("max_chunk_bytes", 0),
+        ("buffer_bytes", -1),
     ],
 )
 def test_what_no_network_does_is_refused(name, value):

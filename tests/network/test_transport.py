@@ -11,8 +11,8 @@ import contextlib
 import pytest
 
 from tests.network.rig import LOOPS, End, connected, run, turns
+from wslab.network.conditions import BUFFER_BYTES
 from wslab.network.memory import MemoryNetwork
-from wslab.network.transport import IN_FLIGHT_BYTES
 
 pytestmark = pytest.mark.parametrize("loop_factory", LOOPS)
 
@@ -198,7 +198,7 @@ def test_a_writer_waits_while_nobody_reads(loop_factory):
         transport = client.transport
         server.transport.pause_reading()
         assert not server.transport.is_reading()
-        transport.write(bytes(IN_FLIGHT_BYTES))
+        transport.write(bytes(BUFFER_BYTES))
         assert transport.get_write_buffer_size() == 0
         transport.write(bytes(100_000))
         assert (transport.get_write_buffer_size(), client.heard) == (100_000, ["pause"])
@@ -206,9 +206,22 @@ def test_a_writer_waits_while_nobody_reads(loop_factory):
         await client.hears("pause", "resume")
         transport.close()
         await server.lost.wait()
-        assert len(server.heard[0]) == IN_FLIGHT_BYTES + 100_000
+        assert len(server.heard[0]) == BUFFER_BYTES + 100_000
 
     with MemoryNetwork():
+        run(main, loop_factory)
+
+
+def test_a_small_buffer_is_full_sooner(loop_factory):
+    async def main():
+        client, server = await connected()
+        server.transport.pause_reading()
+        client.transport.write(bytes(1_000))
+        assert client.transport.get_write_buffer_size() == 900
+        network.connections[0].server.buffer_bytes = 1_000
+        assert client.transport.get_write_buffer_size() == 0
+
+    with MemoryNetwork(buffer_bytes=100) as network:
         run(main, loop_factory)
 
 
@@ -216,11 +229,11 @@ def test_who_aborts_loses_what_is_not_yet_in_flight(loop_factory):
     async def main():
         client, server = await connected()
         server.transport.pause_reading()
-        client.transport.write(b"a" * IN_FLIGHT_BYTES + b"b" * 1_000)
+        client.transport.write(b"a" * BUFFER_BYTES + b"b" * 1_000)
         client.transport.abort()
         await client.lost.wait()
         server.transport.resume_reading()
-        await server.hears(b"a" * IN_FLIGHT_BYTES, "eof", "lost")
+        await server.hears(b"a" * BUFFER_BYTES, "eof", "lost")
 
     with MemoryNetwork():
         run(main, loop_factory)
@@ -232,7 +245,7 @@ def test_a_slow_reader_reads_when_it_is_let(loop_factory):
         [connection] = network.connections
         connection.server.stop_reading()
         server.transport.resume_reading()  # that is the program's wish, and not the network's
-        client.transport.write(bytes(IN_FLIGHT_BYTES + 2**17))
+        client.transport.write(bytes(BUFFER_BYTES + 2**17))
         await turns()
         assert (client.heard, server.heard) == (["pause"], [])
         connection.server.resume_reading()

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["Conditions"]
+__all__ = ["BUFFER_BYTES", "Conditions"]
 
+BUFFER_BYTES = 2**18
 _EXPECTED = {
     "delay_s": (0, "seconds, 0 or more"),
     "jitter_s": (0, "seconds, 0 or more"),
     "max_chunk_bytes": (1, "a number of bytes, 1 or more, or None"),
+    "buffer_bytes": (0, "a number of bytes, 0 or more"),
 }
 
 
@@ -25,6 +27,7 @@ class Conditions:
         jitter_s: up to so many seconds more, at random; the order is kept.
         max_chunk_bytes: cut what this end reads at random, into pieces of 1 to so many bytes; None
             joins what is there, as TCP does.
+        buffer_bytes: how much may lie in the two sockets before the other end's writes wait.
         is_cut: whether nothing passes from the other end, not even that it has ended.
         is_stopped: whether this end reads nothing, so that the other's writes pile up.
         changed: called after each verb, on its caller's thread.
@@ -33,13 +36,20 @@ class Conditions:
     delay_s: float
     jitter_s: float
     max_chunk_bytes: int | None
+    buffer_bytes: int
 
     def __init__(
-        self, *, delay_s: float = 0.0, jitter_s: float = 0.0, max_chunk_bytes: int | None = None
+        self,
+        *,
+        delay_s: float = 0.0,
+        jitter_s: float = 0.0,
+        max_chunk_bytes: int | None = None,
+        buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
         self.delay_s = delay_s
         self.jitter_s = jitter_s
         self.max_chunk_bytes = max_chunk_bytes
+        self.buffer_bytes = buffer_bytes
         self.is_cut = self.is_stopped = False
         self.changed: Callable[[], object] = lambda: None
 

@@ -18,52 +18,17 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final, Self
 
-from .conditions import Conditions
+from .conditions import BUFFER_BYTES, Conditions
+from .memory_connection import MemoryConnection
 from .memory_server import MemoryServer
 from .transport import Address, MemoryTransport
 
-__all__ = ["MemoryConnection", "MemoryNetwork", "in_use"]
+__all__ = ["MemoryNetwork", "in_use"]
 
 _FIRST_PORT: Final = 49_152  # the dynamic ones begin here (RFC 6335 §6)
 _MAX_PORT: Final = 65_535
 
 Factory = Callable[[], asyncio.BaseProtocol]
-
-
-class MemoryConnection:
-    """A connection of a :class:`MemoryNetwork`, and what can be done to it; from any thread.
-
-    Attributes:
-        client, server: the conditions at each end.
-        address: the client's host and port.
-    """
-
-    def __init__(self, client: MemoryTransport, server: MemoryTransport) -> None:
-        client.peer, server.peer = server, client
-        self._transports = (client, server)
-        self.client: Conditions = client.conditions
-        self.server: Conditions = server.conditions
-        self.address: tuple[str, int] = client.get_extra_info("sockname")[:2]
-
-    def cut(self) -> None:
-        """Let nothing pass either way, and tell nobody: no FIN, no RST."""
-        self.client.cut()
-        self.server.cut()
-
-    def restore(self) -> None:
-        """Let all pass again that was sent meanwhile, in order."""
-        self.client.restore()
-        self.server.restore()
-
-    def reset(self) -> None:
-        """End it as RST does (RFC 9293 §3.5.2): what is under way is lost, and both ends know."""
-        self.cut()
-        for transport in self._transports:
-            transport.reset()
-
-    def __repr__(self) -> str:
-        client, server = self._transports
-        return f"<MemoryConnection {client!r}, {server!r}>"
 
 
 class MemoryNetwork:
@@ -80,6 +45,7 @@ class MemoryNetwork:
         jitter_s: up to so many seconds more, at random; the order is kept.
         max_chunk_bytes: cut what arrives at random, into pieces of 1 to so many bytes; None joins
             what is there, as TCP does.
+        buffer_bytes: how much may lie unread before writers have to wait.
 
     Attributes:
         seed: the one that was given, or chosen: with it, this run can be repeated.
@@ -95,9 +61,14 @@ class MemoryNetwork:
         delay_s: float = 0.0,
         jitter_s: float = 0.0,
         max_chunk_bytes: int | None = None,
+        buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
         self._conditions = functools.partial(
-            Conditions, delay_s=delay_s, jitter_s=jitter_s, max_chunk_bytes=max_chunk_bytes
+            Conditions,
+            delay_s=delay_s,
+            jitter_s=jitter_s,
+            max_chunk_bytes=max_chunk_bytes,
+            buffer_bytes=buffer_bytes,
         )
         self._conditions()  # raises now what is wrong
         self.seed = random.SystemRandom().getrandbits(32) if seed is None else seed

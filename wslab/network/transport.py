@@ -17,9 +17,8 @@ from typing import Any, Final, cast
 from .conditions import Conditions
 from .pipe import Mark, Pipe
 
-__all__ = ["IN_FLIGHT_BYTES", "MemoryTransport"]
+__all__ = ["Address", "MemoryTransport"]
 
-IN_FLIGHT_BYTES: Final = 2**18  # what lies in the two sockets before a writer has to wait
 _READ_BYTES: Final = 2**18  # in one data_received, as asyncio reads
 _HIGH_WATER_BYTES: Final = 2**16  # asyncio's own
 
@@ -154,7 +153,7 @@ class MemoryTransport(asyncio.Transport):
 
     def _refuse(self, now_s: float) -> None:
         # Bytes for an end that is gone are answered with RST; FIN alone is not.
-        while (what := self._incoming.take(now_s, IN_FLIGHT_BYTES)) is not None:
+        while (what := self._incoming.take(now_s, _READ_BYTES)) is not None:
             if isinstance(what, bytes):
                 self._send(Mark.RST)
         self._look()
@@ -208,7 +207,7 @@ class MemoryTransport(asyncio.Transport):
             self._protocol.pause_writing()
 
     def get_write_buffer_size(self) -> int:
-        return max(self._unread_bytes - IN_FLIGHT_BYTES, 0)
+        return max(self._unread_bytes - self.peer.conditions.buffer_bytes, 0)
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
         return self._low, self._high
@@ -258,8 +257,8 @@ class MemoryTransport(asyncio.Transport):
             return
         self._is_closing = True
         if self.get_write_buffer_size():
-            self._unread_bytes = IN_FLIGHT_BYTES
-            self._tell_peer(self.peer._incoming.drop_beyond, IN_FLIGHT_BYTES)
+            self._unread_bytes = self.peer.conditions.buffer_bytes
+            self._tell_peer(self.peer._incoming.drop_beyond, self._unread_bytes)
         self._loop.call_soon(self._lose, exc)
 
     def _lose(self, exc: BaseException | None) -> None:
