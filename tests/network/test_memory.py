@@ -200,6 +200,16 @@ def test_the_sync_handles(network, lab_loop):
         wslab.connect(server.url)
 
 
+def test_keywords_of_the_loop_are_known_and_typos_are_not(network):
+    with wslab.serve(echo, start_serving=False, backlog=5) as server:
+        with pytest.raises(wslab.NobodyListening):
+            wslab.connect(server)
+        server.start_serving()
+        wslab.connect(server, happy_eyeballs_delay=None).close()
+    with pytest.raises(TypeError, match="did you mean backlog"):
+        wslab.serve(echo, backlok=5)
+
+
 def test_a_server_restarts_on_its_port(network, lab_loop):
     with wslab.serve(echo) as server:
         alice, port = wslab.connect(server), server.port

@@ -219,7 +219,7 @@ def _put_in_use(network: MemoryNetwork) -> None:
             for kind in _kinds_of_loop():
                 for name in _NAMES:
                     _stand_aside.callback(_restorer(kind, name))
-                    setattr(kind, name, _leading_to_memory(name))
+                    setattr(kind, name, _leading_to_memory(getattr(kind, name)))
         _in_use.append(network)
 
 
@@ -244,7 +244,12 @@ def _restorer(kind: type, name: str) -> Callable[[], None]:
     return functools.partial(delattr, kind, name)  # it was inherited
 
 
-def _leading_to_memory(name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+def _leading_to_memory(
+    own: Callable[..., Coroutine[Any, Any, Any]],
+) -> Callable[..., Coroutine[Any, Any, Any]]:
+    name = own.__name__
+
+    @functools.wraps(own)  # who asks which keywords it takes gets the same answer
     async def method(self: asyncio.AbstractEventLoop, *args: Any, **kwargs: Any) -> Any:
         network = _in_use[-1] if _in_use else None
         if network is None:  # the block has ended since this was called
