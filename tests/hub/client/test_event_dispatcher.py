@@ -51,3 +51,26 @@ async def test_the_gap_of_a_client_that_came_back():
     again = {**first, "resumed": True, "gap": "too old"}
     assert made.take(json.dumps({"event": "welcome", "data": again})) == []
     assert made.gap == "too old"
+
+
+@aio
+async def test_a_packet_that_has_begun_to_come_is_for_its_handler():
+    made, seen = dispatcher(), []
+    made.sender.opened(Nowhere())
+    half = '{"event":"x","data":{"$binary":0},"binary":1}'
+    made.handlers.on("x", seen.append)
+    assert made.claim("x", [half]) == []
+    assert made.take(b"b") == []
+    await until(lambda: not made.queue.is_busy)
+    assert seen == [b"b"]
+    assert made.take(half) == []
+    assert made.claim("x", [half]) == [half]  # there is one already
+    made.end()
+    assert made.claim("x", [half]) == [half]
+
+
+class Nowhere:
+    is_open = True
+
+    def put(self, message, following=()):
+        pass

@@ -350,3 +350,23 @@ def test_any_text_is_a_packet_or_a_bad_packet_and_what_was_taken_can_be_sent(tex
 def _paired(data):
     """Two halves that stand side by side are one character once they have been sent."""
     return json.loads(json.dumps(data))
+
+
+def test_a_packet_that_waits_is_folded_to_its_text():
+    text = '{"event":"e","data":[1,{"a":[2]}],"id":3}'
+    packet = decode(text)
+    packet.fold(text)
+    assert (packet.data, packet.text) == (None, text)
+    packet.unfold()
+    assert (packet.data, packet.text) == ([1, {"a": [2]}], "")
+    packet.unfold()
+    assert packet.data == [1, {"a": [2]}]
+    flat = decode('{"event":"e","data":"flat"}')
+    flat.fold('{"event":"e","data":"flat"}')
+    assert (flat.data, flat.text) == ("flat", "")
+
+
+def test_data_that_can_no_longer_be_read_is_a_flaw():
+    packet = Packet("e", text="[" * 100_000)
+    packet.unfold()
+    assert packet.flaw == "too large: expected data of a sensible depth"
