@@ -9,6 +9,7 @@ import pytest
 
 from tests.wire.taping import MASK, Compressor, masked, upgrade, websocket
 from wslab.wire.connection import messages
+from wslab.wire.connection.http_reader import HttpReader
 from wslab.wire.connection.reader import ConnectionReader
 from wslab.wire.events import DroppedEvent, FaultEvent, FrameEvent, MessageEvent
 from wslab.wire.frames.decoder import FrameDecoder
@@ -240,7 +241,7 @@ def test_a_track_that_cannot_be_read_is_marked_and_passed_over(monkeypatch, tmp_
     """Whatever fails in us on one connection's bytes, no other connection feels it."""
     for name, owner in (
         ("advance", MessageState),
-        ("_ask", ConnectionReader),
+        ("_ask", HttpReader),
         ("_data", ConnectionReader),
     ):
         plain = getattr(owner, name)

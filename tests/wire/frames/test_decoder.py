@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import time
+import zlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -595,3 +596,33 @@ class TestNoise:
             decoder = FrameDecoder("client", Deflate(), max_inflated=10_000)
             known = sum(frame.size_bytes for frame in frames_of(decoder.feed(data)))
             assert known + decoder.pending + decoder.undecodable_bytes == len(data)
+
+
+class TestSnapshot:
+    """A decoder goes on from its state and the bytes of the frame that is not complete."""
+
+    @KEPT
+    @given(streams, st.integers(0, 400))
+    def test_reads_the_same(self, data: bytes, at: int) -> None:
+        whole = FrameDecoder("client")
+        whole.feed(data[:at])
+        unfinished = b"" if whole.is_cut else whole.unfinished
+        twin = FrameDecoder.restore("client", whole.snapshot())
+        assert twin.feed(unfinished + data[at:]) == whole.feed(data[at:])
+        assert twin.bytes_seen == whole.bytes_seen
+        assert twin.snapshot() == whole.snapshot()
+
+    def test_a_message_that_is_compressed_goes_on_in_the_same_window(self) -> None:
+        compress, frames = zlib.compressobj(wbits=-15), []
+        for text in (b"the same again", b"the same again and again"):
+            data = compress.compress(text) + compress.flush(zlib.Z_SYNC_FLUSH)
+            frames.append(encode_frame(1, data[:-4], rsv1=True))
+        first = FrameDecoder("server", Deflate())
+        first.feed(frames[0])
+        assert first.is_settled
+        again = FrameDecoder.restore("server", first.snapshot())
+        (frame,) = again.feed(frames[1])
+        assert isinstance(frame, Frame)
+        assert frame.text == "the same again and again"
+        first.feed(encode_frame(1, b"", fin=False, rsv1=True))
+        assert not first.is_settled

@@ -7,60 +7,31 @@ reads as if they had been read. Where the bytes are kept is for `tape` to know.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Any
 
 from ..events import (
-    BodyEvent,
     CloseEvent,
     EndedEvent,
     Event,
     FaultEvent,
     FrameEvent,
     PongEvent,
-    RequestEvent,
-    ResponseEvent,
 )
 from ..frames.decoder import FrameDecoder
-from ..frames.deflate import Deflate
 from ..frames.frame import Frame
 from ..frames.opcodes import CLOSE, TEXT, Opcode
 from ..frames.violations import MAX_CONTROL_PAYLOAD_BYTES, Fault
-from ..http.bodies import body_length, is_chunked
-from ..http.head_reader import HeadReader
-from ..http.heads import HeadOf, Problem, Request, Response
-from ..http.redaction import find_secrets, redact, redact_bytes, redact_partial_head
-from ..http.secret_values import MARKER
+from ..http.heads import Problem
 from ..sender import SENDERS, Sender
 from .half import Half
+from .http_reader import TOO_EARLY, HttpReader
 from .messages import TOO_LONG
 from .redacted_copy import RedactedCopy
 
-__all__ = ["ConnectionReader", "Handover"]
+__all__ = ["ConnectionReader"]
 
-_MAX_EARLY_BYTES = 2**20
 _DEFLATED_BYTES = 4 * 2**10  # that are read at once
-_NO_SECRETS: frozenset[str] = frozenset()
-
-_TOO_EARLY = Problem(
-    "a request is answered before more follows",
-    "RFC 6455 §4.1",
-    f"Expected at most {_MAX_EARLY_BYTES} bytes from the client before its request is answered; "
-    "more came. A client waits for the 101 before it sends frames. Look why nobody answers.",
-    _MAX_EARLY_BYTES,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Handover:
-    """The two heads that made a WebSocket of a connection, unredacted, and when they came."""
-
-    request_s: float
-    request: bytes
-    response_s: float
-    response: bytes
 
 
 class ConnectionReader:
@@ -72,39 +43,35 @@ class ConnectionReader:
     Args:
         connection_id: what the events shall say.
         reveal: leave cookies, credentials and tokens in the heads; else they are redacted.
-
-    Attributes:
-        handover: the heads of the handshake, once it is over.
-        redacted_copy: where what may be saved is put while bytes are read; None for nowhere.
     """
 
     __slots__ = (
-        "_early", "_halves", "_number", "_request", "_request_s", "_untold", "connection_id",
-        "handover", "redacted_copy", "reveal",
+        "_halves", "_http", "_number", "_redacted_copy", "_untold", "connection_id", "reveal",
     )  # fmt: skip
 
     def __init__(self, connection_id: str, *, reveal: bool = False) -> None:
         self.connection_id = connection_id
         self.reveal = reveal
-        self.redacted_copy: RedactedCopy | None = None
         self._halves: dict[Sender, Half] = {each: Half(connection_id, each) for each in SENDERS}
-        self.handover: Handover | None = None
-        self._request: Request | None = None
-        self._request_s = 0.0
-        self._early = b""  # sent by the client before its request was answered
-        self._number = 0
+        self._http = HttpReader(connection_id, self._halves, reveal)
+        self._redacted_copy: RedactedCopy | None = None
+        self._number = 0  # of the last frame
         self._untold: Problem | None = None  # why nothing more of it is read
 
     def copy(self, *, reveal: bool | None = None) -> ConnectionReader:
         """Return an independent reader at the same point."""
         twin = object.__new__(ConnectionReader)
-        for name in self.__slots__:
-            setattr(twin, name, getattr(self, name))
+        twin.connection_id = self.connection_id
+        twin.reveal = self.reveal if reveal is None else reveal
         twin._halves = {sender: half.copy() for sender, half in self._halves.items()}
-        twin.redacted_copy = None
-        if reveal is not None:
-            twin.reveal = reveal
+        twin._http = self._http.copy(twin._halves, twin.reveal)
+        twin._redacted_copy = None
+        twin._number, twin._untold = self._number, self._untold
         return twin
+
+    def save_to(self, copy: RedactedCopy) -> None:
+        """Put what may be saved there from here on, while bytes are read."""
+        self._redacted_copy = self._http.redacted_copy = copy
 
     def seen(self, sender: Sender) -> tuple[int, int]:
         """Return how many bytes and frames of ``sender`` have been read or skipped."""
@@ -117,14 +84,7 @@ class ConnectionReader:
 
     def handover_events(self, told: ConnectionReader | None) -> list[Event]:
         """Return the events of the handover that ``told``, which is behind, has not come to."""
-        events: list[Event] = []
-        if self.handover is not None and (told is None or told.handover is None):
-            twin = ConnectionReader(self.connection_id, reveal=self.reveal)
-            events += twin.feed(self.handover.request_s, "client", self.handover.request)
-            if told is not None and told._request is not None:
-                events.clear()
-            events += twin.feed(self.handover.response_s, "server", self.handover.response)
-        return events
+        return self._http.handover_events(None if told is None else told._http)
 
     @property
     def is_upgraded(self) -> bool:
@@ -140,7 +100,9 @@ class ConnectionReader:
             if half.decoder is not None:
                 self._frames(events, at_s, half, data)
             else:
-                self._heads(events, at_s, half, data)
+                for each, frames in self._http.feed(events, at_s, half, data):
+                    if frames:
+                        self._frames(events, at_s, each, frames)
         except Exception as exc:
             self._give_up(exc)
         self._tell(events, at_s, sender)
@@ -195,7 +157,7 @@ class ConnectionReader:
         if self.is_upgraded:
             is_clean = all(half.close_seen for half in halves)
         else:
-            is_clean = self._request is None and all(half.is_between for half in halves)
+            is_clean = self._http.request is None and all(half.is_between for half in halves)
         self._add(events, EndedEvent, at_s, sender, is_clean=is_clean)
         return events
 
@@ -205,16 +167,16 @@ class ConnectionReader:
     def held(self) -> int:
         """How many bytes are held of what is not complete."""
         client, server = self._halves.values()
-        return client.held + server.held + len(self._early)
+        return client.held + server.held + len(self._http.early)
 
     def let_go(self) -> None:
         """Hold less of what is not complete: of a frame its beginning, of a message nothing.
 
         For whoever reads very many connections, and must bound what they hold together.
         """
-        if self._early:
-            self._halves["client"].heads, self._early = None, b""
-            self._untold = _TOO_EARLY
+        if self._http.early:
+            self._halves["client"].heads, self._http.early = None, b""
+            self._untold = TOO_EARLY
         for half in self._halves.values():
             if half.messages.held:
                 half.messages.forget()
@@ -241,10 +203,7 @@ class ConnectionReader:
 
     def unfinished_heads(self) -> dict[Sender, bytes]:
         """Return what may be shown of heads that are not complete, and of what came too early."""
-        halves = self._halves.items()
-        heads = {s: h.head if self.reveal else redact_partial_head(h.head) for s, h in halves}
-        heads["client"] += self._early if self.reveal else redact_bytes(self._early)
-        return heads
+        return self._http.unfinished()
 
     def snapshot(self) -> dict[str, Any]:
         """Return its state as plain values, without the bytes of what is not complete.
@@ -252,19 +211,10 @@ class ConnectionReader:
         Whoever goes on from it reads the same frames. Not in it: a compressed message under way
         (see ``is_settled``), and pings, which are forgotten with the bytes that are skipped.
         """
-        state: dict[str, Any] = {"number": self._number}
-        if self.handover is not None:
-            state["handover"] = dataclasses.asdict(self.handover)
-            if not self.reveal:
-                request, response = self.handover_events(None)
-                assert isinstance(request, RequestEvent)
-                assert isinstance(response, ResponseEvent)
-                state["handover"]["request"] = request.request.raw
-                state["handover"]["response"] = response.response.raw
-        if self._request is not None:
-            state["request"] = redact(self._request, self.reveal).raw
-            state["request_s"] = self._request_s
-        return state | {sender: half.snapshot() for sender, half in self._halves.items()}
+        state = {"number": self._number, **self._http.snapshot()}
+        for sender, half in self._halves.items():
+            state[sender] = half.snapshot()
+        return state
 
     @classmethod
     def restore(
@@ -273,12 +223,7 @@ class ConnectionReader:
         """Return a reader that goes on from what :meth:`snapshot` has returned."""
         reader = cls(connection_id, reveal=reveal)
         reader._number = state["number"]
-        if "handover" in state:
-            reader.handover = Handover(**state["handover"])
-        if "request" in state:
-            request, _ = HeadReader("client").feed(state["request"])
-            reader._request = request if isinstance(request, Request) else None
-            reader._request_s = state["request_s"]
+        reader._http.restore(state)
         for sender, half in reader._halves.items():
             half.restore(state[sender])
         return reader
@@ -305,126 +250,24 @@ class ConnectionReader:
             "this connection is counted and not read.",
             0,
         )
-        self._early = b""
+        self._http.early = b""
         for half in self._halves.values():
             half.give_up()
-
-    def _save(self, sender: Sender, data: bytes) -> None:
-        if self.redacted_copy is not None:
-            self.redacted_copy.add(sender, data)
-
-    def _redact(self, head: HeadOf, secrets: frozenset[str]) -> HeadOf:
-        if self.reveal:
-            return head
-        head = redact(head, also=secrets)
-        # In a head that was loaded, the secrets are gone already.
-        headers = tuple(
-            replace(header, redacted=True) if MARKER in header.value else header
-            for header in head.headers
-        )
-        return replace(head, headers=headers)
-
-    # Heads and bodies.
-
-    def _heads(self, events: list[Event], at_s: float, half: Half, data: bytes) -> None:
-        sender = half.sender
-        while data:
-            if half.heads is None:  # broken: nobody can tell where the next head would begin
-                self._save(sender, data if self.reveal else redact_bytes(data))
-                return
-            if half.body.left != 0:
-                body, data = self._body(half, data)
-                self._add(events, BodyEvent, at_s, sender, data=body)
-                continue
-            if sender == "client" and self._request is not None:
-                # Before the answer nobody knows what these are.
-                self._early += data
-                if len(self._early) > _MAX_EARLY_BYTES:
-                    half.heads, data, self._early = None, self._early, b""
-                    self._add(events, FaultEvent, at_s, sender, fault=_TOO_EARLY)
-                    continue
-                return
-            read = half.head + data
-            head, data = half.heads.feed(data)
-            read = read[: len(read) - len(data)]
-            half.head = b"" if head is not None else read
-            if isinstance(head, Request):
-                self._ask(events, at_s, half, head)
-            elif isinstance(head, Response):
-                data = self._answer(events, at_s, half, head, data)
-            elif isinstance(head, Problem):
-                half.heads = None
-                self._save(sender, read if self.reveal else redact_partial_head(read))
-                self._add(events, FaultEvent, at_s, sender, fault=head)
-
-    def _body(self, half: Half, data: bytes) -> tuple[bytes, bytes]:
-        """Return what of the bytes belongs to the body, without secrets, and what follows it."""
-        body, data = half.body.split(data)
-        if not self.reveal:
-            body = half.redact_body(body)
-        self._save(half.sender, body)
-        return body, data
-
-    def _ask(self, events: list[Event], at_s: float, half: Half, head: Request) -> None:
-        """Take a request's head."""
-        self._request, self._request_s = head, at_s
-        secrets = find_secrets(head) if not self.reveal else _NO_SECRETS
-        half.begin_body(body_length(head), is_chunked(head), secrets)
-        shown = self._redact(head, _NO_SECRETS)
-        self._save("client", shown.raw)
-        self._add(events, RequestEvent, at_s, "client", request=shown)
-
-    def _answer(
-        self, events: list[Event], at_s: float, half: Half, head: Response, data: bytes
-    ) -> bytes:
-        """Take a response's head; return the bytes after what belongs to it."""
-        request, upgraded = self._request, head.status == 101
-        secrets = _NO_SECRETS
-        if not self.reveal:
-            secrets = find_secrets(head)
-            if request is not None:
-                secrets |= find_secrets(request)
-        shown = self._redact(head, secrets)
-        self._save("server", shown.raw)
-        if not upgraded:
-            half.begin_body(body_length(head, request), is_chunked(head), secrets)
-            body, data = self._body(half, data)
-            shown = replace(shown, body=body)
-        asked = self._redact(request, _NO_SECRETS) if request is not None else None
-        self._add(events, ResponseEvent, at_s, "server", response=shown, request=asked)
-        if 100 <= head.status < 200 and not upgraded:
-            return data  # the answer itself is still to come
-        self._request, early = None, self._early
-        self._early = b""
-        if not upgraded:
-            if early:
-                self._heads(events, at_s, self._halves["client"], early)
-            return data
-        deflate = Deflate.parse(", ".join(head.get_all("Sec-WebSocket-Extensions")))
-        for each in self._halves.values():
-            each.begin_frames(deflate)
-        if request is not None:
-            self.handover = Handover(self._request_s, request.raw, at_s, head.raw)
-        for each, came in ((half, data), (self._halves["client"], early)):
-            if came:
-                self._frames(events, at_s, each, came)
-        return b""
-
-    # Frames.
 
     def _frames(self, events: list[Event], at_s: float, half: Half, data: bytes) -> None:
         assert half.decoder is not None
         sender, connection_id = half.sender, self.connection_id
         items = half.decoder.feed(data)
         redacts = not self.reveal
-        if self.redacted_copy is not None:
+        saved = self._redacted_copy
+        if saved is not None:
             if self.reveal:
-                self.redacted_copy.add(sender, data)
+                saved.add(sender, data)
             else:
                 found = items
                 items = [half.tokens.redact(i) if isinstance(i, Frame) else i for i in found]
                 redacts = False
-                self.redacted_copy.add_frames(sender, half.decoder, data, found, items)
+                saved.add_frames(sender, half.decoder, data, found, items)
         for item in items:
             if isinstance(item, Fault):
                 self._add(events, FaultEvent, at_s, sender, fault=item)

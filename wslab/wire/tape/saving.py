@@ -79,7 +79,8 @@ class _TrackSaver:
 
     def begin(self) -> RedactedCopy:
         """Save all that comes from here on."""
-        self._copy = self._reader.redacted_copy = RedactedCopy()
+        self._copy = RedactedCopy()
+        self._reader.save_to(self._copy)
         return self._copy
 
     def settle(self, at_s: float) -> None:
