@@ -1,4 +1,4 @@
-"""Captures, read by a second reader: one written here from the formats, and tshark."""
+"""Captures: packets that real TCP could have sent, and what Wireshark makes of them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,50 @@ from tests.wire.capture import SECRETS, capture
 from tests.wire.taping import close, differences, masked, random_session, upgrade, websocket
 from wslab.wire.events import FrameEvent, MessageEvent
 from wslab.wire.files import packets
-from wslab.wire.files.packets import ACK, FIN, PSH, RST, SYN, Endpoints, split_address
+from wslab.wire.files.packets import ACK, FIN, PSH, RST, SYN
 from wslab.wire.files.pcapng import OURS
 from wslab.wire.frames.layout import encode_frame
 from wslab.wire.tape.tape import Tape
 
 TSHARK = shutil.which("tshark")
+
+
+def options(data: bytes) -> dict[int, bytes]:
+    found, at = {}, 0
+    while at < len(data):
+        code, size = struct.unpack_from("<HH", data, at)
+        if code == 0:
+            assert at + 4 == len(data)
+            break
+        found[code] = data[at + 4 : at + 4 + size]
+        at += 4 + size + -size % 4
+    return found
+
+
+@pytest.fixture(scope="module")
+def tshark():
+    """Run tshark on a file and return what it prints."""
+
+    def run(path: Path, *arguments: str) -> str:
+        if TSHARK is None:
+            advice = "no tshark on the PATH; on Debian and Ubuntu: apt install tshark"
+            if os.environ.get("REQUIRE_TSHARK", "") not in ("", "0"):
+                pytest.fail(f"REQUIRE_TSHARK is set, but there is {advice}")
+            pytest.skip(advice)  # said here, so that all of them make one line
+        checks = ["tcp.check_checksum:TRUE", "ip.check_checksum:TRUE"]
+        wanted = itertools.chain.from_iterable(("-o", check) for check in checks)
+        done = subprocess.run(
+            [TSHARK, "-n", "-r", str(path), *wanted, *arguments],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
 
 
 @dataclass
@@ -73,18 +111,6 @@ def read(path: Path) -> tuple[list[Packet], list[int]]:
         at += size
     assert at == len(data)
     return found, kinds
-
-
-def options(data: bytes) -> dict[int, bytes]:
-    found, at = {}, 0
-    while at < len(data):
-        code, size = struct.unpack_from("<HH", data, at)
-        if code == 0:
-            assert at + 4 == len(data)
-            break
-        found[code] = data[at + 4 : at + 4 + size]
-        at += 4 + size + -size % 4
-    return found
 
 
 def parse(at_ns: int, ip: bytes, comment: str | None) -> Packet:
@@ -252,61 +278,6 @@ class TestPackets:
         frames = b"".join(event.raw for event in tape.frames)
         assert client.endswith(b"\r\n\r\n" + frames)
         assert "dropped by the tape" in (found[4].comment or "")
-
-
-class TestAddresses:
-    @pytest.mark.parametrize(
-        ("text", "host", "port"),
-        [
-            ("127.0.0.1:8765", "127.0.0.1", 8765),
-            ("[::1]:8765", "::1", 8765),
-            ("::1:8765", "::1", 8765),
-            ("[fe80::1%eth0]:80", "fe80::1", 80),
-            ("localhost:80", "127.0.0.1", 80),
-        ],
-    )
-    def test_read(self, text, host, port):
-        assert split_address(text) == (ipaddress.ip_address(host), port)
-
-    @pytest.mark.parametrize("text", ["", "x", "example.org:80", "127.0.0.1:0", "1.2.3.4:65536"])
-    def test_not_read(self, text):
-        assert split_address(text) is None
-
-    def test_what_is_not_known_is_made_up(self):
-        ends = Endpoints.read("", "", 3)
-        assert ends.server == (ipaddress.ip_address("127.0.0.1"), 80)
-        assert ends.client == (ipaddress.ip_address("127.0.0.1"), 50003)
-
-    def test_of_two_kinds(self):
-        ends = Endpoints.read("[::1]:5000", "127.0.0.1:8765", 0)
-        assert ends.version == 6
-        assert ends.server == (ipaddress.ip_address("::ffff:127.0.0.1"), 8765)
-
-
-@pytest.fixture(scope="module")
-def tshark():
-    """Run tshark on a file and return what it prints."""
-
-    def run(path: Path, *arguments: str) -> str:
-        if TSHARK is None:
-            advice = "no tshark on the PATH; on Debian and Ubuntu: apt install tshark"
-            if os.environ.get("REQUIRE_TSHARK", "") not in ("", "0"):
-                pytest.fail(f"REQUIRE_TSHARK is set, but there is {advice}")
-            pytest.skip(advice)  # said here, so that all of them make one line
-        checks = ["tcp.check_checksum:TRUE", "ip.check_checksum:TRUE"]
-        wanted = itertools.chain.from_iterable(("-o", check) for check in checks)
-        done = subprocess.run(
-            [TSHARK, "-n", "-r", str(path), *wanted, *arguments],
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="surrogateescape",
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run
 
 
 @dataclass
