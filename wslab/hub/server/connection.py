@@ -15,20 +15,20 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ...calling import must_pass
-from ...errors import ClientGone, Refused
-from ...waiting import finite
+from ...errors import ClientGone
 from ..backplane.backplane import Session
 from ..dialects.dialect import Said
 from ..protocol.packets import Packet
 from ..protocol.room_log import Owner
+from .arrival import is_let_in
 from .connection_session import ConnectionSession
+from .departure import Departure
 from .hub_context import HubContext
 from .link import Link
 from .packet_handler import PacketHandler
 from .packet_reader import PacketReader
 from .prepared_message import PreparedMessage
-from .replies import Replies, cut
+from .replies import Replies
 from .send_queue import SendQueue
 
 __all__ = ["Connection", "current_connection"]
@@ -44,6 +44,9 @@ current_connection: contextvars.ContextVar[Connection | None] = contextvars.Cont
 
 class Connection:
     """One connection; on the hub's loop only, but for what it is.
+
+    Its public members are more than fifteen and its lines more than 300: a client's life is put
+    together here, of parts that have a file each and know of it only what their Protocols say.
 
     Args:
         context: what it shares with the hub's others.
@@ -63,10 +66,10 @@ class Connection:
     """
 
     __slots__ = (
-        "__weakref__", "_began_s", "_closing", "_goodbye", "_grace", "_is_admitted", "_is_cut",
-        "_is_retired", "_is_taking", "_is_welcome", "_leaving", "_left_s", "_packet_handler",
-        "_rooms_at_end", "_task", "address", "client", "context", "id", "is_gone", "link", "reader",
-        "replies", "send_queue", "session_part", "since",
+        "__weakref__", "_began_s", "_closing", "_departure", "_is_admitted", "_is_retired",
+        "_is_taking", "_is_welcome", "_rooms_at_end", "address", "client", "context", "id",
+        "is_gone", "link", "packet_handler", "reader", "replies", "send_queue", "session_part",
+        "since",
     )  # fmt: skip
 
     def __init__(
@@ -81,13 +84,8 @@ class Connection:
         self._began_s = time.monotonic()
         self._rooms_at_end: frozenset[str] | None = None
         self._is_welcome = self._is_admitted = self._is_retired = False
-        self._is_taking = self.is_gone = self._is_cut = False
-        self._grace: asyncio.TimerHandle | None = None
-        self._goodbye: asyncio.Task[None] | None = None
-        self._leaving: str | None = None
-        self._left_s = 0.0
+        self._is_taking = self.is_gone = False
         self._closing: asyncio.Task[None] | None = None
-        self._task: asyncio.Task[Any] | None = None
         self.client = show(self)
         dialect, digits = link.dialect, link.id.hex
         self.session_part = ConnectionSession(
@@ -110,7 +108,8 @@ class Connection:
             context.settings,
             context.ahead,
         )
-        self._packet_handler = PacketHandler(self)
+        self.packet_handler = PacketHandler(self)
+        self._departure = Departure(self)
 
     # What it is.
 
@@ -126,7 +125,17 @@ class Connection:
         After ``disconnect`` nothing is: whoever keeps a list of who is here would have it in there
         for ever. What a session sent and was not taken up, it sends again.
         """
-        return self._is_retired or self._goodbye is not None
+        return self._is_retired or self._departure.has_said_goodbye
+
+    @property
+    def was_here(self) -> bool:
+        """Whether ``connect`` has let it in, or it was admitted before that."""
+        return self._is_welcome or self._is_admitted
+
+    @property
+    def is_continued(self) -> bool:
+        """Whether another connection that is open has its session now."""
+        return self.current().is_open
 
     @property
     def open_s(self) -> float:
@@ -190,7 +199,9 @@ class Connection:
         """Ask its client, and return the answer."""
         self.admit()
         if not self.is_open:
-            raise ClientGone(f"{self.client} cannot be asked: it has left ({self._reason()})")
+            raise ClientGone(
+                f"{self.client} cannot be asked: it has left ({self._departure.reason})"
+            )
         number, answer = self.reader.questions.ask()
         try:
             async with asyncio.timeout(timeout):
@@ -212,7 +223,7 @@ class Connection:
         """Part with it: it leaves everything now, and gets a close frame."""
         if self.is_gone:
             return
-        self._leaving = f"sent away with {code}" + (f" ({reason})" if reason else "")
+        self._departure.words = f"sent away with {code}" + (f" ({reason})" if reason else "")
         if ends_session:
             self.session_part.end()
         self._closing = self.context.loop.start(self._close(code, reason))
@@ -229,76 +240,31 @@ class Connection:
 
     async def serve(self) -> None:
         """Live until it ends; its own task runs this."""
-        self._task = asyncio.current_task()
+        departure = self._departure
+        departure.task = task = asyncio.current_task()
         current_connection.set(self)
         self.link.when_lost(self.depart)
         try:
-            if await self._is_let_in():
+            if await is_let_in(self):
                 self._is_welcome = True
                 self.admit()
                 await self._converse()
         except self.link.closed_error:
             pass
         except asyncio.CancelledError:
-            assert self._task is not None
-            if not self._is_cut or self._task.uncancel():
+            if not departure.is_cut or task is None or task.uncancel():
                 raise  # the server ends it
         finally:
-            self._task = None
+            departure.task = None
             if self.is_open:
-                self._leaving = self._leaving or "its handler was ended"
+                departure.words = departure.words or "its handler was ended"
             self.depart()
-            if self._grace is not None:
-                self._grace.cancel()
+            departure.end()
             self.reader.close()
             self.context.admission.leavers.pop(self, None)
         await self.say_goodbye()
         if self._closing is not None:  # else websockets would close with 1000 before it
             await asyncio.wait([self._closing])
-
-    async def _is_let_in(self) -> bool:
-        context = self.context
-        if context.backplane.keeps_sessions and self.session_part.greeting.token:
-            await self._follow(self.session_part.greeting.token)
-        handler = context.handlers.by_event.get("connect")
-        if handler is None:
-            return True
-        try:
-            if await context.handlers.run(handler, self.client) is not False:
-                return True
-            reason = "refused"
-        except Refused as exc:
-            reason = str(exc) or "refused"
-        except BaseException as exc:  # SystemExit in one handler must not end the loop
-            if must_pass(exc, is_async=handler.is_async):
-                raise
-            context.failures.record(exc, handler.name, self.id, self.link.address)
-            reason = ""
-        if not self.is_gone:
-            code, word = (1008, "refused") if reason else (1011, "failed")
-            text = reason or "the connect handler failed"
-            context.complaints[word] += 1
-            self.replies.send(self.link.dialect.error(word, text))
-            self.send_away(code, cut(text), ends_session=True)
-        return False
-
-    async def _follow(self, token: str) -> None:
-        """Let an earlier connection of the session end before this one begins.
-
-        So ``disconnect`` comes before ``connect``, and that sees whom it has before it.
-        """
-        context = self.context
-        before: Connection | None = None
-        while (session := context.backplane.session(token)) is not None:
-            old = context.holder(session).client
-            if old is None or old is before:
-                self.session_part.expect(session)
-                return
-            before = old
-            old.retire()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(finite(context.settings.limits.grace_s)):
-                    await old.say_goodbye()
 
     def admit(self) -> None:
         """List it, and tell its client so and what it missed; idempotent."""
@@ -333,7 +299,7 @@ class Connection:
             if self._closing is None and not self.is_over:
                 self._is_taking = True
                 try:
-                    await self._packet_handler.take(item)
+                    await self.packet_handler.take(item)
                 finally:
                     self._is_taking = False
             # else it is read nevertheless: behind it is the answer to our close frame
@@ -365,74 +331,27 @@ class Connection:
         if self.is_gone:
             return
         self.is_gone = True
-        self._left_s = time.monotonic()
         context = self.context
         with context.registry.lock:
             self._rooms_at_end = context.registry.remove(self, self.id)
-        if self._task is not None and self._task.get_loop() is asyncio.get_running_loop():
-            self._allow_grace()
-            if self._closing is not None and not self._is_taking:  # nothing more is taken of it
-                _ = context.loop.start(self.say_goodbye())
-            if self._is_taking or not self._is_welcome:
-                context.admission.left_at_work(self)
+        self._departure.begin(
+            is_closing=self._closing is not None,
+            is_taking=self._is_taking,
+            is_welcome=self._is_welcome,
+        )
         if self.session is not None:
             self.session.lose(self.send_queue.untold_offsets)
         self.send_queue.clear()
         self.replies.close()
         self.reader.questions.fail(
-            lambda: ClientGone(f"{self.client} left before it answered ({self._reason()})")
+            lambda: ClientGone(f"{self.client} left before it answered ({self._departure.reason})")
         )
         self.session_part.leave(self, said_goodbye=self.link.said_goodbye)
 
     async def say_goodbye(self) -> None:
-        """Let ``disconnect`` run, once; its task outlives whoever waits for it here."""
-        if self._goodbye is None and (self._is_welcome or self._is_admitted):
-            self._goodbye = self.context.loop.start(self._disconnected(self._reason()))
-        if self._goodbye is not None:
-            await asyncio.shield(self._goodbye)
-
-    async def _disconnected(self, reason: str) -> None:
-        for tell in tuple(self.context.leave_listeners):
-            tell(self.client, reason)
-        handler = self.context.handlers.by_event.get("disconnect")
-        if handler is not None:
-            await self._packet_handler.run(handler, reason)
-
-    def _reason(self) -> str:
-        if self._leaving is not None:
-            return self._leaving
-        close = self.link.closed
-        if close is None:
-            return "the connection broke off (1006)"
-        who = "the client" if close.is_by_client else "this side"
-        return f"closed by {who} with {close.code}" + (f" ({close.reason})" if close.reason else "")
-
-    def _allow_grace(self, least_s: float = 0.0) -> None:
-        grace_s = finite(max(self.context.settings.limits.grace_s, least_s))
-        if grace_s is not None:
-            self._grace = asyncio.get_running_loop().call_later(grace_s, self._end_grace)
-
-    def _end_grace(self) -> None:
-        # What is still at work of it works for nobody, unless it may come back for the answer.
-        self._grace = None
-        if self._task is None:
-            return
-        _ = self.context.loop.start(self.say_goodbye())
-        most_s = self.context.settings.limits.gone_handler_s
-        if not (self.session_part.may_come_back() and self.link.is_served):
-            self.cut_off(None)
-        elif not self.current().is_open and time.monotonic() - self._left_s > most_s:
-            self.cut_off("gone_handler_s")
-        else:
-            self._allow_grace(0.1)
+        """Let ``disconnect`` run, once."""
+        await self._departure.say_goodbye()
 
     def cut_off(self, limit: str | None) -> None:
         """Cancel what is at work of it, now that it has left; say which limit it was, if one."""
-        self.context.admission.leavers.pop(self, None)
-        if self._task is None or self._is_cut:
-            return
-        if limit is not None:
-            self.context.limited[limit] += 1
-        _ = self.context.loop.start(self.say_goodbye())
-        self._is_cut = True
-        self._task.cancel()
+        self._departure.cut_off(limit)

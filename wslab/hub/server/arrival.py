@@ -1,0 +1,68 @@
+"""Whether a client is let in: its ``connect`` handler says so, once its earlier connection is over.
+
+Its rule: ``disconnect`` of a session's earlier connection comes before ``connect`` of the next, and
+that sees whom it has before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any, Protocol
+
+from ...calling import must_pass
+from ...errors import Refused
+from ...waiting import finite
+from .replies import Speaker, cut
+
+__all__ = ["Arriving", "is_let_in"]
+
+
+class Arriving(Speaker, Protocol):
+    """Who comes: a connection."""
+
+    client: Any
+    is_gone: bool
+
+
+async def is_let_in(arriving: Arriving) -> bool:
+    """Have ``connect`` run; whoever it does not let in is sent away."""
+    context = arriving.context
+    if context.backplane.keeps_sessions and arriving.session_part.greeting.token:
+        await _follow(arriving)
+    handler = context.handlers.by_event.get("connect")
+    if handler is None:
+        return True
+    try:
+        if await context.handlers.run(handler, arriving.client) is not False:
+            return True
+        reason = "refused"
+    except Refused as exc:
+        reason = str(exc) or "refused"
+    except BaseException as exc:  # SystemExit in one handler must not end the loop
+        if must_pass(exc, is_async=handler.is_async):
+            raise
+        context.failures.record(exc, handler.name, arriving.id, arriving.link.address)
+        reason = ""
+    if not arriving.is_gone:
+        code, word = (1008, "refused") if reason else (1011, "failed")
+        text = reason or "the connect handler failed"
+        context.complaints[word] += 1
+        arriving.replies.send(arriving.link.dialect.error(word, text))
+        arriving.send_away(code, cut(text), ends_session=True)
+    return False
+
+
+async def _follow(arriving: Arriving) -> None:
+    context, part = arriving.context, arriving.session_part
+    before = None
+    while (session := context.backplane.session(part.greeting.token)) is not None:
+        old = context.holder(session).client
+        if old is None or old is before:
+            part.expect(session)
+            return
+        before = old
+        old.retire()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(finite(context.settings.limits.grace_s)):
+                await old.say_goodbye()
