@@ -1,4 +1,4 @@
-"""A machine that nothing is known of."""
+"""A machine that nothing is known of, and a shell without IPython."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from wslab.notebook import environment, jupyter_server, page
+from tests.notebook.pretended import Shell
+from wslab.notebook import cells, environment, jupyter_server, page
+from wslab.notebook import shell as shells
 
 
 @pytest.fixture
@@ -21,3 +23,14 @@ def on_a_plain_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
     yield
     page._noted.clear()
     page._tried.clear()
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch) -> Shell:
+    shell = Shell()
+    monkeypatch.setattr(shells, "running_shell", lambda: shell)
+    monkeypatch.setattr(cells, "_things", {})
+    monkeypatch.setattr(cells, "_records", {})
+    monkeypatch.setattr(shells, "_heard_shells", set())
+    monkeypatch.setattr(shells, "_has_cell_ended", False)
+    return shell
