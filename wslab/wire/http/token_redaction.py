@@ -66,10 +66,8 @@ class TokenRedactor:
         if not (self._may_be or self._is_rewriting):
             return frame
         if frame.cut_bytes or (frame.compressed and frame.inflated is None):
-            # What can't be inflated must not become so behind frames that were written anew.
-            is_broken = self._is_rewriting and not frame.cut_bytes and frame.payload_raw
             self.reset()
-            return _broken(frame) if is_broken else frame
+            return frame
         content = frame.content
         hidden = self._without_tokens(content, frame.fin) if self._may_be else content
         # Of a compressed message the bits of one frame may end in the next: from the first frame
@@ -123,16 +121,6 @@ def _rewritten(frame: Frame, content: bytes, wbits: int) -> Frame:
         payload_raw=payload if key is None else apply_mask(payload, key),
         inflated=content if frame.compressed else None,
         carry=carry,
-        _payload=payload,
-    )
-
-
-def _broken(frame: Frame) -> Frame:
-    payload = b"\x07" + frame.payload[1:]  # a type of block that there is not (RFC 1951 §3.2.3)
-    key = frame.mask_key
-    return replace(
-        frame,
-        payload_raw=payload if key is None else apply_mask(payload, key),
         _payload=payload,
     )
 
