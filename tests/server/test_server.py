@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import urllib.request
+import weakref
 
 import wslab
 from tests import peers
-from tests.server.rig import echo, says
+from tests.peers import until
+from tests.server.rig import echo, on_loop, says
 
 
 def test_it_accepts_when_serve_has_returned_and_the_port_is_free_when_stop_has():
@@ -38,3 +41,19 @@ def test_what_is_changed_holds_for_the_next_connection():
         assert repr(server).startswith("<Server 'loud' at ")
         with opener.open(server.page_url, timeout=5) as answer:
             assert answer.read() == b"<p>two"
+
+
+def test_a_server_that_has_stopped_is_freed_without_the_collector():
+    gc.collect()
+    gc.disable()
+    try:
+        server = wslab.serve(echo)
+        assert says(server, "x") == ["x"]
+        gone = weakref.ref(server)
+        server.restart()
+        server.stop()
+        del server
+        # The loop forgets its last callbacks when it has turned once more.
+        until(lambda: wslab.run(on_loop, None) is None and gone() is None)
+    finally:
+        gc.enable()

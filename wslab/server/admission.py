@@ -1,7 +1,8 @@
 """Who is let in: what is answered to each request, before and after websockets looks at it.
 
-Its rule: the order. A handshake with a body is refused; then the Origin is checked; then the user's
-hook is asked; then plain HTTP gets the page. Whether a handshake is right is for websockets to say.
+Its rule is the order: a handshake with a body is refused; then the Origin is checked; then the
+user's hook is asked; then plain HTTP gets the page. Whether a handshake is right is for websockets
+to say.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The life of a server: held back, serving, stopping, stopped, or that of another process.
 
 Its rule: it may be changed from any thread, one change at a time, and a call that is refused has
-not half happened. What a change consists of is done on the server's loop, by whoever made this.
+not half happened. What a change consists of is handed in with the call and not kept, so that a
+server which nobody uses any more is freed at once.
 """
 
 from __future__ import annotations
@@ -39,29 +40,15 @@ class Life:
     Args:
         runner: whose loop it runs on.
         listener: what listens, or does not.
-        opening: makes it listen; called on the loop.
-        closing: ends that, with a close code for the clients; called on the loop.
-        closed: called when it has ended, however it did.
 
     Attributes:
         lock: held during a change; take it to make several at once.
     """
 
-    def __init__(
-        self,
-        runner: Portal | KernelPortal,
-        listener: Listener,
-        *,
-        opening: Callable[[], Coroutine[Any, Any, None]],
-        closing: Callable[[int], Coroutine[Any, Any, None]],
-        closed: Callable[[], None],
-    ) -> None:
+    def __init__(self, runner: Portal | KernelPortal, listener: Listener) -> None:
         self.lock = threading.RLock()
         self._runner = runner
         self._listener = listener
-        self._opening = opening
-        self._closing = closing
-        self._closed = closed
         self._stopping: concurrent.futures.Future[None] | None = None
 
     @property
@@ -75,11 +62,11 @@ class Life:
             return State.STOPPED
         return State.SERVING if self._listener.server.is_serving() else State.HELD_BACK
 
-    def start(self) -> None:
-        """Begin to listen, and wait for that."""
+    def start(self, opening: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Begin to listen, which ``opening`` does on the loop, and wait for that."""
         with self.lock:
             self._stopping = None
-            self._runner.call(self._opening, timeout=START_TIMEOUT_S)
+            self._runner.call(opening, timeout=START_TIMEOUT_S)
 
     def start_serving(self) -> None:
         """Begin to accept connections, where it was held back.
@@ -94,32 +81,41 @@ class Life:
                 raise PortalClosed("the server has been stopped; server.restart() starts it again")
             self._runner.call(server.start_serving, timeout=START_TIMEOUT_S)
 
-    def begin_close(self, code: int) -> concurrent.futures.Future[None]:
-        """Begin to stop; the future is done when the port is free."""
+    def begin_close(
+        self, closing: Callable[[], Coroutine[Any, Any, None]], closed: Callable[[], None]
+    ) -> concurrent.futures.Future[None]:
+        """Begin to stop; the future is done when the port is free.
+
+        Args:
+            closing: frees it; called on the loop.
+            closed: called when it has ended, however it did.
+        """
+
+        async def close() -> None:
+            try:
+                await closing()
+            finally:
+                closed()  # here, not in a callback: those run after result() has returned
+
         with self.lock:
             if self._stopping is None:
                 if self._listener.server is None:
                     self._stopping = concurrent.futures.Future()
                     self._stopping.set_result(None)
-                    self._closed()
+                    closed()
                 else:
-                    self._stopping = self._runner.submit(self._close, code)
+                    self._stopping = self._runner.submit(close)
             return self._stopping
 
-    async def _close(self, code: int) -> None:
-        try:
-            await self._closing(code)
-        finally:
-            self._closed()  # here, not in a callback: those run after result() has returned
-
-    def close(self, code: int, timeout: float | None, *, name: str) -> None:
-        """Begin to stop, and wait for that.
+    def finish(
+        self, stopping: concurrent.futures.Future[None], timeout: float | None, *, name: str
+    ) -> None:
+        """Wait until what `begin_close` has begun is done.
 
         Raises:
             LoopBlocked: something holds the loop; it names what.
             TimeoutError: it takes longer for another reason.
         """
-        stopping = self.begin_close(code)
         try:
             result_of(stopping, timeout)
         except (concurrent.futures.CancelledError, PortalClosed):

@@ -47,11 +47,6 @@ class Listener:
         """The server of websockets, while there is one."""
         return self._server
 
-    @property
-    def is_serving(self) -> bool:
-        """Whether it accepts connections."""
-        return self._server is not None and self._server.is_serving()
-
     async def open(
         self, handler: Callable[[Any], Any], address: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> ws_server.Server:

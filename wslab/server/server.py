@@ -99,13 +99,7 @@ class Server:
         self._admission = Admission(self._options, self.user_code, self._address, self._entry)
         self._connections = Connections(self._options, self.user_code, self._refusals)
         self._listener = Listener(self._connections, runner)
-        self._life = Life(
-            runner,
-            self._listener,
-            opening=self._open,
-            closing=self._close,
-            closed=lambda: cells.forget(self),
-        )
+        self._life = Life(runner, self._listener)
 
     # What it was asked for; what is set here holds for the next connection.
 
@@ -255,7 +249,7 @@ class Server:
         """
         if on_any_port:
             self._address.port = 0
-        self._life.start()
+        self._life.start(self._open)
         self.began_s = time.monotonic()
 
     async def _open(self) -> None:
@@ -296,7 +290,7 @@ class Server:
             WrongThread: called on the server's own loop.
         """
         self._life.refuse_own_thread("stop")
-        self._life.close(1001, timeout, name=self.name)
+        self._life.finish(self.begin_close(), timeout, name=self.name)
 
     def restart(self, timeout: float | None = 5.0) -> None:
         """Stop with 1012 (service restart) to every client and start again on the same port.
@@ -307,7 +301,9 @@ class Server:
         """
         self._life.refuse_own_thread("restart")
         with self._life.lock:
-            self._life.close(1012, timeout, name=self.name)
+            stopping = self.begin_close(replaced=True)
+            self.replaced = False  # by itself
+            self._life.finish(stopping, timeout, name=self.name)
             self.start()
             self.note = "restarted on the same port; its clients were told 1012 (service restart)"
             self.claim.reopen(self)
@@ -319,7 +315,8 @@ class Server:
             replaced: tell the clients 1012 (service restart) instead of 1001 (going away).
         """
         self.replaced = self.replaced or replaced
-        return self._life.begin_close(1012 if replaced else 1001)
+        code = 1012 if replaced else 1001
+        return self._life.begin_close(lambda: self._close(code), lambda: cells.forget(self))
 
     async def _close(self, code: int) -> None:
         self._entry.remove()

@@ -1,6 +1,7 @@
 """A server's entry in the registry by which Jupyter's server finds it; see `wslab.tunnel`.
 
-Its rule: serving never fails of it. Where there is no Jupyter, it is empty.
+Its rule: a failure is returned in words, and the server serves all the same. Where there is no
+Jupyter, it is empty.
 """
 
 from __future__ import annotations
