@@ -18,8 +18,19 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.hub.rig import FakeSocket, aio, inside, listening, speaking, story_settings, until
-from wslab.hub import Hub, Trace
+from tests.hub.rig import (
+    TOKEN,
+    FakeSocket,
+    aio,
+    inside,
+    listening,
+    one,
+    speaking,
+    story_settings,
+    until,
+)
+from wslab.errors import Refused
+from wslab.hub import Hub, Limits, Trace
 
 ROOMS = ("red", "blue", "green")
 ROOM = st.sampled_from(ROOMS)
@@ -289,3 +300,53 @@ def _of(hub, socket):
 
 def _answer(socket):
     return next((json.loads(text) for text in socket.texts if text.startswith('{"answer"')), None)
+
+
+@aio
+async def test_rooms_are_bounded_for_a_client_and_in_all_and_by_name():
+    hub = Hub(limits=Limits(rooms=4, rooms_per_client=3, room_name_bytes=20))
+
+    @hub.on("join")
+    async def join(client, room):
+        return client.join(room)
+
+    async with listening(hub) as url, speaking(url) as junk, speaking(url) as other:
+        for nth in range(3):
+            assert await junk.call("join", f"room {nth}", id=nth) is True
+        assert await junk.call("join", "room 0") is False
+        refused = await junk.call("join", "one more")
+        assert refused["code"] == "refused"
+        assert "at most 3 rooms" in refused["message"]
+        assert "'one more' was not joined (Limits(rooms_per_client=...))" in refused["message"]
+        for room in ("x" * 21, "é" * 11):
+            refused = await other.call("join", room)
+            assert "a room's name of at most 20 bytes" in refused["message"]
+        assert await other.call("join", "é" * 10) is True
+        assert "at most 4 rooms in all" in (await other.call("join", "mine"))["message"]
+        assert await other.call("join", "room 2") is True
+        assert len(hub.rooms) == 4
+        client = next(client for client in hub.clients.values() if "room 0" in client.rooms)
+        with pytest.raises(Refused):
+            client.join("mine")
+    assert hub.limited == {"rooms_per_client": 2, "rooms": 1, "room_name_bytes": 2}
+    assert not hub.errors
+
+
+@aio
+async def test_who_comes_back_is_in_its_rooms_however_many_there_are_now():
+    hub = Hub(history=10, limits=Limits(rooms=2, rooms_per_client=2))
+    hub.on("join", lambda client, rooms: [client.join(room) for room in rooms])
+    async with listening(hub) as url:
+        mine = f"{url}?session={TOKEN}"
+        async with speaking(mine) as wire:
+            await wire.call("join", ["a", "b"])
+            client = one(hub)
+            await wire.abort()
+        await until(lambda: not hub.clients)
+        with pytest.raises(Refused):  # also of one that is away
+            client.join("c")
+        assert client.join("a") is False
+        async with speaking(url) as other:
+            assert await other.call("join", ["c", "d"]) == [True, True]
+            async with speaking(f"{mine}&offset=0"):
+                assert set(hub.rooms) == {"a", "b", "c", "d"}

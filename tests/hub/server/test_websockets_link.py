@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from types import SimpleNamespace
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
-from tests.hub.rig import FakeSocket, aio
+from tests.hub.rig import FakeSocket, aio, listening, speaking, until
+from wslab.hub import Hub
 from wslab.hub.server.link import Closed, Link
 from wslab.hub.server.prepared_message import PreparedMessage
 from wslab.hub.server.websockets_link import WebSocketsLink
@@ -96,3 +99,21 @@ async def test_it_tells_of_its_end_and_raises_what_it_says():
     await asyncio.sleep(0)
     assert told == [False]
     assert link.closed_error is ConnectionClosed
+
+
+@aio
+async def test_a_write_that_fails_keeps_nobody_in_memory():
+    # What asyncio keeps of it would lead, from frame to frame, to all whom the emit was for.
+    hub = Hub()
+    async with listening(hub) as url, speaking(url), speaking(url) as wire:
+        client = hub.clients[wire.id]
+        linger = struct.pack("ii", 1, 0)  # closing it resets the connection
+        wire.websocket.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, linger
+        )
+        wire.websocket.transport.abort()
+        await asyncio.sleep(0)  # it is closed, and the hub's side has not heard of it
+        hub.emit("news")
+        await until(lambda: len(hub.clients) == 1)
+        assert isinstance(client.websocket.connection_exc, OSError)
+        assert client.websocket.connection_exc.__traceback__ is None

@@ -1,0 +1,153 @@
+"""What is kept in one process, by strangers that speak to a hub."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import weakref
+
+from websockets.asyncio.client import connect
+
+from tests.hub.rig import (
+    TOKEN,
+    aio,
+    listening,
+    sessions_of,
+    speaking,
+    until,
+)
+from wslab.hub import Hub, Limits
+from wslab.hub.server.hub_client import connection_of
+
+
+def chatty_hub(**limits):
+    hub = Hub(history=100, limits=Limits(**limits))
+
+    @hub.on("say")
+    async def say(client, data):
+        await hub.emit("said", data["text"], to=data["room"])
+
+    hub.on("join", lambda client, room: client.join(room))
+    hub.on("echo", lambda client, data: data)
+    return hub
+
+
+@aio
+async def test_strangers_that_name_rooms_do_not_push_out_the_lobby():
+    hub = chatty_hub(history_bytes=2_000_000, history_bytes_per_room=300_000, history_rooms=100)
+    async with listening(hub) as url:
+        async with speaking(f"{url}?session={TOKEN}") as ana:
+            await ana.call("join", "lobby")
+            for nth in range(20):
+                await ana.emit("say", {"room": "lobby", "text": f"hello {nth}"})
+            await ana.all()
+            await ana.abort()
+        async with speaking(url) as junk:
+            for nth in range(300):
+                await junk.emit("say", {"room": f"room {nth}", "text": "x"})
+            for nth in range(100):
+                await junk.emit("say", {"room": f"big {nth}", "text": "x" * 100_000})
+            await junk.all()
+        history = sessions_of(hub).history
+        assert history.size_bytes <= 2_000_000
+        assert len(hub.history("lobby")) == 20
+        async with speaking(f"{url}?session={TOKEN}&offset=5") as ana:
+            assert ana.welcome["gap"] is None
+            assert [packet["data"] for packet in await ana.all()] == [
+                f"hello {nth}" for nth in range(5, 20)
+            ]
+    assert hub.limited["history_rooms"] > 0
+    assert hub.limited["history_bytes"] > 0
+
+
+@aio
+async def test_who_comes_back_and_does_not_read_holds_nothing_of_the_history():
+    # It held all that it had missed, 40 MiB of it, however much the history let go of.
+    hub = chatty_hub(history_bytes=4_000_000, history_bytes_per_room=750_000)
+    tokens = [TOKEN + f"{nth}" for nth in range(5)]
+    rooms = [f"room {nth}" for nth in range(4)]
+    big = random.Random(4).randbytes(18_000).hex()  # which no compression makes much smaller
+
+    async def talk(speaker, text):
+        for nth in range(20):
+            for room in rooms:
+                await speaker.emit("say", {"room": room, "text": f"{text} {nth} {big}"})
+        await speaker.all()
+
+    async with listening(hub, small_buffers=True) as url, speaking(url) as speaker:
+        for token in tokens:
+            async with speaking(f"{url}?session={token}") as wire:
+                for room in rooms:
+                    await wire.emit("join", room)
+                await wire.all()
+                await wire.abort()
+        await until(lambda: len(hub.clients) == 1)
+        await talk(speaker, "before")
+        kept = [weakref.ref(past) for room in rooms for past in hub.history(room)]
+        assert len(kept) > 60
+        async with contextlib.AsyncExitStack() as stack:
+            stalled = [
+                await stack.enter_async_context(
+                    speaking(f"{url}?session={token}&offset=0", stalls=True)
+                )
+                for token in tokens
+            ]
+            here = [client for client in hub.clients.values() if client.is_resumed]
+            assert [wire.welcome["gap"] for wire in stalled] == [None] * len(tokens)
+            assert all(client.queued > 30 for client in here)
+            await talk(speaker, "after")
+            assert sum(ref() is not None for ref in kept) == 0  # the history has let them go
+            for client in here:
+                waits = connection_of(client).send_queue.size_bytes
+                assert waits <= hub.limits.backlog_bytes
+                assert client.websocket.transport.get_write_buffer_size() < 200_000
+            # One of them reads, after all: in order, nothing twice, and all else is told of.
+            packets = await stalled[0].all() + await stalled[0].all()
+    offsets = [each["offset"] for each in packets if each["event"] not in ("dropped", "welcome")]
+    told = sum(each["data"]["count"] for each in packets if each["event"] == "dropped")
+    assert offsets == sorted(set(offsets))
+    assert told > 0
+    assert len(offsets) + told == 160
+    assert offsets[-1] == 160
+
+
+@aio
+async def test_a_room_whose_events_had_to_go_is_told_as_a_gap():
+    hub = chatty_hub(history_bytes_per_room=100_000)
+    async with listening(hub) as url:
+        async with speaking(f"{url}?session={TOKEN}") as ana:
+            await ana.call("join", "lobby")
+            await ana.abort()
+        async with speaking(url) as loud:
+            for _ in range(5):
+                await loud.emit("say", {"room": "lobby", "text": "x" * 50_000})
+            await loud.all()
+        assert len(hub.history("lobby")) == 1
+        assert hub.limited["history_bytes_per_room"] == 4
+        async with speaking(f"{url}?session={TOKEN}&offset=0") as ana:
+            assert ana.welcome["gap"] == "too old"
+
+
+@aio
+async def test_answers_of_those_that_left_are_bounded_in_all():
+    hub = chatty_hub(answers_bytes=1_000_000, answers_bytes_per_session=500_000)
+    async with listening(hub) as url:
+        async with speaking(f"{url}?session={TOKEN}") as ana:
+            await ana.call("echo", "mine", id=1, n=1)
+            await ana.abort()
+        for nth in range(10):
+            async with connect(f"{url}?session={nth:016}", compression=None) as websocket:
+                for n in range(1, 5):
+                    await websocket.send(
+                        f'{{"event":"echo","data":"{"x" * 100_000}","id":{n},"n":{n}}}'
+                    )
+                await until(lambda nth=nth: sessions_of(hub).get(f"{nth:016}").received == 4)
+                websocket.transport.abort()
+        await until(lambda: not hub.clients)
+        assert sessions_of(hub).answers_bytes <= 1_000_000
+        async with speaking(f"{url}?session={TOKEN}&offset=0") as ana:
+            assert await ana.call("echo", "mine", id=1, n=1) == "mine"
+        async with speaking(f"{url}?session={0:016}&offset=0") as junk:
+            told = await junk.call("echo", "", id=1, n=1)
+            assert told["message"].endswith("the answer is no longer kept")
+    assert hub.limited["answers_bytes"] > 0
