@@ -13,14 +13,15 @@ from websockets.protocol import State
 
 from ..client.client import Client
 from ..loops import portals
+from ..loops.portal import OWN_TASK
 from ..notebook import cells
 from ..server.server import Server
 
-__all__ = ["Left", "left_open"]
+__all__ = ["OpenResources", "left_open"]
 
 
 @dataclass(frozen=True)
-class Left:
+class OpenResources:
     """Counts of what is open; false where that is nothing."""
 
     connections: int
@@ -36,14 +37,14 @@ class Left:
     __repr__ = __str__
 
 
-def left_open() -> Left:
+def left_open() -> OpenResources:
     """Count the open connections, the servers, and the tasks on the lab's loop."""
     things = cells.things()
     servers = [thing for thing in things if isinstance(thing, Server)]
     clients = sum(isinstance(thing, Client) and thing.state is not State.CLOSED for thing in things)
     # A connection between two of ours has two ends here; it is one connection.
     others = sum(one.label is None for server in servers for one in server.connections)
-    return Left(clients + others, len(servers), _tasks())
+    return OpenResources(clients + others, len(servers), _tasks())
 
 
 def _tasks() -> int:
@@ -52,10 +53,7 @@ def _tasks() -> int:
         return 0
 
     def count() -> int:
-        own = {asyncio.current_task()}
-        return sum(
-            task not in own and getattr(task.get_coro(), "__qualname__", "") != "Portal._live"
-            for task in asyncio.all_tasks()
-        )
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        return sum(task.get_name() != OWN_TASK for task in others)
 
     return int(runner.call(count, timeout=2.0))

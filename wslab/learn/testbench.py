@@ -1,4 +1,4 @@
-"""The bench that a check puts the learner's code on: a server with a tape, clients, and a bound.
+"""TestBench: what a check puts the learner's code on: a server with a tape, and clients.
 
 Its rule: the learner's code runs on an event loop of its own, so that one that blocks holds
 neither the lab nor the check; nothing waits without a bound, and all is closed in the end. What
@@ -10,14 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import gc
-import inspect
-import re
 import secrets
-import sys
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -27,24 +21,23 @@ from websockets.exceptions import ConnectionClosed
 from ..client.client import Client
 from ..client.connect import connect
 from ..errors import ConnectFailed, LoopBlocked
-from ..failures import is_around
 from ..loops.portal import Portal
 from ..loops.portals import lab
-from ..loops.watchdog import describe_frame
 from ..notebook import cells
 from ..server.handler import check_handler, handler_name
 from ..server.server import Server
-from ..waiting import result_of
 from ..websockets_compat import sending
 from ..wire.events import CloseEvent, Event, FrameEvent
 from ..wire.frames.close_codes import close_code_meaning
 from ..wire.tape.tape import Tape
 from .exercises import Miss
+from .forgotten_await import ForgottenAwait
+from .learner_loop import end_loop, position, wait_for
 
-__all__ = ["Peer", "Probe", "bounded", "describe", "nonce"]
+__all__ = ["BenchClient", "TestBench", "describe", "nonce"]
 
 WAIT_S = 3.0  # for one message
-CHECK_S = 20.0  # for all that one Probe does
+CHECK_S = 20.0  # for all that one TestBench does
 MAX_RAISED = 50  # exceptions that a check keeps
 _SHOWN = 4  # frames in a Miss
 _SHOWN_CHARACTERS = 40
@@ -56,37 +49,7 @@ def nonce(size: int = 4) -> str:
     return secrets.token_hex(size)
 
 
-def bounded(
-    func: Callable[..., Any], *args: Any, timeout_s: float = 5.0, expected: str = "an answer"
-) -> Any:
-    """Call the learner's function (or coroutine function) and return what it returns, in time.
-
-    Args:
-        func: runs on a thread and an event loop of its own.
-        args: what to call it with.
-        timeout_s: seconds; then it is stopped, even in an endless loop.
-        expected: for the Miss, such as "a list of frames".
-
-    Raises:
-        Miss: it did not end in time, or ended the program. What it raises itself comes through.
-    """
-    runner = Portal("check")
-    name = getattr(func, "__name__", "your code")
-    try:
-        return runner.call(func, *args, timeout=timeout_s)
-    except LoopBlocked:
-        raise Miss(
-            f"{expected} within {timeout_s:g} s",
-            f"still running: {_position(runner)}",
-            "look for a loop whose condition never changes",
-        ) from None
-    except SystemExit as exc:
-        raise Miss(expected, f"{name}() ended the program with SystemExit") from exc
-    finally:
-        _end(runner)
-
-
-class Probe:
+class TestBench:
     """A server of the learner's handler, with a tape and clients, for a ``with`` block.
 
     Where the block ends with a Miss and the handler raised something, the Miss says so; where the
@@ -101,6 +64,8 @@ class Probe:
         Miss: this cannot be a handler; it says why.
     """
 
+    __test__ = False  # for pytest, which would take it for tests
+
     def __init__(self, handler: Any, *, wait_s: float = WAIT_S, **kwargs: Any) -> None:
         try:
             check_handler(handler)
@@ -109,8 +74,8 @@ class Probe:
             seen = str(exc).partition(", got ")[2] or str(exc)
             raise Miss("`async def handler(websocket)`", seen) from None
         self.wait_s = wait_s
-        self.peers: list[Peer] = []
-        self._forgotten = _Forgotten()
+        self.clients: list[BenchClient] = []
+        self._forgotten = ForgottenAwait()
         self._deadline = time.monotonic() + CHECK_S
         # The learner's own servers run on the lab's loop, where wslab.run refuses a handler.
         self._runner = Portal("check", stands_for_lab=True)
@@ -142,13 +107,13 @@ class Probe:
     def _raised(self) -> tuple[BaseException, ...]:
         # Half a message that can't go on ends with close 1011 before `send` raises.
         deadline_s = time.monotonic() + 0.5
-        while not self.errors and any(peer.client.close_code == 1011 for peer in self.peers):
+        while not self.errors and any(client.handle.close_code == 1011 for client in self.clients):
             if time.monotonic() > deadline_s:
                 break
             time.sleep(0.005)
         return self.errors
 
-    def connect(self, path: str = "/", *, name: str | None = None, **kwargs: Any) -> Peer:
+    def connect(self, path: str = "/", *, name: str | None = None, **kwargs: Any) -> BenchClient:
         """Connect a client to the learner's server.
 
         Args:
@@ -162,12 +127,12 @@ class Probe:
         url = self.server.url + path.removeprefix("/")
         kwargs.setdefault("open_timeout", self.left_s())
         try:
-            client = connect(url, name=name or f"peer {nonce(2)}", keep=True, **kwargs)
+            handle = connect(url, name=name or f"client {nonce(2)}", keep=True, **kwargs)
         except ConnectFailed as exc:
             raise Miss(f"a handshake that opens {path}", f"{exc}{self.held()}") from None
-        peer = Peer(self, client)
-        self.peers.append(peer)
-        return peer
+        client = BenchClient(self, handle)
+        self.clients.append(client)
+        return client
 
     def left_s(self, wait_s: float | None = None) -> float:
         """Return how long one more wait may take: no longer than all together may."""
@@ -206,7 +171,7 @@ class Probe:
         """Say what holds the learner's loop now, as the end of a sentence; "" where it answers."""
         if self._runner.answers():
             return ""
-        return f"; the handler holds its event loop: {_position(self._runner)}"
+        return f"; the handler holds its event loop: {position(self._runner)}"
 
     def until(
         self,
@@ -230,15 +195,15 @@ class Probe:
 
     def close(self) -> None:
         """Close the clients and the server, within a bound, whatever the handler does."""
-        closing = [peer.client.begin_close() for peer in self.peers]
-        _wait_for(closing, 2.0)
-        _end(self._runner, self.server)
+        closing = [client.handle.begin_close() for client in self.clients]
+        wait_for(closing, 2.0)
+        end_loop(self._runner, self.server)
 
     def __enter__(self) -> Self:
         try:
             self.server.start()
         except BaseException:
-            _end(self._runner)
+            end_loop(self._runner)
             raise
         self._forgotten.listen()
         return self
@@ -276,61 +241,16 @@ class Probe:
             exc.hint = "while it blocks, nobody else gets a turn: wait with `await` instead"
 
 
-class _Forgotten:
-    """Listens for what Python says of a coroutine that nobody awaited, while a check runs.
+class BenchClient:
+    """A client of a bench, and what its wire carried; made by :meth:`TestBench.connect`.
 
-    Python says it as a warning, which ends up below the cell, away from the check that fails.
+    ``handle`` is the wslab Client itself.
     """
 
-    def __init__(self) -> None:
-        self.name = ""  # of the first one, such as "send"
-        self._around = contextlib.ExitStack()
-
-    def listen(self) -> None:
-        """Begin, for the whole process: warnings know no threads."""
-        self._around.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore", RuntimeWarning)
-        gc.collect()  # one that an earlier try has left must not be taken for this one's
-        warnings.simplefilter("always", RuntimeWarning)  # and not only once for each line
-        before = warnings.showwarning
-
-        def show(message: Warning | str, *args: Any, **kwargs: Any) -> None:
-            found = re.match(r"coroutine '(?:.*\.)?(\w+)' was never awaited", str(message))
-            if found is None:
-                before(message, *args, **kwargs)
-            elif not self.name:
-                self.name = found[1]
-
-        warnings.showwarning = show
-
-    def look_into(self, exc: BaseException) -> None:
-        """Look for one in what an exception holds: Python says nothing while somebody holds it."""
-        held = [getattr(exc, "obj", None)]  # an AttributeError's
-        traceback = exc.__traceback__
-        while traceback is not None:
-            if not is_around(traceback.tb_frame.f_code.co_filename):
-                held += traceback.tb_frame.f_locals.values()
-            traceback = traceback.tb_next
-        for one in held:
-            if inspect.iscoroutine(one) and inspect.getcoroutinestate(one) == "CORO_CREATED":
-                self.name = self.name or one.__name__
-                one.close()  # said here, and so not once more below a later cell
-
-    def stop(self) -> None:
-        """End it; the way in which warnings were shown before is back."""
-        self._around.close()
-
-
-class Peer:
-    """A client of a Probe, and what its connection's wire carried; made by :meth:`Probe.connect`.
-
-    ``client`` is the wslab Client itself.
-    """
-
-    def __init__(self, probe: Probe, client: Client) -> None:
-        self.probe = probe
-        self.client = client
-        host, port = client.websocket.local_address[:2]
+    def __init__(self, bench: TestBench, handle: Client) -> None:
+        self.bench = bench
+        self.handle = handle
+        host, port = handle.websocket.local_address[:2]
         self._address = f"{host}:{port}"
 
     def send(
@@ -350,7 +270,7 @@ class Peer:
             Miss: the connection has closed, or the server does not read.
         """
         try:
-            self.client.send(message, timeout=self.probe.left_s())
+            self.handle.send(message, timeout=self.bench.left_s())
         except (ConnectionClosed, TimeoutError):
             raise self.miss(expected, hint=hint) from None
 
@@ -360,7 +280,7 @@ class Peer:
         Args:
             data: goes to the transport in one piece.
         """
-        lab().loop.call_soon_threadsafe(self.client.websocket.transport.write, data)
+        lab().loop.call_soon_threadsafe(self.handle.websocket.transport.write, data)
 
     def recv(self, expected: str, hint: str = "", *, wait_s: float | None = None) -> str | bytes:
         """Take the next message.
@@ -368,24 +288,24 @@ class Peer:
         Args:
             expected: what it should be, for the Miss.
             hint: for the Miss.
-            wait_s: seconds; the Probe's own by default.
+            wait_s: seconds; the TestBench's own by default.
 
         Raises:
             Miss: none came in time, or the connection closed.
         """
-        wait_s = self.probe.left_s(wait_s)
+        wait_s = self.bench.left_s(wait_s)
         try:
-            return self.client.recv(timeout=wait_s)
+            return self.handle.recv(timeout=wait_s)
         except TimeoutError:
             raise self.miss(
-                expected, f"no message within {wait_s:g} s{self.probe.held()}", hint
+                expected, f"no message within {wait_s:g} s{self.bench.held()}", hint
             ) from None
         except ConnectionClosed:
             raise self.miss(expected, hint=hint) from None
 
     def cut(self) -> None:
         """End TCP without a close frame."""
-        lab().loop.call_soon_threadsafe(self.client.websocket.transport.abort)
+        lab().loop.call_soon_threadsafe(self.handle.websocket.transport.abort)
 
     @contextlib.contextmanager
     def full(self) -> Iterator[None]:
@@ -396,16 +316,16 @@ class Peer:
         """
         websocket = self.of_the_server
         assert websocket is not None
-        self.probe.on_loop(lambda: sending.play_full(websocket))
+        self.bench.on_loop(lambda: sending.play_full(websocket))
         try:
             yield
         finally:
-            self.probe.on_loop(lambda: sending.play_writable(websocket))
+            self.bench.on_loop(lambda: sending.play_writable(websocket))
 
     @property
     def of_the_server(self) -> Any:
         """The server's end of this connection, which the handler was given; None where it ended."""
-        for connection in self.probe.server.connections:
+        for connection in self.bench.server.connections:
             host, port = connection.remote_address or ("", 0)
             if f"{host}:{port}" == self._address:
                 return connection.websocket
@@ -413,7 +333,7 @@ class Peer:
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection, cutting it off where the server does not answer within 1 s."""
-        self.client.close(code, reason, timeout=1.0)
+        self.handle.close(code, reason, timeout=1.0)
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -428,10 +348,10 @@ class Peer:
     def _events(self) -> list[Event]:
         ids = {
             track.connection_id
-            for track in self.probe.tape.connections
+            for track in self.bench.tape.connections
             if track.client_address == self._address
         }
-        return [event for event in self.probe.tape.events if event.connection_id in ids]
+        return [event for event in self.bench.tape.events if event.connection_id in ids]
 
     def seen(self, frames: Iterable[FrameEvent] | None = None) -> str:
         """Say what the wire carried: the last few frames, or those given, and how it ended."""
@@ -445,8 +365,8 @@ class Peer:
         if not said:
             said = ["no frame at all"]
         closes = [event for event in events if isinstance(event, CloseEvent)]
-        if frames is None and not closes and self.client.close_code is not None:
-            said.append(f"then TCP ended without a close frame ({self.client.close_code})")
+        if frames is None and not closes and self.handle.close_code is not None:
+            said.append(f"then TCP ended without a close frame ({self.handle.close_code})")
         return "; ".join(said).replace("then;", "then")
 
     def miss(self, expected: str, seen: str = "", hint: str = "") -> Miss:
@@ -480,71 +400,3 @@ def describe(frame: FrameEvent, began_s: float = 0.0) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "\u2026"
-
-
-class _Stopped(BaseException):
-    """Thrown into the learner's code to end it."""
-
-
-def _position(runner: Portal) -> str:
-    where = describe_frame(sys._current_frames().get(runner.thread_id or 0))
-    # ipykernel gives each cell a file of its own, with a number for a name.
-    return re.sub(r"at \d+\.py:(\d+)", r"at line \1 of its cell", where or "it does not answer")
-
-
-def _end(runner: Portal, server: Server | None = None) -> None:
-    """End a loop of ours, the server on it, and the learner's code that holds it."""
-    if not runner.is_running:
-        return
-    if not _let_go(runner):
-        runner.submit(_end_from_within, runner, server)
-        return
-    if server is not None:
-        # Code that spins may begin to as its client goes, on each connection anew.
-        closing = server.begin_close()
-        deadline_s = time.monotonic() + 6.0
-        while not closing.done() and time.monotonic() < deadline_s:
-            if not _let_go(runner):
-                runner.submit(_end_from_within, runner, server)
-                return
-            _wait_for([closing], 0.1)
-    with contextlib.suppress(LoopBlocked):
-        runner.close()
-
-
-def _let_go(runner: Portal) -> bool:
-    """Free a loop from what spins on it; return whether it answers.
-
-    An endless loop would keep a core busy until the kernel restarts. Python can throw an exception
-    into another thread; it arrives with the next line of Python that runs there. A call of C, such
-    as time.sleep(), ends when it does.
-    """
-    for _ in range(10):
-        if runner.answers(0.1):
-            return True
-        if not _is_in_learners_code(runner):
-            continue  # nobody holds it: a busy machine lets it wait
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(runner.thread_id or 0), ctypes.py_object(_Stopped)
-        )
-    return False
-
-
-def _is_in_learners_code(runner: Portal) -> bool:
-    frame = sys._current_frames().get(runner.thread_id or 0)
-    while frame is not None and is_around(frame.f_code.co_filename):
-        frame = frame.f_back
-    return frame is not None
-
-
-async def _end_from_within(runner: Portal, server: Server | None) -> None:
-    if server is not None:
-        await asyncio.wrap_future(server.begin_close())
-    await asyncio.to_thread(runner.close)  # a loop's own thread cannot wait for its end
-
-
-def _wait_for(futures: Iterable[Any], timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
-    for future in futures:
-        with contextlib.suppress(Exception, asyncio.CancelledError):
-            result_of(future, max(0.0, deadline - time.monotonic()))

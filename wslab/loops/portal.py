@@ -24,7 +24,10 @@ from .fork import ForkGuard
 from .watchdog import ANSWER_S, Watchdog, describe_frame, runs_within
 from .workers import WorkerPool
 
-__all__ = ["Portal", "loop_factory", "stands_for_lab_here"]
+__all__ = ["OWN_TASK", "Portal", "loop_factory", "stands_for_lab_here"]
+
+OWN_TASK = "portal"
+"""The name of the task that a portal's loop runs until it is closed; all others are others'."""
 
 _here = threading.local()  # of a portal's own thread
 
@@ -279,7 +282,7 @@ class Portal:
 
 def _drive(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, None]) -> None:
     """Run the loop until ``main`` ends, whatever a task or a callback on it raises."""
-    task = loop.create_task(main)
+    task = loop.create_task(main, name=OWN_TASK)
     while not task.done():
         try:
             loop.run_until_complete(task)

@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.kernels import Kernel, lost
 from tests.learn.rig import COURSE, cells, solution
-from wslab.learn import NotYet, check, left_open, testbench
-from wslab.learn.testbench import Probe
+from wslab.learn import NotYet, check, learner_loop, left_open
+from wslab.learn.testbench import TestBench
 from wslab.loops.portal import Portal
 
 # exercise -> the notebook's cell that holds its stub, the handler's name
@@ -836,13 +836,13 @@ def test_a_plain_def_is_named_without_saying_twice_what_was_expected():
 
 
 def test_one_frame_that_is_not_shown_is_one_frame():
-    with Probe(solution("03_conversation").counting) as bench:
-        peer = bench.connect()
+    with TestBench(solution("03_conversation").counting) as bench:
+        client = bench.connect()
         for number in (1, 2, 3):
-            peer.send("a")
-            assert peer.recv(f"{number} a") == f"{number} a"
-        assert peer.seen(peer.frames[:5]).startswith("1 frame, then text '1 a'")
-        assert peer.seen(peer.frames).startswith("2 frames, then text 'a'")
+            client.send("a")
+            assert client.recv(f"{number} a") == f"{number} a"
+        assert client.seen(client.frames[:5]).startswith("1 frame, then text '1 a'")
+        assert client.seen(client.frames).startswith("2 frames, then text 'a'")
 
 
 def test_a_loop_that_is_late_is_not_taken_for_one_that_is_held(caplog):
@@ -850,7 +850,7 @@ def test_a_loop_that_is_late_is_not_taken_for_one_that_is_held(caplog):
     runner = Portal("check")
     try:
         runner.loop.call_soon_threadsafe(time.sleep, 0.35)
-        assert testbench._let_go(runner)
+        assert learner_loop.free_loop(runner)
         assert not caplog.records
         assert runner.call(lambda: "still answers", timeout=2) == "still answers"
     finally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..exercises import Miss, exercise
-from ..testbench import Peer, Probe, describe, nonce
+from ..testbench import BenchClient, TestBench, describe, nonce
 
 CLIENTS = 3
 TEXT = 1  # RFC 6455 §5.2
@@ -27,20 +27,20 @@ TEXT = 1  # RFC 6455 §5.2
 def greeting(handler: Any) -> str:
     """Connect under random names; each wire must begin with the greeting, then echo."""
     first_ms = []
-    with Probe(handler, wait_s=1.5) as probe:
+    with TestBench(handler, wait_s=1.5) as bench:
         for _ in range(CLIENTS):
             name = nonce()
-            first_ms.append(_greets(probe.connect(f"/{name}"), name))
+            first_ms.append(_greets(bench.connect(f"/{name}"), name))
         # All at once, the newest first: each one's echo is its own.
-        for peer in reversed(probe.peers):
-            _echoes(peer)
+        for client in reversed(bench.clients):
+            _echoes(client)
     return (
         f"{CLIENTS} clients with random names; on each wire the server's text frame came first, "
         f"at the latest {max(first_ms):.1f} ms after the connection opened, then the echo"
     )
 
 
-def _greets(peer: Peer, name: str) -> float:
+def _greets(client: BenchClient, name: str) -> float:
     want = f"hello {name}"
     expected = f"as first frame the text {want!r} from the server, for the path /{name}"
     too_late = (
@@ -48,16 +48,16 @@ def _greets(peer: Peer, name: str) -> float:
         "sends?"
     )
     try:
-        got = peer.recv(expected, too_late)
+        got = client.recv(expected, too_late)
     except Miss as miss:
-        if peer.frames and peer.frames[0].sender == "server":  # and no message: it closed
+        if client.frames and client.frames[0].sender == "server":  # and no message: it closed
             miss.hint = (
                 "the handler ended before it sent anything, and that closes the connection: a "
                 "`return` does not send, `await websocket.send(...)` does"
             )
         raise
-    frame = peer.frames[0]
-    opened_s = peer.events[0].at_s
+    frame = client.frames[0]
+    opened_s = client.events[0].at_s
     said = describe(frame, opened_s)
     if frame.sender != "server":
         raise Miss(expected, said, too_late)
@@ -78,16 +78,16 @@ def _why_other(got: str, name: str) -> str:
     return "compare it letter by letter"
 
 
-def _echoes(peer: Peer) -> None:
+def _echoes(client: BenchClient) -> None:
     message = nonce()
     expected = f"the echo of {message!r} after the greeting"
     hint = "keep the loop that was there: it sends back whatever comes"
-    peer.send(message, expected, hint)
-    got = peer.recv(expected, hint)
+    client.send(message, expected, hint)
+    got = client.recv(expected, hint)
     if got == message:
         return
     if isinstance(got, str) and message in got:
         hint = "the echo is the message itself, with nothing before or behind it"
     elif isinstance(got, str) and got.startswith("hello "):
         hint = "the greeting came twice: send it once, before the loop"
-    raise peer.miss(expected, hint=hint)
+    raise client.miss(expected, hint=hint)

@@ -26,7 +26,8 @@ from ...wire.http.handshake import Handshake
 from ...wire.http.head_reader import HeadReader
 from ...wire.http.heads import Problem, Request, Response
 from ..exercises import Miss, NotYet, exercise
-from ..testbench import bounded, nonce
+from ..learner_loop import bounded
+from ..testbench import nonce
 
 KEYS = 3
 ANSWER_S = 1.5  # for one answer

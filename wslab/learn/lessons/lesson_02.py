@@ -17,7 +17,7 @@ from typing import Any
 
 from ...wire.frames.layout import encode_frame
 from ..exercises import Miss, exercise
-from ..testbench import bounded
+from ..learner_loop import bounded
 
 CONT, TEXT, BINARY, PING, PONG = 0, 1, 2, 9, 10  # RFC 6455 §5.2
 LENGTHS = (5, 125, 1, 0, 126, 65535, 65536)  # what a learner tries first comes first

@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 
 from ...wire.events import FrameEvent
 from ..exercises import Miss, exercise
-from ..testbench import Probe, nonce
+from ..testbench import TestBench, nonce
 
 MESSAGES = 50  # from each of two clients
 AFTERWARDS = 3  # from the one who stays when the other has left
@@ -53,7 +53,7 @@ class _Speaker:
 
     def __init__(
         self,
-        probe: Probe,
+        bench: TestBench,
         name: str,
         answer: Answer,
         hint: str,
@@ -61,7 +61,7 @@ class _Speaker:
         other: str = OTHER,
     ) -> None:
         self.name = name
-        self.peer = probe.connect(name=name)
+        self.client = bench.connect(name=name)
         self.asked = 0
         self._answer = answer
         self._wanted = ""
@@ -78,16 +78,16 @@ class _Speaker:
             f"{self._wanted!r}, the answer to message {self.asked} of {self.name}, {message!r}"
         )
         try:
-            self.peer.send(message, self._expected, self.hint)
+            self.client.send(message, self._expected, self.hint)
         except Miss as miss:
             raise self._explained(miss) from None
 
     def take(self) -> None:
         """Take the answer, which must be the next message but for what may come at any time."""
-        deadline, aside = time.monotonic() + self.peer.probe.left_s(), 0
+        deadline, aside = time.monotonic() + self.client.bench.left_s(), 0
         while True:
             try:
-                got = self.peer.recv(self._expected, self.hint)
+                got = self.client.recv(self._expected, self.hint)
             except Miss as miss:
                 raise self._explained(miss) from None
             if got == self._wanted:
@@ -96,20 +96,20 @@ class _Speaker:
                 hint = AGAIN if got == self._before else self._other
                 if not isinstance(got, str):
                     hint = "send a str: bytes go out as binary"
-                raise self.peer.miss(self._expected, f"{got!r:.60}", hint)
+                raise self.client.miss(self._expected, f"{got!r:.60}", hint)
             aside += 1
             if time.monotonic() > deadline:
                 seen = f"{aside} times {self._aside!r} and no answer"
-                raise self.peer.miss(self._expected, seen, self.hint)
+                raise self.client.miss(self._expected, seen, self.hint)
 
     def _explained(self, miss: Miss) -> Miss:
-        if self.peer.client.close_code is not None:
+        if self.client.handle.close_code is not None:
             miss.hint = ENDED
         return miss
 
     def texts(self, sender: str) -> list[FrameEvent]:
         """Return the text frames of one side on this wire, in order."""
-        return [one for one in self.peer.frames if one.opcode == TEXT and one.sender == sender]
+        return [one for one in self.client.frames if one.opcode == TEXT and one.sender == sender]
 
 
 def _talk(*speakers: _Speaker, pace_s: float = 0.0, rounds: int = MESSAGES) -> list[float]:
@@ -128,7 +128,7 @@ def _talk(*speakers: _Speaker, pace_s: float = 0.0, rounds: int = MESSAGES) -> l
 
 def _come_and_go(leaving: _Speaker, staying: _Speaker, join: Callable[[str], _Speaker]) -> None:
     """One leaves; the other one and a new one must be answered as before."""
-    leaving.peer.close()
+    leaving.client.close()
     staying.hint = LEFT
     # Not once: a handler notices a little later that its client has left.
     for _ in range(AFTERWARDS):
@@ -139,10 +139,10 @@ def _come_and_go(leaving: _Speaker, staying: _Speaker, join: Callable[[str], _Sp
     joining.take()
 
 
-def _praise(probe: Probe, more: str = "") -> str:
+def _praise(bench: TestBench, more: str = "") -> str:
     answers = [
         event.connection_id
-        for event in probe.tape.events
+        for event in bench.tape.events
         if isinstance(event, FrameEvent)
         and event.sender == "server"
         and event.opcode == TEXT
@@ -171,17 +171,17 @@ def _praise(probe: Probe, more: str = "") -> str:
 )
 def capitals(handler: Any) -> str:
     """Two clients send in turn; each answer is the message in capitals."""
-    with Probe(handler, wait_s=WAIT_S) as probe:
+    with TestBench(handler, wait_s=WAIT_S) as bench:
 
         def join(name: str) -> _Speaker:
             return _Speaker(
-                probe, name, lambda message, _: message.upper(), "each message has an answer"
+                bench, name, lambda message, _: message.upper(), "each message has an answer"
             )
 
         first, second = join("the first client"), join("the second client")
         _talk(first, second)
         _come_and_go(first, second, join)
-        return _praise(probe)
+        return _praise(bench)
 
 
 @exercise(
@@ -198,10 +198,10 @@ def capitals(handler: Any) -> str:
 def ticks(handler: Any) -> str:
     """Ticks come to two silent clients, and go on while both talk; nothing outlives a client."""
     hint = "two jobs at once: which of them waits for the other?"
-    with Probe(handler, wait_s=WAIT_S) as probe:
+    with TestBench(handler, wait_s=WAIT_S) as bench:
 
         def join(name: str) -> _Speaker:
-            speaker = _Speaker(probe, name, lambda message, _: message, hint, aside=TICK)
+            speaker = _Speaker(bench, name, lambda message, _: message, hint, aside=TICK)
             _ticks_unasked(speaker)
             return speaker
 
@@ -210,31 +210,31 @@ def ticks(handler: Any) -> str:
         counts = [_ticks_beside(speaker) for speaker in (first, second)]
         _come_and_go(first, second, join)
         before = _ticks_on(second)
-        probe.until(
+        bench.until(
             lambda: _ticks_on(second) >= before + 3,
             f"{TICK!r} for the second client, also after the first one has left",
-            lambda: f"{_ticks_on(second) - before} of them; on its wire: {second.peer.seen()}",
+            lambda: f"{_ticks_on(second) - before} of them; on its wire: {second.client.seen()}",
             "each connection needs a task of its own; stop only the one that is over",
             waits=3,
         )
-        _nothing_left(probe, join)
+        _nothing_left(bench, join)
         # Such as `await task.cancel()` in a `finally`: it shows on no wire, the client has gone.
-        if any(isinstance(error, TypeError | AttributeError | NameError) for error in probe.errors):
+        if any(isinstance(error, TypeError | AttributeError | NameError) for error in bench.errors):
             raise Miss("a handler that ends without a mistake when a client leaves", "one")
-        return _praise(probe, f", and meanwhile {counts[0]} and {counts[1]} ticks came")
+        return _praise(bench, f", and meanwhile {counts[0]} and {counts[1]} ticks came")
 
 
 def _ticks_unasked(speaker: _Speaker) -> None:
     expected = f"{TICK!r} for {speaker.name}, three times, before it has sent anything"
     hint = "a push needs no request: for whom does it wait?"
     for _ in range(3):
-        got = speaker.peer.recv(expected, hint)
+        got = speaker.client.recv(expected, hint)
         hint = "one came unasked, and the next did not: for how long, or for whom, does it wait?"
         if got != TICK:
             hint = f"compare it letter by letter with {TICK!r}"
             if isinstance(got, bytes):
                 hint = "send a str: bytes go out as binary"
-            raise speaker.peer.miss(expected, hint=hint)
+            raise speaker.client.miss(expected, hint=hint)
 
 
 def _ticks_on(speaker: _Speaker) -> int:
@@ -265,17 +265,17 @@ def _ticks_beside(speaker: _Speaker) -> int:
         raise Miss(
             f"one tick every {TICK_S * 1000:g} ms for {speaker.name}, also while it talks: "
             f"about {due:.0f} from its first message to the last answer",
-            f"{count}; on the wire: {speaker.peer.seen(answers)}",
+            f"{count}; on the wire: {speaker.client.seen(answers)}",
             hint,
         )
     return count
 
 
-def _nothing_left(probe: Probe, join: Callable[[str], _Speaker]) -> None:
+def _nothing_left(bench: TestBench, join: Callable[[str], _Speaker]) -> None:
     """Let clients break off; no task that began with one may go on, or end in an error."""
     failed: list[asyncio.Task[Any]] = []
     for _ in range(ABORTS):
-        failed += _breaks_off(probe, join)[:1]
+        failed += _breaks_off(bench, join)[:1]
     if len(failed) <= ABORTS // 2:
         return
     error = failed[0].exception()
@@ -286,11 +286,11 @@ def _nothing_left(probe: Probe, join: Callable[[str], _Speaker]) -> None:
     )
 
 
-def _breaks_off(probe: Probe, join: Callable[[str], _Speaker]) -> list[asyncio.Task[Any]]:
+def _breaks_off(bench: TestBench, join: Callable[[str], _Speaker]) -> list[asyncio.Task[Any]]:
     """Let a client come and break off; return what went on without the handler until it failed."""
-    before = probe.tasks()
+    before = bench.tasks()
     speaker = join("a client that will break off")
-    its_own = probe.tasks() - before
+    its_own = bench.tasks() - before
     ended: list[asyncio.Task[Any]] = []  # in order
 
     def watch() -> None:
@@ -299,11 +299,11 @@ def _breaks_off(probe: Probe, join: Callable[[str], _Speaker]) -> list[asyncio.T
 
     def going_on() -> str:
         still = {_named(task) for task in its_own if not task.done()}
-        return f"{', '.join(sorted(still))} still going {probe.wait_s:g} s later"
+        return f"{', '.join(sorted(still))} still going {bench.wait_s:g} s later"
 
-    probe.on_loop(watch)
-    speaker.peer.cut()
-    probe.until(lambda: len(ended) == len(its_own), NOTHING_LEFT, going_on, YOURS_TO_STOP)
+    bench.on_loop(watch)
+    speaker.client.cut()
+    bench.until(lambda: len(ended) == len(its_own), NOTHING_LEFT, going_on, YOURS_TO_STOP)
     # Two tasks, the first to end stops the other (asyncio.wait, FIRST_COMPLETED): the one that
     # heard of the end failed while its handler was still there to see to it.
     handlers = [at for at, task in enumerate(ended) if _runs_a_handler(task)]
@@ -346,10 +346,10 @@ def _named(task: asyncio.Task[Any]) -> str:
 )
 def pause(handler: Any) -> str:
     """Both ask at once; both answers come after one pause, not one after the other."""
-    with Probe(handler, wait_s=WAIT_S) as probe:
+    with TestBench(handler, wait_s=WAIT_S) as bench:
 
         def join(name: str) -> _Speaker:
-            return _Speaker(probe, name, lambda message, _: message, "each message has its echo")
+            return _Speaker(bench, name, lambda message, _: message, "each message has its echo")
 
         first, second = join("the first client"), join("the second client")
         took_s = _talk(first, second, rounds=EARLY)
@@ -361,7 +361,7 @@ def pause(handler: Any) -> str:
         _pauses(first, second)
         _wait_together(first, second, took_s)
         _come_and_go(first, second, join)
-        return _praise(probe, ", and both paused at the same time")
+        return _praise(bench, ", and both paused at the same time")
 
 
 def _pauses(*speakers: _Speaker) -> None:
@@ -374,14 +374,14 @@ def _pauses(*speakers: _Speaker) -> None:
         if usual_s < PAUSE_S * 2 / 3:
             raise Miss(
                 f"an answer {PAUSE_S * 1000:g} ms after its question",
-                f"usually {usual_s * 1000:.1f} ms; on the wire: {speaker.peer.seen(pairs[-1])}",
+                f"usually {usual_s * 1000:.1f} ms; on the wire: {speaker.client.seen(pairs[-1])}",
                 "the pause belongs to the job: it must not stop the others, but it must be there",
             )
     # Not the usual one: a busy machine makes pauses longer, but hardly all of them.
     if min(least_s) > TOO_LONG_S:
         raise Miss(
             f"an answer {PAUSE_S * 1000:g} ms after its question",
-            f"at best {min(least_s) * 1000:.0f} ms; on the wire: {speakers[0].peer.seen()}",
+            f"at best {min(least_s) * 1000:.0f} ms; on the wire: {speakers[0].client.seen()}",
             f"the job says {PAUSE_S * 1000:g} ms: is the pause that long, and is there only one?",
         )
 
@@ -394,7 +394,7 @@ def _pauses_after_a_rest(*speakers: _Speaker) -> None:
         if took_s < PAUSE_S * 2 / 3:
             raise Miss(
                 f"an answer {PAUSE_S * 1000:g} ms after its question, also after a rest",
-                f"{took_s * 1000:.1f} ms; on the wire: {speaker.peer.seen(pair)}",
+                f"{took_s * 1000:.1f} ms; on the wire: {speaker.client.seen(pair)}",
                 "the pause comes before the answer, not after it",
             )
 
@@ -428,11 +428,11 @@ def _wait_together(first: _Speaker, second: _Speaker, took_s: list[float]) -> No
 )
 def count(handler: Any) -> str:
     """Two clients send in turn; each answer has the number of its client's message before it."""
-    with Probe(handler, wait_s=WAIT_S) as probe:
+    with TestBench(handler, wait_s=WAIT_S) as bench:
 
         def join(name: str) -> _Speaker:
             return _Speaker(
-                probe,
+                bench,
                 name,
                 lambda message, number: f"{number} {message}",
                 COUNTS,
@@ -442,4 +442,4 @@ def count(handler: Any) -> str:
         first, second = join("the first client"), join("the second client")
         _talk(first, second)
         _come_and_go(first, second, join)
-        return _praise(probe)
+        return _praise(bench)

@@ -19,7 +19,7 @@ from typing import Any
 from ...server.handler import awaited, handler_name
 from ...waiting import is_set_within
 from ..exercises import Miss, exercise
-from ..testbench import Peer, Probe, nonce
+from ..testbench import BenchClient, TestBench, nonce
 
 WORK_S = (0.15, 0.25)  # how long the work of the first round takes: random, in this range
 BOUND = 1.6  # an echo may take so many times as long as the work; one after the other takes 2
@@ -56,7 +56,7 @@ class _Job:
         return self.ended_s - self.began_s
 
 
-class _Bench:
+class _Workload:
     """The blocking function that the handler is given, and the record of its calls."""
 
     def __init__(self) -> None:
@@ -112,17 +112,17 @@ class _Late(Exception):
 )
 def at_once(handler: Any) -> str:
     """Ask with two clients at the same time; neither may wait for the other one's work."""
-    bench = _Bench()
-    served = _bound(handler, bench.work)
+    workload = _Workload()
+    served = _bound(handler, workload.work)
     try:
-        with Probe(served) as probe:
-            one, other = probe.connect("/ann", name="ann"), probe.connect("/ben", name="ben")
-            ratio = _as_long_as_needed(_both_at_once, probe, bench, one, other)
-            _as_long_as_needed(_short_beside_long, probe, bench, one, other)
-            _as_long_as_needed(_in_order, probe, bench, one, other)
-            bench.end()  # before the server: a handler is not to be held by us when it ends
+        with TestBench(served) as bench:
+            one, other = bench.connect("/ann", name="ann"), bench.connect("/ben", name="ben")
+            ratio = _as_long_as_needed(_both_at_once, bench, workload, one, other)
+            _as_long_as_needed(_short_beside_long, bench, workload, one, other)
+            _as_long_as_needed(_in_order, bench, workload, one, other)
+            workload.end()  # before the server: a handler is not to be held by us when it ends
     finally:
-        bench.end()
+        workload.end()
     return (
         f"two clients asked at the same time, and the worst echo took {ratio:.2f} times as long "
         "as the work itself; short work came back while long work went on, and each client's "
@@ -153,7 +153,11 @@ def _bound(handler: Any, work: Callable[[Any], str]) -> Callable[[Any], Any]:
 
 
 def _as_long_as_needed(
-    round_: Callable[..., float], probe: Probe, bench: _Bench, one: Peer, other: Peer
+    round_: Callable[..., float],
+    bench: TestBench,
+    workload: _Workload,
+    one: BenchClient,
+    other: BenchClient,
 ) -> float:
     """Play a round; where an echo is late, again with longer work, which a slow machine survives.
 
@@ -162,87 +166,93 @@ def _as_long_as_needed(
     late: _Late | None = None
     for scale in SCALES:
         try:
-            return round_(probe, bench, one, other, scale * random.uniform(*WORK_S))
+            return round_(bench, workload, one, other, scale * random.uniform(*WORK_S))
         except _Late as exc:
             late = exc
     assert late is not None
     raise late.miss
 
 
-def _both_at_once(probe: Probe, bench: _Bench, one: Peer, other: Peer, work_s: float) -> float:
+def _both_at_once(
+    bench: TestBench, workload: _Workload, one: BenchClient, other: BenchClient, work_s: float
+) -> float:
     """Send one message each at the same time; return the worst echo, in units of the work."""
-    jobs = [bench.job("ann", work_s), bench.job("ben", work_s)]
+    jobs = [workload.job("ann", work_s), workload.job("ben", work_s)]
     expected = (
         f"two clients ask at the same time, the work takes {_ms(work_s)} each, and both have "
         f"their answers before {_ms(BOUND * work_s)}"
     )
-    for peer, job in zip((one, other), jobs, strict=True):
-        peer.send(job.message, expected, _KEEP)
-    for peer, job in zip((one, other), jobs, strict=True):
-        _take(probe, bench, peer, job, expected, 2 * work_s)
-    echoes_s = [_echo_s(peer, job) for peer, job in zip((one, other), jobs, strict=True)]
+    for client, job in zip((one, other), jobs, strict=True):
+        client.send(job.message, expected, _KEEP)
+    for client, job in zip((one, other), jobs, strict=True):
+        _take(bench, workload, client, job, expected, 2 * work_s)
+    echoes_s = [_echo_s(client, job) for client, job in zip((one, other), jobs, strict=True)]
     ratio = max(echo_s / job.took_s for echo_s, job in zip(echoes_s, jobs, strict=True))
     if ratio > BOUND:
         times = " and ".join(
             f"{job.who}'s after {_ms(echo_s)}" for job, echo_s in zip(jobs, echoes_s, strict=True)
         )
         first, second = sorted(jobs, key=lambda job: job.began_s or 0.0)
-        miss = Miss(expected, f"{times}{_why_late(probe, first, second)}", _OTHER_THREAD)
-        raise miss if _held(probe, first, second) else _Late(miss)
+        miss = Miss(expected, f"{times}{_why_late(bench, first, second)}", _OTHER_THREAD)
+        raise miss if _held(bench, first, second) else _Late(miss)
     return ratio
 
 
-def _short_beside_long(probe: Probe, bench: _Bench, one: Peer, other: Peer, work_s: float) -> float:
+def _short_beside_long(
+    bench: TestBench, workload: _Workload, one: BenchClient, other: BenchClient, work_s: float
+) -> float:
     """Send short work while long work goes on: its answer must not wait for the long one."""
-    long, short = bench.job("ben", LONG * work_s), bench.job("ann", work_s)
+    long, short = workload.job("ben", LONG * work_s), workload.job("ann", work_s)
     expected = (
         f"ben's work takes {_ms(long.duration_s)}, ann's {_ms(short.duration_s)}, and ann has her "
         "answer while ben's work still goes on"
     )
     other.send(long.message, expected, _KEEP)
-    probe.until(
+    bench.until(
         lambda: long.began_s is not None,
         expected,
         lambda: f"work() was not called with ben's message; {other.seen()}",
         "work on a message when it comes, whoever else has asked or not",
     )
     one.send(short.message, expected, _KEEP)
-    _take(probe, bench, one, short, expected, long.duration_s + short.duration_s)
+    _take(bench, workload, one, short, expected, long.duration_s + short.duration_s)
     came_s = time.monotonic()
     is_late = long.ended_s is not None and came_s > long.ended_s
-    if is_late and _held(probe, long, short):
+    if is_late and _held(bench, long, short):
         seen = f"ann's answer came after {_ms(_echo_s(one, short))}"
-        raise Miss(expected, seen + _why_late(probe, long, short), _OTHER_THREAD)
-    _take(probe, bench, other, long, expected, long.duration_s)
+        raise Miss(expected, seen + _why_late(bench, long, short), _OTHER_THREAD)
+    _take(bench, workload, other, long, expected, long.duration_s)
     if is_late:
         seen = f"ann's answer came after {_ms(_echo_s(one, short))}, when ben's work had ended"
         if _one_after_the_other(long, short):
-            raise _Late(Miss(expected, seen + _why_late(probe, long, short), _OTHER_THREAD))
+            raise _Late(Miss(expected, seen + _why_late(bench, long, short), _OTHER_THREAD))
         seen += f"; her own had taken {_ms(short.took_s)}"
         raise _Late(Miss(expected, seen, "answer each client as soon as its own work is done"))
     return 0.0
 
 
-def _in_order(probe: Probe, bench: _Bench, one: Peer, other: Peer, work_s: float) -> float:
+def _in_order(
+    bench: TestBench, workload: _Workload, one: BenchClient, other: BenchClient, work_s: float
+) -> float:
     """Send three messages each, the later the shorter: each client's answers come in order."""
     expected = "each client's answers in the order of its messages"
     queues = [
-        (peer, [bench.job(who, share * work_s) for share in SHRINK])
-        for peer, who in ((one, "ann"), (other, "ben"))
+        (client, [workload.job(who, share * work_s) for share in SHRINK])
+        for client, who in ((one, "ann"), (other, "ben"))
     ]
-    for peer, jobs in queues:
+    for client, jobs in queues:
         for job in jobs:
-            peer.send(job.message, expected, _KEEP)
-    for peer, jobs in queues:
+            client.send(job.message, expected, _KEEP)
+    for client, jobs in queues:
         for job in jobs:
-            _take(probe, bench, peer, job, expected, 2 * sum(SHRINK) * work_s, jobs)
+            _take(bench, workload, client, job, expected, 2 * sum(SHRINK) * work_s, jobs)
     return 0.0
 
 
 def _take(
-    probe: Probe,
-    bench: _Bench,
-    peer: Peer,
+    bench: TestBench,
+    workload: _Workload,
+    client: BenchClient,
     job: _Job,
     expected: str,
     work_s: float,
@@ -251,23 +261,23 @@ def _take(
     """Take the next message; it must be the answer to this job.
 
     Args:
-        probe, bench: where the handler and its work run.
-        peer: who asked.
+        bench, workload: where the handler and its work run.
+        client: who asked.
         job: what was asked.
         expected: for the Miss.
         work_s: what all work together may take.
-        jobs: what this peer asked at once, in order.
+        jobs: what this client asked at once, in order.
     """
     try:
-        got = peer.recv(expected, _ONE_BY_ONE, wait_s=WAIT_S + work_s)
+        got = client.recv(expected, _ONE_BY_ONE, wait_s=WAIT_S + work_s)
     except Miss as miss:
-        if peer.client.close_code is not None:
+        if client.handle.close_code is not None:
             miss.hint = _KEEP
         raise
     if got == job.answer:
         return
     seen = f"{job.who} asked {job.message!r} and got {got!r:.40}"
-    owner = bench.whose(got)
+    owner = workload.whose(got)
     if got == job.message:
         raise Miss(expected, f"{seen}, the message itself: its work was not done", _ONE_BY_ONE)
     if isinstance(got, bytes):
@@ -290,10 +300,10 @@ def _take(
     raise Miss(expected, f"{seen}, the answer to {which} message of {owner.who}", _ONE_BY_ONE)
 
 
-def _echo_s(peer: Peer, job: _Job) -> float:
+def _echo_s(client: BenchClient, job: _Job) -> float:
     """Return how long the echo took, from the client's tape: a held server notes late what came."""
-    assert peer.client.tape is not None
-    times = {message.data: message.at_s for message in peer.client.tape.messages}
+    assert client.handle.tape is not None
+    times = {message.data: message.at_s for message in client.handle.tape.messages}
     return times[job.answer] - times[job.message]
 
 
@@ -304,17 +314,17 @@ def _one_after_the_other(first: _Job, second: _Job) -> bool:
     )
 
 
-def _held(probe: Probe, first: _Job, second: _Job) -> bool:
+def _held(bench: TestBench, first: _Job, second: _Job) -> bool:
     """Whether the first one's work held the loop: then it is no slow machine."""
-    on_loop = first.thread_id == probe.server.runner.thread_id
+    on_loop = first.thread_id == bench.server.runner.thread_id
     return on_loop and _one_after_the_other(first, second)
 
 
-def _why_late(probe: Probe, first: _Job, second: _Job) -> str:
+def _why_late(bench: TestBench, first: _Job, second: _Job) -> str:
     if not _one_after_the_other(first, second):
         return ""
     why = f": work() for {second.who} began when {first.who}'s had ended"
-    if _held(probe, first, second):
+    if _held(bench, first, second):
         why += ", since it ran on the event loop's own thread and held the loop"
     return why
 

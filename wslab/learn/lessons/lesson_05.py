@@ -17,7 +17,7 @@ from typing import Any
 from websockets.protocol import State
 
 from ..exercises import Miss, exercise
-from ..testbench import Peer, Probe, describe, nonce
+from ..testbench import BenchClient, TestBench, describe, nonce
 
 CLIENTS = (4, 7)  # so many connect: random, in this range
 WHISPERS = 3  # from each client in a round
@@ -67,10 +67,10 @@ class _Whisper:
 class _Guest:
     """A client of the check, and the id that the handler gave it."""
 
-    def __init__(self, probe: Probe, number: int) -> None:
+    def __init__(self, bench: TestBench, number: int) -> None:
         self.number = number
         self.id = ""
-        self.peer: Peer = probe.connect(name=f"client {number}")
+        self.client: BenchClient = bench.connect(name=f"client {number}")
 
     def __str__(self) -> str:
         return f"client {self.number} (id {self.id})" if self.id else f"client {self.number}"
@@ -78,14 +78,14 @@ class _Guest:
     @property
     def heard(self) -> list[str | bytes]:
         """The messages that came down its wire, in order."""
-        return list(self.peer.client.received)
+        return list(self.client.handle.received)
 
 
 class _Room:
     """All clients of one check, what they whispered, and the learner's registry."""
 
-    def __init__(self, probe: Probe, registry: Sized) -> None:
-        self.probe = probe
+    def __init__(self, bench: TestBench, registry: Sized) -> None:
+        self.bench = bench
         self.registry = registry
         self.others = len(registry)  # the learner's own clients, where the handler serves some
         self.here: list[_Guest] = []
@@ -99,22 +99,22 @@ class _Room:
         """Let clients connect; each must be told an id that nobody had before."""
         known = {guest.id: guest for guest in self.everybody}
         for _ in range(count):
-            guest = _Guest(self.probe, len(self.everybody) + 1)
+            guest = _Guest(self.bench, len(self.everybody) + 1)
             self.everybody.append(guest)
             self.here.append(guest)
             expected = f"its id, one word, as the first message to {guest}"
-            got = guest.peer.recv(
+            got = guest.client.recv(
                 expected, "send the id when the client has come, before you wait for anything"
             )
             if not isinstance(got, str):
-                raise guest.peer.miss(expected, f"{got!r:.60}", "send a str: bytes go as binary")
+                raise guest.client.miss(expected, f"{got!r:.60}", "send a str: bytes go as binary")
             if len(got.split()) != 1 or got != got.strip() or len(got) > 200:
                 hint = "just the id and nothing around it: the others write it before their text"
-                raise guest.peer.miss(expected, f"{got!r:.60}", hint)
+                raise guest.client.miss(expected, f"{got!r:.60}", hint)
             if got in known:
                 first = known[got]
                 when = "has" if first in self.here else "had"
-                raise guest.peer.miss(
+                raise guest.client.miss(
                     f"an id for {guest} that no other client has or had",
                     f"{got!r}, which client {first.number} {when}",
                     "take what is never the same twice, such as websocket.id",
@@ -132,11 +132,11 @@ class _Room:
             said = f"{_entries(len(self.registry))} after {WAIT_S:g} s"
             if len(self.registry) > wanted and self.gone:
                 last = self.gone[-1]
-                said += f"; the wire of {last}, which has gone: {last.peer.seen()}"
+                said += f"; the wire of {last}, which has gone: {last.client.seen()}"
             return said
 
         try:
-            self.probe.until(lambda: len(self.registry) == wanted, expected, seen, hint)
+            self.bench.until(lambda: len(self.registry) == wanted, expected, seen, hint)
         except Miss as miss:
             raise self._with_cause(miss) from self._raised()
 
@@ -147,7 +147,7 @@ class _Room:
         whisper = _Whisper(sender, target, target.id if target is not None else to)
         self.whispers.append(whisper)
         hint = "the handler has ended, and with it the connection: what ended it?"
-        sender.peer.send(f"{whisper.to} {whisper.text}", whisper.expected, hint)
+        sender.client.send(f"{whisper.to} {whisper.text}", whisper.expected, hint)
         return whisper
 
     def talk(self) -> None:
@@ -166,14 +166,14 @@ class _Room:
     def listen(self, whispers: Iterable[_Whisper]) -> None:
         """Wait until each of these has come to its target; none may have come to another."""
         for whisper in whispers:
-            deadline_s = time.monotonic() + self.probe.left_s()
+            deadline_s = time.monotonic() + self.bench.left_s()
             assert whisper.target is not None
             target = whisper.target
             while whisper.wanted not in target.heard:
                 self.overhear(whisper)
                 left_s = max(deadline_s - time.monotonic(), 0.01)
                 try:
-                    target.peer.recv(wait_s=left_s, expected=whisper.expected)
+                    target.client.recv(wait_s=left_s, expected=whisper.expected)
                 except Miss:
                     if whisper.wanted not in target.heard:
                         raise self._unheard(whisper, target) from None
@@ -181,15 +181,15 @@ class _Room:
 
     def _unheard(self, whisper: _Whisper, target: _Guest) -> Miss:
         for guest in self.here:
-            if guest.peer.client.close_code is not None:  # rather the wire that tells why
-                return guest.peer.miss(
+            if guest.client.handle.close_code is not None:  # rather the wire that tells why
+                return guest.client.miss(
                     f"{len(self.here)} conversations that go on",
                     f"the one of {guest} was closed",
                     "a handler that ends closes its connection: what ended it?",
                 )
-        said = [frame for frame in target.peer.frames if frame.sender == "server"]
-        seen = f"no such message within {WAIT_S:g} s{self.probe.held()}"
-        seen += f"; what the server sent on that wire: {target.peer.seen(said)}"
+        said = [frame for frame in target.client.frames if frame.sender == "server"]
+        seen = f"no such message within {WAIT_S:g} s{self.bench.held()}"
+        seen += f"; what the server sent on that wire: {target.client.seen(said)}"
         return Miss(whisper.expected, seen, self._other_keys(target) or _FORM)
 
     def _other_keys(self, target: _Guest) -> str:
@@ -228,11 +228,11 @@ class _Room:
         """Look at every wire: each whisper once on its target's, and on no other."""
         for guest in self.here:  # what was sent to it before the pong is on its wire by then
             try:
-                guest.peer.client.ping(timeout=self.probe.left_s())
+                guest.client.handle.ping(timeout=self.bench.left_s())
             except Exception:  # closed, or its loop is held
-                raise guest.peer.miss(
+                raise guest.client.miss(
                     f"the conversation with {guest} to go on",
-                    "no pong" + self.probe.held(),
+                    "no pong" + self.bench.held(),
                     "what has ended its handler, or holds its loop?",
                 ) from None
         for whisper in self.whispers:
@@ -249,7 +249,7 @@ class _Room:
         """End their TCP connections, without a close frame."""
         for guest in list(guests):
             self.leaves(guest)
-            guest.peer.cut()
+            guest.client.cut()
 
     def leaves(self, guest: _Guest) -> None:
         """Note that one goes."""
@@ -263,10 +263,10 @@ class _Room:
             lost = self.whisper(sender, None, gone.id)
             self.listen([self.whisper(sender, other)])
         except Miss:
-            if sender.peer.client.close_code is None:
+            if sender.client.handle.close_code is None:
                 raise
             expected = f"{sender} whispers to {gone}, which has gone, and goes on talking"
-            closed = sender.peer.miss(expected, "its own connection was closed", hint)
+            closed = sender.client.miss(expected, "its own connection was closed", hint)
             raise self._with_cause(closed) from self._raised()
         self.overhear(lost)
 
@@ -278,7 +278,7 @@ class _Room:
         return miss
 
     def _raised(self) -> BaseException | None:
-        return next(reversed(self.probe.errors), None)
+        return next(reversed(self.bench.errors), None)
 
 
 @exercise(
@@ -303,8 +303,8 @@ def private(handler: Any, registry: Any = None) -> str:
             'the handler and its registry: `check("05 private", private, clients)`',
             f"a registry of the type {type(registry).__name__}",
         ) from None
-    with Probe(handler, wait_s=WAIT_S) as probe:
-        room = _Room(probe, registry)
+    with TestBench(handler, wait_s=WAIT_S) as bench:
+        room = _Room(bench, registry)
         room.enter(random.randint(*CLIENTS))
         room.talk()
         gone = _some_leave(room)
@@ -336,34 +336,34 @@ def _one_is_dead_and_registered(room: _Room) -> None:
     Until that handler goes on, a registry that handlers clean holds a connection that has ended.
     """
     slow, dead, *others = random.sample(room.here, len(room.here))
-    ended = dead.peer.of_the_server
-    with slow.peer.full():
+    ended = dead.client.of_the_server
+    with slow.client.full():
         count = _sent_to(slow)
         last = room.whisper(dead, slow)
-        room.probe.until(
-            lambda: _sent_to(slow) > count, last.expected, lambda: slow.peer.seen(), _FORM
+        room.bench.until(
+            lambda: _sent_to(slow) > count, last.expected, lambda: slow.client.seen(), _FORM
         )
         last.may_get_lost = True  # its sender is cut off while it still waits for the slow one
         room.leaves(dead)
-        dead.peer.cut()
-        room.probe.until(
+        dead.client.cut()
+        room.bench.until(
             lambda: ended is None or ended.state is State.CLOSED,
             f"the connection of {dead} to end when TCP has been cut",
-            lambda: dead.peer.seen(),
+            lambda: dead.client.seen(),
         )
         room.ask_for(dead, asks=others, hint=_JUST_NOW)
     room.count(f"TCP has been cut for {dead}, with no close frame", _FORGET)
 
 
 def _sent_to(guest: _Guest) -> int:
-    return sum(frame.sender == "server" and frame.opcode < 8 for frame in guest.peer.frames)
+    return sum(frame.sender == "server" and frame.opcode < 8 for frame in guest.client.frames)
 
 
 def _some_leave(room: _Room) -> list[_Guest]:
     """One leaves in an orderly way, others are cut off; the registry forgets them all."""
     orderly, *cut = random.sample(room.here, random.randint(2, len(room.here) - 2))
     room.leaves(orderly)
-    orderly.peer.close()
+    orderly.client.close()
     room.count(f"{orderly} has left with close 1000", _FORGET)
     target = next(guest for guest in room.here if guest not in cut)
     room.whisper(cut[0], target).may_get_lost = True  # and is gone in the same breath
@@ -376,19 +376,19 @@ def _some_leave(room: _Room) -> list[_Guest]:
 def _one_is_odd(room: _Room) -> None:
     """One sends what the handler was not made for, and is cut off; the registry forgets it."""
     odd = random.choice(room.here)
-    odd.peer.send(random.randbytes(8))
+    odd.client.send(random.randbytes(8))
     with contextlib.suppress(Miss):  # the bytes may have ended its handler, which is no fault
-        odd.peer.send(nonce())
+        odd.client.send(nonce())
     room.cut([odd])
     room.count(f"{odd} has sent bytes, then a text without a space, and was cut off", _FORGET)
 
 
 def _on(guest: _Guest, message: str | bytes) -> str:
     """Say a message of a guest's wire: its frame, its time."""
-    events = guest.peer.events
+    events = guest.client.events
     began_s = events[0].at_s if events else 0.0
     data = message.encode() if isinstance(message, str) else message
-    for frame in guest.peer.frames:
+    for frame in guest.client.frames:
         if frame.sender == "server" and frame.fin and bytes(frame.payload or b"") == data:
             said = describe(frame, began_s)
             return f"on the wire of {guest}, frame {frame.number}: {said}"

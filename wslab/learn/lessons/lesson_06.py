@@ -18,7 +18,7 @@ from typing import Any
 from ...failures import in_words
 from ...loops.portals import lab
 from ..exercises import Miss, exercise
-from ..testbench import Peer, Probe, nonce
+from ..testbench import BenchClient, TestBench, nonce
 
 STEPS = 60  # random joins, leaves and emits, one after the other
 ROUNDS = 6  # of members coming and going
@@ -76,7 +76,7 @@ class _Member:
 
     def __init__(self, house: _House, name: str) -> None:
         self.name = name
-        self.peer: Peer = house.probe.connect(name=name, ping_interval=None)
+        self.client: BenchClient = house.bench.connect(name=name, ping_interval=None)
         self.rooms: set[str] = set()
         self.is_unsettled = False  # a command of it is on its way
         self._house = house
@@ -88,7 +88,7 @@ class _Member:
         self._asked += 1
         shown = command if len(command) < 60 else f"{command[:50]}..."
         self._expected = f"{OK!r} on {self.name}'s wire, the answer to {shown!r}"
-        self.peer.send(command, self._expected, self._house.hint or _OKAY)
+        self.client.send(command, self._expected, self._house.hint or _OKAY)
 
     def settle(self) -> None:
         """Read until all commands are answered; whatever else comes is looked at."""
@@ -101,27 +101,27 @@ class _Member:
             self._read(str(text), self._house.hint or hint)
 
     def _read(self, expected: str, hint: str) -> None:
-        got = self.peer.recv(expected, hint)
+        got = self.client.recv(expected, hint)
         if got == OK:
             self._answered += 1
             if self._answered > self._asked:
-                raise self.peer.miss(f"one {OK!r} for each command", f"another on {self.name}'s")
+                raise self.client.miss(f"one {OK!r} for each command", f"another on {self.name}'s")
             return
         text = self._house.texts.get(got) if isinstance(got, str) else None
         if text is None:
             hint = "send the text as it is, with all its words, and ok, and nothing else"
             if isinstance(got, bytes):
                 hint = "send a str: bytes go out as a binary frame"
-            raise self.peer.miss(expected, f"{got!r:.60} on {self.name}'s wire", hint)
+            raise self.client.miss(expected, f"{got!r:.60} on {self.name}'s wire", hint)
         where = f"it is on {self.name}'s wire"
         if text.sender is self:
-            raise self.peer.miss(str(text), f"{where}, who said it", "leave the sender out")
+            raise self.client.miss(str(text), f"{where}, who said it", "leave the sender out")
         if self not in text.must and self not in text.may:
-            raise self.peer.miss(str(text), f"{where}, who is not in that room", _ROOM)
+            raise self.client.miss(str(text), f"{where}, who is not in that room", _ROOM)
         if self in text.heard:
-            raise self.peer.miss(str(text), f"{where} twice", "once for each member is enough")
+            raise self.client.miss(str(text), f"{where} twice", "once for each member is enough")
         if self._last.get(text.sender, 0) > text.number:
-            raise self.peer.miss(
+            raise self.client.miss(
                 f"{self.name} hears what {text.sender.name} says in the order in which it was said",
                 f"{text.text!r} came after a later one",
                 "start to send a text before you take the next command",
@@ -133,8 +133,8 @@ class _Member:
 class _House:
     """All members of one check, and all texts."""
 
-    def __init__(self, probe: Probe) -> None:
-        self.probe = probe
+    def __init__(self, bench: TestBench) -> None:
+        self.bench = bench
         self.texts: dict[str, _Text] = {}
         self.members: list[_Member] = []  # who read
         self.gone: list[weakref.ref[Any]] = []  # the server's ends of connections that are over
@@ -182,7 +182,7 @@ class _House:
 
     def server_end(self, member: _Member) -> Any:
         """Return the server's end of a member's connection; None where the server has closed it."""
-        for connection in self.probe.server.connections:
+        for connection in self.bench.server.connections:
             if connection.label == member.name:
                 return connection.websocket
         return None
@@ -194,7 +194,7 @@ class _House:
             self.gone.append(weakref.ref(end))
         if member in self.members:
             self.members.remove(member)
-        lab().call(member.peer.client.websocket.transport.abort)
+        lab().call(member.client.handle.websocket.transport.abort)
 
 
 @exercise(
@@ -212,15 +212,15 @@ class _House:
 )
 def rooms(handler: Any) -> str:
     """Drive random joins, leaves, emits and aborts beside members that do not read."""
-    with Probe(handler, wait_s=WAIT_S, ping_interval=None) as probe:
-        house = _House(probe)
+    with TestBench(handler, wait_s=WAIT_S, ping_interval=None) as bench:
+        house = _House(bench)
         people = [house.enter(name) for name in ("ann", "ben", "cat", "dan")]
         names = [f"room-{nonce(2)}" for _ in range(3)]
         _rules(house, people, names)
         _walk(house, people, names)
         _slow_and_gone(house, people, names[0])
         _all_break_off(house, names)
-        raised = probe.errors
+        raised = bench.errors
         if raised:
             exc = raised[0]
             seen = f"your handler raised {in_words(exc)}"
@@ -283,7 +283,7 @@ def _slow_and_gone(house: _House, people: list[_Member], room: str) -> None:
         if turn == ROUNDS // 2:  # one of them breaks off, with a full wire
             house.break_off(slow.pop())
     for member in slow[1:]:  # these read again; what they hear is the learner's affair
-        lab().call(member.peer.client.websocket.transport.resume_reading)
+        lab().call(member.client.handle.websocket.transport.resume_reading)
     for _ in range(EMITS):
         house.say(ann, room)
     house.fence()
@@ -306,7 +306,7 @@ def _not_reading(house: _House, sender: _Member, room: str) -> tuple[list[_Membe
         house.join(member, cellar)
         house.join(member, room)
         house.members.remove(member)
-        lab().call(member.peer.client.websocket.transport.pause_reading)
+        lab().call(member.client.handle.websocket.transport.pause_reading)
     house.hint = _SLOW
     wires = [_Wire(house.server_end(member)) for member in slow]
     for _ in range(FILL_MAX):
@@ -331,7 +331,7 @@ def _answered_at_once(house: _House, sender: _Member, cellar: str) -> None:
         to_slow_s = min(to_slow_s, _answer_s(house, sender, cellar))
         if number >= LEAST_TRIES and to_slow_s < AT_ONCE_S + 2 * to_nobody_s:
             return
-    raise sender.peer.miss(
+    raise sender.client.miss(
         f"{OK!r} on {sender.name}'s wire at once, though {SLOW} members do not read",
         f"at best {to_slow_s * 1000:.0f} ms, and {to_nobody_s * 1000:.1f} ms where nobody is in "
         "the room",
@@ -409,10 +409,10 @@ def _all_break_off(house: _House, names: list[str]) -> None:
     for member in newcomers:
         for room in random.sample(names, 2):
             house.join(member, room)
-    server = house.probe.server
+    server = house.bench.server
     for member in tuple(house.members):
         house.break_off(member)
-    house.probe.until(
+    house.bench.until(
         lambda: not server.connections,
         "your handler to end when its connection breaks off",
         lambda: f"{len(server.connections)} handlers still run",

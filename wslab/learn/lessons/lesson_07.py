@@ -32,7 +32,8 @@ from ...widgets.browser.record import STATES
 from ...wire.events import FrameEvent
 from ...wire.tape.tape import Tape
 from ..exercises import Miss, NotYet, exercise
-from ..testbench import Probe, bounded, describe, nonce
+from ..learner_loop import bounded
+from ..testbench import TestBench, describe, nonce
 
 __all__ = ["ENDS", "ends", "in_page", "so_far"]
 
@@ -166,8 +167,8 @@ def _round(send_safely: Callable[..., Any], when: str | None, *, is_last: bool =
         await asyncio.to_thread(door.wait, ROUND_S)
 
     messages = _messages()
-    with Probe(_listen, process_request=process_request) as probe:
-        page = Browser(probe.server.url, name="a stand-in")
+    with TestBench(_listen, process_request=process_request) as bench:
+        page = Browser(bench.server.url, name="a stand-in")
         stand_in = _StandIn(page)
         try:
             if when == "OPEN":
@@ -179,9 +180,9 @@ def _round(send_safely: Callable[..., Any], when: str | None, *, is_last: bool =
             stand_in.step_until(lambda: False, DOOR_S)  # whoever sends on any event does so now
             door.set()
             stand_in.step_until(lambda: page.ready_state == "CLOSED", ROUND_S)
-            _judge(probe.tape, messages, page, when)
+            _judge(bench.tape, messages, page, when)
             if is_last:
-                _once_more(stand_in, probe, len(messages))
+                _once_more(stand_in, bench, len(messages))
         finally:
             door.set()
             stand_in.close()
@@ -189,7 +190,7 @@ def _round(send_safely: Callable[..., Any], when: str | None, *, is_last: bool =
     return len(messages)
 
 
-def _once_more(stand_in: _StandIn, probe: Probe, count: int) -> None:
+def _once_more(stand_in: _StandIn, bench: TestBench, count: int) -> None:
     """Let the page connect again: the sender was called once, and has nothing more to say."""
     page, fence = stand_in.page, nonce()
     page.connect()
@@ -200,9 +201,9 @@ def _once_more(stand_in: _StandIn, probe: Probe, count: int) -> None:
     stand_in.say(fence)
 
     def later() -> list[FrameEvent]:
-        return _from_client(probe.tape)[count + 1 :]
+        return _from_client(bench.tape)[count + 1 :]
 
-    probe.until(
+    bench.until(
         lambda: any(frame.text == fence or frame.opcode == 8 for frame in later()),
         "a page that connects once more",
         lambda: f"the socket is {page.ready_state}",

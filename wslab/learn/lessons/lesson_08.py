@@ -24,9 +24,9 @@ from ...errors import LoopBlocked
 from ...failures import in_words
 from ...loops.portal import Portal
 from ...server.handler import handler_name
-from .. import testbench as bench
+from .. import learner_loop
 from ..exercises import Miss, exercise
-from ..testbench import Probe, nonce
+from ..testbench import TestBench, describe, nonce
 
 __all__ = ["effect_page"]
 
@@ -79,7 +79,7 @@ class _House:
     """The server's side: who is connected, and what crossed each wire."""
 
     def __init__(self) -> None:
-        self.probe = Probe(self.handle)
+        self.bench = TestBench(self.handle)
         self.open: dict[int, Any] = {}
         self.texts: dict[Any, _Text] = {}
         self.strange: list[Any] = []  # messages that are none of the texts
@@ -135,11 +135,11 @@ class _House:
 
     def on_loop(self, func: Callable[..., Any], *args: Any) -> Any:
         """Call one of these in the server's loop."""
-        return self.probe.server.runner.call(func, *args, timeout=10.0)
+        return self.bench.server.runner.call(func, *args, timeout=10.0)
 
     def until(self, is_true: Callable[[], Any], wait_s: float) -> bool:
         """Wait until something is so; return whether it is."""
-        deadline = time.monotonic() + self.probe.left_s(wait_s)
+        deadline = time.monotonic() + self.bench.left_s(wait_s)
         while not is_true():
             if time.monotonic() > deadline:
                 return False
@@ -165,7 +165,7 @@ def again(cell: Any) -> str:
     house = _House()
     runner = Portal("check")
     try:
-        with house.probe:
+        with house.bench:
             try:
                 for number in (1, 2, 3):
                     if number == 3:
@@ -176,10 +176,10 @@ def again(cell: Any) -> str:
                     _look(house, number)
             finally:
                 # The server's end first, so that the learner's tasks end by themselves.
-                bench._let_go(runner)
-                house.probe.close()
+                learner_loop.free_loop(runner)
+                house.bench.close()
     finally:
-        bench._end(runner)
+        learner_loop.end_loop(runner)
     _judge(house, "all three runs")  # what came late
     heard = sum(not text.is_welcome for text in house.texts.values())
     way = "the second run left the first one's alone" if house.seen == 2 else "each run opened one"
@@ -217,9 +217,9 @@ def _run(house: _House, runner: Portal, run: Callable[[str], Any], number: int) 
     expected = f"run {number} of the cell to end, so that it can be run again"
     began_s = time.monotonic()
     try:
-        runner.call(run, house.probe.server.url, timeout=house.probe.left_s(RUN_S))
+        runner.call(run, house.bench.server.url, timeout=house.bench.left_s(RUN_S))
     except LoopBlocked:
-        where = bench._position(runner)
+        where = learner_loop.position(runner)
         seen = f"after {RUN_S:g} s it holds its event loop: {where}"
         raise Miss(expected, seen, "what waits for messages belongs into a task") from None
     except TimeoutError as exc:
@@ -342,13 +342,13 @@ def _judge(house: _House, when: str) -> None:
 
 def _wire(house: _House, text: _Text | None = None) -> str:
     """Say what the wire carried: the frames with this text, or the last few."""
-    frames = [frame for frame in house.probe.tape.frames if frame.opcode in (1, 2)]
+    frames = [frame for frame in house.bench.tape.frames if frame.opcode in (1, 2)]
     if text is not None:
         frames = [frame for frame in frames if frame.text == text.text]
     if not frames:
         return ""
-    began_s = house.probe.tape.events[0].at_s
-    return "; on the wire: " + "; ".join(bench.describe(one, began_s) for one in frames[-4:])
+    began_s = house.bench.tape.events[0].at_s
+    return "; on the wire: " + "; ".join(describe(one, began_s) for one in frames[-4:])
 
 
 # The page that rehearses an effect.

@@ -195,16 +195,16 @@ class _KernelSocket:
         except Exception as exc:
             self._tell({"what": "error", "text": str(exc)})
         else:
-            code, reason = await self._live(mine)
+            code, reason = await self._relay(mine)
         finally:
             self._owner.forget(self._name)
         self._tell({"what": "close", "code": code, "reason": reason, "was_clean": code != 1006})
 
-    async def _live(self, mine: Client) -> tuple[int, str]:
+    async def _relay(self, mine: Client) -> tuple[int, str]:
         websocket = mine.websocket
         names = ", ".join(extension.name for extension in websocket.protocol.extensions)
         self._tell({"what": "open", "protocol": mine.subprotocol or "", "extensions": names})
-        orders = asyncio.get_running_loop().create_task(self._obey(websocket))
+        orders = asyncio.get_running_loop().create_task(self._do_orders(websocket))
         try:
             while True:
                 is_over = websocket.state is State.CLOSED  # before looking: then all is there
@@ -228,7 +228,7 @@ class _KernelSocket:
             self._tell({"what": "error", "text": mine.why_closed})
         return mine.close_code or 1006, mine.close_reason or ""
 
-    async def _obey(self, websocket: Any) -> None:
+    async def _do_orders(self, websocket: Any) -> None:
         assert self._wake is not None
         while websocket.state is not State.CLOSED:
             while self._orders:
