@@ -59,8 +59,8 @@ def figures(decoder: FrameDecoder) -> tuple[Any, ...]:
         decoder.frames_seen,
         decoder.bytes_seen,
         decoder.undecodable_bytes,
-        decoder.pending,
-        decoder.counts,
+        decoder.pending.came,
+        decoder.opcode_counts,
         decoder.stopped,
         decoder.eof(),
     )

@@ -14,9 +14,9 @@ from ..frames.violations import UNREADABLE
 from ..http.bodies import BodyReader
 from ..http.head_reader import HeadReader
 from ..http.redaction import redact_body
-from ..http.token_redaction import TokenRedactor
 from ..sender import Sender
 from .messages import MessageAssembler
+from .token_redaction import TokenRedactor
 
 __all__ = ["Half"]
 
@@ -97,7 +97,7 @@ class Half:
         crossed = self.decoder.skip(data, patience)
         self.bytes += len(data)
         self.frames += crossed
-        self.close_seen = self.decoder.close_seen
+        self.close_seen = self.decoder.messages.close_seen
         self.forget()
         self.tokens.reset()
         return crossed
@@ -132,7 +132,7 @@ class Half:
     def held(self) -> int:
         """How many bytes are held of what is not complete."""
         held = 2 * len(self.head) + self.messages.held  # the head's reader has it, too
-        return held if self.decoder is None else held + self.decoder.held
+        return held if self.decoder is None else held + self.decoder.pending.held
 
     @property
     def is_between(self) -> bool:

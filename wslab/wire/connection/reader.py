@@ -182,24 +182,21 @@ class ConnectionReader:
                 half.messages.forget()
                 self._untold = TOO_LONG
             if half.decoder is not None:
-                half.decoder.let_go()
+                half.decoder.pending.let_go()
 
     @property
     def is_settled(self) -> bool:
         """Whether all that matters can be saved: no compressed message is open."""
         decoders = [half.decoder for half in self._halves.values()]
-        return all(decoder is None or decoder.is_settled for decoder in decoders)
+        return all(decoder is None or decoder.messages.is_settled for decoder in decoders)
 
     def unfinished_frames(self) -> dict[Sender, bytes]:
         """Return the bytes of each side's frame that is not complete: they belong to what follows.
 
         What has been let go of is in the state; see :meth:`snapshot`.
         """
-        return {
-            sender: half.decoder.unfinished
-            for sender, half in self._halves.items()
-            if half.decoder is not None and half.decoder.unfinished and not half.decoder.is_cut
-        }
+        pending = {s: h.decoder.pending for s, h in self._halves.items() if h.decoder is not None}
+        return {sender: bytes(each.buffer) for sender, each in pending.items() if not each.cut}
 
     def unfinished_heads(self) -> dict[Sender, bytes]:
         """Return what may be shown of heads that are not complete, and of what came too early."""

@@ -32,9 +32,10 @@ class RedactedCopy:
 
     def begin_at(self, sender: Sender, decoder: FrameDecoder) -> None:
         """Go on where a decoder is: what has come of a frame that is not complete counts in."""
-        is_cut = decoder.is_cut  # then what has come of it is gone, and not saved
-        self._unsaved[sender] = b"" if is_cut else decoder.unfinished
-        self._saved_ahead[sender] = decoder.pending if is_cut else 0
+        pending, is_cut = decoder.pending, decoder.pending.cut > 0
+        # Where it is cut, what has come of it is gone, and not saved.
+        self._unsaved[sender] = b"" if is_cut else bytes(pending.buffer)
+        self._saved_ahead[sender] = pending.came if is_cut else 0
 
     def add(self, sender: Sender, data: bytes) -> None:
         """Add bytes that may be saved."""
@@ -66,7 +67,7 @@ class RedactedCopy:
             parts.append(shown.raw if is_whole else raw[pos:end])
             pos, ahead = end, 0
         rest = raw[pos:]
-        if decoder.stopped is not None or decoder.pending_size > _MAX_HIDING_BYTES:
+        if decoder.stopped is not None or decoder.pending.size > _MAX_HIDING_BYTES:
             parts.append(rest)
             ahead += len(rest)
             rest = b""

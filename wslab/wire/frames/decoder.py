@@ -17,7 +17,7 @@ from .deflate import MAX_INFLATED_BYTES, Deflate, Inflater
 from .frame import Frame
 from .layout import MAX_LENGTH, BytesLike, header_size
 from .message_state import MessageState
-from .opcodes import BINARY, CLOSE, OPCODES, TEXT
+from .opcodes import BINARY, CLOSE, TEXT
 from .pending_frame import PendingFrame
 from .violations import (
     TOO_COSTLY,
@@ -80,14 +80,16 @@ class FrameDecoder:
         bytes_seen: all bytes: of frames, pending and undecodable.
         undecodable_bytes: from the frame of a fatal Fault on.
         stopped: the fatal Fault, or None.
+        pending: what has come of a frame that is not complete.
+        messages: what the frames so far mean for the next one.
 
     RFC 6455 section 5 and RFC 7692 section 7.2.
     """
 
     __slots__ = (
-        "_faulty", "_messages", "_patience", "_pending", "_rules", "_stop_is_told", "_tables",
-        "_whole_limit", "bytes_seen", "deflate", "frames_seen", "opcode_counts", "sender",
-        "stopped", "undecodable_bytes",
+        "_faulty", "_patience", "_rules", "_stop_is_told", "_tables", "_whole_limit", "bytes_seen",
+        "deflate", "frames_seen", "messages", "opcode_counts", "pending", "sender", "stopped",
+        "undecodable_bytes",
     )  # fmt: skip
 
     def __init__(
@@ -115,78 +117,38 @@ class FrameDecoder:
         self._patience = -1
         limit = MAX_LENGTH if max_payload is None else min(max_payload, MAX_LENGTH)
         self._whole_limit = min(limit, max_held)
-        self._pending = PendingFrame(limit, max_held)
+        self.pending = PendingFrame(limit, max_held)
         inflater: Inflater | None = None
         if deflate is not None:
             keeps_context = not deflate.no_context_takeover(sender)
             inflater = Inflater(deflate.max_window_bits(sender), keeps_context, max_inflated)
-        self._messages = MessageState(inflater)
-
-    @property
-    def pending(self) -> int:
-        """Count the bytes that came of a frame that is not complete yet."""
-        return self._pending.came
-
-    @property
-    def pending_size(self) -> int:
-        """Give the size of the frame that is not complete yet, as far as it is known; else 0."""
-        return self._pending.size
-
-    @property
-    def is_cut(self) -> bool:
-        """Tell whether the frame that is not complete yet is too long to be held."""
-        return self._pending.cut > 0
-
-    @property
-    def unfinished(self) -> bytes:
-        """Give the bytes that are held of a frame that is not complete yet."""
-        return bytes(self._pending.buffer)
-
-    @property
-    def held(self) -> int:
-        """Count the bytes that are held of a frame that is not complete yet."""
-        return len(self._pending.buffer)
-
-    @property
-    def counts(self) -> dict[int, int]:
-        """Count the frames by opcode; opcodes that did not come are left out."""
-        return {OPCODES[opcode]: count for opcode, count in enumerate(self.opcode_counts) if count}
-
-    @property
-    def close_seen(self) -> bool:
-        """Tell whether a close frame has come."""
-        return self._messages.close_seen
-
-    @property
-    def is_settled(self) -> bool:
-        """Tell whether its state can be saved: no compressed message is open."""
-        return self._messages.is_settled
+        self.messages = MessageState(inflater)
 
     def copy(self) -> FrameDecoder:
         """Make an independent decoder in the same state."""
-        return self._copy(self._pending.copy(), self._messages.copy())
+        return self._copy(self.pending.copy(), self.messages.copy())
 
     def counting_copy(self) -> FrameDecoder:
         """Make a decoder that goes on from here, and only counts: it holds and inflates nothing."""
-        twin = self._copy(self._pending.copy(), self._messages.copy(inflates=False))
-        twin._pending.max_held, twin._whole_limit = 0, twin._pending.limit
-        twin.let_go()
+        twin = self._copy(self.pending.copy(), self.messages.copy(inflates=False))
+        twin.pending.max_held, twin._whole_limit = 0, twin.pending.limit
+        twin.pending.let_go()
         return twin
 
     def _copy(self, pending: PendingFrame, messages: MessageState) -> FrameDecoder:
         twin = object.__new__(FrameDecoder)
         for name in self.__slots__:
             setattr(twin, name, getattr(self, name))
-        twin._pending, twin._messages = pending, messages
+        twin.pending, twin.messages = pending, messages
         twin.opcode_counts = self.opcode_counts.copy()
         return twin
 
     def snapshot(self) -> dict[str, Any]:
         """Return its state as plain values, without the bytes of a frame that is not complete.
 
-        Of a message under way that is compressed it can't be saved: see ``is_settled``.
+        Of a message under way that is compressed it can't be saved: see ``messages.is_settled``.
         """
-        held = 0 if self._pending.cut else len(self._pending.buffer)
+        held = 0 if self.pending.cut else len(self.pending.buffer)
         state: dict[str, Any] = {
             "deflate": dataclasses.asdict(self.deflate) if self.deflate is not None else None,
             "frames_seen": self.frames_seen,
@@ -197,7 +159,7 @@ class FrameDecoder:
             "counts": self.opcode_counts.copy(),
             "stop_is_told": self._stop_is_told,
         }
-        return state | self._messages.snapshot() | self._pending.snapshot()
+        return state | self.messages.snapshot() | self.pending.snapshot()
 
     @classmethod
     def restore(cls, sender: Sender, state: dict[str, Any]) -> FrameDecoder:
@@ -210,8 +172,8 @@ class FrameDecoder:
         decoder.opcode_counts = list(state["counts"])
         decoder._stop_is_told = state["stop_is_told"]
         decoder._faulty = state.get("faulty", 0)
-        decoder._messages.restore(state)
-        decoder._pending.restore(state)
+        decoder.messages.restore(state)
+        decoder.pending.restore(state)
         return decoder
 
     def feed(self, data: BytesLike) -> list[Frame | Fault]:
@@ -327,23 +289,16 @@ class FrameDecoder:
         return self._keep(data, pos)
 
     def _clean(self) -> bytes:
-        if self._messages.close_seen or self._faulty > _MAX_FAULTY_FRAMES:
+        if self.messages.close_seen or self._faulty > _MAX_FAULTY_FRAMES:
             return _NOTHING_CLEAN  # what comes after a close frame is looked at one by one
         outside, inside = self._tables
-        return inside if self._messages.opcode else outside
+        return inside if self.messages.opcode else outside
 
     def _pass(self, header: bytes, payload_raw: bytes, cut: int = 0) -> None:
         """Take a frame into account of which nobody asks more."""
-        if self._messages.close_seen or self._rules[header[0] | (header[1] & 0x80) << 1]:
+        if self.messages.close_seen or self._rules[header[0] | (header[1] & 0x80) << 1]:
             self._faulty += 1
-        self._messages.advance(header, payload_raw, cut)
-
-    def let_go(self) -> None:
-        """Keep only the beginning of the frame that is not complete; its end is found all the same.
-
-        For whoever holds very many decoders, and must bound what they hold together.
-        """
-        self._pending.let_go()
+        self.messages.advance(header, payload_raw, cut)
 
     def stop(self, fault: Fault, *, is_told: bool = False) -> None:
         """Find no more frames, for a reason of the caller's; what comes is only counted.
@@ -355,24 +310,24 @@ class FrameDecoder:
         self._stop_is_told = self._stop_is_told or is_told
         if self.stopped is None:
             self.stopped = fault
-            self.undecodable_bytes += self.pending
-            self._pending.clear()
-            self._messages.forget()
+            self.undecodable_bytes += self.pending.came
+            self.pending.clear()
+            self.messages.forget()
 
     def eof(self) -> list[Fault]:
         """Say what is missing if no more bytes come. Changes nothing."""
         if self.stopped is not None:
             return []
         faults = []
-        came = self.pending
+        came = self.pending.came
         if came:
-            is_known = came >= header_size(self._pending.buffer)
-            size = f"{'' if is_known else 'at least '}{say_bytes(self.pending_size)}"
+            is_known = came >= header_size(self.pending.buffer)
+            size = f"{'' if is_known else 'at least '}{say_bytes(self.pending.size)}"
             what = "a whole frame of" if is_known else "a frame header of"
             faults.append(
                 make_fault("truncated-frame", "5.2", f"{what} {size}", f"{say_bytes(came)}", 1006)
             )
-        if self._messages.opcode and not self._messages.close_seen:
+        if self.messages.opcode and not self.messages.close_seen:
             faults.append(UNFINISHED_MESSAGE)
         return faults
 
@@ -388,7 +343,7 @@ class FrameDecoder:
 
     def _taken_cut(self) -> int:
         """Return how much is left out of the frame that has just been completed."""
-        cut, self._pending.cut = self._pending.cut, 0
+        cut, self.pending.cut = self.pending.cut, 0
         return cut
 
     def _enter(self, data: bytes) -> tuple[int, bytes | None]:
@@ -397,9 +352,9 @@ class FrameDecoder:
         Returns:
             How much of the data is used up, and the completed frame or None.
         """
-        if not self._pending.buffer:
+        if not self.pending.buffer:
             return 0, None
-        pos, whole, fault = self._pending.complete(data)
+        pos, whole, fault = self.pending.complete(data)
         if fault is not None:
             self.undecodable_bytes += len(data) - pos
             self.stop(fault)
@@ -420,7 +375,7 @@ class FrameDecoder:
         if pos >= len(data):
             return None
         start = pos + header_size(data[pos : pos + 2])
-        fault = self._pending.begin(data[pos:start])
+        fault = self.pending.begin(data[pos:start])
         if fault is not None:
             self.undecodable_bytes += max(0, len(data) - start)
             self.stop(fault)
@@ -433,11 +388,11 @@ class FrameDecoder:
         self.frames_seen += 1
         self.opcode_counts[opcode] += 1
         faults = self._rules[first | (second & 0x80) << 1]
-        if faults or self._messages.close_seen:
+        if faults or self.messages.close_seen:
             self._faulty += 1
         if second & 0x7F > 125:
             faults += tuple(length_faults(opcode, second & 0x7F, len(payload_raw) + cut))
-        more, payload, inflated, carry, message, compressed = self._messages.advance(
+        more, payload, inflated, carry, message, compressed = self.messages.advance(
             header, payload_raw, cut
         )
         if more:

@@ -56,6 +56,11 @@ class PendingFrame:
         """Its whole size, as far as it is known; 0 where no frame has begun."""
         return self.need + self.cut if self.buffer else 0
 
+    @property
+    def held(self) -> int:
+        """How many bytes of it are held."""
+        return len(self.buffer)
+
     def begin(self, head: bytes) -> Fault | None:
         """Begin with the first bytes of a header; see :meth:`_learn`."""
         self.buffer += head
@@ -120,7 +125,7 @@ class PendingFrame:
         )  # fmt: skip
 
     def let_go(self) -> None:
-        """Keep only its beginning."""
+        """Keep only its beginning: for whoever must bound what very many decoders hold together."""
         size = header_size(self.buffer)
         if self.cut or len(self.buffer) < size or self.need - size <= _KEPT_BYTES:
             return  # it is done already, or there is little of it

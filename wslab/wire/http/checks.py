@@ -84,166 +84,116 @@ def read_extensions(head: Head) -> list[Extension] | None:
         return None
 
 
-def check_request(request: Request) -> list[Check]:
-    checks: list[Check] = []
+class _Checks:
+    """Collects the checks of one head; None where it did not come."""
 
-    def check(
-        name: str, ok: bool, expected: str, section: str, *, header: str | None, got: str = ""
+    def __init__(self, head: Head | None, side: str) -> None:
+        self.found: list[Check] = []
+        self._head = head
+        self._side = side
+
+    def add(
+        self,
+        name: str,
+        ok: bool,
+        expected: str,
+        header: str | None = None,
+        *,
+        got: str = "",
+        section: str = "RFC 6455 §4.1",
     ) -> None:
-        got = got or say_values(request, header or "")
-        checks.append(Check(name, ok, expected, got, section, header))
+        if not got:
+            got = say_values(self._head, header or "") if self._head else "no answer"
+        self.found.append(Check(name, ok, expected, got, section, header, self._side))
 
-    method, version = request.method, request.version
-    check("method", method == "GET", "GET", "RFC 6455 §4.1", header=None, got=clip(method))
-    check(
-        "HTTP version",
-        _is_http_1_1(version),
-        "HTTP/1.1 or later",
-        "RFC 6455 §4.1",
-        header=None,
-        got=version,
-    )
+
+def check_request(request: Request) -> list[Check]:
+    """Check a request by itself (RFC 6455 §4.1)."""
+    checks = _Checks(request, "request")
+    check, method, version = checks.add, request.method, request.version
+    check("method", method == "GET", "GET", got=clip(method))
+    check("HTTP version", _is_http_1_1(version), "HTTP/1.1 or later", got=version)
     target = hide_secrets("", request.target)
-    check(
-        "target",
-        re.match(r"/|https?://|wss?://", target, re.IGNORECASE) is not None and "#" not in target,
-        'a path that begins with "/", without a fragment',
-        "RFC 6455 §4.1",
-        header=None,
-        got=clip(target),
-    )
+    good = re.match(r"/|https?://|wss?://", target, re.IGNORECASE) and "#" not in target
+    expected = 'a path that begins with "/", without a fragment'
+    check("target", bool(good), expected, got=clip(target))
     hosts = request.get_all("Host")
-    good = len(hosts) == 1 and hosts[0] != ""
-    check("Host", good, "the server's name, once", "RFC 6455 §4.1", header="Host")
-    check(
-        "Upgrade",
-        _has_token(request, "Upgrade", "websocket"),
-        "websocket",
-        "RFC 6455 §4.1",
-        header="Upgrade",
-    )
-    check(
-        "Connection",
-        _has_token(request, "Connection", "upgrade"),
-        "a list with Upgrade in it",
-        "RFC 6455 §4.1",
-        header="Connection",
-    )
+    check("Host", len(hosts) == 1 and hosts[0] != "", "the server's name, once", "Host")
+    check("Upgrade", _has_token(request, "Upgrade", "websocket"), "websocket", "Upgrade")
+    is_listed = _has_token(request, "Connection", "upgrade")
+    check("Connection", is_listed, "a list with Upgrade in it", "Connection")
     versions = request.get_all("Sec-WebSocket-Version")
-    check(
-        "version", versions == ("13",), "13, once", "RFC 6455 §4.1", header="Sec-WebSocket-Version"
-    )
+    check("version", versions == ("13",), "13, once", "Sec-WebSocket-Version")
     keys = request.get_all("Sec-WebSocket-Key")
     fault = check_key(keys[0]) if len(keys) == 1 else None
     shown = say_values(request, "Sec-WebSocket-Key")
-    check(
-        "key",
-        len(keys) == 1 and fault is None,
-        "base64 of 16 bytes, once",
-        "RFC 6455 §4.1",
-        header="Sec-WebSocket-Key",
-        got=f"{shown}, which {fault}" if fault else shown,
-    )
+    got = f"{shown}, which {fault}" if fault else shown
+    good = len(keys) == 1 and fault is None
+    check("key", good, "base64 of 16 bytes, once", "Sec-WebSocket-Key", got=got)
     if request.get_all("Sec-WebSocket-Protocol"):
         offered = _subprotocols(request)
         known = [name for name in offered if not name.endswith(MARKER)]
-        check(
-            "subprotocols",
-            bool(offered)
-            and len(set(known)) == len(known)
-            and all(TOKEN.fullmatch(name) for name in known),
-            "tokens, each once, separated by commas",
-            "RFC 6455 §4.1",
-            header="Sec-WebSocket-Protocol",
-        )
+        is_list = bool(offered) and all(TOKEN.fullmatch(name) for name in known)
+        good = is_list and len(set(known)) == len(known)
+        expected = "tokens, each once, separated by commas"
+        check("subprotocols", good, expected, "Sec-WebSocket-Protocol")
     if request.get_all("Sec-WebSocket-Extensions"):
-        check(
-            "extensions",
-            bool(read_extensions(request)),
-            "name; parameter=value, separated by commas",
-            "RFC 6455 §9.1",
-            header="Sec-WebSocket-Extensions",
-        )
-    return checks
+        good = bool(read_extensions(request))
+        expected, section = "name; parameter=value, separated by commas", "RFC 6455 §9.1"
+        check("extensions", good, expected, "Sec-WebSocket-Extensions", section=section)
+    return checks.found
 
 
 def check_response(request: Request, response: Response | None) -> list[Check]:
-    checks: list[Check] = []
-
-    def check(
-        name: str, ok: bool, expected: str, section: str, *, header: str | None, got: str = ""
-    ) -> None:
-        got = got or (say_values(response, header or "") if response else "no answer")
-        checks.append(Check(name, ok, expected, got, section, header, "response"))
-
+    """Check an answer by itself and against its request (RFC 6455 §4.1, §4.2.2)."""
+    checks = _Checks(response, "response")
+    check = checks.add
     if response is None:
-        check("status", False, "101", "RFC 6455 §4.1", header=None)
-        return checks
+        check("status", False, "101")
+        return checks.found
     # Without 101 it is an ordinary HTTP answer, to which the other rules do not apply.
-    status = response.status
-    check("status", status == 101, "101", "RFC 6455 §4.1", header=None, got=str(status))
+    status, version = response.status, response.version
+    check("status", status == 101, "101", got=str(status))
     if status != 101:
-        return checks
-    version = response.version
-    check(
-        "HTTP version",
-        _is_http_1_1(version),
-        "HTTP/1.1 or later",
-        "RFC 6455 §4.2.2",
-        header=None,
-        got=version,
-    )
+        return checks.found
+    good, section = _is_http_1_1(version), "RFC 6455 §4.2.2"
+    check("HTTP version", good, "HTTP/1.1 or later", got=version, section=section)
     # Stricter than for the request: the answer names the one protocol that was switched to.
     upgrade = ", ".join(response.get_all("Upgrade"))
-    good = upgrade.lower() == "websocket"
-    check("Upgrade", good, "websocket", "RFC 6455 §4.1", header="Upgrade")
-    check(
-        "Connection",
-        _has_token(response, "Connection", "upgrade"),
-        "a list with Upgrade in it",
-        "RFC 6455 §4.1",
-        header="Connection",
-    )
+    check("Upgrade", upgrade.lower() == "websocket", "websocket", "Upgrade")
+    is_listed = _has_token(response, "Connection", "upgrade")
+    check("Connection", is_listed, "a list with Upgrade in it", "Connection")
     key = request.get("Sec-WebSocket-Key")
     accept = accept_key(key) if key is not None else None
-    check(
-        "Accept",
-        accept is not None and response.get_all("Sec-WebSocket-Accept") == (accept,),
-        f"{accept}, once" if accept else "nothing: the request has no key to derive it from",
-        "RFC 6455 §4.1",
-        header="Sec-WebSocket-Accept",
-    )
-    offered = _subprotocols(request)
+    good = accept is not None and response.get_all("Sec-WebSocket-Accept") == (accept,)
+    expected = f"{accept}, once" if accept else "nothing: the request has no key to derive it from"
+    check("Accept", good, expected, "Sec-WebSocket-Accept")
     if response.get_all("Sec-WebSocket-Protocol"):
-        # What is hidden in the offer, because of the word before it, is hidden in the choice.
-        plain = parse_token_list(", ".join(request.get_all("Sec-WebSocket-Protocol")))
-        hidden = dict(zip(plain, offered, strict=True))
-        chosen = [
-            hidden.get(name, shown)
-            for name, shown in zip(
-                parse_token_list(", ".join(response.get_all("Sec-WebSocket-Protocol"))),
-                _subprotocols(response),
-                strict=True,
-            )
-        ]
-        check(
-            "subprotocol",
-            len(chosen) == 1
-            # In a redacted request an offer that is all hidden could be the chosen one.
-            and (chosen[0] in offered or MARKER in offered),
-            f"one of those offered: {clip(', '.join(offered))}" if offered else "none, as offered",
-            "RFC 6455 §4.1",
-            header="Sec-WebSocket-Protocol",
-            got=repr(clip(", ".join(chosen))),
-        )
+        offered, chosen = _subprotocols(request), _chosen_subprotocols(request, response)
+        # In a redacted request an offer that is all hidden could be the chosen one.
+        good = len(chosen) == 1 and (chosen[0] in offered or MARKER in offered)
+        got = repr(clip(", ".join(chosen)))
+        check("subprotocol", good, _one_of("one", offered), "Sec-WebSocket-Protocol", got=got)
     if response.get_all("Sec-WebSocket-Extensions"):
         names = [name for name, _ in read_extensions(request) or []]
         agreed = read_extensions(response)
-        check(
-            "extensions",
-            bool(agreed) and all(name in names for name, _ in agreed or []),
-            f"some of those offered: {clip(', '.join(names))}" if names else "none, as offered",
-            "RFC 6455 §4.1",
-            header="Sec-WebSocket-Extensions",
-        )
-    return checks
+        good = bool(agreed) and all(name in names for name, _ in agreed or [])
+        check("extensions", good, _one_of("some", names), "Sec-WebSocket-Extensions")
+    return checks.found
+
+
+def _one_of(how_many: str, names: list[str]) -> str:
+    if not names:
+        return "none, as offered"
+    return f"{how_many} of those offered: {clip(', '.join(names))}"
+
+
+def _chosen_subprotocols(request: Request, response: Response) -> list[str]:
+    """Return what an answer picked; what the offer hides is hidden in the choice, too."""
+    name = "Sec-WebSocket-Protocol"
+    plain = parse_token_list(", ".join(request.get_all(name)))
+    hidden = dict(zip(plain, _subprotocols(request), strict=True))
+    chosen = parse_token_list(", ".join(response.get_all(name)))
+    return [
+        hidden.get(each, shown) for each, shown in zip(chosen, _subprotocols(response), strict=True)
+    ]

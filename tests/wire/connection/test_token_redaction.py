@@ -15,11 +15,11 @@ from tests.peers import until
 from tests.wire.taping import MASK, websocket
 from wslab.widgets.inspector import static_html
 from wslab.widgets.inspector.feed import Feed
+from wslab.wire.connection.token_redaction import _padding
 from wslab.wire.events import FrameEvent
 from wslab.wire.frames.decoder import FrameDecoder
 from wslab.wire.frames.deflate import Deflate
 from wslab.wire.frames.layout import encode_frame
-from wslab.wire.http.token_redaction import _padding
 from wslab.wire.tape.tape import Tape
 
 TOKEN = "5loVWsNl4bVLHJSuT4IKJ8pyq9bVoY-R"

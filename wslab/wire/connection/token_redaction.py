@@ -16,7 +16,7 @@ from dataclasses import replace
 from ..frames.frame import Frame
 from ..frames.layout import apply_mask, encode_frame
 from ..frames.opcodes import TEXT
-from .secret_values import MARKER
+from ..http.secret_values import MARKER
 
 __all__ = ["TokenRedactor"]
 
