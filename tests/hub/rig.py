@@ -24,10 +24,12 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from websockets.protocol import State
 
 from wslab.hub.backplane.memory import MemoryBackplane
+from wslab.hub.dialects.dialect import Dialect
 from wslab.hub.dialects.plain_json import PLAIN_JSON
 from wslab.hub.protocol.sessions import Sessions
 from wslab.hub.server.hub_context import HubContext
 from wslab.hub.server.prepared_message import PLAIN, Form, PreparedMessage
+from wslab.hub.server.websockets_link import WebSocketsLink
 from wslab.network.memory import in_use
 
 aio = pytest.mark.asyncio
@@ -164,6 +166,12 @@ def inside(hub: Any) -> HubContext:
     """Return a hub's parts: the one place where tests reach into it."""
     context: HubContext = hub._context
     return context
+
+
+async def serving(hub: Any, socket: Any, dialect: Dialect) -> None:
+    """Serve a connection that speaks a dialect until it ends."""
+    inside(hub).take_loop()
+    await hub._serve(WebSocketsLink(socket, dialect))
 
 
 def sessions_of(hub: Any) -> Sessions[Any]:

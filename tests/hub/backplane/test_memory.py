@@ -1,11 +1,13 @@
-"""What is kept in one process, by strangers that speak to a hub."""
+"""The backplane of one process: what is published, and what strangers make it keep."""
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import random
 import weakref
 
+import pytest
 from websockets.asyncio.client import connect
 
 from tests.hub.rig import (
@@ -17,7 +19,70 @@ from tests.hub.rig import (
     until,
 )
 from wslab.hub import Hub, Limits
+from wslab.hub.backplane.backplane import Backplane, Publication
+from wslab.hub.backplane.memory import MemoryBackplane
+from wslab.hub.dialects.dialect import Said
+from wslab.hub.protocol.packets import Packet
+from wslab.hub.protocol.room_log import PROGRAM
 from wslab.hub.server.hub_client import connection_of
+
+
+def _published(backplane, event, data, rooms=(None,), sessions=(), skip=()):
+    said = Said(event, data, [b"x"])
+    publication = Publication(said, list(rooms), list(sessions), frozenset(skip), PROGRAM)
+    return backplane.publish(publication, "what this process knows of it")
+
+
+def _backplane(history):
+    return MemoryBackplane(history, 60.0, Limits(), collections.Counter(), lambda said: said.data)
+
+
+@pytest.mark.parametrize("history", [0, 3])
+def test_what_is_published_is_numbered_kept_and_delivered_here(history):
+    backplane: Backplane = _backplane(history)
+    delivered = []
+    _published(backplane, "e", b"0")  # nobody is attached
+    backplane.attach(lambda *what: delivered.append(what) or len(delivered))
+    assert _published(backplane, "e", b"1") == 1
+    assert _published(backplane, "f", b"2", ["red"]) == 2
+    saids, publications, local = zip(*delivered, strict=True)
+    assert local == ("what this process knows of it",) * 2
+    assert [each.rooms for each in publications] == [[None], ["red"]]
+    assert saids == (
+        Said("e", b"1", [b"x"], 2 if history else None),
+        Said("f", b"2", [b"x"], 3 if history else None),
+    )
+    assert backplane.keeps_sessions == bool(history)
+    if history:
+        assert [(past.offset, past.data) for past in backplane.history(None)] == [
+            (1, b"0"), (2, b"1"),
+        ]  # fmt: skip
+        assert [past.message for past in backplane.history("red")] == [saids[1]]
+    else:
+        assert backplane.history(None) is None
+
+
+def test_a_session_gets_what_it_missed_until_it_ends():
+    backplane = _backplane(3)
+    session = backplane.open_session("a" * 16, "1.2.3.4")
+    session.resume(None)
+    session.join("red")
+    assert backplane.session("a" * 16) is session
+    backplane.leave_session(session)
+    for n, (rooms, skip) in enumerate([(["red"], ()), (["blue"], ()), (["red"], ["a" * 16])]):
+        _published(backplane, "e", b"%d" % n, rooms, skip=skip)
+    _published(backplane, "e", b"mine", (), [session])
+    assert backplane.continue_session("a" * 16, "1.2.3.4") is session
+    assert [past.data for past in session.resume(0).missed] == [b"0", b"mine"]
+    backplane.close_room("red")
+    assert not session.rooms
+    session.receive(Packet("e", id=1, n=1))
+    backplane.keep_answer(session, "the answer", 10)
+    assert session.receive(Packet("e", id=1, n=1)).answer == "the answer"
+    backplane.end_session(session)
+    assert backplane.session("a" * 16) is None
+    _published(backplane, "e", b"too late", (), [session])
+    assert session.is_gone
 
 
 def chatty_hub(**limits):
