@@ -8,6 +8,8 @@ import wslab
 from wslab.errors import WrongThread
 from wslab.notebook import cells, owners
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 
 async def echo(websocket):
     async for message in websocket:

@@ -15,6 +15,8 @@ from wslab.client.backoff import Reconnect
 from wslab.hub import Hub
 from wslab.loops import portals
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 
 class Feed:
     """A server that says who subscribed, in order; each connection ends where a test says."""

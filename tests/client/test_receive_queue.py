@@ -17,6 +17,8 @@ from wslab.client.receive_queue import ReceiveQueue
 from wslab.loops import portals
 from wslab.loops.portal import Portal
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 
 def call(func, *args):
     """Run on the lab's loop, where a receive queue is filled."""

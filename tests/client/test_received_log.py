@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from wslab.client import received_log
 from wslab.client.received_log import ReceivedLog
+
+pytestmark = pytest.mark.usefixtures("memory_network")
 
 
 def test_it_keeps_so_many():

@@ -13,6 +13,8 @@ from websockets.http11 import Response
 from wslab.client.backoff import Attempt, Reconnect
 from wslab.client.reconnector import Reconnector
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 BROKEN = ConnectionClosedError(None, None)
 
 

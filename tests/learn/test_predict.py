@@ -14,6 +14,8 @@ import pytest
 from wslab.learn import Prediction, predict
 from wslab.notebook import owners
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 module = importlib.import_module("wslab.learn.predict")
 
 

@@ -12,6 +12,8 @@ import wslab
 from wslab.loops import portals
 from wslab.widgets.live import BUDGET_BYTES_S, Flusher
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 FAST_S = 0.001
 SLOW_S = 60.0  # no second tick within a test
 

@@ -22,6 +22,8 @@ from hypothesis.stateful import (
 from tests.hub.rig import FakeSocket, aio, inside, sessions_of, story_settings, until
 from wslab.hub import Hub
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 LIMIT = 3
 NAMES = ("alice", "bob", "carol")
 WHO = st.sampled_from(NAMES)

@@ -33,6 +33,8 @@ from wslab.hub.server.prepared_message import PreparedMessage
 from wslab.hub.server.send_queue import MAX_WRITTEN, SendQueue
 from wslab.hub.server.websockets_link import WebSocketsLink
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 NOISE = random.Random(9).randbytes(2_000_000)  # which no compression makes smaller
 
 

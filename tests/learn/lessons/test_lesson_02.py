@@ -12,6 +12,8 @@ from tests.learn.rig import cells, solution
 from wslab.learn import NotYet, check
 from wslab.wire.frames.decoder import FrameDecoder
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 Parser = solution("02_frames").Parser
 
 

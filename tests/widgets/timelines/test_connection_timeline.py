@@ -12,6 +12,8 @@ import wslab
 from wslab.widgets.timelines import connection_timeline as module
 from wslab.widgets.timelines.connection_timeline import ConnectionTimeline, Life
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 
 @pytest.fixture(autouse=True)
 def closed():

@@ -15,6 +15,8 @@ from wslab.errors import BadURL, NobodyListening
 from wslab.widgets.timelines import echo_timeline as lanes_module
 from wslab.widgets.timelines.echo_timeline import Echo, EchoTimeline, Lane
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 
 @pytest.fixture(autouse=True)
 def closed():
