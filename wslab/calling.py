@@ -8,12 +8,11 @@ no record of failures.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
 import inspect
 import threading
 import warnings
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .errors import is_cancelled
@@ -25,7 +24,6 @@ __all__ = [
     "is_async",
     "must_pass",
     "running_loop",
-    "submitted",
     "tell_replaced",
 ]
 
@@ -111,44 +109,6 @@ def must_pass(exc: BaseException, *, is_async: bool) -> bool:
     if isinstance(exc, KeyboardInterrupt):
         return is_async and threading.current_thread() is threading.main_thread()
     return is_cancelled(exc)
-
-
-def submitted(
-    loop: asyncio.AbstractEventLoop, function: Callable[..., Coroutine[Any, Any, T]], *args: Any
-) -> concurrent.futures.Future[T]:
-    """Call an ``async def`` on the loop of another thread; cancelling the future cancels it.
-
-    Unlike ``asyncio.run_coroutine_threadsafe``, it leaves no coroutine behind that nobody awaits
-    where the loop never comes to it.
-
-    Raises:
-        RuntimeError: the loop is closed.
-    """
-    answer: concurrent.futures.Future[T] = concurrent.futures.Future()
-
-    def start() -> None:
-        if not answer.cancelled():
-            task = loop.create_task(function(*args))
-            task.add_done_callback(finish)
-            answer.add_done_callback(lambda _: give_up(task))
-
-    def give_up(task: asyncio.Task[T]) -> None:
-        if answer.cancelled():
-            with contextlib.suppress(RuntimeError):  # the loop has been closed
-                loop.call_soon_threadsafe(task.cancel)
-
-    def finish(task: asyncio.Task[T]) -> None:
-        exc = None if task.cancelled() else task.exception()
-        with contextlib.suppress(concurrent.futures.InvalidStateError):  # given up meanwhile
-            if task.cancelled():
-                answer.cancel()
-            elif exc is not None:
-                answer.set_exception(exc)
-            else:
-                answer.set_result(task.result())
-
-    loop.call_soon_threadsafe(start)
-    return answer
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

@@ -76,6 +76,7 @@ def test_an_exception_of_the_learner_is_a_verdict_with_their_lines_only(make):
     assert "in learners" in verdict.details
     assert "portal.py" not in verdict.details
     assert "crossing.py" not in verdict.details
+    assert "call.py" not in verdict.details
 
 
 def test_an_interrupt_gets_through(make):

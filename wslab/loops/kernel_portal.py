@@ -15,9 +15,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from ..crossing import Crossing
 from ..errors import PortalClosed
 from ..waiting import finite
-from . import crossing
+from .call import call
 from .fork import ForkGuard
 from .watchdog import ANSWER_S, Watchdog, describe_frame, runs_within
 
@@ -43,7 +44,7 @@ class KernelPortal:
         """Whether the kernel's loop runs (it no longer does while the interpreter exits)."""
         return self.loop.is_running()
 
-    def submit(self, func: Callable[..., Any], *args: Any) -> crossing.Crossing:
+    def submit(self, func: Callable[..., Any], *args: Any) -> Crossing:
         """See :meth:`Portal.submit`; the future's ``result()`` nests on the loop's own thread."""
         future = _NestedCrossing(self.loop, self.thread_id)
         future.send(func, args)
@@ -51,7 +52,7 @@ class KernelPortal:
 
     def call(self, func: Callable[..., Any], *args: Any, timeout: float | None = None) -> Any:
         """See :meth:`Portal.call`; on the loop's own thread it nests instead of refusing."""
-        return crossing.call(_NestedCrossing(self.loop, self.thread_id), self, func, args, timeout)
+        return call(_NestedCrossing(self.loop, self.thread_id), self, func, args, timeout)
 
     def answers(self, within_s: float = ANSWER_S) -> bool:
         """Whether the loop could run a callback now: not while this very cell holds it."""
@@ -69,7 +70,7 @@ class KernelPortal:
         return "<KernelPortal>"
 
 
-class _NestedCrossing(crossing.Crossing):
+class _NestedCrossing(Crossing):
     """A crossing to the kernel's loop: whoever waits for it on that loop's thread runs the loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, thread_id: int) -> None:

@@ -17,9 +17,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 from ..calling import function_name
+from ..crossing import Crossing
 from ..errors import LoopBlocked, PortalClosed, WrongThread
 from ..waiting import is_set_within, join, result_of
-from . import crossing
+from .call import SETTLE_S, call
 from .fork import ForkGuard
 from .watchdog import ANSWER_S, Watchdog, describe_frame, runs_within
 from .workers import WorkerPool
@@ -57,7 +58,7 @@ class Portal:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._is_closed = False
-        self._pending: set[crossing.Crossing] = set()
+        self._pending: set[Crossing] = set()
 
     # The thread and its loop.
 
@@ -142,11 +143,11 @@ class Portal:
                 break
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks, timeout=crossing.SETTLE_S)
+            await asyncio.wait(tasks, timeout=SETTLE_S)
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task._log_destroy_pending = False  # type: ignore[attr-defined]
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(crossing.SETTLE_S):
+            async with asyncio.timeout(SETTLE_S):
                 await asyncio.get_running_loop().shutdown_asyncgens()
 
     def close(self, timeout: float | None = 5.0) -> None:
@@ -198,7 +199,7 @@ class Portal:
 
     # Crossing over.
 
-    def submit(self, func: Callable[..., Any], *args: Any) -> crossing.Crossing:
+    def submit(self, func: Callable[..., Any], *args: Any) -> Crossing:
         """Call ``func(*args)`` in the loop and await what it returns, if that can be awaited.
 
         Args:
@@ -215,8 +216,8 @@ class Portal:
         future.send(func, args)
         return future
 
-    def _crossing(self) -> crossing.Crossing:
-        future = crossing.Crossing(self.loop, self._ended)
+    def _crossing(self) -> Crossing:
+        future = Crossing(self.loop, self._ended)
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
         return future
@@ -241,7 +242,7 @@ class Portal:
             concurrent.futures.CancelledError: the work cancelled itself.
         """
         self.refuse_own_thread(f"a call of {function_name(func)} that waits")
-        return crossing.call(self._crossing(), self, func, args, timeout)
+        return call(self._crossing(), self, func, args, timeout)
 
     # Who holds the loop.
 

@@ -12,7 +12,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from ...calling import running_loop, submitted
+from ...calling import running_loop
+from ...crossing import Crossing
 from ...errors import ClientGone, LoopBlocked, WrongThread
 from ...waiting import result_of
 
@@ -120,7 +121,8 @@ class HubLoop:
         gone = f"hub {self._name!r} runs no more: its event loop was closed"
         try:
             assert self._loop is not None
-            answer = submitted(self._loop, ask)
+            answer = Crossing(self._loop)
+            answer.send(ask, ())
         except RuntimeError:
             raise ClientGone(gone) from None
         if here is not None:

@@ -143,7 +143,7 @@ def test_a_held_loop_is_named_with_the_line(portal: Portal) -> None:
         portal.call(ran.append, 1, timeout=0.05)
     message = str(caught.value)
     line = hold_the_loop.__code__.co_firstlineno + 1
-    assert f"hold_the_loop() at test_crossing.py:{line}" in message
+    assert f"hold_the_loop() at test_call.py:{line}" in message
     assert "this line is the culprit" in message
     assert isinstance(caught.value, TimeoutError)
     assert portal.answers(0.01) is False

@@ -2,7 +2,7 @@
 
 Its rule: what crosses is a *callable*, which is called inside the loop, because what websockets
 builds belongs to the loop in which it was built. However the wait for it ends, by a timeout or an
-interrupt, the work is cancelled and gets time to clean up. Whose loop it is, is not known here.
+interrupt, whoever cancels it cancels the work. Whose loop it is, is not known here.
 """
 
 from __future__ import annotations
@@ -12,16 +12,13 @@ import concurrent.futures
 import contextlib
 import inspect
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
-from ..calling import function_name, running_loop
-from ..errors import LoopBlocked, PortalClosed, WrongThread
-from ..waiting import result_of
-from .watchdog import ANSWER_S
+from .calling import running_loop
+from .errors import PortalClosed, WrongThread
+from .waiting import result_of
 
-__all__ = ["SETTLE_S", "Crossing", "call"]
-
-SETTLE_S = 1.0  # how long cancelled work may take to clean up before we stop waiting for it
+__all__ = ["Crossing"]
 
 
 class Crossing(concurrent.futures.Future[Any]):
@@ -33,7 +30,9 @@ class Crossing(concurrent.futures.Future[Any]):
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, ended: Callable[[], PortalClosed | None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        ended: Callable[[], PortalClosed | None] = lambda: None,
     ) -> None:
         super().__init__()
         self._loop = loop
@@ -47,8 +46,10 @@ class Crossing(concurrent.futures.Future[Any]):
     def send(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Have ``func(*args)`` called on the loop, and await what it returns if that can be.
 
+        Where the loop never comes to it, no coroutine is left behind that nobody awaits.
+
         Raises:
-            PortalClosed: the loop has ended.
+            RuntimeError: the loop is closed; PortalClosed, if ``ended`` says so.
         """
         try:
             self._loop.call_soon_threadsafe(self._start, func, args)
@@ -144,55 +145,3 @@ class Crossing(concurrent.futures.Future[Any]):
             if self.cancelled():  # so that concurrent.futures.wait() takes it for done
                 self.set_running_or_notify_cancel()
             self._settled.set_result(None)
-
-
-class _Held(Protocol):
-    """What call() asks about a loop that did not come to it in time."""
-
-    def answers(self, within_s: float = ...) -> bool: ...
-
-    def held_by(self) -> str: ...
-
-
-def call(
-    crossing: Crossing,
-    loop: _Held,
-    func: Callable[..., Any],
-    args: tuple[Any, ...],
-    timeout: float | None,
-) -> Any:
-    """Have ``func(*args)`` run on a loop and wait for its result.
-
-    Where the time is up or an interrupt comes, it is cancelled.
-
-    Args:
-        crossing: a new one, to that loop.
-        loop: says who holds it.
-        func: a function or coroutine function.
-        args: what to call it with.
-        timeout: seconds to wait; None waits until it ends.
-
-    Raises:
-        LoopBlocked: the timeout passed because something else holds the loop.
-        TimeoutError: the timeout passed; the work has been cancelled, and has cleaned up unless
-            that takes it longer than a second.
-    """
-    try:
-        # Sent in here: an interrupt strikes between any two lines, and work begins with the first.
-        crossing.send(func, args)
-        return result_of(crossing, timeout, cancels=True)
-    except TimeoutError:
-        if not crossing.cancelled():
-            raise  # its own
-        if not crossing.settles_within(ANSWER_S) and not loop.answers():
-            raise LoopBlocked(
-                f"{function_name(func)} did not run within {timeout:g} s, because {loop.held_by()}"
-            ) from None
-        crossing.settles_within(SETTLE_S)
-        raise TimeoutError(f"{function_name(func)} did not end within {timeout:g} s") from None
-    except BaseException:
-        if crossing.cancel():
-            crossing.settles_within(SETTLE_S)
-        raise
-    finally:
-        del crossing
