@@ -90,8 +90,8 @@ class TestBench:
             runner=self._runner,
             claim=cells.claim("check", keep=True),
             kwargs={"compression": None, **kwargs},
+            on_exception=self._keep,
         )
-        self.server.user_code.on_exception = self._keep
         self._kept: list[BaseException] = []
 
     @property

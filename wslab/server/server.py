@@ -67,7 +67,6 @@ class Server:
         claim: its place among what its cell has started.
         began_s: when it began to listen, on the clock of ``time.monotonic()``.
         replaced: whether its cell ran again, and a new server took its place.
-        user_code: runs the handler and the hooks, and records what they let through.
     """
 
     def __init__(
@@ -82,6 +81,7 @@ class Server:
         claim: cells.Claim,
         tape: Tape | None,
         kwargs: dict[str, Any],
+        on_exception: Callable[[BaseException], object] | None = None,
     ) -> None:
         self.tape = tape
         self.runner = runner
@@ -90,14 +90,14 @@ class Server:
         self.began_s = time.monotonic()
         self.replaced = False
         self._options = Options(handler, name, page, kwargs)
-        self.user_code = UserCode(self._options, runner.watchdog.report)
-        self.errors = self.user_code.errors
+        self._user_code = UserCode(self._options, runner.watchdog.report, on_exception)
+        self.errors = self._user_code.errors
         self._refusals = RefusalLog()
         self.refusals = self._refusals.latest
         self._address = ListenAddress(host, port or 0, kwargs)
         self._entry = TunnelEntry()
-        self._admission = Admission(self._options, self.user_code, self._address, self._entry)
-        self._connections = Connections(self._options, self.user_code, self._refusals)
+        self._admission = Admission(self._options, self._user_code, self._address, self._entry)
+        self._connections = Connections(self._options, self._user_code, self._refusals)
         self._listener = Listener(self._connections, runner)
         self._life = Life(runner, self._listener)
 
@@ -210,7 +210,7 @@ class Server:
     @property
     def connections_seen(self) -> int:
         """How many connections have opened so far."""
-        return self.user_code.handled
+        return self._user_code.handled
 
     @property
     def refusals_seen(self) -> int:
@@ -258,7 +258,7 @@ class Server:
         kwargs |= self._admission.hooks()
         kwargs["create_connection"] = self._connections.factory(self.tape)
         try:
-            server = await self._listener.open(self.user_code.run_handler, address, kwargs)
+            server = await self._listener.open(self._user_code.run_handler, address, kwargs)
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE and address:
                 raise _port_in_use(self.host, address[1]) from exc
@@ -269,7 +269,7 @@ class Server:
         reached = () if self._address.is_in_memory else sockets
         failed = self._entry.register(reached, is_secure=self.is_secure, name=self.name)
         self.note = failed or self.note
-        self.user_code.listen()
+        self._user_code.listen()
 
     def start_serving(self) -> None:
         """Begin to accept connections, where ``serve(..., start_serving=False)`` did not."""
@@ -320,13 +320,13 @@ class Server:
 
     async def _close(self, code: int) -> None:
         self._entry.remove()
-        self.user_code.unlisten()
+        self._user_code.unlisten()
         for _ in range(await self._listener.close(code)):
             stubborn = RuntimeError(
                 f"a handler of {self.name!r} keeps running after stop(): it swallows "
                 "CancelledError. Let that exception through"
             )
-            self.user_code.record(stubborn, None)
+            self._user_code.record(stubborn, None)
 
     # Handles are context managers, and show themselves as text.
 

@@ -48,18 +48,21 @@ class UserCode:
         options: where the handler and the hooks are.
         report_stall: told when the handler held the loop: when (``time.monotonic()``), for how many
             seconds, and who.
+        on_exception: called with each exception itself, of which ``errors`` keeps only the text.
 
     Attributes:
         handled: connections that the handler was called with.
-        on_exception: called with each exception itself, of which ``errors`` keeps only the text.
     """
 
     def __init__(
-        self, options: Options, report_stall: Callable[[float, float, str], object]
+        self,
+        options: Options,
+        report_stall: Callable[[float, float, str], object],
+        on_exception: Callable[[BaseException], object] | None = None,
     ) -> None:
         self.errors = FailureLog()
         self.handled = 0
-        self.on_exception: Callable[[BaseException], object] | None = None
+        self._on_exception = on_exception
         self._options = options
         self._report_stall = report_stall
 
@@ -85,8 +88,8 @@ class UserCode:
             websocket: whose connection it was; None for nobody's.
             where: the hook; the handler by default.
         """
-        if self.on_exception is not None:
-            self.on_exception(exc)
+        if self._on_exception is not None:
+            self._on_exception(exc)
         where = where or handler_name(self._options.handler)
         who = websocket.traffic.id if websocket is not None else ""
         peer = address_of(websocket) if websocket is not None else None
