@@ -11,6 +11,7 @@ import pytest
 
 from tests.hub.rig import (
     DEADLINE_S,
+    TOKEN,
     FakeSocket,
     aio,
     inside,
@@ -21,6 +22,8 @@ from tests.hub.rig import (
     until,
 )
 from wslab.hub import Hub, Trace
+from wslab.hub.protocol.life import LifeState
+from wslab.hub.server.hub_client import connection_of
 
 
 @aio
@@ -234,3 +237,79 @@ async def test_who_does_not_answer_the_close_frame_is_cut_off(monkeypatch):
         await until(lambda: ends)
         assert ends == ["sent away with 4000 (out)"]
         await wire.abort()
+
+
+# The life of a connection, as its table has it.
+
+
+@aio
+async def test_a_life_that_ends_with_its_connection():
+    hub, states = Hub(), []
+    hub.on("connect", lambda client: states.append(connection_of(client).state))
+    fake = FakeSocket()
+    task = asyncio.create_task(hub(fake))
+    client = await until(lambda: len(hub.clients) and one(hub))
+    assert states == [LifeState.CONNECTING]
+    assert connection_of(client).state is LifeState.ADMITTED
+    assert repr(client) == f"<HubClient {client.id}, in no room>"
+    fake.lose()
+    await task
+    assert connection_of(client).state is LifeState.GONE
+    assert repr(client) == f"<HubClient {client.id}, in no room, gone>"
+
+
+@aio
+async def test_who_is_sent_away_is_closing_until_the_connection_is_over():
+    hub, states = Hub(), []
+    hub.on("disconnect", lambda client, reason: states.append(connection_of(client).state))
+    fake = FakeSocket()
+    task = asyncio.create_task(hub(fake))
+    client = await until(lambda: len(hub.clients) and one(hub))
+    client.disconnect()
+    assert connection_of(client).state is LifeState.CLOSING
+    assert repr(client).endswith(", closing>")
+    fake.lose()
+    await task
+    assert states[0] in (LifeState.CLOSING, LifeState.GONE)
+    assert connection_of(client).state is LifeState.GONE
+
+
+@aio
+async def test_whose_session_is_kept_is_away_until_it_is_back_or_forgotten():
+    hub, clients, tasks = Hub(history=3), [], []
+
+    async def come():
+        fake = FakeSocket(f"/?session={TOKEN}")
+        tasks.append(asyncio.create_task(hub(fake)))
+        clients.append(await until(lambda: len(hub.clients) and one(hub)))
+        return fake
+
+    def state_of(nth):
+        return connection_of(clients[nth]).state
+
+    fake = await come()
+    fake.lose()
+    await until(lambda: not hub.clients)
+    assert state_of(0) is LifeState.AWAY
+    assert repr(clients[0]).endswith(", away>")
+    fake = await come()
+    assert (state_of(0), state_of(1)) == (LifeState.GONE, LifeState.ADMITTED)
+    clients[1].disconnect()
+    fake.lose()
+    await asyncio.gather(*tasks)
+    assert (state_of(0), state_of(1)) == (LifeState.GONE, LifeState.GONE)
+
+
+@aio
+async def test_who_is_continued_elsewhere_is_gone_when_its_connection_is():
+    hub = Hub(history=3)
+    old, new = (FakeSocket(f"/?session={TOKEN}") for _ in range(2))
+    tasks = [asyncio.create_task(hub(old))]
+    client = await until(lambda: len(hub.clients) and one(hub))
+    tasks.append(asyncio.create_task(hub(new)))
+    await until(lambda: connection_of(client).state is not LifeState.ADMITTED)
+    old.lose()
+    await until(lambda: connection_of(client).state is LifeState.GONE)
+    assert connection_of(await until(lambda: one(hub))).state is LifeState.ADMITTED
+    new.lose()
+    await asyncio.gather(*tasks)

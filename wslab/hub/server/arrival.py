@@ -22,7 +22,10 @@ class Arriving(Speaker, Protocol):
     """Who comes: a connection."""
 
     client: Any
-    is_gone: bool
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the hub has parted with it."""
 
 
 async def is_let_in(arriving: Arriving) -> bool:

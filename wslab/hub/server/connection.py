@@ -18,6 +18,7 @@ from typing import Any
 from ...errors import ClientGone
 from ..backplane.backplane import Session
 from ..dialects.dialect import Said
+from ..protocol.life import LifeEvent, LifeState, next_state
 from ..protocol.packets import Packet
 from ..protocol.room_log import Owner
 from .arrival import is_let_in
@@ -62,14 +63,12 @@ class Connection:
         reader: its way in.
         replies: what the hub itself says on it.
         since: when it came, in seconds since the epoch.
-        is_gone: whether the hub has parted with it.
     """
 
     __slots__ = (
-        "__weakref__", "_began_s", "_closing", "_departure", "_is_admitted", "_is_retired",
-        "_is_taking", "_is_welcome", "_rooms_at_end", "address", "client", "context", "id",
-        "is_gone", "link", "packet_handler", "reader", "replies", "send_queue", "session_part",
-        "since",
+        "__weakref__", "_began_s", "_closing", "_departure", "_is_retired", "_is_taking",
+        "_is_welcome", "_rooms_at_end", "_state", "_was_admitted", "address", "client", "context",
+        "id", "link", "packet_handler", "reader", "replies", "send_queue", "session_part", "since",
     )  # fmt: skip
 
     def __init__(
@@ -83,8 +82,8 @@ class Connection:
         self.since = time.time()
         self._began_s = time.monotonic()
         self._rooms_at_end: frozenset[str] | None = None
-        self._is_welcome = self._is_admitted = self._is_retired = False
-        self._is_taking = self.is_gone = False
+        self._state = LifeState.CONNECTING
+        self._is_welcome = self._was_admitted = self._is_retired = self._is_taking = False
         self._closing: asyncio.Task[None] | None = None
         self.client = show(self)
         dialect, digits = link.dialect, link.id.hex
@@ -114,6 +113,20 @@ class Connection:
     # What it is.
 
     @property
+    def state(self) -> LifeState:
+        """Where its client is in its life; who was away may be back by now, in another one."""
+        state, session = self._state, self.session
+        if state is LifeState.AWAY and session is not None and session.state is not state:
+            return LifeState.GONE
+        return state
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the hub has parted with it."""
+        state = self._state
+        return state is not LifeState.ADMITTED and state is not LifeState.CONNECTING
+
+    @property
     def is_open(self) -> bool:
         """Whether its link is open and the hub has not parted with it."""
         return not self.is_gone and self.link.is_open
@@ -130,7 +143,7 @@ class Connection:
     @property
     def was_here(self) -> bool:
         """Whether ``connect`` has let it in, or it was admitted before that."""
-        return self._is_welcome or self._is_admitted
+        return self._is_welcome or self._was_admitted
 
     @property
     def is_continued(self) -> bool:
@@ -155,7 +168,7 @@ class Connection:
     @property
     def rooms(self) -> frozenset[str]:
         """The rooms that it is in; once it is gone, those that it was in at the end."""
-        if not self._is_admitted:
+        if not self._was_admitted:
             return self.session_part.rooms_before
         registry = self.context.registry
         with registry.lock:
@@ -227,7 +240,9 @@ class Connection:
         if ends_session:
             self.session_part.end()
         self._closing = self.context.loop.start(self._close(code, reason))
-        self.depart()
+        self._state = next_state(self._state, LifeEvent.SEND_AWAY)
+        self._leave_session()
+        self._leave_hub()
 
     async def _close(self, code: int, reason: str) -> None:
         with contextlib.suppress(TimeoutError, self.link.closed_error):
@@ -243,7 +258,7 @@ class Connection:
         departure = self._departure
         departure.task = task = asyncio.current_task()
         current_connection.set(self)
-        self.link.when_lost(self.depart)
+        self.link.when_lost(self._lost)
         try:
             if await is_let_in(self):
                 self._is_welcome = True
@@ -268,9 +283,10 @@ class Connection:
 
     def admit(self) -> None:
         """List it, and tell its client so and what it missed; idempotent."""
-        if self._is_admitted or self.is_gone:
+        if self._state is not LifeState.CONNECTING:
             return
-        self._is_admitted = True
+        self._state = next_state(self._state, LifeEvent.ADMIT)
+        self._was_admitted = True
         registry, part = self.context.registry, self.session_part
         told = part.begin(self)
         self.id = self.send_queue.client_id = registry.add(self, self.id, self.link.id.hex)
@@ -327,26 +343,40 @@ class Connection:
         self.send_away(TAKEN_OVER, "session continued elsewhere", ends_session=False)
 
     def depart(self) -> None:
-        """Take it out of everything; idempotent."""
-        if self.is_gone:
-            return
-        self.is_gone = True
-        context = self.context
-        with context.registry.lock:
-            self._rooms_at_end = context.registry.remove(self, self.id)
+        """Take it out of everything, since its connection is over; idempotent."""
+        if not self.is_gone:
+            self._leave_session()
+            self._be_over()
+            self._leave_hub()
+
+    def _lost(self) -> None:
+        self.depart()
+        if self._state is LifeState.CLOSING:
+            self._be_over()
+
+    def _be_over(self) -> None:
+        waits = self.session is not None and self.session.state is LifeState.AWAY
+        self._state = next_state(self._state, LifeEvent.LOSE if waits else LifeEvent.END)
+
+    def _leave_session(self) -> None:
+        if self.session is not None:
+            self.session.lose(self.send_queue.untold_offsets)
+        self.session_part.leave(self, said_goodbye=self.link.said_goodbye)
+
+    def _leave_hub(self) -> None:
+        registry = self.context.registry
+        with registry.lock:
+            self._rooms_at_end = registry.remove(self, self.id)
         self._departure.begin(
             is_closing=self._closing is not None,
             is_taking=self._is_taking,
             is_welcome=self._is_welcome,
         )
-        if self.session is not None:
-            self.session.lose(self.send_queue.untold_offsets)
         self.send_queue.clear()
         self.replies.close()
         self.reader.questions.fail(
             lambda: ClientGone(f"{self.client} left before it answered ({self._departure.reason})")
         )
-        self.session_part.leave(self, said_goodbye=self.link.said_goodbye)
 
     async def say_goodbye(self) -> None:
         """Let ``disconnect`` run, once."""

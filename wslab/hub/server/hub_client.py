@@ -157,7 +157,7 @@ class HubClient:
         rooms = ", ".join(sorted(self.rooms)) or "no room"
         slow = f", {self.queued} queued" if self.queued else ""
         slow += f", {self.dropped} dropped" if self.dropped else ""
-        gone = ", gone" if self._connection.is_gone else ""
+        gone = f", {self._connection.state.value}" if self._connection.is_gone else ""
         return f"<HubClient {self.id}{name}, in {rooms}{slow}{gone}>"
 
     def __str__(self) -> str:
