@@ -148,8 +148,8 @@ def describe_frame(frame: FrameType | None) -> str | None:
     if inner is None or os.path.dirname(inner.f_code.co_filename) == here:
         return None
     source = linecache.getline(inner.f_code.co_filename, inner.f_lineno).strip()
-    place = f"{os.path.basename(inner.f_code.co_filename)}:{inner.f_lineno}"
-    return f"{inner.f_code.co_name}() at {place}" + (f" `{source}`" if source else "")
+    where = f"{os.path.basename(inner.f_code.co_filename)}:{inner.f_lineno}"
+    return f"{inner.f_code.co_name}() at {where}" + (f" `{source}`" if source else "")
 
 
 def runs_within(loop: asyncio.AbstractEventLoop, within_s: float) -> bool:

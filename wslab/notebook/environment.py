@@ -153,14 +153,14 @@ def _in_vscode(environ: Mapping[str, str]) -> Environment:
     can_reach: bool | None
     if environ.get("JUPYTERHUB_SERVICE_PREFIX"):
         can_reach = False
-        why = "VS Code drives a kernel that runs on a JupyterHub, on another machine"
-    elif reason := _remote_sign(environ):
+        reason = "VS Code drives a kernel that runs on a JupyterHub, on another machine"
+    elif sign := _remote_sign(environ):
         can_reach = None
-        why = f"{reason}; VS Code may forward the port to your machine (see its Ports view)"
+        reason = f"{sign}; VS Code may forward the port to your machine (see its Ports view)"
     else:
         can_reach = True
-        why = "VS Code and the kernel run on this machine"
-    return Environment(Kind.VSCODE, "VS Code", "/", None, can_reach, why, None)
+        reason = "VS Code and the kernel run on this machine"
+    return Environment(Kind.VSCODE, "VS Code", "/", None, can_reach, reason, None)
 
 
 def _in_jupyter(environ: Mapping[str, str], server: dict[str, str] | None) -> Environment:
@@ -171,34 +171,36 @@ def _in_jupyter(environ: Mapping[str, str], server: dict[str, str] | None) -> En
     can_reach: bool | None
     if noted and not is_loopback(noted[0]):
         can_reach = False
-        why = f"the notebook is looked at from {noted[0]}, which is not this machine"
-    elif reason := _remote_sign(environ):
+        reason = f"the notebook is looked at from {noted[0]}, which is not this machine"
+    elif sign := _remote_sign(environ):
         can_reach = None
-        why = f"{reason}; a tunnel for Jupyter's port does not carry the other ports"
+        reason = f"{sign}; a tunnel for Jupyter's port does not carry the other ports"
     elif server is None and noted is None:
         can_reach = None
-        why = "no Jupyter server of this machine is known to have started this kernel"
+        reason = "no Jupyter server of this machine is known to have started this kernel"
     elif origin is None or not is_loopback(origin):
         can_reach = None
-        why = "Jupyter's server listens beyond this machine, so the browser may be on another one"
+        reason = (
+            "Jupyter's server listens beyond this machine, so the browser may be on another one"
+        )
     else:
         can_reach = True
-        why = f"Jupyter is on this machine, at {origin}"
+        reason = f"Jupyter is on this machine, at {origin}"
     return Environment(
         kind=Kind.JUPYTER,
         label="JupyterLab or Jupyter Notebook",
         jupyter_base_url=base_url,
         jupyter_origin=origin,
         can_reach_kernel=can_reach,
-        reason=why,
+        reason=reason,
         has_server_proxy=has_server_proxy(),
     )
 
 
 def _on_this_machine(kind: Kind, label: str, environ: Mapping[str, str]) -> Environment:
-    reason = _remote_sign(environ)
-    why = f"{reason}; only a browser there reaches its 127.0.0.1" if reason else "same machine"
-    return Environment(kind, label, "/", None, None if reason else True, why, None)
+    sign = _remote_sign(environ)
+    reason = f"{sign}; only a browser there reaches its 127.0.0.1" if sign else "same machine"
+    return Environment(kind, label, "/", None, None if sign else True, reason, None)
 
 
 def _remote_sign(environ: Mapping[str, str]) -> str | None:
