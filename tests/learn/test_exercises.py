@@ -8,6 +8,8 @@ from wslab.learn import NotYet, check, hint
 from wslab.learn.exercises import Miss
 from wslab.learn.learner_loop import bounded
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 
 def test_a_pass_is_true_and_says_what_was_seen(make):
     make(lambda thing: f"saw {thing}")

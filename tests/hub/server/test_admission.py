@@ -21,6 +21,8 @@ from tests.hub.rig import (
 from wslab.hub import Hub, Limits
 from wslab.hub.server.hub_client import connection_of
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 
 @aio
 async def test_more_clients_than_there_is_place_for_are_told_to_come_later():

@@ -16,6 +16,8 @@ from tests.hub.rig import (
 from wslab.errors import Refused
 from wslab.hub import Hub
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 
 @pytest.fixture
 def told():

@@ -25,6 +25,8 @@ from wslab.hub import Hub, Trace
 from wslab.hub.protocol.life import LifeState
 from wslab.hub.server.hub_client import connection_of
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 
 @aio
 async def test_the_welcome_comes_first():

@@ -16,6 +16,8 @@ from tests.hub.rig import (
 from wslab.errors import Refused
 from wslab.hub import Hub
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 
 def _url(url, token=TOKEN, offset=None):
     return f"{url}?session={token}" + ("" if offset is None else f"&offset={offset}")

@@ -9,6 +9,8 @@ import pytest
 from tests.hub.rig import TOKEN, aio, inside, listening, speaking, until
 from wslab.hub import Hub, Limits
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 
 @pytest.fixture
 def told():

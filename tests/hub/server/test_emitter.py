@@ -19,6 +19,8 @@ from tests.hub.rig import (
 from wslab.hub import Hub, Trace
 from wslab.hub.server.hub_client import connection_of
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 
 @aio
 async def test_emit_to_whom():

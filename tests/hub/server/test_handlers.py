@@ -22,6 +22,8 @@ from wslab.hub import Hub, Limits
 from wslab.hub.protocol.packets import RESERVED
 from wslab.hub.protocol.reserved_events import OF_SOCKET_IO
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 
 @aio
 async def test_registering_again_replaces_live():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 
+import pytest
+
 from tests.hub.rig import (
     TOKEN,
     Wire,
@@ -16,6 +18,8 @@ from tests.hub.rig import (
     until,
 )
 from wslab.hub import Hub
+
+pytestmark = pytest.mark.usefixtures("memory_network")
 
 
 @aio

@@ -14,6 +14,8 @@ from tests.hub.rig import (
 )
 from wslab.hub import Hub
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 
 @pytest.fixture
 def told():

@@ -19,6 +19,8 @@ from tests.hub.rig import (
 from wslab.errors import LoopBlocked
 from wslab.hub import Hub
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 
 def _threaded(function):
     result = []

@@ -20,6 +20,8 @@ from tests.hub.rig import (
 from wslab.errors import Refused
 from wslab.hub import Hub, Limits
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 
 @pytest.mark.parametrize(
     ("message", "code"),

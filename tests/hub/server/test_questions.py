@@ -23,6 +23,8 @@ from wslab.hub import Hub, Limits
 from wslab.hub.server import hub_loop
 from wslab.hub.server.hub_client import connection_of
 
+pytestmark = pytest.mark.usefixtures("memory_network")
+
 
 @aio
 async def test_a_handler_asks_its_client_again_and_again():
