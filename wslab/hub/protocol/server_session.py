@@ -102,6 +102,10 @@ class Resumption(Generic[M]):
 class ServerSession(Generic[M]):
     """What a hub knows of one client, over all its connections; made by `Sessions.open`.
 
+    It has more public members than most classes here, since it is the whole of a protocol's half:
+    what comes, rooms, coming back, and what the hub shows of its client; each part of its state has
+    a class of its own.
+
     Attributes:
         token: who knows it may continue the session.
         user_id: who it is, for everybody to see.

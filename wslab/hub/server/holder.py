@@ -1,6 +1,7 @@
 """Which connection has a session now, and whose turn it is to be handled.
 
-Its rule: it holds no connection in memory. What a session remembers is `hub/protocol/history`'s.
+Its rule: it holds no connection in memory. What a session remembers is in
+`hub/protocol/server_session`.
 """
 
 from __future__ import annotations
