@@ -6,11 +6,8 @@ there; the report hides them.
 
 from __future__ import annotations
 
-import os
-import re
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ..client.connect import connect
@@ -18,6 +15,7 @@ from ..client.urls import is_loopback
 from ..errors import HandshakeRefused
 from ..notebook import environment
 from ..notebook.environment import Environment
+from ..notebook.jupyter_server import server_files
 from ..notebook.page import seen_by_page
 from ..server.server import Server
 from .budget import Budget, short
@@ -40,22 +38,13 @@ class JupyterServer:
 
 def find_jupyter(environ: Mapping[str, str]) -> JupyterServer | None:
     """Find the running Jupyter server in Jupyter's own files, or by the Hub's environment."""
-    import json
-
     hub_token = environ.get("JUPYTERHUB_API_TOKEN", "")
-    for pid in (environ.get("JPY_PARENT_PID", ""), str(os.getppid())):
-        # What jupyter_server's list_running_servers() would give, which also deletes files.
-        if not re.fullmatch(r"[0-9]{1,10}", pid):
-            continue
+    for info in server_files(environ):
         try:
-            from jupyter_core.paths import jupyter_runtime_dir
-
-            text = Path(jupyter_runtime_dir(), f"jpserver-{pid}.json").read_text("utf-8")
-            info = json.loads(text)
             url = reachable(str(info["url"]), str(info.get("hostname", "")))
-            token = str(info.get("token") or "")
-        except (OSError, ImportError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError):
             continue
+        token = str(info.get("token") or "")
         if url is not None:
             return JupyterServer(url, tuple(dict.fromkeys(filter(None, (token, hub_token)))))
     url = reachable(environ.get("JUPYTERHUB_SERVICE_URL", ""), "")
