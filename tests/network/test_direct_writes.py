@@ -117,15 +117,18 @@ def test_what_the_socket_does_not_take_goes_to_the_loop():
         with held(line):
             assert line.write_now(frames[0])  # the socket takes some of it
             assert not line.write_now(frames[1])  # and nothing may come before the rest
-        for frame in frames[1:]:
-            line.write(frame)
+        line.write(frames[1])
+        line.runner.call(line.transport.writelines, frames[2:])
         assert line.read(300_000) == b"".join(frames) == bytes(line.recorded)
 
 
-def test_the_rest_comes_before_the_end():
+@pytest.mark.parametrize("end", ["close", "write_eof"])
+def test_the_rest_comes_before_the_end(end):
     with contextlib.closing(Line(buffer_bytes=4096)) as line:
         with held(line):
-            line.runner.loop.call_soon_threadsafe(line.transport.close)  # before the rest's turn
+            line.runner.loop.call_soon_threadsafe(
+                getattr(line.transport, end)
+            )  # before the rest's turn
             assert line.write_now(b"x" * 60_000)
         assert line.read(60_000) == b"x" * 60_000
         assert line.far.recv(1) == b""

@@ -13,7 +13,7 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 __all__ = ["DirectWrites"]
@@ -36,11 +36,12 @@ class DirectWrites:
         self._record = transport.record
         self._write_only = transport.write_only
         self._write_recorded = transport.write
-        self._close = transport.close
+        self._close, self._write_eof = transport.close, transport.write_eof
         self._buffered_bytes = transport.get_write_buffer_size
         self._is_closing = transport.is_closing
         if self._descriptor is not None:
-            transport.write, transport.close = self._write, self.close
+            transport.write, transport.writelines = self._write, self._write_lines
+            transport.close, transport.write_eof = self.close, self.write_eof
 
     def write_now(
         self, frame: bytes, may_send: Callable[[Any], bool], connection: Any = None
@@ -85,15 +86,30 @@ class DirectWrites:
             self._descriptor = None
 
     def _write(self, data: bytes) -> None:
-        with self._lock:
+        with self._lock:  # not by `_behind`: it is a hot path
             if self._begun is not None:
                 self._finish_begun()
             self._write_recorded(data)
 
+    def _write_lines(self, lines: Iterable[bytes]) -> None:
+        self._write(b"".join(lines))
+
     def _write_rest(self) -> None:
+        self._behind(lambda: None)
+
+    def close(self) -> None:
+        """Close the transport, behind what was begun; on the loop."""
+        self._behind(self._close)
+
+    def write_eof(self) -> None:
+        """Say that nothing follows, behind what was begun; on the loop."""
+        self._behind(self._write_eof)
+
+    def _behind(self, then: Callable[[], object]) -> None:
         with self._lock:
             if self._begun is not None:
                 self._finish_begun()
+            then()
 
     def _finish_begun(self) -> None:
         assert self._begun is not None
@@ -101,11 +117,6 @@ class DirectWrites:
         self._begun = None
         if not self._is_closing():
             self._write_only(frame[sum(written) :])
-
-    def close(self) -> None:
-        """Close the transport, behind what was begun; on the loop."""
-        self._write_rest()
-        self._close()
 
 
 def _descriptor_of(transport: Any) -> int | None:
