@@ -461,8 +461,8 @@ def test_hundreds_of_messages_a_second_both_ways(lab: Lab, house: House, expect,
         "browser.send('flood')",
         "print(json.dumps([heard[:900] == [f'from Python {n}' for n in range(900)],"
         " heard[900:] == [f'number {n}' for n in range(900)],"
-        " [e.number for e in browser.events] == list(range(browser.session.record.seen - 1999,"
-        " browser.session.record.seen + 1)),"
+        " [e.number for e in browser.events] == list(range(browser.page_sockets.record.seen - 1999,"
+        " browser.page_sockets.record.seen + 1)),"
         " all(a.at <= b.at for a, b in zip(browser.events, browser.events[1:]))]))",
     ]
     with lab.open(lab.write(f"rate-{way}.ipynb", cells), alone=True) as notebook:
@@ -861,40 +861,41 @@ browser""",
         assert complaints(notebook) == []
 
 
-SESSION = """name => [...globalThis[Symbol.for("wslab.browser.sessions")].values()]
-  .find(session => [...session.views][0]?.model.get("name") === name)"""
+PAGE_SOCKETS = """name => [...globalThis[Symbol.for("wslab.browser.page_sockets")].values()]
+  .find(pageSockets => [...pageSockets.views][0]?.model.get("name") === name)"""
 # More than a busy kernel can take, of each kind of thing that waits for it.
 FLOOD = f"""() => {{
-  const session = ({SESSION})("flooded");
-  const [slot] = session.slots;
+  const pageSockets = ({PAGE_SOCKETS})("flooded");
+  const [slot] = pageSockets.slots;
   const most = {{ bytes: 0, count: 0 }};
   const push = event => {{
     slot.push({{ at: 0, ...event }}, 1);
-    most.bytes = Math.max(most.bytes, session.outbox.bytes);
-    most.count = Math.max(most.count, session.outbox.events.length);
+    most.bytes = Math.max(most.bytes, pageSockets.outbox.bytes);
+    most.count = Math.max(most.count, pageSockets.outbox.events.length);
   }};
   for (let i = 0; i < 200; i += 1) {{
     const data = "ä".repeat(50000);
     push({{ type: "message", data, size_bytes: 100000 }});
     push({{ type: "message", bytes: new Uint8Array(100000), size_bytes: 100000 }});
   }}
-  const dropped = session.outbox.droppedAll;
+  const dropped = pageSockets.outbox.droppedAll;
   for (let i = 0; i < 12000; i += 1) push({{ type: "note", text: "n" }});
-  const real = session.outbox.events.reduce((sum, {{ data, bytes }}) =>
+  const real = pageSockets.outbox.events.reduce((sum, {{ data, bytes }}) =>
     sum + new TextEncoder().encode(data ?? "").length + (bytes?.length ?? 0), 0);
-  const {{ droppedAll: all, bytes: counted }} = session.outbox;
+  const {{ droppedAll: all, bytes: counted }} = pageSockets.outbox;
   return {{ ...most, dropped, all, real, counted }};
 }}"""
 FULL = f"""() => {{
-  const session = ({SESSION})("full");
-  const {{ socket }} = session.slots[0];
+  const pageSockets = ({PAGE_SOCKETS})("full");
+  const {{ socket }} = pageSockets.slots[0];
   let most = 0;
   for (let i = 0; i < 40; i += 1) {{
     if (socket.readyState === 1) socket.send("x".repeat(1000000));
-    const waits = session.outbox.orders.reduce((sum, {{ data }}) => sum + (data?.length ?? 0), 0);
+    const {{ orders }} = pageSockets.outbox;
+    const waits = orders.reduce((sum, {{ data }}) => sum + (data?.length ?? 0), 0);
     most = Math.max(most, waits);
   }}
-  return [most, socket.readyState, session.outbox.orders.length];
+  return [most, socket.readyState, pageSockets.outbox.orders.length];
 }}"""
 
 

@@ -14,7 +14,7 @@ from wslab.widgets import Browser
 from wslab.widgets.browser import callbacks, kernel_socket, pages
 from wslab.widgets.browser.kernel_socket import KernelSockets
 from wslab.widgets.browser.record import (
-    Record,
+    EventLog,
 )
 
 
@@ -195,20 +195,20 @@ def test_shutdown_ends_it():
 
 @pytest.mark.parametrize(("text", "size_bytes"), [("x", 1), ("ä", 2), ("😀", 4)])
 def test_text_counts_as_bytes_everywhere(text, size_bytes, monkeypatch):
-    record = Record(max_bytes=10 * size_bytes)
+    record = EventLog(max_bytes=10 * size_bytes)
     browser = Browser(URL, autoconnect=False)
     browser.on_message(lambda _: None)
     monkeypatch.setattr(callbacks, "MAX_WAITING_BYTES", 10 * size_bytes)
-    sockets = KernelSockets(browser.session.routes, lambda: None)
+    sockets = KernelSockets(browser.page_sockets.routes, lambda: None)
     for _ in range(100):
         record.add(0.0, {"type": "message", "data": text})
-        browser.session.happened(0.0, {"type": "message", "data": text})
+        browser.page_sockets.happened(0.0, {"type": "message", "data": text})
         sockets.tell("a", {"what": "message", "data": text})
     assert (len(record.events), record.dropped) == (10, 90)
-    assert (browser.session.callbacks.waiting, browser.passed_over) == (10, 90)
+    assert (browser.page_sockets.callbacks.waiting, browser.passed_over) == (10, 90)
     assert sockets._out_bytes == 100 * (kernel_socket.MESSAGE_BYTES + size_bytes)
     browser.send(text * 100)
-    assert browser.session.commands.size_bytes == 100 + 100 * size_bytes
+    assert browser.page_sockets.commands.size_bytes == 100 + 100 * size_bytes
     with pytest.raises(ValueError, match="at most"):
         browser.send(text * (MIB // size_bytes + 1))
 
@@ -227,7 +227,7 @@ def test_a_page_that_tells_of_too_much_is_cut_short():
         assert event.is_cut
         assert len(event.data) == 65_536
     assert len(browser.url) == len(browser.protocol) == 2_000
-    assert "more" not in browser.session.sockets[0].words
+    assert "more" not in browser.page_sockets.states[0].words
     for number in range(1_000):  # their last words never came
         page.say("ready", page=f"page {number}", origin="http://localhost:8888", base="/")
     assert len(page.view.pages.shown) <= pages.MAX_PAGES

@@ -125,7 +125,7 @@ def test_events_do_not_wait_for_a_callback_without_end(monkeypatch):
     assert hangs.wait(20)
     for number in range(100):  # 10 MiB; nobody waits for the callback here
         page.batch(message(f"{number:03d}" + "x" * 102_400))
-    assert browser.session.callbacks.waiting_bytes <= MIB
+    assert browser.page_sockets.callbacks.waiting_bytes <= MIB
     assert browser.passed_over == 90
     goes_on.set()
     teller.join(20)
@@ -133,4 +133,4 @@ def test_events_do_not_wait_for_a_callback_without_end(monkeypatch):
     assert heard[1] == "90 events were passed over: the callbacks are too slow"
     assert [str(one)[:3] for one in heard[2:]] == [f"{number:03d}" for number in range(90, 100)]
     assert any("passed over" in event.text for event in browser.events)
-    assert browser.session.callbacks.waiting_bytes == 0
+    assert browser.page_sockets.callbacks.waiting_bytes == 0

@@ -10,8 +10,8 @@ from tests.widgets.browser.page import URL, Page, message
 from wslab.widgets import Browser
 from wslab.widgets.browser.record import (
     BrowserEvent,
+    EventLog,
     PageClock,
-    Record,
     from_page,
     shown_data,
     to_page,
@@ -19,7 +19,7 @@ from wslab.widgets.browser.record import (
 
 
 def test_the_record_is_bounded_and_counts():
-    record = Record(max_events=3, max_bytes=100)
+    record = EventLog(max_events=3, max_bytes=100)
     for number in range(5):
         record.add(float(number), {"type": "message", "data": "x", "size_bytes": 1})
     assert [event.number for event in record.events] == [3, 4, 5]

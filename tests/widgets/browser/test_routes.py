@@ -70,7 +70,7 @@ def test_a_way_that_gives_cookies_away_is_asked_about(server, monkeypatch):
         assert "way=" in form
     assert seen_by_page("tunnel") == "403"
     page.say("route", kind="proxy", label="by the proxy", changes="", tried=[])
-    assert (browser.way, browser.session.routes.asks) == ("proxy", "")
+    assert (browser.way, browser.page_sockets.routes.asks) == ("proxy", "")
     assert "waits" not in str(browser)
     # Allowed once, and not asked again in each page that is loaded anew.
     again = Page(browser, "page2", own=False)

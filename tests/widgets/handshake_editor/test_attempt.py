@@ -12,7 +12,7 @@ from wslab.errors import NobodyListening
 from wslab.widgets import HandshakeEditor
 from wslab.widgets.handshake_editor.attempt import attempt
 from wslab.widgets.handshake_editor.plan import plan_of
-from wslab.widgets.handshake_editor.target import Target
+from wslab.widgets.handshake_editor.target import HandshakeTarget
 from wslab.wire.http.accept import accept_key
 from wslab.wire.http.building import build_response
 
@@ -128,7 +128,7 @@ def test_secrets_are_in_no_view(editor):
 
 
 def test_an_answer_that_has_no_end_is_told():
-    target = Target.of(_no_end)
+    target = HandshakeTarget.of(_no_end)
     plan = plan_of(target, "k")
     one = attempt(target, plan, plan, timeout_s=0.1)
     assert one.status == 400

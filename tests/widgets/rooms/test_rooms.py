@@ -102,7 +102,7 @@ def cells_of(hub: Hub, nth: int = -1) -> dict[str, str]:
 
 def test_nobody():
     hub = wslab.Hub("empty")
-    view = model.who_view(hub, model.record_of(hub))
+    view = model.who_view(hub, model.departures_of(hub))
     assert view["rows"] == []
     assert (view["now"], view["rooms"], view["left_seen"]) == ("0", "0", "0")
     assert str(WhoIsHere(hub)) == (
@@ -172,7 +172,7 @@ def test_the_hubs_own_disconnect_handler_still_runs(hub, server):
 
     for _ in range(8):
         wslab.connect(server).close()
-    record = model.record_of(hub)
+    record = model.departures_of(hub)
     until(lambda: record.left_seen == 8)
     until(lambda: len(heard) == 8)
     view = model.who_view(hub, record)
@@ -495,7 +495,7 @@ def test_the_html_is_plain_markup_and_escapes_what_came(hub, panel):
     panel["ana"].say("<script>alert(1)</script>", "<i>lobby</i>")
     panel["ana"].say("boom", "<i>lobby</i>")
     panel["cleo"].disconnect()
-    until(lambda: hub.errors and model.record_of(hub).left_seen)
+    until(lambda: hub.errors and model.departures_of(hub).left_seen)
     until(lambda: any(line.event == "say" for line in read(panel["ben"])))
     for form in (shown.forms(), panel.forms()):
         outline = Outline(form["text/html"])

@@ -10,7 +10,7 @@ import pytest
 
 import wslab
 from wslab.widgets.timelines import connection_timeline as module
-from wslab.widgets.timelines.connection_timeline import ConnectionTimeline, Life
+from wslab.widgets.timelines.connection_timeline import ConnectionLife, ConnectionTimeline
 
 pytestmark = pytest.mark.usefixtures("memory_network")
 
@@ -31,7 +31,7 @@ async def echo(websocket):
             await websocket.send(message)
 
 
-def ended(server, number: int) -> Life:
+def ended(server, number: int) -> ConnectionLife:
     """Wait until TCP of this connection has ended on the tape; return its life."""
     deadline = time.monotonic() + 5
     while True:
@@ -118,7 +118,9 @@ def test_targets_are_checked():
 
 
 def life(opened_s, ended_s=None, closed_by=None, code=None, sent=(), received=(), label=None):
-    return Life(next(numbers), "id", label, opened_s, ended_s, closed_by, code, sent, received)
+    return ConnectionLife(
+        next(numbers), "id", label, opened_s, ended_s, closed_by, code, sent, received
+    )
 
 
 numbers = count(1)
@@ -126,7 +128,7 @@ numbers = count(1)
 
 @pytest.fixture
 def drawn(monkeypatch):
-    def draw(*lives: Life, now_s: float = 12.0) -> ConnectionTimeline:
+    def draw(*lives: ConnectionLife, now_s: float = 12.0) -> ConnectionTimeline:
         monkeypatch.setattr(ConnectionTimeline, "_look", lambda _: (lives, now_s))
         return ConnectionTimeline(wslab.Tape())
 

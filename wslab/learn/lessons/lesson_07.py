@@ -346,14 +346,14 @@ class _StandIn:
         while not is_so() and time.monotonic() - began_s < timeout_s:
             self.step()
             is_quiet = self._state != 0 and time.monotonic() - self._heard_s > QUIET_S
-            if is_quiet or self.page.session.record.seen > MAX_EVENTS:
+            if is_quiet or self.page.page_sockets.record.seen > MAX_EVENTS:
                 return
             time.sleep(0.005)
 
     def step(self) -> None:
         """Do what was asked for, look at the socket, and tell what happened."""
-        seen = self.page.session.record.seen
-        for command in self.page.session.take_commands(50, 2**24):
+        seen = self.page.page_sockets.record.seen
+        for command in self.page.page_sockets.take_commands(50, 2**24):
             if command.what == "connect":
                 self._connect()
             elif command.what == "send" and command.data is not None:
@@ -366,11 +366,11 @@ class _StandIn:
             self._open()
         if self._state in (1, 2) and self._client and self._client.state is State.CLOSED:
             self._ended(self._client.close_code or 1006, self._client.close_reason or "")
-        if self.page.session.record.seen > seen:
+        if self.page.page_sockets.record.seen > seen:
             self._heard_s = time.monotonic()
             self._says()
             bounded(
-                self.page.session.callbacks.call,
+                self.page.page_sockets.callbacks.call,
                 timeout_s=CALL_S,
                 expected="a callback that returns at once",
             )
@@ -397,7 +397,7 @@ class _StandIn:
             return
         self.close()  # the one before
         self._state, self._client = 0, None
-        url = self.page.session.routes.url
+        url = self.page.page_sockets.routes.url
         self._happened("call", js=f'const socket = new WebSocket("{url}");', by="python")
         self._opening = lab().submit(
             lambda: asyncio.to_thread(connect, url, name="a stand-in", keep=True, record=False)
@@ -465,12 +465,12 @@ class _StandIn:
     def _happened(self, kind: str, **fields: Any) -> None:
         self._says()
         fields |= {"type": kind, "connection": 1, "ready_state": self._state_name}
-        self.page.session.happened(time.time(), fields)
+        self.page.page_sockets.happened(time.time(), fields)
 
     def _says(self) -> None:
         if self._state is not None:
             words = {"ready_state": self._state_name, "buffered_amount": self._buffered}
-            self.page.session.describe(0, {**words, "url": self.page.session.routes.url})
+            self.page.page_sockets.describe(0, {**words, "url": self.page.page_sockets.routes.url})
 
     @property
     def _state_name(self) -> str | None:

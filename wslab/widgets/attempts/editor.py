@@ -14,13 +14,13 @@ from typing import Any, Generic, Protocol, TypeVar
 import anywidget
 import traitlets
 
-__all__ = ["MAX_ATTEMPTS", "Attempt", "AttemptEditor"]
+__all__ = ["MAX_ATTEMPTS", "AttemptEditor", "Attempted"]
 
 MAX_ATTEMPTS = 20
 _MAX_DONE = 50
 
 
-class Attempt(Protocol):
+class Attempted(Protocol):
     """What was sent once, and what came back."""
 
     @property
@@ -39,7 +39,7 @@ class Attempt(Protocol):
         ...
 
 
-A = TypeVar("A", bound=Attempt)
+A = TypeVar("A", bound=Attempted)
 
 
 class AttemptEditor(anywidget.AnyWidget, Generic[A]):

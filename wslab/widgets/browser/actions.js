@@ -2,7 +2,7 @@
 
 const KEEPS_KEYS = { "data-lm-suppress-shortcuts": "true", autocomplete: "off", spellcheck: "false" };
 
-function actions(session, chosen, target) {
+function actions(pageSockets, chosen, target) {
   const code = (text = "") => h("code", { class: "ws-mono ws-js", "aria-live": "off" }, text);
   const button = (text) => h("button", { type: "button", class: "ws-do" }, text);
   const connect = button("Connect");
@@ -37,8 +37,8 @@ function actions(session, chosen, target) {
   }
 
   function preview() {
-    write(connectJs, connectLine(chosen().name, shownUrl(session, target),
-      session.protocols));
+    write(connectJs, connectLine(chosen().name, shownUrl(pageSockets, target),
+      pageSockets.protocols));
     const data = toSend();
     write(sendJs, data === null ? "two hexadecimal digits a byte, such as 89 50 4e 47"
       : sendLine(chosen().name, data));
@@ -71,11 +71,11 @@ function actions(session, chosen, target) {
   // Where the URL is another one meanwhile, the line that connects is, too.
   function draw(isOn) {
     for (const element of [connect, send, close]) mark(element, "aria-disabled", String(!isOn));
-    if (!connectJs.textContent.includes(shownUrl(session, target))) preview();
+    if (!connectJs.textContent.includes(shownUrl(pageSockets, target))) preview();
   }
 
   preview();
   return { element: acts, draw, preview };
 }
 
-const shownUrl = (session, target) => session.route?.shown || session.route?.url || target;
+const shownUrl = (pageSockets, target) => pageSockets.route?.shown || pageSockets.route?.url || target;

@@ -32,9 +32,9 @@ from ...errors import BadURL
 from ...failures import FailureLog
 from ...notebook import cells
 from . import static_html
+from .page_sockets import PageSockets
 from .record import BrowserEvent
 from .routes import ROUTES, Routes
-from .session import Session
 from .socket import Socket
 from .widget import BrowserView
 
@@ -91,10 +91,12 @@ class Browser:
             )
         self.name = name or f"browser {next(_numbers)}"
         self.protocols = (protocols,) if isinstance(protocols, str) else tuple(protocols)
-        self.session = Session(self.name, Routes(target, forced=way), self.protocols, count)
+        self.page_sockets = PageSockets(
+            self.name, Routes(target, forced=way), self.protocols, count
+        )
         self.replaced = False
         self._view: BrowserView | None = None
-        self._sockets = tuple(Socket(self.session, index) for index in range(count))
+        self._sockets = tuple(Socket(self.page_sockets, index) for index in range(count))
         claim = cells.claim("browser")
         if autoconnect:
             for socket in self._sockets:
@@ -182,12 +184,12 @@ class Browser:
     @property
     def events(self) -> tuple[BrowserEvent, ...]:
         """What happened to all sockets, oldest first: the latest 2,000, or 4 MiB of them."""
-        return self.session.record.events
+        return self.page_sockets.record.events
 
     @property
     def dropped(self) -> int:
         """Events that are not in ``events``: older ones, and what the page could not hand over."""
-        record = self.session.record
+        record = self.page_sockets.record
         return record.dropped + record.dropped_in_page
 
     @property
@@ -198,7 +200,7 @@ class Browser:
     @property
     def errors(self) -> FailureLog:
         """What callbacks let through: the latest 50."""
-        return self.session.callbacks.errors
+        return self.page_sockets.callbacks.errors
 
     @property
     def errors_seen(self) -> int:
@@ -208,17 +210,17 @@ class Browser:
     @property
     def waiting(self) -> int:
         """Commands that wait for a page to show this browser."""
-        return len(self.session.commands)
+        return len(self.page_sockets.commands)
 
     @property
     def is_shown(self) -> bool:
         """Whether a page shows it, so that commands run."""
-        return self.session.is_shown
+        return self.page_sockets.is_shown
 
     @property
     def way(self) -> str | None:
         """How the page gets to the server: "direct", "tunnel", "proxy", "comm"; None: not known."""
-        return self.session.routes.taken
+        return self.page_sockets.routes.taken
 
     def on_event(self, callback: C) -> C:
         """Call ``callback(event)`` for each event of every socket from now on.
@@ -233,21 +235,21 @@ class Browser:
         Raises:
             TypeError: not callable, or an ``async def``, which nobody would await here.
         """
-        return self.session.callbacks.add(callback, None)
+        return self.page_sockets.callbacks.add(callback, None)
 
     def off(self, callback: Callable[..., Any]) -> None:
         """Call it no longer; idempotent."""
-        self.session.callbacks.remove(callback)
+        self.page_sockets.callbacks.remove(callback)
 
     @property
     def passed_over(self) -> int:
         """Events that callbacks never heard of, for they are too slow."""
-        return self.session.callbacks.passed_over
+        return self.page_sockets.callbacks.passed_over
 
     @property
     def ended(self) -> str:
         """Why it has ended; "" while it has not."""
-        return self.session.ended
+        return self.page_sockets.ended
 
     def stop(self) -> None:
         """Let the sockets be closed with 1000 and end: nothing runs after it; idempotent."""
@@ -256,7 +258,7 @@ class Browser:
     def begin_close(self, *, replaced: bool = False) -> Future[None]:
         """End without waiting for any page; the future is done already."""
         why = "its cell ran again, and a new one took its place" if replaced else "stopped"
-        if self.session.end(why):
+        if self.page_sockets.end(why):
             self.replaced = replaced
             cells.forget(self)
             if self._view is not None:
@@ -282,16 +284,16 @@ class Browser:
     @property
     def view(self) -> BrowserView:
         """The widget; made when it is asked for first."""
-        with self.session.lock:
+        with self.page_sockets.lock:
             if self._view is None:
-                self._view = BrowserView(self.session)
+                self._view = BrowserView(self.page_sockets)
             return self._view
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         return self.view.mimebundle(**kwargs)
 
     def __str__(self) -> str:
-        return static_html.text(self.session)
+        return static_html.text(self.page_sockets)
 
     def __repr__(self) -> str:
-        return repr(self.session)
+        return repr(self.page_sockets)

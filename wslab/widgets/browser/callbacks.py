@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from ...failures import Failure, FailureLog
 from ...notebook import owners
-from .record import BrowserEvent, Record, kept_bytes
+from .record import BrowserEvent, EventLog, kept_bytes
 
 __all__ = ["Callbacks"]
 
@@ -43,7 +43,9 @@ class Callbacks:
         on_error: called after a callback has raised.
     """
 
-    def __init__(self, record: Record, lock: threading.RLock, on_error: Callable[[], None]) -> None:
+    def __init__(
+        self, record: EventLog, lock: threading.RLock, on_error: Callable[[], None]
+    ) -> None:
         self.errors = FailureLog(MAX_ERRORS)
         self.passed_over = 0  # events that callbacks never heard of: they are too slow
         self.waiting_bytes = 0

@@ -6,7 +6,7 @@ const MAX_ORDER_BYTES = 4 * 2 ** 20;  // of one message through the kernel; Jupy
 const ENCODER = new TextEncoder();
 
 class KernelSocket extends EventTarget {
-  constructor(session, url, protocols) {
+  constructor(pageSockets, url, protocols) {
     super();
     const fail = (text) => {
       throw new DOMException(`Failed to construct 'WebSocket': ${text}`, "SyntaxError");
@@ -32,14 +32,14 @@ class KernelSocket extends EventTarget {
     this.protocol = "";
     this.extensions = "";
     this.binaryType = "blob";
-    this._session = session;
-    this._id = `${session.page}.${++session.kernelSocketCount}`;
-    session.kernelSockets.set(this._id, this);
+    this._pageSockets = pageSockets;
+    this._id = `${pageSockets.page}.${++pageSockets.kernelSocketCount}`;
+    pageSockets.kernelSockets.set(this._id, this);
     this._tell({ what: "open", protocols });
   }
 
   _tell(said) {
-    this._session.order({ id: this._id, ...said });
+    this._pageSockets.order({ id: this._id, ...said });
   }
 
   send(data) {
@@ -63,8 +63,8 @@ class KernelSocket extends EventTarget {
   }
 
   _fail(why) {
-    this._session.slotOf(this).note(why);
-    this._session.outbox.forget(this._id);
+    this._pageSockets.slotOf(this).note(why);
+    this._pageSockets.outbox.forget(this._id);
     this._tell({ what: "close", reason: "" });
     this._end({ code: 1006, reason: "", was_clean: false }, true);
   }
@@ -91,7 +91,7 @@ class KernelSocket extends EventTarget {
   _end({ code, reason, was_clean }, isError = false) {
     if (this.readyState === 3) return;
     this.readyState = 3;
-    this._session.kernelSockets.delete(this._id);
+    this._pageSockets.kernelSockets.delete(this._id);
     if (isError) this.dispatchEvent(new Event("error"));
     this.dispatchEvent(new CloseEvent("close", { code, reason, wasClean: was_clean }));
   }
@@ -114,7 +114,7 @@ class KernelSocket extends EventTarget {
       }
       this.dispatchEvent(new MessageEvent("message", { data }));
     } else if (said.what === "error" && this.readyState < 3) {
-      this._session.slotOf(this).note(`What the kernel knows and a page would not: ${said.text}`);
+      this._pageSockets.slotOf(this).note(`What the kernel knows and a page would not: ${said.text}`);
       this.dispatchEvent(new Event("error"));
     } else if (said.what === "close") {
       this._end(said);

@@ -2,8 +2,8 @@
 
 const MAX_ROWS = 200;
 
-function eventLog(session, meanings) {
-  const isMany = session.slots.length > 1;
+function eventLog(pageSockets, meanings) {
+  const isMany = pageSockets.slots.length > 1;
   const earlier = h("p", { class: "ws-empty ws-soft" });
   const log = h("ol", { class: "ws-log", role: "log", "aria-live": "off", tabindex: "0",
     "aria-label": "What happened", "data-lm-suppress-shortcuts": "true" });
@@ -29,13 +29,13 @@ function eventLog(session, meanings) {
   }
 
   function draw() {
-    const rows = session.rows.slice(-MAX_ROWS).filter(({ key }) => key >= clearedAt);
+    const rows = pageSockets.rows.slice(-MAX_ROWS).filter(({ key }) => key >= clearedAt);
     const first = rows[0]?.key ?? Infinity;
     while (log.firstChild && Number(log.firstChild.dataset.key) < first) log.firstChild.remove();
     // A log that was written anew (another page's) begins from nothing.
-    if (log.firstChild && firstAt !== session.rows[0]?.at && session.rows[0]?.key === 0
+    if (log.firstChild && firstAt !== pageSockets.rows[0]?.at && pageSockets.rows[0]?.key === 0
       && firstAt !== undefined) log.replaceChildren();
-    firstAt = session.rows[0]?.key === 0 ? session.rows[0].at : undefined;
+    firstAt = pageSockets.rows[0]?.key === 0 ? pageSockets.rows[0].at : undefined;
     const done = log.lastChild ? Number(log.lastChild.dataset.key) : -1;
     const fresh = rows.filter(({ key }) => key > done);
     if (fresh.length) log.append(...fresh.map(makeRow));
@@ -44,7 +44,7 @@ function eventLog(session, meanings) {
       const element = log.children[row.key - first];
       if (element && element.dataset.hex !== row.hex) element.replaceWith(makeRow(row));
     }
-    const hidden = session.rowCount + session.earlier - rows.length;
+    const hidden = pageSockets.rowCount + pageSockets.earlier - rows.length;
     write(earlier, !rows.length && !hidden ? "Nothing has happened yet."
       : hidden ? `${hidden.toLocaleString("en")} earlier, no longer shown here; Python has the latest in .events`
         : "");
@@ -54,8 +54,8 @@ function eventLog(session, meanings) {
   }
 
   function clear() {
-    clearedAt = session.rowCount;
-    session.changed();
+    clearedAt = pageSockets.rowCount;
+    pageSockets.changed();
   }
 
   return { element: body, draw, clear };

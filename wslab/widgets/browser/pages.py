@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .commands import CommandsUnderWay
+from .page_sockets import PageSockets
 from .record import STATES, to_page
-from .session import Session
 
 __all__ = ["Pages"]
 
@@ -29,7 +29,7 @@ class Pages:
     """The pages that show one Browser. Its user holds the lock.
 
     Args:
-        session: whose sockets these are.
+        page_sockets: whose sockets these are.
         send: tells the pages something; its ``to`` says which.
         on_owner: called when another page, or no page any more, has the sockets.
 
@@ -40,12 +40,12 @@ class Pages:
     """
 
     def __init__(
-        self, session: Session, send: Callable[[Json], None], on_owner: Callable[[], None]
+        self, page_sockets: PageSockets, send: Callable[[Json], None], on_owner: Callable[[], None]
     ) -> None:
         self.owner: str | None = None
         self.shown: set[str] = set()
         self.under_way = CommandsUnderWay()
-        self._session, self._send, self._on_owner = session, send, on_owner
+        self._page_sockets, self._send, self._on_owner = page_sockets, send, on_owner
         self._left_s: float | None = None  # when the owner took its last view away
         self._candidate: str | None = None  # a page that asks whether the owner still lives
         self._asked_s = 0.0
@@ -71,7 +71,7 @@ class Pages:
         self.shown.add(page)
         while len(self.shown) > MAX_PAGES:  # of some the last word never came
             self.shown.discard(next(one for one in self.shown if one not in (page, self.owner)))
-        if self._session.ended:
+        if self._page_sockets.ended:
             self._send({"type": "ended", "to": page})
         elif self.owner is None or self.owner == page or self.is_expected:
             self._give_to(page, holds=holds)
@@ -120,17 +120,19 @@ class Pages:
             self._send({"type": "own", "to": page, "is_back": True})
             return
         self._own(page)
-        session = self._session
+        page_sockets = self._page_sockets
         reopen, self._reopen = self._reopen, []
         self._send(
             {
                 "type": "own",
                 "to": page,
-                "routes": session.routes.to_page(),
+                "routes": page_sockets.routes.to_page(),
                 "reopen": reopen,
-                "made": [session.connections(index) for index in range(len(session.sockets))],
+                "made": [
+                    page_sockets.connections(index) for index in range(len(page_sockets.states))
+                ],
                 "history": self._history(),
-                "seen": session.record.seen,
+                "seen": page_sockets.record.seen,
             }
         )
 
@@ -138,18 +140,18 @@ class Pages:
         """Say what became of the sockets of a page that is gone, and keep what to open again."""
         self._own(None)
         self._reopen = []
-        for index, socket in enumerate(self._session.sockets):
+        for index, socket in enumerate(self._page_sockets.states):
             state = socket.ready_state
             if state in (None, "CLOSED"):
                 continue
             if state != "CLOSING":
                 self._reopen.append(index)
             words = {**socket.words, "ready_state": STATES[3], "buffered_amount": 0}
-            self._session.describe(index, words)
-            self._session.note(index, why)
+            self._page_sockets.describe(index, words)
+            self._page_sockets.note(index, why)
         lost = self.under_way.clear()
         if lost:
-            self._session.note(
+            self._page_sockets.note(
                 0,
                 f"{lost:,} command{'s were' if lost != 1 else ' was'} on the way to that page: "
                 "whether they ran is not known",
@@ -157,8 +159,8 @@ class Pages:
 
     def _own(self, page: str | None) -> None:
         self.owner = page
-        self._session.is_shown = page is not None
+        self._page_sockets.is_shown = page is not None
         self._on_owner()
 
     def _history(self) -> list[Json]:
-        return [to_page(event) for event in self._session.record.events[-HISTORY:]]
+        return [to_page(event) for event in self._page_sockets.record.events[-HISTORY:]]

@@ -17,8 +17,8 @@ from typing import Any
 __all__ = [
     "STATES",
     "BrowserEvent",
+    "EventLog",
     "PageClock",
-    "Record",
     "bytes_of",
     "from_page",
     "kept_bytes",
@@ -161,7 +161,7 @@ class PageClock:
         return self._latest
 
 
-class Record:
+class EventLog:
     """The latest events, and the latest messages of each socket; bounded, thread-safe.
 
     Args:

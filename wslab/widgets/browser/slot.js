@@ -17,8 +17,8 @@ function carried(data) {
 }
 
 class Slot {
-  constructor(session, index, name) {
-    this.session = session;
+  constructor(pageSockets, index, name) {
+    this.pageSockets = pageSockets;
     this.index = index;
     this.name = name;
     this.socket = undefined;
@@ -69,14 +69,14 @@ class Slot {
         + "close() this one first.");
       return;
     }
-    const { route, protocols } = this.session;
+    const { route, protocols } = this.pageSockets;
     const { kind, url, shown } = route;
     if (kind === "none") {
       this.note(`No way leads there. ${triedText(route.tried)}`);
       return;
     }
     this.attempt(by, connectLine(this.name, shown || url, protocols), () => {
-      const made = kind === "comm" ? new KernelSocket(this.session, url, protocols)
+      const made = kind === "comm" ? new KernelSocket(this.pageSockets, url, protocols)
         : protocols.length ? new WebSocket(url, protocols) : new WebSocket(url);
       this.socket = made;
       this.connection += 1;
@@ -141,8 +141,8 @@ class Slot {
           .finally(() => {
             event.pending = null;
             event.row.hex = hex(event.bytes);
-            this.session.flushSoon();
-            this.session.changed();
+            this.pageSockets.flushSoon();
+            this.pageSockets.changed();
           });
         this.push(Object.assign(event, { at: wallClock() }), connection, socket.readyState);
         return;
@@ -182,7 +182,7 @@ class Slot {
 
   push(event, connection, readyState = this.readyState ?? null) {
     Object.assign(event, { socket: this.index, connection, ready_state: readyState });
-    this.last = this.session.record(event);
+    this.last = this.pageSockets.record(event);
   }
 
   // What it is now, where that is news to the kernel.

@@ -1,7 +1,7 @@
 // Several sockets: a row for each; the one that is chosen is the one below.
 
-function socketTable(session, id, onChoose) {
-  const socketRows = session.slots.map((slot) => {
+function socketTable(pageSockets, id, onChoose) {
+  const socketRows = pageSockets.slots.map((slot) => {
     const choice = h("input", { type: "radio", name: `${id}-socket`, id: `${id}-socket-${slot.index}` });
     choice.checked = slot.index === 0;
     choice.addEventListener("change", () => {

@@ -10,8 +10,8 @@ import html as escaping
 import time
 
 from ..panels import model
+from .page_sockets import PageSockets
 from .record import BrowserEvent
-from .session import Session
 
 __all__ = ["html", "text"]
 
@@ -25,14 +25,14 @@ _MONO = "font-family:var(--jp-code-font-family,ui-monospace,monospace)"
 _SOFT = "color:var(--jp-ui-font-color2,#5f6775)"
 
 
-def text(session: Session) -> str:
+def text(page_sockets: PageSockets) -> str:
     """Return a few lines of plain text."""
-    head, rows, more = _table(session)
-    lines = [repr(session).strip("<>")]
-    if session.routes.taken:
-        lines.append(f"  way: {session.routes.label or session.routes.taken}")
-    if session.routes.asks:
-        lines.append(f"  it waits for an answer: {session.routes.asks}")
+    head, rows, more = _table(page_sockets)
+    lines = [repr(page_sockets).strip("<>")]
+    if page_sockets.routes.taken:
+        lines.append(f"  way: {page_sockets.routes.label or page_sockets.routes.taken}")
+    if page_sockets.routes.asks:
+        lines.append(f"  it waits for an answer: {page_sockets.routes.asks}")
     if not rows:
         return "\n".join([*lines, f"  {EMPTY}"])
     if more:
@@ -42,26 +42,28 @@ def text(session: Session) -> str:
         "  " + "  ".join(map(str.ljust, row, widths)).rstrip()  # cells of one column line up
         for row in (head, *rows)
     ]
-    lines += [f"  a callback raised {error}" for error in list(session.callbacks.errors)[-3:]]
+    lines += [f"  a callback raised {error}" for error in list(page_sockets.callbacks.errors)[-3:]]
     return "\n".join(lines)
 
 
-def html(session: Session) -> str:
+def html(page_sockets: PageSockets) -> str:
     """Return HTML that needs no script and no style sheet."""
-    head, rows, more = _table(session)
+    head, rows, more = _table(page_sockets)
     drawn = time.strftime("as of %H:%M:%S on %Y-%m-%d")
     parts = [
-        f"<p><b>{_e(session.name)}</b>, a WebSocket of the page, to "
-        f'<code style="{_MONO}">{_e(session.routes.shown)}</code> '
+        f"<p><b>{_e(page_sockets.name)}</b>, a WebSocket of the page, to "
+        f'<code style="{_MONO}">{_e(page_sockets.routes.shown)}</code> '
         f'<span style="{_SOFT}">{drawn}</span></p>'
     ]
-    states = [socket.ready_state or "no socket yet" for socket in session.sockets]
-    if session.ended:
-        parts.append(f"<p>It has ended: {_e(session.ended)}.</p>")
-    elif session.commands:
-        parts.append(f"<p>{len(session.commands):,} command(s) wait for a page to show it.</p>")
-    if session.routes.asks:
-        parts.append(f"<p>It waits for an answer: {_e(session.routes.asks)}</p>")
+    states = [socket.ready_state or "no socket yet" for socket in page_sockets.states]
+    if page_sockets.ended:
+        parts.append(f"<p>It has ended: {_e(page_sockets.ended)}.</p>")
+    elif page_sockets.commands:
+        parts.append(
+            f"<p>{len(page_sockets.commands):,} command(s) wait for a page to show it.</p>"
+        )
+    if page_sockets.routes.asks:
+        parts.append(f"<p>It waits for an answer: {_e(page_sockets.routes.asks)}</p>")
     if not rows:
         parts.append(f"<p>{EMPTY}</p>")
     else:
@@ -81,19 +83,19 @@ def html(session: Session) -> str:
             f'<table style="border-collapse:collapse;margin:0"><thead><tr>{cells}</tr></thead>'
             f"<tbody>{lines}</tbody></table>"
         )
-    for error in list(session.callbacks.errors)[-3:]:
+    for error in list(page_sockets.callbacks.errors)[-3:]:
         parts.append(f"<p><b>A callback raised</b> {_e(str(error))}</p>")
     return "".join(parts)
 
 
-def _table(session: Session) -> tuple[list[str], list[list[str]], str]:
-    events = session.record.events
+def _table(page_sockets: PageSockets) -> tuple[list[str], list[list[str]], str]:
+    events = page_sockets.record.events
     shown = events[-MAX_ROWS:]
-    before = session.record.seen - len(shown)
-    more = f"the last {len(shown)} of {session.record.seen:,} events" if before else ""
+    before = page_sockets.record.seen - len(shown)
+    more = f"the last {len(shown)} of {page_sockets.record.seen:,} events" if before else ""
     head = ["time", "socket", "state", "what", "detail"]
     rows = [_row(event) for event in shown]
-    if len(session.sockets) == 1:
+    if len(page_sockets.states) == 1:
         head.pop(1)
         for row in rows:
             row.pop(1)

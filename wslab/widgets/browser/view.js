@@ -3,7 +3,7 @@
 const WAITS_MS = 400;
 
 // How it gets to the server, and what a page asks before it gives something away.
-function routeLine(session, target) {
+function routeLine(pageSockets, target) {
   const url = h("code", { class: "ws-mono ws-url" });
   const label = h("b");
   const route = h("span", {}, h("span", { class: "ws-soft" }, "way: "), label);
@@ -12,20 +12,20 @@ function routeLine(session, target) {
   const changed = h("p", { class: "ws-changes" }, changes);
   const asks = h("p", { class: "ws-asks-text" });
   const answer = (text, isYes) =>
-    h("button", { type: "button", onclick: () => session.question?.answer(isYes) }, text);
+    h("button", { type: "button", onclick: () => pageSockets.question?.answer(isYes) }, text);
   const question = h("div", { class: "ws-asks", role: "group", "aria-label": "Which way?", hidden: "" },
     asks, h("span", { class: "ws-buttons" }, answer("Go there, and hand Jupyter’s cookies over", true),
       answer("Go by the kernel, without them", false)));
 
   function draw() {
-    write(url, shownUrl(session, target));
-    route.hidden = !session.route;
-    write(label, session.route?.label ?? "");
-    mark(route, "data-kind", session.route?.kind ?? "");
-    write(changes, (session.route?.changes ?? "").replace(/[^.]$/, "$&."));
+    write(url, shownUrl(pageSockets, target));
+    route.hidden = !pageSockets.route;
+    write(label, pageSockets.route?.label ?? "");
+    mark(route, "data-kind", pageSockets.route?.kind ?? "");
+    write(changes, (pageSockets.route?.changes ?? "").replace(/[^.]$/, "$&."));
     changed.hidden = !changes.textContent;
-    question.hidden = !session.question || session.status !== "here";
-    if (session.question) write(asks, `${session.question.tried} ${session.question.text}`.trim());
+    question.hidden = !pageSockets.question || pageSockets.status !== "here";
+    if (pageSockets.question) write(asks, `${pageSockets.question.tried} ${pageSockets.question.text}`.trim());
   }
 
   return { elements: [where, changed, question], draw };
@@ -46,29 +46,29 @@ function troubleList(model) {
 }
 
 // Its name, its state, what it waits for; and the buttons beside that.
-function headLine(session, model, onClear) {
+function headLine(pageSockets, model, onClear) {
   const state = h("span", { class: "ws-state" }, h("i", { class: "ws-mark", "aria-hidden": "true" }));
   const word = h("span", { role: "status" });
   state.append(h("b", { class: "ws-name ws-cut" }, model.get("name")), word);
   const said = h("span", { class: "ws-said ws-soft", role: "status" });
-  const onTake = () => session.tell({ type: "take" });
+  const onTake = () => pageSockets.tell({ type: "take" });
   const take = h("button", { type: "button", hidden: "", title: "Close it there, open it here", onclick: onTake }, "Take it over");
   const clear = h("button", { type: "button", title: "Empty this log; Python keeps its events", onclick: onClear }, "Clear log");
   const element = h("div", { class: "ws-head" }, state, said, h("span", { class: "ws-buttons" }, take, clear));
 
   function draw(chosen, isLate) {
-    const { status } = session;
+    const { status } = pageSockets;
     const now = chosen.readyState;
     const waiting = model.get("waiting");
     const hints = {
       asking: isLate ? "waits for the kernel (a running cell goes first)" : "",
-      here: session.route ? "" : session.question ? "waits for your answer" : "looks for a way there",
+      here: pageSockets.route ? "" : pageSockets.question ? "waits for your answer" : "looks for a way there",
       elsewhere: "Another page of this notebook has the socket; this one looks on.",
       dead: "The kernel is gone, and the socket was closed with it.",
       ended: `Over: ${model.get("ended")}.`,
     };
     mark(state, "data-state", stateForm(chosen));
-    write(word, now === undefined ? "no socket yet" : session.slots.length > 1 ? "" : STATES[now]);
+    write(word, now === undefined ? "no socket yet" : pageSockets.slots.length > 1 ? "" : STATES[now]);
     write(said, model.get("failure") || hints[status] || (waiting ? `${waiting} waiting` : ""));
     take.hidden = status !== "elsewhere";
   }
@@ -79,23 +79,23 @@ function headLine(session, model, onClear) {
 let viewCount = 0;
 
 function render({ model, el }) {
-  const session = sessions.get(model.get("key"));
+  const pageSockets = pageSocketsByKey.get(model.get("key"));
   const target = model.get("target");
-  let chosen = session.slots[0];
+  let chosen = pageSockets.slots[0];
   let isLate = false;
 
-  const log = eventLog(session, model.get("meanings"));
-  const head = headLine(session, model, log.clear);
-  const route = routeLine(session, target);
+  const log = eventLog(pageSockets, model.get("meanings"));
+  const head = headLine(pageSockets, model, log.clear);
+  const route = routeLine(pageSockets, target);
   const trouble = troubleList(model);
   const machine = stateMachine();
-  const acts = actions(session, () => chosen, target);
+  const acts = actions(pageSockets, () => chosen, target);
   const foot = attributes((kind) => {
-    if (session.status === "here" && chosen.socket) chosen.setBinaryType(kind, "hand");
+    if (pageSockets.status === "here" && chosen.socket) chosen.setBinaryType(kind, "hand");
     else chosen.binaryType = kind;
   });
-  const table = session.slots.length < 2 ? null
-    : socketTable(session, `ws-browser-${++viewCount}-${session.key}`, (slot) => {
+  const table = pageSockets.slots.length < 2 ? null
+    : socketTable(pageSockets, `ws-browser-${++viewCount}-${pageSockets.key}`, (slot) => {
       chosen = slot;
       draw();
       acts.preview();
@@ -107,9 +107,9 @@ function render({ model, el }) {
     route.draw();
     table?.draw(chosen);
     machine.draw(chosen);
-    foot.draw(chosen, session.outbox.droppedAll);
+    foot.draw(chosen, pageSockets.outbox.droppedAll);
     log.draw();
-    acts.draw(session.status === "here" && Boolean(session.route));
+    acts.draw(pageSockets.status === "here" && Boolean(pageSockets.route));
   }
 
   const lateTimer = setTimeout(() => {
@@ -126,9 +126,9 @@ function render({ model, el }) {
   model.on("change:trouble", trouble.draw);
   model.on("change:waiting", draw);
   model.on("change:failure", draw);
-  session.addView(view);
+  pageSockets.addView(view);
   return () => {
     clearTimeout(lateTimer);
-    session.removeView(view);
+    pageSockets.removeView(view);
   };
 }

@@ -24,9 +24,9 @@ from ..assets import read_static
 from . import static_html
 from .batches import Batches
 from .kernel_socket import KernelSockets
+from .page_sockets import PageSockets
 from .pages import Pages
 from .record import PageClock, from_page, words_of
-from .session import Session
 
 __all__ = ["BrowserView"]
 
@@ -35,7 +35,7 @@ BYTES_A_TICK = 256 * 1024
 MAX_ERRORS_SHOWN = 3
 # What its page runs and draws, in the order in which the files stand in one module.
 SCRIPTS = (
-    *("words", "kernel_socket", "routes", "slot", "outbox", "session"),
+    *("words", "kernel_socket", "routes", "slot", "outbox", "page_sockets"),
     *("state", "actions", "log", "sockets", "view", "browser"),
 )
 
@@ -46,7 +46,7 @@ class BrowserView(anywidget.AnyWidget):
     """The widget of one Browser.
 
     Args:
-        session: whose sockets these are.
+        page_sockets: whose sockets these are.
     """
 
     _esm = read_static("widgets/dom.js", *(f"widgets/browser/{part}.js" for part in SCRIPTS))
@@ -65,25 +65,25 @@ class BrowserView(anywidget.AnyWidget):
     ended = traitlets.Unicode().tag(sync=True)
     failure = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.pages = Pages(session, self._tell_page, self._change_owner)
-        self.kernel_sockets = KernelSockets(session.routes, self._watch_for_owner)
+    def __init__(self, page_sockets: PageSockets) -> None:
+        self.page_sockets = page_sockets
+        self.pages = Pages(page_sockets, self._tell_page, self._change_owner)
+        self.kernel_sockets = KernelSockets(page_sockets.routes, self._watch_for_owner)
         self._mutex = threading.RLock()
         self._is_shown_s = float("-inf")
         self._errors_drawn = 0
         self._begin_anew()
         super().__init__(
             key=secrets.token_hex(8),
-            name=session.name,
-            count=len(session.sockets),
-            protocols=list(session.protocols),
-            target=session.routes.shown,
+            name=page_sockets.name,
+            count=len(page_sockets.states),
+            protocols=list(page_sockets.protocols),
+            target=page_sockets.routes.shown,
             meanings={str(code): f"{name}: {text}" for code, (name, text) in CLOSE_CODES.items()},
-            waiting=len(session.commands),
-            ended=session.ended,
+            waiting=len(page_sockets.commands),
+            ended=page_sockets.ended,
         )
-        session.on_change = self.wake
+        page_sockets.on_change = self.wake
         self.on_msg(self._on_msg)
 
     def _begin_anew(self) -> None:
@@ -115,12 +115,12 @@ class BrowserView(anywidget.AnyWidget):
         bundle = super()._repr_mimebundle_(**kwargs)
         data, meta = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
         self._is_shown_s = time.monotonic()
-        if not self.session.ended:
+        if not self.page_sockets.ended:
             live.watch(self)
         return {
             **data,
-            "text/plain": static_html.text(self.session),
-            "text/html": static_html.html(self.session),
+            "text/plain": static_html.text(self.page_sockets),
+            "text/html": static_html.html(self.page_sockets),
         }, meta
 
     def wake(self) -> None:
@@ -143,11 +143,11 @@ class BrowserView(anywidget.AnyWidget):
             self.pages.tick()
             sent_bytes = self._send_commands()
             self._draw()
-        self.session.call_callbacks_elsewhere()
+        self.page_sockets.call_callbacks_elsewhere()
         return sent_bytes
 
     def _draw(self) -> None:
-        waiting, errors = len(self.session.commands), self.session.callbacks.errors
+        waiting, errors = len(self.page_sockets.commands), self.page_sockets.callbacks.errors
         if self.waiting != waiting:
             self.waiting = waiting
         if self._errors_drawn != errors.seen:
@@ -171,7 +171,7 @@ class BrowserView(anywidget.AnyWidget):
         under_way = self.pages.under_way
         if under_way.room:
             max_bytes = min(under_way.room_bytes, BYTES_A_TICK)
-            for command in self.session.take_commands(under_way.room, max_bytes):
+            for command in self.page_sockets.take_commands(under_way.room, max_bytes):
                 size += command.size_bytes
                 under_way.add(command)
                 said.append(command.to_page(buffers))
@@ -205,12 +205,12 @@ class BrowserView(anywidget.AnyWidget):
             if self.comm is None:
                 return
             with self.hold_sync():
-                self.ended = self.session.ended
+                self.ended = self.page_sockets.ended
                 self.waiting = 0
             self.kernel_sockets.close()
-            for index, socket in enumerate(self.session.sockets):
+            for index, socket in enumerate(self.page_sockets.states):
                 if socket.ready_state not in (None, "CLOSED"):
-                    self.session.describe(index, {"ready_state": "CLOSED"})
+                    self.page_sockets.describe(index, {"ready_state": "CLOSED"})
             if not self.pages.shown and time.monotonic() - self._is_shown_s > FIRST_LOOK_S:
                 self.close()
 
@@ -227,7 +227,7 @@ class BrowserView(anywidget.AnyWidget):
         try:
             with self._mutex:
                 self._hear(content, list(buffers or ()), time.time())
-            self.session.callbacks.call()
+            self.page_sockets.callbacks.call()
         except Exception as exc:
             self.show_failure(exc)
 
@@ -247,9 +247,9 @@ class BrowserView(anywidget.AnyWidget):
         elif kind == "here":
             self.pages.answer()
         elif kind == "route":
-            self._note(self.session.routes.take(said))
+            self._note(self.page_sockets.routes.take(said))
         elif kind == "asks":
-            self._note(self.session.routes.ask(said))
+            self._note(self.page_sockets.routes.ask(said))
         self._watch_for_owner()
 
     def _ready(self, page: str, said: Json) -> None:
@@ -259,23 +259,23 @@ class BrowserView(anywidget.AnyWidget):
             pass  # a page without an address of its own
         self.failure = ""
         self.pages.arrive(page, holds=bool(said.get("holds")))
-        if not self.session.ended:
+        if not self.page_sockets.ended:
             live.watch(self)
 
     def _gone(self, page: str, *, is_for_good: bool) -> None:
         self.pages.leave(page)
         if self.pages.is_expected:
             live.watch(self)  # for what is to be said when it does not come back
-        if is_for_good and self.session.ended and not self.pages.shown:
+        if is_for_good and self.page_sockets.ended and not self.pages.shown:
             self.close()
 
     def _note(self, text: str) -> None:
         if text:
-            self.session.note(0, text)
+            self.page_sockets.note(0, text)
 
     def _batch(self, said: Json, buffers: list[Any], now_s: float) -> None:
         if not self.batches.put(said, buffers):
-            self.session.record.dropped_in_page += len(said["events"])
+            self.page_sockets.record.dropped_in_page += len(said["events"])
         for batch, parts in self.batches.take():
             self._enter(batch, parts, now_s)
 
@@ -286,16 +286,16 @@ class BrowserView(anywidget.AnyWidget):
             self.clock.went(float(kernel_ms) / 1000, float(page_ms) / 1000)
         # The states first: a callback that hears of "open" finds that it is.
         for words in batch.get("says", ()):
-            self.session.describe(int(words["socket"]), words_of(words))
+            self.page_sockets.describe(int(words["socket"]), words_of(words))
         for event in batch["events"]:
-            fields = from_page(event, buffers, len(self.session.sockets))
+            fields = from_page(event, buffers, len(self.page_sockets.states))
             command = self.pages.under_way.ran(event.get("command"))
             if command is not None and fields["type"] == "call":
                 fields["data"] = command.data if command.what == "send" else None
             at = self.clock.kernel_s(float(event["at"]) / 1000, now_s)
-            self.session.happened(at, fields)
+            self.page_sockets.happened(at, fields)
         for order in batch.get("orders", ()):
             self.kernel_sockets.hear(order, buffers)
         for number in batch.get("done", ()):
             self.pages.under_way.ran(number)
-        self.session.record.dropped_in_page += int(batch.get("dropped") or 0)
+        self.page_sockets.record.dropped_in_page += int(batch.get("dropped") or 0)

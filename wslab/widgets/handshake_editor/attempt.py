@@ -26,7 +26,7 @@ from ...wire.http.heads import Problem, Request, Response
 from ...wire.http.redaction import find_secrets, redact
 from ..panels import model
 from .plan import DEFAULTS, Plan, label_of
-from .target import Target, read_answer
+from .target import HandshakeTarget, read_answer
 
 __all__ = ["HandshakeAttempt", "attempt", "to_json"]
 
@@ -103,7 +103,7 @@ class HandshakeAttempt:
 
 
 def attempt(
-    target: Target, plan: Plan, good: Plan, *, timeout_s: float = TIMEOUT_S
+    target: HandshakeTarget, plan: Plan, good: Plan, *, timeout_s: float = TIMEOUT_S
 ) -> HandshakeAttempt:
     """Send a planned request over TCP, on the lab's loop, and return what came of it.
 
@@ -172,7 +172,10 @@ def attempt(
 
 
 def _failure(
-    target: Target, answer: exchange.Exchange, response: Any, errors: Sequence[BaseException]
+    target: HandshakeTarget,
+    answer: exchange.Exchange,
+    response: Any,
+    errors: Sequence[BaseException],
 ) -> str:
     if errors:
         exc = errors[0]

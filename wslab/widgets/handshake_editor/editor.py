@@ -20,7 +20,7 @@ from ..assets import read_static
 from ..attempts.editor import AttemptEditor
 from .attempt import HandshakeAttempt, attempt, to_json
 from .plan import DEFAULTS, Plan, plan_of
-from .target import Target
+from .target import HandshakeTarget
 
 __all__ = ["HandshakeEditor"]
 
@@ -57,7 +57,7 @@ class HandshakeEditor(AttemptEditor[HandshakeAttempt]):
     good = traitlets.Dict().tag(sync=True)
 
     def __init__(self, target: Any, *, ssl: tls.SSLContext | None = None) -> None:
-        self._target = Target.of(target, ssl=ssl)
+        self._target = HandshakeTarget.of(target, ssl=ssl)
         self._key = _new_key()
         name = self._target.name
         super().__init__("handshake", name, title=name, good=self._good())

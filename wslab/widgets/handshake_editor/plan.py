@@ -10,7 +10,7 @@ from typing import Any
 
 from ...wire.http.secret_values import hide_secrets
 from ..panels import model
-from .target import Target
+from .target import HandshakeTarget
 
 __all__ = ["DEFAULTS", "Plan", "label_of", "plan_of"]
 
@@ -30,7 +30,7 @@ DEFAULTS = (
 
 
 def plan_of(
-    target: Target,
+    target: HandshakeTarget,
     key: str,
     *,
     omit: Iterable[str] = (),

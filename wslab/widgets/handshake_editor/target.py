@@ -1,4 +1,4 @@
-"""Target: where a handshake goes: an address, or a callback that is listened for while it answers.
+"""HandshakeTarget: an address to ask, or a callback that is listened for while it answers.
 
 Its rule: the bytes go out as they are; what opens is closed as RFC 6455 §7.1.2 wants.
 """
@@ -17,13 +17,13 @@ from ...wire.frames.layout import encode_frame
 from ...wire.http.head_reader import HeadReader
 from ...wire.http.heads import Problem, Request, Response
 
-__all__ = ["Target", "read_answer"]
+__all__ = ["HandshakeTarget", "read_answer"]
 
 _NORMAL = (1000).to_bytes(2, "big")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class HandshakeTarget:
     """Where a request goes: an address, or a callback that is listened for while it answers."""
 
     host: str
@@ -34,7 +34,7 @@ class Target:
     callback: exchange.Callback | None = None
 
     @classmethod
-    def of(cls, what: Any, *, ssl: tls.SSLContext | None = None) -> Target:
+    def of(cls, what: Any, *, ssl: tls.SSLContext | None = None) -> HandshakeTarget:
         """Read a Server, a ws:// or wss:// URL, or a callback of ``asyncio.start_server``.
 
         Raises:

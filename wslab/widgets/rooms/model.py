@@ -3,8 +3,8 @@
 Pure reading, from any thread, as in `panels.model`: every list is bounded and says what it
 leaves out. Columns are clients, in the order in which they came; where there are more than can be
 drawn, those that lost or wait for something come first, and the others are summed up in one. Only
-who left, and why, has to be written down as it happens (`Record`), since a hub forgets whoever is
-gone.
+who left, and why, has to be written down as it happens (`Departures`), since a hub
+forgets whoever is gone.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from ..panels import model
 __all__ = [
     "KEPT_MESSAGES",
     "OUTCOMES",
+    "Departures",
     "MatrixReader",
-    "Record",
+    "departures_of",
     "hub_look",
     "hub_trouble",
     "label_of",
-    "record_of",
     "trace",
     "who_view",
 ]
@@ -56,7 +56,7 @@ _TEXT = re.compile(r'"text": ?("(?:[^"\\]|\\.)*"?)')
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Departure:
     """A client that is gone; ``at`` is in seconds since the epoch."""
 
     at: float
@@ -66,11 +66,11 @@ class Left:
     reason: str
 
 
-class Record:
+class Departures:
     """Who left a hub, and why, from the moment on that somebody wanted to see it."""
 
     def __init__(self) -> None:
-        self.left: collections.deque[Left] = collections.deque(maxlen=50)
+        self.left: collections.deque[Departure] = collections.deque(maxlen=50)
         self.left_seen = 0
         self.names: dict[str, str] = {}  # of clients that are gone, for the messages that stay
 
@@ -80,21 +80,21 @@ class Record:
         self.names[client.id] = name
         while len(self.names) > 500:
             del self.names[next(iter(self.names))]
-        left = Left(time.time(), client.id, name, tuple(sorted(client.rooms)), reason)
+        left = Departure(time.time(), client.id, name, tuple(sorted(client.rooms)), reason)
         self.left.append(left)
         self.left_seen += 1
 
 
-_records: weakref.WeakKeyDictionary[Hub, Record] = weakref.WeakKeyDictionary()
+_departures: weakref.WeakKeyDictionary[Hub, Departures] = weakref.WeakKeyDictionary()
 _guard = threading.Lock()
 
 
-def record_of(hub: Hub) -> Record:
+def departures_of(hub: Hub) -> Departures:
     """Return the one record of a hub, begun when it is asked for first."""
     with _guard:
-        record = _records.get(hub)
+        record = _departures.get(hub)
         if record is None:
-            record = _records[hub] = Record()
+            record = _departures[hub] = Departures()
             hub.leave_listeners.append(record.note)
         return record
 
@@ -107,14 +107,14 @@ def label_of(client: HubClient) -> str:
     return model.one_line(str(name), MAX_NAME) if name is not None else ""
 
 
-def trace(hub: Hub) -> Record:
+def trace(hub: Hub) -> Departures:
     """Let a hub note what becomes of each message from now on, unless it does; return its record.
 
     It costs the hub a line a client and message.
     """
     if hub.trace is None:
         hub.trace = Trace(KEPT_MESSAGES)
-    return record_of(hub)
+    return departures_of(hub)
 
 
 def _clients(hub: Hub) -> list[HubClient]:
@@ -127,7 +127,7 @@ def _clients(hub: Hub) -> list[HubClient]:
 
 def hub_look(hub: Hub) -> Json:
     """Return what there is to see now: ``view``, ``trouble`` and ``matrix``."""
-    record = record_of(hub)
+    record = departures_of(hub)
     return {
         "view": who_view(hub, record),
         "trouble": hub_trouble(hub),
@@ -138,12 +138,12 @@ def hub_look(hub: Hub) -> Json:
 # Who is here.
 
 
-def who_view(hub: Hub, record: Record) -> Json:
+def who_view(hub: Hub, record: Departures) -> Json:
     """Say who is connected, in which rooms, and who left last.
 
     Args:
         hub: to look at.
-        record: its own, from `record_of`.
+        record: its own, from `departures_of`.
     """
     clients = _clients(hub)
     here = _chosen(clients, MAX_ROWS)
@@ -247,12 +247,12 @@ class MatrixReader:
     def __init__(self) -> None:
         self._made: dict[int, tuple[tuple[Any, ...], Json]] = {}  # by a message's number
 
-    def look(self, hub: Hub, record: Record) -> Json:
+    def look(self, hub: Hub, record: Departures) -> Json:
         """Return columns, rooms and messages.
 
         Args:
             hub: to look at.
-            record: its own, from `record_of`.
+            record: its own, from `departures_of`.
         """
         trace = hub.trace
         clients = _clients(hub)
@@ -285,7 +285,7 @@ class MatrixReader:
         }
 
     def _columns(
-        self, clients: list[HubClient], drawn: tuple[Delivery, ...], record: Record
+        self, clients: list[HubClient], drawn: tuple[Delivery, ...], record: Departures
     ) -> list[Json]:
         columns = [
             {"id": client.id, "name": label_of(client), "gone": False}
@@ -312,7 +312,7 @@ class MatrixReader:
         columns: list[Json],
         ids: tuple[str, ...],
         here: dict[str, HubClient],
-        record: Record,
+        record: Departures,
     ) -> Json:
         shown = tuple((column["name"], column["gone"]) for column in columns)
         version = (delivery.sent, delivery.queued, delivery.dropped, ids, shown)

@@ -45,7 +45,7 @@ class WhoIsHere(Panel):
 
     def __init__(self, hub: Hub) -> None:
         _check(hub)
-        self._record = model.record_of(hub)
+        self._record = model.departures_of(hub)
         super().__init__(hub)
 
     def _look(self, thing: Hub, *, closely: bool = False) -> dict[str, Any]:

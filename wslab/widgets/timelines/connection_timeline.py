@@ -16,7 +16,7 @@ from ...wire.events import CloseEvent, EndedEvent, MessageEvent, ResponseEvent
 from ...wire.sender import Sender
 from ...wire.tape.tape import Tape
 
-__all__ = ["ConnectionTimeline", "Life"]
+__all__ = ["ConnectionLife", "ConnectionTimeline"]
 
 MAX_ROWS = 40
 _COLUMNS = 60  # of the text
@@ -24,7 +24,7 @@ _LEAST_S = 0.001  # a time axis has a length
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
+class ConnectionLife:
     """One connection from its handshake to its end, in seconds on its tape's clock.
 
     ``ended_s`` is None while it is open. ``closed_by`` and ``code`` are what the first close frame
@@ -90,7 +90,7 @@ class ConnectionTimeline:
         self._is_live = tape is not target
 
     @property
-    def lives(self) -> tuple[Life, ...]:
+    def lives(self) -> tuple[ConnectionLife, ...]:
         """Every connection that became a WebSocket, oldest first, as the tape has it now.
 
         Where ``since`` is given, those that had ended before it are left out; numbers stay.
@@ -101,7 +101,7 @@ class ConnectionTimeline:
     def _first_s(self) -> float | None:
         return None if self.since is None else self.since - self.tape.began_at
 
-    def _look(self) -> tuple[tuple[Life, ...], float]:
+    def _look(self) -> tuple[tuple[ConnectionLife, ...], float]:
         """Return the lives, and the moment at which they are so."""
         events = self.tape.events
         now_s = time.time() - self.tape.began_at if self._is_live else 0.0
@@ -127,7 +127,7 @@ class ConnectionTimeline:
         for number, (one, opened_s) in enumerate(sorted(opened.items(), key=_by_time), 1):
             close = closes.get(one)
             lives.append(
-                Life(
+                ConnectionLife(
                     number=number,
                     connection_id=one,
                     label=labels.get(one),
@@ -216,7 +216,7 @@ class _Axis:
     length_s: float
 
     @classmethod
-    def over(cls, lives: tuple[Life, ...], now_s: float, first_s: float | None) -> _Axis:
+    def over(cls, lives: tuple[ConnectionLife, ...], now_s: float, first_s: float | None) -> _Axis:
         if first_s is None:
             first_s = min(life.opened_s for life in lives)
         ends = [now_s if life.ended_s is None else life.ended_s for life in lives]
@@ -240,13 +240,13 @@ def _by_time(item: tuple[str, float]) -> float:
     return item[1]
 
 
-def _summary(lives: tuple[Life, ...], axis: _Axis) -> str:
+def _summary(lives: tuple[ConnectionLife, ...], axis: _Axis) -> str:
     now = sum(life.is_open for life in lives)
     plural = "s" * (len(lives) != 1)
     return f"{len(lives)} connection{plural} in {_duration(axis.length_s)}, {now} open now"
 
 
-def _said(life: Life, axis: _Axis) -> str:
+def _said(life: ConnectionLife, axis: _Axis) -> str:
     is_older = life.opened_s < axis.first_s
     since = "before" if is_older else _duration(life.opened_s - axis.first_s)
     if life.ended_s is None:
@@ -258,7 +258,7 @@ def _said(life: Life, axis: _Axis) -> str:
     return f"{when}; messages to it: {sent}, from it: {received}"
 
 
-def _drawn(life: Life, axis: _Axis) -> str:
+def _drawn(life: ConnectionLife, axis: _Axis) -> str:
     """Draw a life in characters: from | to > (open) or | (ended), * for each message."""
     first = axis.column(life.opened_s)
     last = _COLUMNS - 1 if life.ended_s is None else axis.column(life.ended_s)
@@ -270,7 +270,7 @@ def _drawn(life: Life, axis: _Axis) -> str:
     return "".join(row)
 
 
-def _life_svg(life: Life, axis: _Axis) -> str:
+def _life_svg(life: ConnectionLife, axis: _Axis) -> str:
     left = axis.at(life.opened_s)
     right = "98%" if life.ended_s is None else axis.at(life.ended_s)
     y = _MIDDLE

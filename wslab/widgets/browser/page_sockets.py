@@ -1,4 +1,4 @@
-"""Session: what the kernel knows of a Browser: what its sockets are, what waits, what happened.
+"""PageSockets: what the kernel knows of a Browser: what its sockets are, what waits, what happened.
 
 The Browser that a program holds, the widget that speaks with pages and the static forms all look
 here and not at each other. Its rule: a page's word on a socket is kept as it is, and only a page
@@ -17,10 +17,10 @@ from typing import Any
 from ...loops import portals
 from .callbacks import Callbacks
 from .commands import Command, CommandQueue
-from .record import BrowserEvent, Record, bytes_of
+from .record import BrowserEvent, EventLog, bytes_of
 from .routes import Routes
 
-__all__ = ["Session", "SocketState"]
+__all__ = ["PageSockets", "SocketState"]
 
 MAX_RECEIVED = 1_000  # messages of one socket, and at most so many bytes of them:
 MAX_RECEIVED_BYTES = 4 * 2**20
@@ -52,7 +52,7 @@ class SocketState:
             self.received_dropped += 1
 
 
-class Session:
+class PageSockets:
     """The sockets of one Browser, whichever page has them.
 
     Args:
@@ -65,16 +65,16 @@ class Session:
     def __init__(self, name: str, routes: Routes, protocols: tuple[str, ...], count: int) -> None:
         self.name, self.routes, self.protocols = name, routes, protocols
         self.lock = threading.RLock()
-        self.record = Record()
+        self.record = EventLog()
         self.commands = CommandQueue()
         self.callbacks = Callbacks(self.record, self.lock, self.wake)
-        self.sockets = tuple(SocketState() for _ in range(count))
+        self.states = tuple(SocketState() for _ in range(count))
         self.ended = ""  # why, once it has
         self.is_shown = False  # whether a page has the sockets
         self.on_change: Callable[[], None] = lambda: None  # what brings it to the page's notice
 
     def __repr__(self) -> str:
-        states = ", ".join(socket.ready_state or "no socket yet" for socket in self.sockets)
+        states = ", ".join(socket.ready_state or "no socket yet" for socket in self.states)
         waiting = ""
         if self.ended:
             states = self.ended
@@ -130,7 +130,7 @@ class Session:
 
     def describe(self, index: int, words: dict[str, Any]) -> None:
         """Take over what the page says that a socket is now."""
-        socket = self.sockets[index]
+        socket = self.states[index]
         with self.lock:
             socket.words = words
             if words.get("binary_type") == socket.binary_type_wanted:
@@ -141,13 +141,13 @@ class Session:
         with self.lock:
             event = self.record.add(at, fields)
             if event.type == "message" and event.data is not None:
-                self.sockets[event.socket].keep(event.data)
+                self.states[event.socket].keep(event.data)
             self.callbacks.put(event)
             return event
 
     def note(self, index: int, text: str) -> None:
         """Enter what the widget itself has to say of a socket."""
-        state = self.sockets[index].ready_state
+        state = self.states[index].ready_state
         connection = self.connections(index)
         fields = {"type": "note", "socket": index, "connection": connection, "text": text}
         self.happened(time.time(), {**fields, "ready_state": state})

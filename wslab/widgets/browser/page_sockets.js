@@ -1,12 +1,12 @@
 // The page's half of wslab.Browser: real WebSocket objects, driven from Python and by hand.
-// One Session for each Browser and page has the sockets; views only draw it. Its rule: what a socket
+// One PageSockets for each Browser and page has the sockets; views only draw it. Its rule: what a socket
 // does is written down in order, and told to the kernel in that order, by custom messages only.
 
 const BATCH_MS = 80;
 const DRAW_MS = 80;
 const RETURN_MS = 250;  // a view that was taken away only to be drawn elsewhere is back by then
 
-class Session {
+class PageSockets {
   constructor(key, count, protocols) {
     this.key = key;
     this.page = Math.random().toString(36).slice(2, 10);
