@@ -67,8 +67,8 @@ def _describe(inode: str) -> str:
 
 def _networks() -> tuple[Any, ...]:
     """Return the networks in memory that are in use."""
-    module = sys.modules.get("wslab.network.memory")
-    return module.in_use() if module is not None else ()
+    module = sys.modules.get("wslab.network.in_use")
+    return tuple(module.IN_USE) if module is not None else ()
 
 
 def _children() -> set[int]:

@@ -30,7 +30,7 @@ from wslab.hub.protocol.sessions import Sessions
 from wslab.hub.server.hub_context import HubContext
 from wslab.hub.server.prepared_message import PLAIN, Form, PreparedMessage
 from wslab.hub.server.websockets_link import WebSocketsLink
-from wslab.network.memory import in_use
+from wslab.network.in_use import IN_USE
 
 aio = pytest.mark.asyncio
 DEADLINE_S = 10.0
@@ -66,7 +66,7 @@ async def listening(hub: Any, *, small_buffers: bool = False, **options: Any) ->
         hub.on("fence", _fence)
     async with serve(hub, "127.0.0.1", 0, start_serving=False, **options) as server:
         [listener] = server.sockets
-        if small_buffers and not in_use():  # inherited by the connections
+        if small_buffers and not IN_USE:  # inherited by the connections
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
         await server.start_serving()
         yield f"ws://127.0.0.1:{listener.getsockname()[1]}/"
@@ -139,7 +139,7 @@ async def speaking(url: str, *, stalls: bool = False, welcomed: bool = True, **o
     sock = None
     if stalls:
         options = {"max_queue": 1, "ping_interval": None, **options}
-    if stalls and not in_use():
+    if stalls and not IN_USE:
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
         address = url.split("/")[2].split(":")
@@ -147,8 +147,8 @@ async def speaking(url: str, *, stalls: bool = False, welcomed: bool = True, **o
         sock.setblocking(False)
         options["sock"] = sock
     async with connect(url, close_timeout=1, **options) as websocket:
-        if stalls and in_use():
-            in_use()[-1].connections[-1].client.buffer_bytes = SMALL_BUFFER
+        if stalls and IN_USE:
+            IN_USE[-1].connections[-1].client.buffer_bytes = SMALL_BUFFER
         wire = Wire(websocket)
         if welcomed:
             packet = await wire.read()

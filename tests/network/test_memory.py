@@ -210,6 +210,23 @@ def test_keywords_of_the_loop_are_known_and_typos_are_not(network):
         wslab.serve(echo, backlok=5)
 
 
+@pytest.mark.parametrize("loop_factory", LOOPS)
+def test_who_waits_on_the_loop_that_serves_is_told_at_once(network, loop_factory):
+    async def main():
+        async with websockets.serve(echo, "127.0.0.1", 80):
+            for host in ("127.0.0.1", "localhost"):
+                with pytest.raises(wslab.WrongThread, match="would wait for itself"):
+                    wslab.connect(f"ws://{host}/")
+            with pytest.raises(wslab.NobodyListening):
+                wslab.connect("ws://127.0.0.1:81/")
+            client = await asyncio.to_thread(wslab.connect, "ws://127.0.0.1/")
+            with pytest.raises(wslab.WrongThread):
+                client.recv()
+            await asyncio.to_thread(client.close)
+
+    run(main, loop_factory)
+
+
 def test_a_server_restarts_on_its_port(network, lab_loop):
     with wslab.serve(echo) as server:
         alice, port = wslab.connect(server), server.port

@@ -14,6 +14,7 @@ from ..errors import WrongThread
 from ..loops.kernel_portal import KernelPortal
 from ..loops.listening import loop_here_serves
 from ..loops.portal import Portal
+from ..network.in_use import loop_here_serves_in_memory
 from .urls import check_url, is_loopback
 
 __all__ = ["SelfWaitGuard", "refuse_kernel_server", "refuse_loop_that_serves"]
@@ -80,7 +81,9 @@ def refuse_loop_that_serves(host: str, port: int, what: str) -> None:
     Raises:
         WrongThread: it is that thread.
     """
-    if is_loopback(host) and loop_here_serves(host, port):
+    if is_loopback(host) and (
+        loop_here_serves_in_memory(host, port) or loop_here_serves(host, port)
+    ):
         raise WrongThread(
             f"{what} would wait for itself: the server's event loop runs on this very thread, and "
             "gets no turn while it waits. In async code await websockets' own calls (`async with "

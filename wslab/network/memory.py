@@ -19,11 +19,12 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final, Self
 
 from .conditions import BUFFER_BYTES, Conditions
+from .in_use import IN_USE
 from .memory_connection import MemoryConnection
 from .memory_server import MemoryServer
 from .transport import Address, MemoryTransport
 
-__all__ = ["MemoryNetwork", "in_use"]
+__all__ = ["MemoryNetwork"]
 
 _FIRST_PORT: Final = 49_152  # the dynamic ones begin here (RFC 6335 §6)
 _MAX_PORT: Final = 65_535
@@ -92,6 +93,11 @@ class MemoryNetwork:
             server.close_from_anywhere()
         for connection in self.connections:
             connection.reset()
+
+    def serves(self, loop: asyncio.AbstractEventLoop, host: str, port: int) -> bool:
+        """Whether a server of that loop listens there."""
+        server = self._servers.get(port)
+        return server is not None and server.get_loop() is loop and server.hears(_name(host))
 
     # What the loops ask for.
 
@@ -201,32 +207,26 @@ class MemoryNetwork:
         return client, protocol
 
 
-# Which networks are in use; the innermost is last. The loops' own methods stand aside meanwhile.
-_in_use: list[MemoryNetwork] = []
+# The loops' own methods stand aside while a network is in use.
 _stand_aside = contextlib.ExitStack()
 _lock = threading.Lock()
 _NAMES = ("create_server", "create_connection")
 
 
-def in_use() -> tuple[MemoryNetwork, ...]:
-    """Return the networks in whose blocks this process is; the last one counts."""
-    return tuple(_in_use)
-
-
 def _put_in_use(network: MemoryNetwork) -> None:
     with _lock:
-        if not _in_use:
+        if not IN_USE:
             for kind in _kinds_of_loop():
                 for name in _NAMES:
                     _stand_aside.callback(_restorer(kind, name))
                     setattr(kind, name, _leading_to_memory(getattr(kind, name)))
-        _in_use.append(network)
+        IN_USE.append(network)
 
 
 def _put_out_of_use(network: MemoryNetwork) -> None:
     with _lock:
-        _in_use.remove(network)
-        if not _in_use:
+        IN_USE.remove(network)
+        if not IN_USE:
             _stand_aside.close()
 
 
@@ -251,7 +251,7 @@ def _leading_to_memory(
 
     @functools.wraps(own)  # who asks which keywords it takes gets the same answer
     async def method(self: asyncio.AbstractEventLoop, *args: Any, **kwargs: Any) -> Any:
-        network = _in_use[-1] if _in_use else None
+        network = IN_USE[-1] if IN_USE else None
         if network is None:  # the block has ended since this was called
             return await getattr(self, name)(*args, **kwargs)
         return await getattr(network, name)(self, *args, **kwargs)
@@ -260,8 +260,12 @@ def _leading_to_memory(
 
 
 def _address(host: str | None, port: int) -> Address:
-    name = {None: "0.0.0.0", "": "0.0.0.0", "localhost": "127.0.0.1"}.get(host, str(host))
+    name = _name(host)
     return (name, port, 0, 0) if ":" in name else (name, port)
+
+
+def _name(host: str | None) -> str:
+    return {None: "0.0.0.0", "": "0.0.0.0", "localhost": "127.0.0.1"}.get(host, str(host))
 
 
 def _refuse(kwargs: dict[str, Any]) -> None:
