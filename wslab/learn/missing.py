@@ -17,6 +17,7 @@ from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 
+from ..notebook.shell import running_shell
 from ..running import running
 
 __all__ = ["Closed", "Missing", "answer", "find", "watch"]
@@ -160,11 +161,7 @@ def _made(source: str) -> set[str]:
 
 def watch() -> None:
     """Answer the failures of this kernel's lessons from now on; elsewhere it does nothing."""
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return
-    shell: Any = get_ipython()
+    shell = running_shell()
     if shell is None or getattr(shell, "_wslab_watches", False):  # startup.py has done it
         return
     shell._wslab_watches = True

@@ -8,11 +8,11 @@ printed, and a panel that cannot be made is said instead of shown.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..failures import in_words
+from ..notebook.shell import running_shell
 
 if TYPE_CHECKING:
     from ..client.client import Client
@@ -33,7 +33,7 @@ def register(shell: Any = None) -> bool:
     Returns:
         Whether there was a shell to tell.
     """
-    shell = shell if shell is not None else _shell()
+    shell = shell if shell is not None else running_shell()
     formatter = getattr(getattr(shell, "display_formatter", None), "mimebundle_formatter", None)
     if formatter is None:
         return False
@@ -59,7 +59,7 @@ def mimebundle(thing: Server | Client, **_kwargs: Any) -> dict[str, Any]:
         view, rows = model.client_view(thing), model.client_log(thing)["rows"]
         trouble = model.client_trouble(thing)
     data: dict[str, Any] = {"text/plain": static_html.to_text(view, trouble, rows)}
-    if getattr(_shell(), "kernel", None) is None:
+    if getattr(running_shell(), "kernel", None) is None:
         return data  # no comm, and nobody who could draw HTML
     data["text/html"] = static_html.to_html(view, trouble, rows)
 
@@ -79,7 +79,7 @@ def hub_mimebundle(hub: Hub, **_kwargs: Any) -> dict[str, Any]:
     """
     from .rooms import model, static_html
 
-    has_kernel = getattr(_shell(), "kernel", None) is not None
+    has_kernel = getattr(running_shell(), "kernel", None) is not None
     if has_kernel:
         model.trace(hub)
     look = model.hub_look(hub)
@@ -109,11 +109,3 @@ def _with_panel(data: dict[str, Any], make: Callable[[], Any]) -> dict[str, Any]
         data["text/html"] += f"<p>{html.escape(why)}</p>"
         data["text/plain"] += f"\n  {why}"
     return data
-
-
-def _shell() -> Any:
-    if "IPython" not in sys.modules:
-        return None
-    from IPython import get_ipython
-
-    return get_ipython()  # type: ignore[no-untyped-call, unused-ignore]
