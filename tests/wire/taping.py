@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from wslab.wire.events import Event
 from wslab.wire.frames.layout import encode_frame
 from wslab.wire.http.building import build_request, build_response
-from wslab.wire.tape.recorder import Track
 from wslab.wire.tape.tape import Tape
+from wslab.wire.tape.track import Track
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 MASK = bytes.fromhex("37fa213d")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import cast
 
-from ..wire.tape.recorder import Track
+from ..wire.tape.track import Track
 
 __all__ = ["Traffic", "forget", "introduce"]
 

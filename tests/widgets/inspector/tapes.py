@@ -6,8 +6,8 @@ from wslab.widgets.inspector.feed import Feed
 from wslab.widgets.inspector.timeline import Timeline
 from wslab.wire.frames.layout import encode_frame
 from wslab.wire.frames.opcodes import Opcode
-from wslab.wire.tape.recorder import Track
 from wslab.wire.tape.tape import Tape
+from wslab.wire.tape.track import Track
 
 KEY = b"\x37\xfa\x21\x3d"
 

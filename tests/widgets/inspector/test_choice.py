@@ -12,8 +12,8 @@ from tests.widgets.inspector.tapes import (
 from wslab.widgets.inspector.inspector import Inspector
 from wslab.wire.frames.layout import encode_frame
 from wslab.wire.frames.opcodes import Opcode
-from wslab.wire.tape.recorder import Track
 from wslab.wire.tape.tape import Tape
+from wslab.wire.tape.track import Track
 
 
 def two_hellos() -> tuple[Tape, Track, Track]:

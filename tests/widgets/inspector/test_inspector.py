@@ -14,8 +14,8 @@ from tests.widgets.inspector.tapes import (
 from wslab.widgets import live
 from wslab.widgets.inspector import feed as feeds
 from wslab.widgets.inspector.inspector import Inspector
-from wslab.wire.tape.recorder import Track
 from wslab.wire.tape.tape import Tape
+from wslab.wire.tape.track import Track
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from wslab.widgets.inspector.feed import Feed
 from wslab.widgets.inspector.inspector import Inspector
 from wslab.wire.frames.layout import encode_frame
 from wslab.wire.frames.opcodes import Opcode
-from wslab.wire.tape.recorder import Track
 from wslab.wire.tape.tape import Tape
+from wslab.wire.tape.track import Track
 
 
 def kept_alive(*, pings: int = 3, interval_s: float = 20.0) -> tuple[Tape, Track]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.wire.taping import masked
-from wslab.wire.tape.recorder import Track
+from wslab.wire.tape.track import Track
 
 SMALLEST = 64 * 2**10
 

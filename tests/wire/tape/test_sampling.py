@@ -17,9 +17,9 @@ from wslab.wire.events import (
 )
 from wslab.wire.frames.layout import encode_frame
 from wslab.wire.frames.opcodes import Opcode
-from wslab.wire.tape.recorder import Track
 from wslab.wire.tape.sampling import SamplingReader
 from wslab.wire.tape.tape import Tape
+from wslab.wire.tape.track import Track
 
 KEY = b"\x37\xfa\x21\x3d"
 REQUEST = (

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ...wire.tape.recorder import Track
 from ...wire.tape.tape import Tape
+from ...wire.tape.track import Track
 from ..panels import model
 
 __all__ = ["FORGET_AT", "Lanes"]

@@ -78,13 +78,18 @@ class MessageAssembler:
         self, at_s: float, began_s: float, frames: list[Frame]
     ) -> MessageEvent | FaultEvent | None:
         first = frames[0]
-        for frame in frames:
-            if frame.cut_bytes:
-                return self._too_long(at_s)
-        for frame in frames:
-            if frame.compressed and frame.inflated is None:
-                return None  # it could not be inflated; a fault has said so
-        data: str | bytes = b"".join([frame.content for frame in frames])
+        data: str | bytes = first.content
+        wire_bytes, cut_bytes = first.size_bytes, first.cut_bytes
+        is_lost = first.compressed and first.inflated is None
+        if len(frames) > 1:
+            data = b"".join([frame.content for frame in frames])
+            wire_bytes = sum([frame.size_bytes for frame in frames])
+            cut_bytes = sum([frame.cut_bytes for frame in frames])
+            is_lost = first.compressed and any(frame.inflated is None for frame in frames)
+        if cut_bytes:
+            return self._too_long(at_s)
+        if is_lost:
+            return None  # it could not be inflated; a fault has said so
         if first.opcode == TEXT:
             try:
                 data = data.decode()  # type: ignore[union-attr]
@@ -99,7 +104,7 @@ class MessageAssembler:
             data=data,
             began_s=began_s,
             fragments=len(frames),
-            wire_bytes=sum([frame.size_bytes for frame in frames]),
+            wire_bytes=wire_bytes,
             compressed=first.compressed,
         )
 

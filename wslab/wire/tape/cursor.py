@@ -10,7 +10,8 @@ from ..connection.reader import ConnectionReader
 from ..events import DroppedEvent, Event, OpenedEvent
 from ..sender import SENDERS
 from .held_bytes import HeldBytes
-from .recorder import Batch, Position, Recorder, Track
+from .recorder import Batch, Recorder
+from .track import Position, Track
 
 __all__ = ["TapeCursor", "opened"]
 

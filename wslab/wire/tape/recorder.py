@@ -11,22 +11,22 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..sender import SENDERS, Sender
 from .held_bytes import HeldBytes
 from .segment import CHUNK_BYTES, ENDED, OPENED, SEGMENT_BYTES, TRACK_BYTES, Segment
+from .track import Position, Track
 
 # What bytes mean is loaded when somebody first asks: recording does without.
 if TYPE_CHECKING:
     from ..connection.reader import ConnectionReader
     from .snapshot import Snapshot
 
-__all__ = ["Batch", "Dropped", "Position", "Recorder", "Track"]
+__all__ = ["Batch", "Dropped", "Recorder"]
 
 _clock = time.monotonic
 DEFAULT_MAX_BYTES = 16 * 2**20
-_MAX_UNREAD_BYTES = 64 * 2**10  # kept of what comes when the receiver has stopped reading
 _PATIENCE = 2_000  # fragments that are looked into at once where they are dropped; see _skip
 
 
@@ -45,98 +45,6 @@ class Dropped:
         if not self:
             return "nothing dropped"
         return f"dropped: {self.frames:,} frames, {self.size_bytes:,} bytes, the oldest first"
-
-
-class Position(NamedTuple):
-    """A place on a tape: a segment (they are numbered in order for ever) and a chunk in it."""
-
-    segment: int = 0
-    chunk: int = 0
-
-
-class Track:
-    """One connection on a tape, and the way to record onto it; made by :meth:`Tape.open`."""
-
-    __slots__ = (
-        "_begun", "_recorder", "client_address", "connection_id", "ended_s", "is_secure", "label",
-        "mark", "number", "opened_at", "opened_s", "server_address", "side", "unread_bytes",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        recorder: Recorder,
-        number: int,
-        connection_id: str,
-        side: Sender,
-        label: str | None,
-        client_address: str,
-        server_address: str,
-        is_secure: bool,
-    ) -> None:
-        self._recorder = recorder
-        self._begun: ConnectionReader | None = None
-        self.number = number
-        self.mark = number << 2  # how its chunks are marked, without their kind
-        self.opened_at = Position()
-        self.connection_id = connection_id
-        self.side = side
-        self.label = label
-        self.client_address = client_address
-        self.server_address = server_address
-        self.is_secure = is_secure
-        self.unread_bytes = 0
-        self.opened_s = 0.0
-        self.ended_s: float | None = None
-
-    @property
-    def begun(self) -> ConnectionReader:
-        """The connection read up to where the oldest bytes that are kept begin."""
-        if self._begun is None:
-            from ..connection.reader import ConnectionReader
-
-            self._begun = ConnectionReader(self.connection_id)
-        return self._begun
-
-    @begun.setter
-    def begun(self, reader: ConnectionReader) -> None:
-        self._begun = reader
-
-    def client(self, data: bytes, at_s: float | None = None) -> None:
-        """Record bytes that the client sent; what comes after the end of TCP is left out.
-
-        Args:
-            at_s: when, in seconds since the tape began; now by default.
-        """
-        if self.ended_s is None:
-            self._recorder.record(self, 0, data, at_s)
-
-    def server(self, data: bytes, at_s: float | None = None) -> None:
-        """Record bytes that the server sent; see :meth:`client`."""
-        if self.ended_s is None:
-            self._recorder.record(self, 1, data, at_s)
-
-    def unread(self, data: bytes) -> None:
-        """Count bytes that came when the receiver had stopped reading; only the first are kept."""
-        room = max(0, _MAX_UNREAD_BYTES - self.unread_bytes)
-        self.unread_bytes += len(data)
-        kept = data[:room]
-        if kept:
-            (self.client if self.side == "server" else self.server)(kept)
-        self._recorder.count_dropped(len(data) - len(kept))
-
-    @property
-    def left_out_bytes(self) -> int:
-        """How much came that nobody read any more, and that is not kept."""
-        return max(0, self.unread_bytes - _MAX_UNREAD_BYTES)
-
-    def end(self) -> None:
-        """Record the end of TCP; idempotent."""
-        if self.ended_s is None:
-            self.ended_s = self._recorder.record(self, ENDED, b"")
-
-    def __repr__(self) -> str:
-        label = f" {self.label!r}" if self.label else ""
-        return f"<Track {self.connection_id}{label}, {self.side} side>"
 
 
 @dataclass(slots=True)
@@ -206,8 +114,9 @@ class Recorder:
             number = self._next_track
             self._next_track += 1
             track = Track(
-                self, number, connection_id, side, label, client_address, server_address, is_secure
-            )
+                self.record, self.count_dropped, number, connection_id, side, label,
+                client_address, server_address, is_secure,
+            )  # fmt: skip
             self._tracks[number] = track
         track.opened_s = self.record(track, OPENED, b"")
         return track
@@ -221,18 +130,18 @@ class Recorder:
                 at_s = _clock() - self._began_s
             segment = self._last
             kept = segment.data
-            if kind == OPENED:
-                track.opened_at = Position(self._first + len(self._segments) - 1, len(segment))
+            if kind >= OPENED:  # rarely
+                if kind == OPENED:
+                    track.opened_at = Position(self._first + len(self._segments) - 1, len(segment))
+                else:  # it stays until this is dropped, however little it has sent
+                    segment.extra_bytes += TRACK_BYTES
+                    segment.room -= TRACK_BYTES
             kept += data
             end = len(kept)
             segment.times.append(at_s)
             segment.marks.append(track.mark | kind)
             segment.ends.append(end)
             segment.room -= CHUNK_BYTES
-            if kind == ENDED:
-                # It stays until this is dropped, however little it has sent.
-                segment.extra_bytes += TRACK_BYTES
-                segment.room -= TRACK_BYTES
             if end >= segment.room:
                 self._begin_segment()
         return at_s
@@ -363,7 +272,8 @@ class Recorder:
             recorder._kept_from_s = snapshot.kept_from_s
         for number, saved in enumerate(snapshot.tracks):
             track = Track(
-                recorder, number, saved.connection_id, saved.side, saved.label,
+                recorder.record, recorder.count_dropped, number, saved.connection_id,
+                saved.side, saved.label,
                 saved.client_address, saved.server_address, saved.is_secure,
             )  # fmt: skip
             track.opened_s, track.unread_bytes = saved.opened_s, int(saved.unread_bytes)

@@ -15,8 +15,8 @@ from ..events import Event, FrameEvent
 from ..frames.decoder import FrameDecoder
 from ..sender import SENDERS
 from .cursor import TapeCursor
-from .recorder import Track
 from .segment import OPENED, Segment
+from .track import Track
 
 __all__ = ["QueuedChunk", "SampleQueue", "Stretch"]
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from ..events import Event, FrameEvent
 from ..sender import SENDERS, Sender
 from .cursor import TapeCursor, opened
-from .recorder import Batch, Position, Recorder, Track
+from .recorder import Batch, Recorder
 from .sample_queue import QueuedChunk, SampleQueue
 from .segment import ENDED, OPENED, Segment
 from .tally import Tally
+from .track import Position, Track
 
 __all__ = ["SamplingReader"]
 

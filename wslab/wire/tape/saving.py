@@ -11,9 +11,10 @@ from typing import Any
 from ..connection.reader import ConnectionReader
 from ..connection.redacted_copy import RedactedCopy
 from ..sender import SENDERS, Sender
-from .recorder import Position, Recorder
+from .recorder import Recorder
 from .segment import ENDED, OPENED
 from .snapshot import SavedChunk, Snapshot, TrackSnapshot
+from .track import Position
 
 __all__ = ["take_snapshot"]
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..sender import Sender
-from .recorder import DEFAULT_MAX_BYTES, Dropped, Position, Recorder, Track
+from .recorder import DEFAULT_MAX_BYTES, Dropped, Recorder
 from .segment import KINDS
+from .track import Position, Track
 
 if TYPE_CHECKING:
     import os
