@@ -228,6 +228,15 @@ def test_before_the_first_welcome():
     assert session.mode == "session"
 
 
+def test_who_has_not_read_its_first_welcome_counts_from_the_second():
+    session = ClientSession("s")
+    session.opened()
+    session.lost()
+    session.opened()
+    session.receive(welcome(resumed=True, offset=4))
+    assert session.query() == [("session", "s"), ("offset", "4")]
+
+
 def test_a_welcome_that_is_faster_than_the_news_of_the_connection():
     for is_known in (False, True):
         session = joined() if is_known else ClientSession("s")

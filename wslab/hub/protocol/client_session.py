@@ -299,6 +299,8 @@ class ClientSession:
         before, self.mode, self.token = self.mode, "session", told.session
         if not is_resumed:
             self.offset, self._seen = offset, -1
+        elif self.offset is None:  # it had not read its first welcome
+            self.offset = offset
         # Resumed without an offset: what it missed follows, counted from the session's beginning.
         if not is_resumed and before == "session":
             self._packets.begin_anew()
