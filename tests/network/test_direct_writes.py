@@ -60,7 +60,8 @@ class Line:
         return bytes(data)
 
     def close(self):
-        self.runner.call(self.transport.abort)
+        if not self.lost.is_set():
+            self.runner.call(self.transport.abort)
         assert self.lost.wait(5)
         self.runner.close()
         self.far.close()
