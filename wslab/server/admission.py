@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..notebook.allowed_origins import is_allowed_origin, known_origins
 from ..websockets_compat import heads
-from ..wire.http.heads import asks_for_websocket
+from ..wire.http.field_values import asks_for_websocket
 from . import http_page
 from .listen_address import ListenAddress
 from .tunnel_entry import TunnelEntry

@@ -18,7 +18,7 @@ from websockets.protocol import State
 from ..loops import fork
 from ..network.recording import FailedConnection, recorded
 from ..websockets_compat import heads
-from ..wire.http.heads import asks_for_websocket
+from ..wire.http.field_values import asks_for_websocket
 from .connection import Connection
 from .refusals import RefusalLog
 from .user_code import Options, UserCode

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from ..wire.http.heads import asks_for_websocket
+from ..wire.http.field_values import asks_for_websocket
 from .static_files import content_type, find_file
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 
-from ..wire.http.heads import asks_for_websocket
+from ..wire.http.field_values import asks_for_websocket
 from .registry.files import ID, NoEntry
 from .registry.jupyter import find
 from .relay import connect_upstream, relay

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import unquote_plus
 
-from ..wire.http.heads import asks_for_websocket
+from ..wire.http.field_values import asks_for_websocket
 
 __all__ = ["SECRET_HEADER", "BadHead", "rewrite", "without_tokens"]
 

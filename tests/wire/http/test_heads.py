@@ -13,7 +13,6 @@ from tests.wire.http.heads import (
     read_response,
     without,
 )
-from wslab.wire.http.heads import asks_for_websocket
 
 
 @pytest.mark.parametrize("data", REQUESTS + RESPONSES)
@@ -46,19 +45,3 @@ def test_a_poll_and_a_stream_ask_for_no_websocket() -> None:
     assert not read_request(EVENTSOURCE_REQUEST).asks_for_websocket
     assert read_request(without(CURL_REQUEST, "Upgrade")).asks_for_websocket
     assert read_request(b"GET / HTTP/1.1\r\nupgrade: h2c, WebSocket\r\n\r\n").asks_for_websocket
-
-
-@pytest.mark.parametrize(
-    ("headers", "expected"),
-    [
-        ({}, False),
-        ({"Connection": "Upgrade"}, False),  # what a reverse proxy adds to every request
-        ({"Upgrade": "h2c", "Connection": "Upgrade, HTTP2-Settings"}, False),
-        ({"Upgrade": "notwebsocket"}, False),
-        ({"Upgrade": "WebSocket"}, True),
-        ({"Upgrade": "h2c, websocket"}, True),
-        ({"Sec-WebSocket-Protocol": "chat"}, True),
-    ],
-)
-def test_what_asks_for_a_websocket(headers: dict[str, str], expected: bool) -> None:
-    assert asks_for_websocket(headers.items()) is expected

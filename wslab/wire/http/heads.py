@@ -6,12 +6,12 @@ from bytes is in `head_reader`, taking secrets out of them in `redaction`.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-__all__ = ["Head", "HeadOf", "Header", "Problem", "Request", "Response", "asks_for_websocket"]
+from .field_values import asks_for_websocket
+
+__all__ = ["Head", "HeadOf", "Header", "Problem", "Request", "Response"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +116,3 @@ class Problem:
 
 
 HeadOf = TypeVar("HeadOf", Request, Response)
-
-
-def asks_for_websocket(headers: Iterable[tuple[str, str]]) -> bool:
-    """Tell whether a request asks for a WebSocket, rightly or wrongly (RFC 6455 §4.2.1).
-
-    One sign is enough: an `Upgrade` header that names websocket, or any `Sec-WebSocket-*` header.
-    `Connection: Upgrade` alone is none, since reverse proxies are often set up to add it to every
-    request, and neither is another protocol such as `Upgrade: h2c`.
-    """
-    return any(
-        name.lower().startswith("sec-websocket-")
-        or (name.lower() == "upgrade" and "websocket" in re.split(r"[\s,]+", value.lower()))
-        for name, value in headers
-    )

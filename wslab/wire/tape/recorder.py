@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..sender import SENDERS, Sender
 from .held_bytes import HeldBytes
@@ -47,8 +47,7 @@ class Dropped:
         return f"dropped: {self.frames:,} frames, {self.size_bytes:,} bytes, the oldest first"
 
 
-@dataclass(slots=True)
-class Batch:
+class Batch(NamedTuple):
     """What a reader takes at once.
 
     Attributes:
