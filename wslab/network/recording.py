@@ -147,7 +147,7 @@ def _recorded_kind(kind: Any) -> type:
             self.traffic.received_bytes += len(data)
             if self._record_came is not None:
                 self._record_came(data)
-            self.turns.came(data)
+            self.turns.data_received(data)
             if (
                 self.protocol.state is not State.OPEN
                 and self._record_came is not None

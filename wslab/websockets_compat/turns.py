@@ -53,7 +53,7 @@ class Turns:
         self._resume = connection.recv_messages.resume
         connection.recv_messages.resume = self._resume_in_turn
 
-    def came(self, data: bytes) -> None:
+    def data_received(self, data: bytes) -> None:
         """Take in a read: at once, or what is too much for one turn later."""
         if self._rest is not None:  # it was on its way when reading was paused
             self._rest, self._at = self._rest[self._at :] + data, 0
@@ -154,6 +154,6 @@ def in_turns(connection: Any) -> None:
         del connection.data_received, connection.eof_received, connection.turns
         turns.end()
 
-    connection.data_received, connection.eof_received = turns.came, all_received
+    connection.data_received, connection.eof_received = turns.data_received, all_received
     connection.transport.set_protocol(connection)  # uvloop keeps the method that it calls
     connection.connection_lost_waiter.add_done_callback(end)
