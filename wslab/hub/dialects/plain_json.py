@@ -19,6 +19,7 @@ from .dialect import Greeting, Item, Payloads, Said
 __all__ = ["PLAIN_JSON", "PlainJson"]
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,64}")
+_STRANGER = Greeting("", None)
 _OURS = ("session=", "offset=")
 
 
@@ -30,12 +31,12 @@ class PlainJson:
 
     def greeting(self, path: str) -> Greeting:
         if "session=" not in path:
-            return Greeting("", None)
+            return _STRANGER
         query = parse_qs(urlsplit(path).query)
         token = query.get("session", [""])[0]
         offset = query.get("offset", [""])[0]
         if not _TOKEN.fullmatch(token):
-            return Greeting("", None)
+            return _STRANGER
         return Greeting(token, int(offset) if re.fullmatch(r"[0-9]{1,15}", offset) else None)
 
     def shown_path(self, path: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
-from collections.abc import Callable
 from typing import Protocol
 
 from .link import Link
@@ -58,34 +57,32 @@ class Admission:
         self.turning_away = 0
         self.leavers: dict[Leaver, None] = {}
 
-    def why_full(self, address: str, takes_place: Callable[[], bool]) -> str | None:
-        """Say why there is no place for one more connection, or None.
+    def is_full(self, address: str) -> bool:
+        """Whether there is no place for one more connection from an address."""
+        return self._has_many(address) or self.alive >= self._settings.limits.clients
 
-        Args:
-            address: whose it is.
-            takes_place: whether it takes the place of another one.
-        """
-        limits = self._settings.limits
-        most = limits.clients_per_address
-        is_many = most is not None and self.addresses[address] >= most
-        if (not is_many and self.alive < limits.clients) or takes_place():
-            return None
-        self._limited["clients_per_address" if is_many else "clients"] += 1
-        if is_many:
-            return f"{most:,} clients of your address are connected already: try again later"
-        return f"{limits.clients:,} clients are connected already: try again later"
+    def _has_many(self, address: str) -> bool:
+        most = self._settings.limits.clients_per_address
+        return most is not None and self.addresses[address] >= most
 
-    async def turn_away(self, link: Link, reason: str) -> None:
+    async def turn_away(self, link: Link, address: str) -> None:
         """Close a connection for which there is no place.
 
         Whoever does not answer the close frame must not hold what there is no place for.
         """
+        limits = self._settings.limits
+        if self._has_many(address):
+            name = "clients_per_address"
+            what = f"{limits.clients_per_address:,} clients of your address"
+        else:
+            name, what = "clients", f"{limits.clients:,} clients"
+        self._limited[name] += 1
         self.turning_away += 1
         try:
             if self.turning_away <= MAX_TURNING_AWAY:
                 with contextlib.suppress(TimeoutError, link.closed_error):
                     async with asyncio.timeout(TURN_AWAY_S):
-                        await link.close(1013, reason)
+                        await link.close(1013, f"{what} are connected already: try again later")
                         return
         finally:
             self.turning_away -= 1

@@ -87,9 +87,7 @@ class Connection:
         self._closing: asyncio.Task[None] | None = None
         self.client = show(self)
         dialect, digits = link.dialect, link.id.hex
-        self.session_part = ConnectionSession(
-            context.backplane, context.holder, dialect.greeting(link.path), address, digits
-        )
+        self.session_part = ConnectionSession(context, dialect.greeting(link.path), address, digits)
         self.send_queue = SendQueue(
             link,
             self.id,
@@ -255,31 +253,36 @@ class Connection:
 
     async def serve(self) -> None:
         """Live until it ends; its own task runs this."""
-        departure = self._departure
+        departure, admission = self._departure, self.context.admission
         departure.task = task = asyncio.current_task()
         current_connection.set(self)
+        admission.came(self.address)
         self.link.when_lost(self._lost)
         try:
-            if await is_let_in(self):
-                self._is_welcome = True
-                self.admit()
-                await self._converse()
-        except self.link.closed_error:
-            pass
-        except asyncio.CancelledError:
-            if not departure.is_cut or task is None or task.uncancel():
-                raise  # the server ends it
+            try:
+                if await is_let_in(self):
+                    self._is_welcome = True
+                    self.admit()
+                    await self._converse()
+            except self.link.closed_error:
+                pass
+            except asyncio.CancelledError:
+                if not departure.is_cut or task is None or task.uncancel():
+                    raise  # the server ends it
+            finally:
+                departure.task = None
+                if self.is_open:
+                    departure.words = departure.words or "its handler was ended"
+                self.depart()
+                departure.end()
+                self.reader.close()
+                admission.leavers.pop(self, None)
+            await self.say_goodbye()
+            if self._closing is not None:  # else websockets would close with 1000 before it
+                await asyncio.wait([self._closing])
         finally:
-            departure.task = None
-            if self.is_open:
-                departure.words = departure.words or "its handler was ended"
-            self.depart()
-            departure.end()
-            self.reader.close()
-            self.context.admission.leavers.pop(self, None)
-        await self.say_goodbye()
-        if self._closing is not None:  # else websockets would close with 1000 before it
-            await asyncio.wait([self._closing])
+            admission.went(self.address)
+            admission.leavers.pop(self, None)
 
     def admit(self) -> None:
         """List it, and tell its client so and what it missed; idempotent."""

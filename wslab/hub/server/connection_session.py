@@ -8,13 +8,13 @@ holds what the connection alone has: a name and data.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from typing import Any
 
-from ..backplane.backplane import Backplane, Session
+from ..backplane.backplane import Session
 from ..dialects.dialect import Greeting
 from ..protocol.server_session import Resumption
 from .holder import Holder
+from .hub_context import HubContext
 
 __all__ = ["ConnectionSession"]
 
@@ -23,8 +23,7 @@ class ConnectionSession:
     """One connection's; on the hub's loop only.
 
     Args:
-        backplane: keeps sessions, or none.
-        holder_of: returns who has a session.
+        context: the hub's, whose backplane keeps sessions, or none.
         greeting: what its client came with.
         address: from where, for what is kept of it.
         digits: who it is, at random.
@@ -38,20 +37,18 @@ class ConnectionSession:
     """
 
     __slots__ = (
-        "_address", "_backplane", "_digits", "_holder_of", "_name", "_user_before", "data",
+        "_address", "_context", "_digits", "_name", "_user_before", "data",
         "greeting", "holder", "is_resumed", "rooms_before", "session",
     )  # fmt: skip
 
     def __init__(
         self,
-        backplane: Backplane,
-        holder_of: Callable[[Session], Holder[Any]],
+        context: HubContext,
         greeting: Greeting,
         address: str,
         digits: str,
     ) -> None:
-        self._backplane = backplane
-        self._holder_of = holder_of
+        self._context = context
         self._address = address
         self._digits = digits
         self._name: str | None = None
@@ -73,7 +70,7 @@ class ConnectionSession:
         """Who it is for everybody, over all its connections; "" where nobody can come back."""
         if self.session is not None:
             return self.session.user_id
-        if not self._backplane.keeps_sessions:
+        if not self._context.backplane.keeps_sessions:
             return ""
         return self._user_before or self._digits[-12:]
 
@@ -105,7 +102,7 @@ class ConnectionSession:
         Returns:
             What its client is told and sent; None where the hub keeps no sessions.
         """
-        backplane, (token, offset) = self._backplane, self.greeting
+        backplane, (token, offset) = self._context.backplane, self.greeting
         if not backplane.keeps_sessions:
             return None
         session = backplane.continue_session(token, self._address) if token else None
@@ -116,12 +113,12 @@ class ConnectionSession:
             session.user_id = self._user_before or self._digits[-12:]
         else:
             self._take_over(session)
-        self.session, self.holder = session, self._holder_of(session)
+        self.session, self.holder = session, self._context.holder(session)
         self.holder.client = connection
         return session.resume(offset)
 
     def _take_over(self, session: Session) -> None:
-        holder = self._holder_of(session)
+        holder = self._context.holder(session)
         old = holder.client
         if self._name is None:
             self._name = session.name
@@ -136,18 +133,18 @@ class ConnectionSession:
     def end(self) -> None:
         """Forget the session: its client was sent away."""
         if self.session is not None:
-            self._backplane.end_session(self.session)
+            self._context.backplane.end_session(self.session)
 
     def leave(self, connection: Any, *, said_goodbye: bool) -> None:
         """Leave the session to whoever has it, or let it wait for its client."""
         if self.session is None or self.holder is None or self.holder.client is not connection:
             return
         if said_goodbye:
-            self._backplane.end_session(self.session)
+            self._context.backplane.end_session(self.session)
         else:
-            self._backplane.leave_session(self.session)
+            self._context.backplane.leave_session(self.session)
 
     def may_come_back(self) -> bool:
         """Whether its client may still come back, now that it has gone."""
         session = self.session
-        return session is not None and self._backplane.session(session.token) is session
+        return session is not None and self._context.backplane.session(session.token) is session

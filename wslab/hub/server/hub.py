@@ -8,7 +8,7 @@ processes, storage.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast, overload
 
 from ..dialects.dialect import Said
@@ -214,28 +214,14 @@ class Hub:
         self._context.take_loop()
         link = WebSocketsLink(websocket)
         with link.bounded(self.limits.max_size):
-            await self._serve(link)
+            await self._serving(link)
 
-    async def _serve(self, link: Link) -> None:
+    def _serving(self, link: Link) -> Coroutine[Any, Any, None]:
+        """Return what serves a connection, or turns it away."""
         context, address = self._context, address_of(link.address)
-        admission = context.admission
-
-        def takes_place() -> bool:
-            """Whether it takes the place of its session's earlier connection."""
-            token = link.dialect.greeting(link.path).token
-            session = context.backplane.session(token) if token else None
-            holder = context.holder(session).client if session is not None else None
-            return holder is not None and holder.is_open
-
-        if (reason := admission.why_full(address, takes_place)) is not None:
-            await admission.turn_away(link, reason)
-            return
-        connection = Connection(context, link, address, HubClient)
-        admission.came(address)
-        try:
-            await connection.serve()
-        finally:
-            admission.went(address)
+        if context.admission.is_full(address) and not context.is_continued_by(link):
+            return context.admission.turn_away(link, address)
+        return Connection(context, link, address, HubClient).serve()
 
     # Sending.
 

@@ -21,6 +21,7 @@ from .handler_failures import HandlerFailures
 from .handlers import Handlers
 from .holder import Holder
 from .hub_loop import HubLoop
+from .link import Link
 from .packet_reader import ByteCount
 from .registry import Registry
 from .settings import HubSettings
@@ -42,6 +43,8 @@ class HubContext:
         registry: the connections that are here, and their rooms.
         holders: which connection has a session now.
         ahead: what waits of all clients, in bytes.
+        max_size: returns the most bytes of one message from a client.
+        takes_raw: returns whether somebody handles what is no packet.
     """
 
     def __init__(self, settings: HubSettings, emit: Callable[..., Delivery]) -> None:
@@ -60,6 +63,9 @@ class HubContext:
         )
         self.holders: weakref.WeakKeyDictionary[Session, Holder[Any]] = weakref.WeakKeyDictionary()
         self.ahead = ByteCount()
+        # Asked for each message: one function for all connections.
+        self.max_size = lambda: settings.limits.max_size
+        self.takes_raw = lambda: "message" in self.handlers.by_event
 
     def take_loop(self) -> None:
         """Make the running loop the hub's; a new one begins with nobody.
@@ -77,13 +83,12 @@ class HubContext:
             for connection in self.registry.of(None):  # of a loop that was closed under them
                 connection.depart()
 
-    def max_size(self) -> int:
-        """Return the most bytes of one message from a client."""
-        return self.settings.limits.max_size
-
-    def takes_raw(self) -> bool:
-        """Whether somebody handles what is no packet."""
-        return "message" in self.handlers.by_event
+    def is_continued_by(self, link: Link) -> bool:
+        """Whether a connection takes the place of its session's earlier one, which is open."""
+        token = link.dialect.greeting(link.path).token
+        session = self.backplane.session(token) if token else None
+        holder = self.holder(session).client if session is not None else None
+        return holder is not None and holder.is_open
 
     def holder(self, session: Session) -> Holder[Any]:
         """Return who has a session; there is one for each, as long as that is remembered."""

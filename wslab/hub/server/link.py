@@ -8,7 +8,7 @@ hub's loop only. Who the client is and what its messages mean is not here.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from ..dialects.dialect import Dialect
@@ -72,7 +72,7 @@ class Link(Protocol):
     def said_goodbye(self) -> bool:
         """Whether the client has closed it with 1000: it does not mean to come back."""
 
-    async def receive(self) -> str | bytes:
+    def receive(self) -> Awaitable[str | bytes]:
         """Return the next whole message, text or binary.
 
         What has come already is returned without a turn for others on the loop.

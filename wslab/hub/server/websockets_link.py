@@ -15,7 +15,8 @@ import asyncio
 import contextlib
 import uuid
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from websockets.exceptions import ConnectionClosed
@@ -49,14 +50,16 @@ class WebSocketsLink:
     # What is asked for each message and client is kept within reach: with thousands of them, most
     # of what a message costs here is waiting for memory.
     __slots__ = (
-        "_deflate", "_form", "_is_afresh", "_protocol", "_transport", "connection", "dialect",
-        "headers", "id", "path",
+        "_deflate", "_form", "_is_afresh", "_protocol", "_tell_lost", "_transport", "connection",
+        "dialect", "headers", "id", "path", "receive",
     )  # fmt: skip
 
     closed_error: type[Exception] = ConnectionClosed
 
     def __init__(self, websocket: Any, dialect: Dialect = PLAIN_JSON) -> None:
         self.connection = websocket
+        # Itself, and not a coroutine around it: each connection waits in one.
+        self.receive: Callable[[], Awaitable[str | bytes]] = websocket.recv
         self.dialect = dialect
         self.id: uuid.UUID = websocket.id
         request = websocket.request
@@ -108,9 +111,6 @@ class WebSocketsLink:
     def said_goodbye(self) -> bool:
         close = self._protocol.close_rcvd
         return close is not None and close.code == 1000
-
-    async def receive(self) -> str | bytes:
-        return await self.connection.recv()  # type: ignore[no-any-return]
 
     def write(self, message: PreparedMessage) -> bool:
         websocket, transport = self.connection, self._transport
@@ -164,27 +164,40 @@ class WebSocketsLink:
         self._transport.abort()
 
     def when_lost(self, tell: Callable[[], object]) -> None:
-        websocket = self.connection
+        self._tell_lost = tell
+        self.connection.connection_lost_waiter.add_done_callback(self._lost)
 
-        def lost(_waiter: Any) -> None:
-            # A failed write leads by its frames to all whom the same emit was for, and those to
-            # more.
-            failure = getattr(websocket, "connection_exc", None)
-            if failure is not None:
-                failure.__traceback__ = None
-            tell()
+    def _lost(self, _waiter: Any) -> None:
+        # A failed write leads by its frames to all whom the same emit was for, and those to more.
+        failure = getattr(self.connection, "connection_exc", None)
+        if failure is not None:
+            failure.__traceback__ = None
+        self._tell_lost()
 
-        websocket.connection_lost_waiter.add_done_callback(lost)
-
-    @contextlib.contextmanager
-    def bounded(self, limit_bytes: int) -> Iterator[None]:
+    def bounded(self, limit_bytes: int) -> AbstractContextManager[None]:
         """Bound what the connection reads, and owes, while nobody takes it."""
         in_turns(self.connection)
         # What waits of a read for its turn counts for each connection.
         with contextlib.suppress(AttributeError):  # uvloop's transports have none
             self._transport.max_size = READ_BYTES
-        with pongs_bounded(self.connection), queue_bounded(self.connection, limit_bytes):
-            yield
+        return _Bounded(self.connection, limit_bytes)
+
+
+class _Bounded:
+    # A class, since a generator would weigh ten times as much for each connection.
+    __slots__ = ("_pongs", "_queue")
+
+    def __init__(self, websocket: Any, limit_bytes: int) -> None:
+        self._pongs = pongs_bounded(websocket)
+        self._queue = queue_bounded(websocket, limit_bytes)
+
+    def __enter__(self) -> None:
+        self._pongs.__enter__()
+        self._queue.__enter__()
+
+    def __exit__(self, *exc: Any) -> None:
+        self._queue.__exit__(None, None, None)
+        self._pongs.__exit__(None, None, None)
 
 
 class _Afresh:
