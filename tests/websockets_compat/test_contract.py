@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import contextlib
 import inspect
 import zlib
 from pathlib import Path
-from typing import Any
 
 import pytest
 import websockets
 from websockets.asyncio.client import connect
-from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import serve
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
-from websockets.protocol import State
 
 import wslab
 from tests.network.rig import turns
+from tests.websockets_compat.rig import run
 from wslab.network.memory import MemoryNetwork
-from wslab.websockets_compat import attempts, endings, sending
+from wslab.websockets_compat import endings, sending
 
 PACKAGE = Path(wslab.__file__).parent
 
@@ -100,34 +97,6 @@ COMMON = {
 }  # fmt: skip
 
 
-def run(script) -> Any:
-    """Run a script on a server and a client of plain websockets, with compression, in memory."""
-
-    async def main():
-        waiting: asyncio.Queue[Any] = asyncio.Queue()
-
-        async def handler(connection):
-            waiting.put_nowait(connection)
-            with contextlib.suppress(websockets.ConnectionClosed):
-                async for _ in connection:
-                    pass
-
-        async with serve(handler, "127.0.0.1", 80) as server, asyncio.timeout(10):
-            connector = connect("ws://127.0.0.1/", proxy=None)
-            async with connector as client:
-                things = {
-                    "server": server,
-                    "connector": connector,
-                    "client": client,
-                    "connection": await waiting.get(),
-                }
-                things["deflate"] = things["connection"].protocol.extensions[0]
-                return await script(**things)
-
-    with MemoryNetwork(seed=1):
-        return asyncio.run(main())
-
-
 @pytest.fixture(scope="module")
 def there() -> dict[str, bool]:
     """Which of the names there are."""
@@ -176,44 +145,6 @@ def test_no_other_room_uses_them():
 # What they do.
 
 
-def test_the_state_and_the_close_frames_tell_who_closed():
-    async def script(connection, client, **_):
-        protocol = connection.protocol
-        assert protocol.state is State.OPEN
-        assert (protocol.close_rcvd, protocol.close_sent) == (None, None)
-        assert protocol.parser.__name__ == "parse"
-        assert not endings.reads_no_further(connection)
-        await client.close(4000, "bye")
-        await connection.wait_closed()
-        assert (protocol.close_rcvd.code, protocol.close_rcvd.reason) == (4000, "bye")
-        assert protocol.close_sent.code == 4000
-        assert protocol.close_rcvd_then_sent is True
-        assert client.protocol.close_rcvd_then_sent is False
-        assert endings.reads_no_further(connection)
-        with pytest.raises(websockets.ConnectionClosed) as caught:
-            await client.recv()
-        assert caught.value.rcvd is client.protocol.close_rcvd
-        assert client.close_exc.sent is client.protocol.close_sent
-        assert endings.is_end_of(client, caught.value)
-        assert endings.is_end_of(client, ExceptionGroup("", [caught.value]))
-        assert not endings.is_end_of(connection, caught.value)
-
-    run(script)
-
-
-def test_a_cause_can_be_given():
-    async def script(client, connection, **_):
-        endings.blame(client, TimeoutError("too slow"))
-        client.transport.abort()
-        await client.wait_closed()
-        assert str(client.close_exc.__cause__) == "too slow"
-        assert client.connection_exc is client.close_exc.__cause__
-        assert client.connection_lost_waiter.done()
-        await connection.wait_closed()
-
-    run(script)
-
-
 def test_one_frame_a_write():
     async def script(connection, **_):
         written = []
@@ -227,55 +158,6 @@ def test_one_frame_a_write():
         connection.transport.abort()
 
     run(script)
-
-
-def test_a_full_transport_holds_drain_and_no_longer():
-    async def script(connection, **_):
-        sending.play_full(connection)
-        sending.play_full(connection)
-        assert connection.paused
-        draining = asyncio.ensure_future(connection.drain())
-        await asyncio.sleep(0.001)
-        assert not draining.done()
-        sending.play_writable(connection)
-        sending.play_writable(connection)
-        await draining
-        assert not connection.paused
-
-    run(script)
-
-
-def test_a_message_in_fragments_is_seen_to_be_under_way():
-    async def script(client, **_):
-        assert not sending.is_sending(client)
-        assert sending.takes_frame(client)
-        more = asyncio.Event()
-
-        async def parts():
-            yield "a"
-            await more.wait()
-            yield "b"
-
-        task = asyncio.ensure_future(client.send(parts()))
-        await asyncio.sleep(0.001)
-        assert sending.is_sending(client)
-        assert not sending.takes_frame(client)
-        more.set()
-        await task
-        assert not sending.is_sending(client)
-        assert sending.takes_frame(client)
-
-    run(script)
-
-
-def test_send_can_be_gone_around():
-    assert sending.sends_plainly(Connection)
-
-    class Own(Connection):
-        async def send(self, message, text=None):
-            await super().send(message, text=text)
-
-    assert not sending.sends_plainly(Own)
 
 
 def test_each_event_passes_process_event_and_each_data_frame_the_queue():
@@ -409,32 +291,6 @@ def test_a_server_has_its_handlers_tasks_and_the_task_that_closes_it():
         assert isinstance(server.close_task, asyncio.Task)
 
     run(script)
-
-
-def test_a_connector_knows_where_it_is():
-    async def main():
-        async def elsewhere(connection, request):
-            if request.path != "/from":
-                return None
-            response = connection.respond(302, "")
-            response.headers["Location"] = "/to"
-            return response
-
-        async def handler(connection):
-            await connection.wait_closed()
-
-        async with serve(handler, "127.0.0.1", 80, process_request=elsewhere):
-            connector = connect("ws://127.0.0.1/from", proxy="http://127.0.0.1:1")
-            assert attempts.proxy_of(connector) == "http://127.0.0.1:1"
-            connector = connect("ws://127.0.0.1/from", proxy=None)
-            assert attempts.proxy_of(connector) is None
-            async with connector as client:
-                assert attempts.url_of(connector).endswith("/to")
-                assert attempts.has_reached(connector, client)
-            assert attempts.handshake_failure(client) is None
-
-    with MemoryNetwork():
-        asyncio.run(main())
 
 
 @pytest.mark.parametrize("size_bytes", [0, 1, 5, 125, 126, 70_000])
