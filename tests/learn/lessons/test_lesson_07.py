@@ -23,11 +23,11 @@ from wslab.learn.lessons.lesson_07 import (
     ENDS,
     LOST,
     THROWS,
-    _StandIn,
     ends,
     in_page,
     so_far,
 )
+from wslab.learn.page_stand_in import PageStandIn
 
 LESSON = "07_browser"
 EXERCISE = "07 safe sender"
@@ -442,7 +442,7 @@ def test_a_wrong_one_never_reaches_the_page(wrong):
 
 def played(trial, *whens):
     """Let stand-ins play the page for a trial."""
-    pages = [_StandIn(page) for _, page, _, _ in trial._rounds]
+    pages = [PageStandIn(page) for _, page, _, _ in trial._rounds]
     try:
         for stand_in in pages:
             if stand_in.page.name in whens:
@@ -503,7 +503,7 @@ def test_ends_reads_page_and_wire():
 
     page.connect()
     page.send("while CONNECTING")
-    stand_in = _StandIn(page)
+    stand_in = PageStandIn(page)
     try:
         stand_in.step_until(lambda: len(ends(page, server)) == 4)
     finally:
