@@ -78,7 +78,7 @@ class Conversation:
         self.session = None  # the client's
         self.current = None  # its connection, as far as the hub knows
         self.late = []  # packets of earlier connections
-        self.at_work = None  # a packet whose handler has not returned
+        self.at_work = None  # session and packet whose handler has not returned
         self.other = self.sessions.open(OTHER, 0.0)
         self.begins_anew()
 
@@ -231,7 +231,7 @@ class Conversation:
             if packet.n is not None:
                 self.taken.append(_said(packet.data))
             if packet.id is not None:
-                self.at_work = packet
+                self.at_work = self.session, packet
                 if self.random.random() < 0.8:
                     self.answer()
             if step.acknowledge_now:
@@ -246,11 +246,12 @@ class Conversation:
 
     def answer(self):
         """Let the handler that is at work return."""
-        packet, self.at_work = self.at_work, None
-        if packet is None:
+        if self.at_work is None:
             return
+        (session, packet), self.at_work = self.at_work, None
+        if session is not self.session:
+            return  # nobody can ask for it any more
         answer = packets.encode_answer(packet.id, 2 * _said(packet.data))
-        session = self.session
         if session.awaits_answer(packet):
             before = len(session.answers)
             self.sessions.keep_answer(session, answer, len(answer[0]))
