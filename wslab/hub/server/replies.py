@@ -93,7 +93,7 @@ class Replies:
             speaker.context.backplane.keep_answer(session, kept, size_bytes)
             here = speaker.current()
             if here.is_open:
-                here.replies.send(payloads)
+                here.send_queue.put(PreparedMessage(*kept), is_essential=True)
         elif speaker.is_open:
             self.send(payloads)
 
