@@ -196,6 +196,14 @@ def _circles() -> set[tuple[str, ...]]:
     }
 
 
+def test_the_walks_pass_files_that_are_there():
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text("utf-8")
+    walks = text[text.index("## Three walks") : text.index("## Rules that")]
+    files = re.findall(r"`([\w/]+\.(?:py|js))`", walks)
+    assert len(files) > 40
+    assert [file for file in files if not (PACKAGE / file).is_file()] == []
+
+
 def test_no_two_files_import_each_other():
     assert _circles() == STILL_CIRCLES
 
