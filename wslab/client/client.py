@@ -14,19 +14,18 @@ from websockets.asyncio import client as ws_client
 from websockets.exceptions import ConnectionClosedOK
 from websockets.protocol import State
 
-from ..errors import LoopBlocked, NobodyListening, PortalClosed
 from ..loops.portal import Portal
 from ..notebook import cells
-from ..waiting import result_of
-from ..wire.frames.close_codes import close_code_meaning, may_be_sent
 from ..wire.tape.tape import Tape
 from .arguments import Destination
 from .backoff import Attempt, Reconnect
+from .closing import close_from_outside
 from .ending import Ending
 from .events import Events
 from .lifecycle import Lifecycle
 from .messages import Messages
 from .on_open import OnOpen
+from .opening import open_first
 from .receive_queue import Message
 from .self_wait import SelfWaitGuard
 from .urls import shown
@@ -90,25 +89,7 @@ class Client:
         self._events = Events(self._life, self._messages, self._ending, self._guard)
 
     def _open(self, timeout: float | None) -> None:
-        """Open the first connection and call on_open; where that fails, leave nothing behind."""
-        life = self._life
-        try:
-            life.runner.call(life.open, timeout=timeout)
-        except BaseException as exc:
-            life.discard()
-            told = life.opener.explained(exc) if isinstance(exc, Exception) else None
-            if told is None:
-                raise
-            if isinstance(told, NobodyListening):
-                exc.__traceback__ = None  # TCP's refusal: a screenful of asyncio, no line of theirs
-            raise told from exc
-        on_open = life.on_open
-        if on_open is not None:
-            try:
-                on_open.first(life.runner.call)
-            except BaseException:
-                life.discard()
-                raise
+        open_first(self._life, timeout)
 
     # What it is.
 
@@ -423,32 +404,7 @@ class Client:
             ValueError: a code that may not be sent, or too long a reason.
             LoopBlocked: something holds the lab's loop.
         """
-        if not may_be_sent(code):
-            raise ValueError(
-                f"close code {code} may not be sent: {close_code_meaning(code)}. Use 1000, or one "
-                "of your own between 4000 and 4999 (RFC 6455 §7.4)"
-            )
-        if len(reason.encode()) > 123:
-            raise ValueError(
-                f"expected a reason of at most 123 bytes, got {len(reason.encode())}: a close frame"
-                " holds 125, and the code takes two (RFC 6455 §5.5)"
-            )
-        life, runner = self._life, self._life.runner
-        runner.fork.refuse("close()")
-        if not life.has_ended:
-            self._guard.refuse_own_thread("close()")
-        closing = life.begin_close(code, reason, timeout)
-        try:
-            result_of(closing, None if timeout is None else timeout + 1.0)
-        except (concurrent.futures.CancelledError, PortalClosed):
-            return  # the lab's loop has been closed, and everything on it
-        except TimeoutError:
-            if runner.answers():
-                raise TimeoutError(
-                    f"{self.name!r} did not close within {timeout:g} s; an earlier close() of a "
-                    "longer timeout still waits for the other side"
-                ) from None
-            raise LoopBlocked(f"{self.name!r} did not close, because {runner.held_by()}") from None
+        close_from_outside(self._life, self._guard, code, reason, timeout)
 
     def begin_close(self, *, replaced: bool = False) -> concurrent.futures.Future[None]:
         """Start closing with 1001 (going away) without waiting; the future is done when it has."""
@@ -464,9 +420,7 @@ class Client:
         exc: BaseException | None,
         tb: types.TracebackType | None,
     ) -> None:
-        if (
-            not self._life.runner.fork.is_child
-        ):  # a forked child leaves the block, too: nothing of it runs
+        if not self._life.runner.fork.is_child:  # it leaves the block, too: nothing of it runs
             self.close()
 
     def __repr__(self) -> str:
