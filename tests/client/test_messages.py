@@ -20,7 +20,7 @@ import wslab
 from tests import peers
 from tests.client.rig import Flood, held, interrupt_soon
 from tests.peers import until
-from wslab import waiting
+from wslab.calls import waiting
 from wslab.client import messages, receive_queue
 from wslab.errors import LoopBlocked
 from wslab.loops import portals

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ..calls.waiting import result_of
 from ..errors import LoopBlocked
 from ..failures import in_words
 from ..loops import portals
 from ..loops.portal import Portal
-from ..waiting import result_of
 
 __all__ = ["Budget", "NoAnswer", "short"]
 

@@ -14,13 +14,13 @@ import sys
 import time
 from typing import Any
 
+from ..calls.waiting import result_of
 from ..client.connect import connect
 from ..client.urls import is_loopback
 from ..errors import LoopBlocked
 from ..loops.portal import Portal
 from ..server.serve import serve
 from ..server.server import Server
-from ..waiting import result_of
 from .budget import Budget, short
 from .report import Finding
 

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..waiting import pause
+from ..calls.waiting import pause
 from .arguments import UserError, port
 from .binder_link import binder_link
 from .course import COPY_TO, FIRST_LESSON, PACKAGE, checkout, course

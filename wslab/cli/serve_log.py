@@ -18,9 +18,9 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
+from ..calls.waiting import pause
 from ..server.handler import Handler, awaited, handler_name
 from ..server.refusals import Refusal
-from ..waiting import pause
 from ..wire.frames.close_codes import close_code_meaning
 
 __all__ = ["ServeLog", "printable"]

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, Protocol
 from websockets.asyncio import client as ws_client
 from websockets.datastructures import Headers
 
+from ..calls.waiting import finite_times
 from ..errors import BadURL
 from ..notebook import cells
-from ..waiting import finite_times
 from ..websockets_compat.keywords import check_keywords
 from .self_wait import refuse_kernel_server, refuse_loop_that_serves
 from .urls import check_url, is_loopback

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import concurrent.futures
 
+from ..calls.waiting import result_of
 from ..errors import LoopBlocked, PortalClosed
-from ..waiting import result_of
 from ..wire.frames.close_codes import close_code_meaning, may_be_sent
 from .lifecycle import Lifecycle
 from .self_wait import SelfWaitGuard

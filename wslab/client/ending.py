@@ -11,8 +11,8 @@ from typing import NoReturn
 
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
+from ..calls.waiting import is_set_within
 from ..loops.watchdog import Stall
-from ..waiting import is_set_within
 from .close_diagnosis import closed
 from .life import Phase
 from .lifecycle import Lifecycle

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from ..waiting import result_of
+from ..calls.waiting import result_of
 from .ending import Ending
 from .lifecycle import Lifecycle
 from .messages import Messages

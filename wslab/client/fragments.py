@@ -12,8 +12,8 @@ import time
 from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import Any
 
+from ..calls.waiting import any_done_within, result_of
 from ..errors import PortalClosed
-from ..waiting import any_done_within, result_of
 
 __all__ = ["FragmentStream", "check_fragments", "check_iterable"]
 

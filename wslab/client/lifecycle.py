@@ -18,9 +18,9 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from websockets.protocol import State
 
+from ..calls.waiting import deadline_after, finite, left_until
 from ..errors import PortalClosed
 from ..loops.portal import Portal
-from ..waiting import deadline_after, finite, left_until
 from ..wire.tape.tape import Tape
 from .arguments import Destination
 from .backoff import Reconnect

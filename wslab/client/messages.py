@@ -14,8 +14,8 @@ from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 
+from ..calls.waiting import SLICE_S, deadline_after, left_until, pause, result_of
 from ..errors import LoopBlocked, PortalClosed
-from ..waiting import SLICE_S, deadline_after, left_until, pause, result_of
 from .ending import Ending
 from .fragments import FragmentStream, check_iterable
 from .lifecycle import Lifecycle

@@ -17,7 +17,7 @@ from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 
-from ..calling import called, check_takes, function_name, is_async
+from ..calls.calling import called, check_takes, function_name, is_async
 from ..errors import is_cancelled
 
 __all__ = ["OnOpen"]

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..waiting import deadline_after, left_until, pause
+from ..calls.waiting import deadline_after, left_until, pause
 
 __all__ = ["Message", "ReceiveQueue", "size_of"]
 

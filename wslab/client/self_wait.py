@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from ..calling import running_loop
+from ..calls.calling import running_loop
 from ..errors import WrongThread
 from ..loops.kernel_portal import KernelPortal
 from ..loops.listening import loop_here_serves

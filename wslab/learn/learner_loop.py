@@ -15,12 +15,12 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..calls.waiting import result_of
 from ..errors import LoopBlocked
 from ..failures import is_around
 from ..loops.portal import Portal
 from ..loops.watchdog import describe_frame
 from ..server.server import Server
-from ..waiting import result_of
 from .exercises import Miss
 
 __all__ = ["bounded", "end_loop", "free_loop", "position", "wait_for"]

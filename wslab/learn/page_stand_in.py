@@ -15,10 +15,10 @@ from typing import Any
 
 from websockets.protocol import State
 
+from ..calls.waiting import result_of
 from ..client.client import Client
 from ..client.connect import connect
 from ..loops.portals import lab
-from ..waiting import result_of
 from ..widgets.browser.browser import Browser
 from ..widgets.browser.record import STATES
 from .learner_loop import bounded

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ..calling import function_name
-from ..crossing import Crossing
+from ..calls.calling import function_name
+from ..calls.crossing import Crossing
+from ..calls.waiting import result_of
 from ..errors import LoopBlocked
-from ..waiting import result_of
 from .watchdog import ANSWER_S
 
 __all__ = ["SETTLE_S", "call"]

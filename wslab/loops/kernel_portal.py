@@ -15,9 +15,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ..crossing import Crossing
+from ..calls.crossing import Crossing
+from ..calls.waiting import finite
 from ..errors import PortalClosed
-from ..waiting import finite
 from .call import call
 from .fork import ForkGuard
 from .watchdog import ANSWER_S, Watchdog, describe_frame, runs_within

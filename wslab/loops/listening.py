@@ -12,7 +12,7 @@ import os
 import socket
 import stat
 
-from ..calling import running_loop
+from ..calls.calling import running_loop
 
 __all__ = ["loop_here_serves"]
 

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import cast
 
-from ..calling import running_loop
+from ..calls.calling import running_loop
 from ..errors import NestingRefused
 from ..notebook.shell import running_shell
 

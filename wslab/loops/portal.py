@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
-from ..calling import function_name
-from ..crossing import Crossing
+from ..calls.calling import function_name
+from ..calls.crossing import Crossing
+from ..calls.waiting import is_set_within, join, result_of
 from ..errors import LoopBlocked, PortalClosed, WrongThread
-from ..waiting import is_set_within, join, result_of
 from .call import SETTLE_S, call
 from .fork import ForkGuard
 from .watchdog import ANSWER_S, Watchdog, describe_frame, runs_within

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar, overload
 
-from ..calling import function_name
+from ..calls.calling import function_name
 from ..errors import WrongThread
 from . import portals
 from .portal import stands_for_lab_here

@@ -10,9 +10,9 @@ from __future__ import annotations
 import atexit
 import contextlib
 
+from ..calls.waiting import deadline_after, left_until
 from ..errors import LoopBlocked
 from ..notebook import cells
-from ..waiting import deadline_after, left_until
 from .fork import renew_pool_of_uvloop
 from .portal import Portal
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TypeVar, cast
 
-from ..waiting import is_set_within
+from ..calls.waiting import is_set_within
 
 __all__ = ["Stall", "Watchdog", "describe_frame", "runs_within", "timed"]
 

@@ -19,7 +19,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..waiting import deadline_after, left_until, result_of
+from ..calls.waiting import deadline_after, left_until, result_of
 from . import owners, shell
 from .owners import Owner
 

@@ -13,10 +13,10 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from ..calls.waiting import result_of
 from ..errors import LoopBlocked, PortalClosed, WrongThread
 from ..loops.kernel_portal import KernelPortal
 from ..loops.portal import Portal
-from ..waiting import result_of
 from .listener import Listener
 
 __all__ = ["Life", "State"]

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from websockets.asyncio import server as ws_server
 
+from ..calls.waiting import finite_times
 from ..errors import PortInUse
 from ..loops import portals
 from ..network.recording import new_tape
 from ..notebook import cells
-from ..waiting import finite_times
 from ..websockets_compat.keywords import check_keywords
 from .handler import Handler, check_handler, handler_name
 from .http_page import Page, check_page

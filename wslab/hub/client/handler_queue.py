@@ -15,10 +15,10 @@ import time
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from ...calling import called, function_name, is_async
+from ...calls.calling import called, function_name, is_async
+from ...calls.waiting import finite
 from ...errors import Refused, is_cancelled
 from ...failures import FailureLog, said_by
-from ...waiting import finite
 from ..protocol.client_events import EventReceived
 from ..protocol.packets import encode_answer, encode_error
 from . import event_failure

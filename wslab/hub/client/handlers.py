@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ...calling import check_takes, tell_replaced
+from ...calls.calling import check_takes, tell_replaced
 from ..protocol.packets import check_name
 from ..protocol.reserved_events import for_clients
 

@@ -14,8 +14,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
+from ...calls.waiting import deadline_after, left_until, pause
 from ...errors import CallFailed
-from ...waiting import deadline_after, left_until, pause
 from ..protocol.client_events import AnswerReceived, CallLost, Event, Message
 from ..protocol.client_session import ClientSession
 from ..protocol.kept_packets import Encoded

@@ -10,9 +10,9 @@ import asyncio
 import contextlib
 from typing import Any, Protocol
 
-from ...calling import must_pass
+from ...calls.calling import must_pass
+from ...calls.waiting import finite
 from ...errors import Refused
-from ...waiting import finite
 from .replies import Speaker, cut
 
 __all__ = ["Arriving", "is_let_in"]

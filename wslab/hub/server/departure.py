@@ -10,7 +10,7 @@ import asyncio
 import time
 from typing import Any, Protocol
 
-from ...waiting import finite
+from ...calls.waiting import finite
 from .admission import Leaver
 from .connection_session import ConnectionSession
 from .hub_context import HubContext

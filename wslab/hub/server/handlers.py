@@ -16,8 +16,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from ...calling import called, check_takes, function_name, is_async, tell_replaced
-from ...waiting import finite
+from ...calls.calling import called, check_takes, function_name, is_async, tell_replaced
+from ...calls.waiting import finite
 from ..protocol import packets
 from ..protocol.reserved_events import for_hubs
 from .settings import HubSettings

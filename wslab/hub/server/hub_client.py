@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from websockets.frames import EXTERNAL_CLOSE_CODES
 
-from ...waiting import finite
+from ...calls.waiting import finite
 from .connection import Connection
 from .delivery import Delivery
 from .emitter import check_own, said_of

@@ -12,10 +12,10 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from ...calling import running_loop
-from ...crossing import Crossing
+from ...calls.calling import running_loop
+from ...calls.crossing import Crossing
+from ...calls.waiting import result_of
 from ...errors import ClientGone, LoopBlocked, WrongThread
-from ...waiting import result_of
 
 __all__ = ["HubLoop"]
 

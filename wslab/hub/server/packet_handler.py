@@ -10,7 +10,7 @@ import asyncio
 import time
 from typing import Any, Protocol
 
-from ...calling import must_pass
+from ...calls.calling import must_pass
 from ...errors import BadPacket, Refused, is_cancelled
 from ...failures import kind_of, said_by
 from ..backplane.backplane import Session

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from ...calling import must_pass
+from ...calls.calling import must_pass
 from ...errors import BadPacket, CallFailed
 from ...failures import kind_of, said_by
 from ..protocol import packets

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from ...calling import check_takes
+from ...calls.calling import check_takes
 from ..protocol.limits import Limits
 from ..protocol.packets import Dumps, Loads
 

@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...calls.waiting import is_set_within
 from ...server.handler import awaited, handler_name
-from ...waiting import is_set_within
 from ..exercises import Miss, exercise
 from ..testbench import BenchClient, TestBench, nonce
 

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from .errors import is_cancelled
+from ..errors import is_cancelled
 
 __all__ = [
     "called",

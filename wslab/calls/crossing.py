@@ -14,8 +14,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import PortalClosed, WrongThread
 from .calling import running_loop
-from .errors import PortalClosed, WrongThread
 from .waiting import result_of
 
 __all__ = ["Crossing"]

@@ -11,7 +11,7 @@ import warnings
 
 import pytest
 
-from wslab.calling import (
+from wslab.calls.calling import (
     called,
     check_takes,
     function_name,

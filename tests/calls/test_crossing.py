@@ -13,8 +13,8 @@ import threading
 import pytest
 
 from tests.peers import until
-from wslab.calling import running_loop
-from wslab.crossing import Crossing
+from wslab.calls.calling import running_loop
+from wslab.calls.crossing import Crossing
 
 
 def submitted(loop, function, *args):

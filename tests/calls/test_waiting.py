@@ -11,7 +11,7 @@ import time
 import pytest
 
 import wslab
-from wslab.waiting import (
+from wslab.calls.waiting import (
     SLICE_S,
     any_done_within,
     deadline_after,

@@ -1,0 +1,1 @@
+"""How work gets from one thread to another: called, crossed over, waited for."""
