@@ -65,7 +65,7 @@ def shown(event):
     return {name: getattr(event, name) for name in fields}
 print(json.dumps({
     "way": browser.way, "ways": [way.kind for way in server.routes], "url": server.browser_url,
-    "asks": browser.session.routes.asks, "events": [shown(event) for event in browser.events],
+    "asks": browser.page_sockets.routes.asks, "events": [shown(event) for event in browser.events],
     "reached": reached, "doctor": {one.name: [one.ok, one.seen] for one in wslab.doctor().findings},
 }))"""
 
@@ -193,9 +193,9 @@ def test_who_hands_cookies_over_asks_first(alice: User, expect):
         SERVE.replace('name="hub\'s"', 'name="alone"'),
         # The tunnel is asked for a server that it can't see.
         "browser = wslab.Browser(server, protocols=['alpha', 'beta'])\n"
-        "to_page = browser.session.routes.to_page\n"
+        "to_page = browser.page_sockets.routes.to_page\n"
         "changed = lambda: [{**route, 'server': 'f' * 32} for route in to_page()]\n"
-        "browser.session.routes.to_page = changed\n"
+        "browser.page_sockets.routes.to_page = changed\n"
         "browser",
         "print(browser)",
         SEEN,
