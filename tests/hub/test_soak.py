@@ -86,6 +86,9 @@ async def test_it_notices_one_event_that_is(how, policy, monkeypatch):
         SendQueue, "put", lambda self, *args, **options: crooked.put(self, *args, **options)
     )
     wanted = how if (how, policy) != ("out of order", "disconnect") else "lost: event"
+    if (how, policy) == ("lost", "drop-oldest"):
+        # Where another is dropped and told before the loss shows, it is taken for the lost one.
+        wanted = "(lost|out of order: event)"
     with pytest.raises(AssertionError, match=f"(?s)^seed 7: {wanted}.*its last steps"):
         await soak(20, 2.0, 7)
 
@@ -113,7 +116,7 @@ async def test_it_notices_a_room_that_nobody_left(monkeypatch):
     monkeypatch.setattr(
         Registry,
         "leave",
-        lambda self, client, room: next(leaves) % 30 != 29 and true_leave(self, client, room),
+        lambda self, client, room: next(leaves) % 5 != 4 and true_leave(self, client, room),
     )
     with pytest.raises(
         AssertionError, match="seed 7: (.*rooms differ|not meant for it|event .* had)"
