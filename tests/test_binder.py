@@ -359,7 +359,7 @@ browser = wslab.Browser(server, protocols=["nobody", "chat"])
 browser.send("hello", when_open=True)
 browser.send("bye", when_open=True)
 browser"""
-TOLD = """print(json.dumps([browser.way, browser.protocol, browser.received,
+TOLD = """print(json.dumps([browser.route, browser.protocol, browser.received,
     [[e.code, e.reason, e.was_clean] for e in browser.events if e.type == "close"]]))"""
 DOCTOR = """report = wslab.doctor()
 print(json.dumps([report.ok, [[f.name, f.ok, f.seen] for f in report.findings]]))"""

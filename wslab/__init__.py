@@ -36,9 +36,9 @@ from .errors import (
 from .loops.nesting import allow_nested_loops
 from .loops.run import run
 from .loops.shutdown import shutdown
-from .running import running
 from .server.serve import serve
 from .server.server import Server
+from .started import running
 from .widgets.display import register as _register
 from .wire.tape.tape import Tape
 

@@ -51,7 +51,7 @@ class Failure:
         at: when, in seconds since the epoch.
         where: the function that raised: a handler's name, or a hook's such as ``process_request``.
         who: the id of the connection or client that it was called for; "" where there is none.
-        peer: host and port of that client.
+        address: host and port of that client.
         kind: the exception's qualified name; a builtin's without a module (``ValueError``).
         message: what the exception says, at most 2,000 characters of it.
         traceback: the formatted traceback from the user's own code on, at most 16,000 characters.
@@ -60,7 +60,7 @@ class Failure:
     at: float
     where: str
     who: str
-    peer: tuple[str, int] | None
+    address: tuple[str, int] | None
     kind: str
     message: str
     traceback: str
@@ -72,7 +72,7 @@ class Failure:
         *,
         where: str,
         who: str = "",
-        peer: tuple[str, int] | None = None,
+        address: tuple[str, int] | None = None,
         at: float | None = None,
     ) -> Failure:
         """Return what there is to say about an exception; see the class for the arguments."""
@@ -80,7 +80,7 @@ class Failure:
             at=time.time() if at is None else at,
             where=where,
             who=who,
-            peer=peer,
+            address=address,
             kind=kind_of(exc),
             message=said_by(exc),
             traceback=users_traceback(exc),

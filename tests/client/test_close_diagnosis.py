@@ -21,7 +21,7 @@ from tests.peers import until
 from wslab.client.close_diagnosis import closed
 from wslab.failures import Failure
 from wslab.loops import portals
-from wslab.loops.watchdog import Stall
+from wslab.loops.watchdog import Blockage
 
 
 async def echo(websocket):
@@ -156,8 +156,8 @@ def test_an_error_of_an_earlier_client_on_the_same_port_is_not_this_ones():
     with wslab.serve(echo) as server:
         client = wslab.connect(server)
         for at in (client._life.began_at - 1, client._life.began_at + 1):
-            peer = client._life.connection.traffic.address
-            error = Failure.of(KeyError(at), where="echo", who="abc123", peer=peer, at=at)
+            address = client._life.connection.traffic.address
+            error = Failure.of(KeyError(at), where="echo", who="abc123", address=address, at=at)
             server.errors.append(error)
             client.close()
             assert ("handler raised KeyError" in client.why_closed) is (at > client._life.began_at)
@@ -277,8 +277,8 @@ def test_a_handler_that_blocks_the_loop_it_shares_with_the_client_is_the_cause()
         assert "The event loop was blocked for " in client.why_closed
         assert "by the handler sleeper() of server 'sleeper'" in client.why_closed
         assert "That is the likely cause." in client.why_closed
-        assert "sleeper()" in server.stalls[-1].culprit
-        assert 0.29 < server.stalls[-1].duration_s < 5
+        assert "sleeper()" in server.blockages[-1].culprit
+        assert 0.29 < server.blockages[-1].duration_s < 5
 
 
 BLOCKED_SERVER = """
@@ -338,7 +338,7 @@ def test_the_clients_own_loop_was_blocked():
 
     def hog():
         closed.wait(10)
-        # Long enough to be remembered as a stall, and until the frames are there.
+        # Long enough to be remembered as a blockage, and until the frames are there.
         time.sleep(0.4)
 
     closed = threading.Event()
@@ -382,7 +382,7 @@ def told(exc, **kwargs):
         "replaced": False,
         "last_pong_s": None,
         "ended_s": 100.0,
-        "stalls": [],
+        "blockages": [],
         "handler_error": None,
         "unsent": 0,
         **kwargs,
@@ -394,20 +394,24 @@ KEEPALIVE = ConnectionClosedError(None, Close(1011, "keepalive ping timeout"), N
 NORMAL = ConnectionClosedError(Close(1000, ""), Close(1000, ""), True)
 
 
-def test_the_longest_stall_is_named():
-    stalls = [Stall(90.0, 0.3, "one()"), Stall(96.0, 3.0, "two()"), Stall(95.0, 0.5, "three()")]
-    text = told(KEEPALIVE, stalls=stalls, last_pong_s=95.5)
+def test_the_longest_blockage_is_named():
+    blockages = [
+        Blockage(90.0, 0.3, "one()"),
+        Blockage(96.0, 3.0, "two()"),
+        Blockage(95.0, 0.5, "three()"),
+    ]
+    text = told(KEEPALIVE, blockages=blockages, last_pong_s=95.5)
     assert "The last ping was answered 4.5 s before the end." in text
     assert (
         "The event loop was blocked for 3.0 s, until 1.0 s before the end, by two(): meanwhile "
         "nothing on it could read, answer or ping. That is the likely cause."
     ) in text
-    assert "until the end" in told(KEEPALIVE, stalls=[Stall(97.0, 2.8, "two()")])
+    assert "until the end" in told(KEEPALIVE, blockages=[Blockage(97.0, 2.8, "two()")])
 
 
-def test_a_short_stall_is_no_news_where_it_explains_nothing():
-    assert "blocked" not in told(NORMAL, stalls=[Stall(99.0, 0.3, "one()")])
-    long = told(NORMAL, stalls=[Stall(95.0, 2.0, "one()")])
+def test_a_short_blockage_is_no_news_where_it_explains_nothing():
+    assert "blocked" not in told(NORMAL, blockages=[Blockage(99.0, 0.3, "one()")])
+    long = told(NORMAL, blockages=[Blockage(95.0, 2.0, "one()")])
     assert "blocked for 2.0 s" in long
     assert "likely cause" not in long
 

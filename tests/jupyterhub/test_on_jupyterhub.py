@@ -64,8 +64,9 @@ def shown(event):
     fields = ("type", "protocol", "extensions", "code", "reason", "was_clean", "text")
     return {name: getattr(event, name) for name in fields}
 print(json.dumps({
-    "way": browser.way, "ways": [way.kind for way in server.routes], "url": server.browser_url,
-    "asks": browser.page_sockets.routes.asks, "events": [shown(event) for event in browser.events],
+    "route": browser.route, "routes": [one.kind for one in server.routes],
+    "url": server.browser_url, "asks": browser.page_sockets.routes.asks,
+    "events": [shown(event) for event in browser.events],
     "reached": reached, "doctor": {one.name: [one.ok, one.seen] for one in wslab.doctor().findings},
 }))"""
 
@@ -134,11 +135,11 @@ def test_a_page_takes_the_tunnel_and_everybody_says_so(shown: Notebook, alice: U
     said = ask(shown, 3, lambda said: len(said["events"]) >= 4)
     opened = next(event for event in said["events"] if event["type"] == "open")
     closed = next(event for event in said["events"] if event["type"] == "close")
-    assert said["way"] == "tunnel"
+    assert said["route"] == "tunnel"
     assert opened["protocol"] == "beta"
     assert opened["extensions"].startswith("permessage-deflate")
     assert (closed["code"], closed["reason"], closed["was_clean"]) == (4001, "that is all", True)
-    assert said["ways"][0] == "tunnel"
+    assert said["routes"][0] == "tunnel"
     assert re.fullmatch(rf"ws://127\.0\.0\.1:\d+{alice.base_url}wslab/[0-9a-f]{{32}}/", said["url"])
     ok, seen = said["doctor"]["through the tunnel"]
     assert ok is True
@@ -208,18 +209,18 @@ def test_who_hands_cookies_over_asks_first(alice: User, expect):
         expect(browser.said).to_have_text("waits for your answer")
         expect(browser.root.locator(".ws-asks")).to_contain_text("cookies")
         said = ask(notebook, 3, lambda said: said["asks"])
-        assert said["way"] is None
+        assert said["route"] is None
         assert said["reached"] == []  # nothing has been handed over
         assert "No answer through Jupyter, by wslab's tunnel: 404" in browser.root.inner_text()
-        assert "tunnel" not in said["ways"]
+        assert "tunnel" not in said["routes"]
         assert said["doctor"]["through the tunnel"][0] is not True
         notebook.run_cell(2)
         assert "waits for an answer" in notebook.text(2)
-        assert "way='proxy'" in notebook.text(2)
+        assert "route='proxy'" in notebook.text(2)
         browser.button("Go there, and hand Jupyter’s cookies over").click()
         expect(browser.now).to_have_text("CLOSED")
-        said = ask(notebook, 3, lambda said: said["way"])
-        assert said["way"] == "proxy"
+        said = ask(notebook, 3, lambda said: said["route"])
+        assert said["route"] == "proxy"
         assert f"{alice.base_url}proxy/" in said["url"]
         assert "cookie" in said["reached"][0][2]  # what was asked about is true
         # Another Browser asks anew.
@@ -227,7 +228,7 @@ def test_who_hands_cookies_over_asks_first(alice: User, expect):
         expect(browser.said).to_have_text("waits for your answer")
         browser.button("Go by the kernel, without them").click()
         expect(browser.now).to_have_text("CLOSED")
-        assert ask(notebook, 3, lambda said: said["way"])["way"] == "comm"
+        assert ask(notebook, 3, lambda said: said["route"])["route"] == "comm"
 
 
 def test_two_users_do_not_reach_each_others_servers(
@@ -268,7 +269,7 @@ def test_a_named_server_has_its_own_way(hub: JupyterHub, alice: User, expect):
             notebook.run_cell(index)
         expect(Shown(notebook, 1).now).to_have_text("CLOSED")
         said = ask(notebook, 3, lambda said: len(said["events"]) >= 4)
-        assert said["way"] == "tunnel"
+        assert said["route"] == "tunnel"
         assert f"{second.base_url}wslab/" in said["url"]
         frame = frame_of(notebook, 2)
         assert frame.url.startswith(f"{second.url}wslab/")
@@ -342,7 +343,7 @@ def test_under_a_base_url_and_over_tls(chromium: Sync, expect):
                 notebook.run_cell(index)
             expect(Shown(notebook, 1).now).to_have_text("CLOSED")
             said = ask(notebook, 3, lambda said: len(said["events"]) >= 4)
-            assert said["way"] == "tunnel"
+            assert said["route"] == "tunnel"
             assert said["url"].startswith("wss://127.0.0.1:")
             assert f"{carol.base_url}wslab/" in said["url"]
             closed = next(event for event in said["events"] if event["type"] == "close")

@@ -448,11 +448,11 @@ def test_run_again_reload_tab_and_restart_leave_one_socket_or_none(
         assert complaints(notebook) == []
 
 
-@pytest.mark.parametrize("way", ["direct", "comm"])
-def test_hundreds_of_messages_a_second_both_ways(lab: Lab, house: House, expect, way):
+@pytest.mark.parametrize("route", ["direct", "comm"])
+def test_hundreds_of_messages_a_second_both_ways(lab: Lab, house: House, expect, route):
     cells = [
         "import json, time, wslab\nheard = []",
-        f"browser = wslab.Browser({house.url!r}, way={way!r})\n"
+        f"browser = wslab.Browser({house.url!r}, route={route!r})\n"
         "browser.on_message(heard.append)\nbrowser",
         # While this cell runs the page's events may wait; the page must not.
         "for n in range(900):\n    browser.send(f'from Python {n}')\n    time.sleep(1 / 320)",
@@ -465,7 +465,7 @@ def test_hundreds_of_messages_a_second_both_ways(lab: Lab, house: House, expect,
         " browser.page_sockets.record.seen + 1)),"
         " all(a.at <= b.at for a, b in zip(browser.events, browser.events[1:]))]))",
     ]
-    with lab.open(lab.write(f"rate-{way}.ipynb", cells), alone=True) as notebook:
+    with lab.open(lab.write(f"rate-{route}.ipynb", cells), alone=True) as notebook:
         notebook.run_cell(0)
         notebook.run_cell(1)
         browser = Shown(notebook, 1)
@@ -494,24 +494,24 @@ def test_hundreds_of_messages_a_second_both_ways(lab: Lab, house: House, expect,
         expect(browser.root).to_contain_text("nothing dropped")
         expect(browser.log).to_have_count(200)
         expect(browser.root.locator(".ws-empty")).to_contain_text("earlier, no longer shown here")
-        print(f"{way}: longest task {notebook.page.evaluate('window.longest'):.0f} ms")
+        print(f"{route}: longest task {notebook.page.evaluate('window.longest'):.0f} ms")
         assert complaints(notebook) == []
 
 
-@pytest.mark.parametrize("way", ["direct", "comm"])
+@pytest.mark.parametrize("route", ["direct", "comm"])
 @pytest.mark.parametrize("kind", ["blob", "arraybuffer"])
-def test_binary_is_binary_in_both_directions(lab: Lab, house: House, expect, way, kind):
+def test_binary_is_binary_in_both_directions(lab: Lab, house: House, expect, route, kind):
     cells = [
         "import hashlib, json, random, wslab\nsent = [bytes(range(256)), b'',"
         " random.Random(1).randbytes(300_000), 'text between', b'\\x00\\xff']",
-        f"browser = wslab.Browser({house.url!r}, way={way!r})\nbrowser",
+        f"browser = wslab.Browser({house.url!r}, route={route!r})\nbrowser",
         f"browser.binary_type = {kind!r}\nfor one in sent:\n    browser.send(one)",
         "print(json.dumps([len(browser.received), list(browser.received) == sent,"
         " [hashlib.sha256(one.encode() if isinstance(one, str) else one).hexdigest()"
         " for one in browser.received], browser.binary_type,"
         " [e.binary_type for e in browser.events if e.type == 'message']]))",
     ]
-    with lab.open(lab.write(f"binary-{way}-{kind}.ipynb", cells)) as notebook:
+    with lab.open(lab.write(f"binary-{route}-{kind}.ipynb", cells)) as notebook:
         notebook.run_cell(0)
         notebook.run_cell(1)
         expect(Shown(notebook, 1).now).to_have_text("OPEN")
@@ -530,15 +530,15 @@ def test_through_the_kernel_it_looks_the_same(lab: Lab, house: House, expect):
     cells = [
         IMPORT,
         f"""
-browser = wslab.Browser({house.url!r}, protocols=["nobody", "other"], way="comm")
+browser = wslab.Browser({house.url!r}, protocols=["nobody", "other"], route="comm")
 browser.send("early")
 browser.send("hello", when_open=True)
 browser""",
         "browser.close(1001)\nbrowser.close(1000, 'x' * 124)\nbrowser.send('bye')",
-        "print(json.dumps([browser.ready_state, browser.way, browser.protocol, browser.url,"
+        "print(json.dumps([browser.ready_state, browser.route, browser.protocol, browser.url,"
         " [[e.type, e.ready_state, e.name, e.text, e.code, e.reason, e.was_clean]"
         " for e in browser.events]]))",
-        f"refused = wslab.Browser({house.url + 'no'!r}, way='comm')\nrefused",
+        f"refused = wslab.Browser({house.url + 'no'!r}, route='comm')\nrefused",
         "print(json.dumps([[e.type, e.code, e.was_clean, e.text] for e in refused.events]))",
         "browser.connect()",
         "browser.close(4003, 'mine')",
@@ -551,8 +551,10 @@ browser""",
         expect(browser.root).to_contain_text("by a socket in the kernel")
         notebook.run_cell(2)
         expect(browser.now).to_have_text("CLOSED")
-        state, way, protocol, url, events = ask(notebook, 3, lambda said: said[4][-1][0] == "close")
-        assert (state, way, protocol, url) == ("CLOSED", "comm", "other", house.url)
+        state, route, protocol, url, events = ask(
+            notebook, 3, lambda said: said[4][-1][0] == "close"
+        )
+        assert (state, route, protocol, url) == ("CLOSED", "comm", "other", house.url)
         assert [event[:2] for event in events] == [
             ["call", "CONNECTING"],
             ["call", "CONNECTING"],
@@ -607,18 +609,18 @@ server = wslab.serve(echo)
 browser = wslab.Browser(server)
 browser.send("hello", when_open=True)
 browser""",
-        "print(json.dumps([browser.way, [way.kind for way in server.routes], browser.received]))",
+        "print(json.dumps([browser.route, [one.kind for one in server.routes], browser.received]))",
     ]
-    with any_lab.open(any_lab.write("way.ipynb", cells)) as notebook:
+    with any_lab.open(any_lab.write("route.ipynb", cells)) as notebook:
         notebook.run_cell(0)
         browser = Shown(notebook, 0)
         expect(browser.log.last).to_contain_text('message data "hello"')
-        way, kinds, received = ask(notebook, 1, lambda said: said[2])
+        route, kinds, received = ask(notebook, 1, lambda said: said[2])
         assert received == ["hello"]
-        assert way in kinds
-        assert way != "comm"
+        assert route in kinds
+        assert route != "comm"
         if any_lab.base_url != "/":
-            assert way in ("tunnel", "proxy")  # the kernel's ports are taken to be out of reach
+            assert route in ("tunnel", "proxy")  # the kernel's ports are taken to be out of reach
             expect(browser.root.locator(".ws-url")).to_contain_text(any_lab.base_url)
             expect(browser.root.locator(".ws-changes")).not_to_be_empty()
         assert complaints(notebook) == []
@@ -688,13 +690,13 @@ def fail(event):
 broken""",
     "refused": "wslab.Browser(URL + 'no', name='refused')",
     "many": "many = wslab.Browser(URL, ['chat'], count=3, name='three')\nmany[1].close(4001)\nmany",
-    "comm": "wslab.Browser(URL, way='comm', name='comm')",
+    "comm": "wslab.Browser(URL, route='comm', name='comm')",
     "proxy": """
 async def echo(websocket):
     async for message in websocket:
         await websocket.send(message)
 server = wslab.serve(echo)
-wslab.Browser(server, way="proxy", name="proxied")""",
+wslab.Browser(server, route="proxy", name="proxied")""",
     "over": "over = wslab.Browser(URL, name='over')\nover.stop()\nover",
     # Last: a browser opens one connection after the other to the same host (RFC 6455 §4.1).
     "connecting": "wslab.Browser(URL + 'slow', protocols=['chat'], name='slow')",
@@ -845,7 +847,7 @@ server = wslab.serve(handler, subprotocols=["chat"])
 browser = wslab.Browser(server, protocols=["nobody", "chat"])
 browser.send("bye", when_open=True)
 browser""",
-        "print(json.dumps([browser.way, browser.protocol, [[e.code, e.reason, e.was_clean]"
+        "print(json.dumps([browser.route, browser.protocol, [[e.code, e.reason, e.was_clean]"
         " for e in browser.events if e.type == 'close']]))",
     ]
     with hub_lab.open(hub_lab.write("tunnel.ipynb", cells)) as notebook:
@@ -902,7 +904,7 @@ FULL = f"""() => {{
 def test_what_waits_in_the_page_is_bounded_in_bytes(lab: Lab, house: House, expect):
     cells = [
         IMPORT + f"\nflooded = wslab.Browser({house.url!r}, name='flooded')\nflooded",
-        f"full = wslab.Browser({house.url!r}, name='full', way='comm')\nfull",
+        f"full = wslab.Browser({house.url!r}, name='full', route='comm')\nfull",
         "print(json.dumps([flooded.dropped, full.ready_state, [e.text for e in full.events]]))",
     ]
     with lab.open(lab.write("bounds.ipynb", cells), alone=True) as notebook:

@@ -163,10 +163,10 @@ def test_a_learner_works_through_it(any_lab: Lab, expect):
         expect(lesson.state("exercise-page", 0)).to_have_text("CONNECTING")
         for nth in (0, 1):
             expect(lesson.state("exercise-page", nth)).to_have_text("CLOSED")
-        ways = ("direct", "tunnel") if any_lab.base_url == "/" else ("tunnel",)
+        routes = ("direct", "tunnel") if any_lab.base_url == "/" else ("tunnel",)
         said = lesson.run_until("exercise-check", "And so did your own page")
         assert "07 safe sender: passed" in said
-        assert any(f"on two real sockets (way: {way})" in said for way in ways)
+        assert any(f"on two real sockets (route: {route})" in said for route in routes)
         # Once more: a cell that runs again replaces its sockets, and the check goes on.
         lesson.run_to("exercise-page")
         assert "passed" in lesson.run_until("exercise-check", "And so did your own page")

@@ -31,7 +31,7 @@ server""",
 from IPython.display import IFrame
 IFrame(server.page_url, "100%", 120)""",
     "browser = wslab.Browser(server)\nbrowser",
-    "print(json.dumps([server.page_url, server.browser_url, browser.way]))",
+    "print(json.dumps([server.page_url, server.browser_url, browser.route]))",
 )
 
 
@@ -61,8 +61,8 @@ def test_what_a_page_shows_is_of_its_own_address(localhost_lab: Lab, host: str, 
         # Until it has said so: whether it reaches the kernel's ports only the page can find out.
         expect(Shown(notebook, 2).now).to_have_text("CLOSED")
         notebook.run_cell(3)
-        page_url, browser_url, way = json.loads(notebook.text(3))
-        assert way == "tunnel"
+        page_url, browser_url, route = json.loads(notebook.text(3))
+        assert route == "tunnel"
         assert page_url.startswith("/wslab/")
         assert browser_url.startswith(f"ws://{host}:{lab.port}/wslab/")
         assert complaints(notebook) == []

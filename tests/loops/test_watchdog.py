@@ -18,9 +18,9 @@ import pytest
 
 from wslab.loops import watchdog
 from wslab.loops.portal import Portal
-from wslab.loops.watchdog import PULSE_S, STALL_S, Stall, Watchdog, describe_frame, timed
+from wslab.loops.watchdog import BLOCKED_S, PULSE_S, Blockage, Watchdog, describe_frame, timed
 
-HELD_S = STALL_S + 0.1
+HELD_S = BLOCKED_S + 0.1
 hold_the_loop = time.sleep  # what an async function must not do, and these do on purpose
 Reports = list[tuple[float, float]]
 
@@ -291,7 +291,7 @@ def test_a_last_step_that_raises_is_reported_too() -> None:
 
 
 def test_short_steps_are_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(n * STALL_S for n in range(1_000))  # each step takes exactly the limit
+    clock = iter(n * BLOCKED_S for n in range(1_000))  # each step takes exactly the limit
     monkeypatch.setattr(watchdog.time, "monotonic", lambda: next(clock))
     reports: Reports = []
 
@@ -364,29 +364,29 @@ def watched(clock: Clock) -> Watchdog:
 def test_a_loop_that_is_free_is_not_reported(clock: Clock) -> None:
     watch = watched(clock)
     clock.pass_s(60)
-    assert list(watch.stalls) == []
+    assert list(watch.blockages) == []
 
 
-def test_a_stall_nobody_named_is_reported_once(clock: Clock) -> None:
+def test_a_blockage_nobody_named_is_reported_once(clock: Clock) -> None:
     watch = watched(clock)
     clock.pass_s(10)
     began_s = clock.now_s
     clock.pass_s(3, held=True)
     clock.pass_s(10)
-    [stall] = watch.stalls
-    assert 3 - PULSE_S <= stall.duration_s <= 3
-    assert began_s <= stall.began_s <= began_s + PULSE_S
-    assert "something" in stall.culprit
+    [blockage] = watch.blockages
+    assert 3 - PULSE_S <= blockage.duration_s <= 3
+    assert began_s <= blockage.began_s <= began_s + PULSE_S
+    assert "something" in blockage.culprit
 
 
-def test_a_stall_that_its_handler_named_is_not_reported_again(clock: Clock) -> None:
+def test_a_blockage_that_its_handler_named_is_not_reported_again(clock: Clock) -> None:
     watch = watched(clock)
     clock.pass_s(10.1)
     began_s = clock.now_s
     clock.now_s += 3
     watch.report(began_s, 3, "the handler")
     clock.pass_s(10)
-    assert [stall.culprit for stall in watch.stalls] == ["the handler"]
+    assert [blockage.culprit for blockage in watch.blockages] == ["the handler"]
 
 
 def test_several_named_ones_in_a_row_are_not_reported_again(clock: Clock) -> None:
@@ -397,7 +397,7 @@ def test_several_named_ones_in_a_row_are_not_reported_again(clock: Clock) -> Non
         clock.now_s += 2
         watch.report(began_s, 2, name)
     clock.pass_s(10)
-    assert [stall.culprit for stall in watch.stalls] == ["first", "second"]
+    assert [blockage.culprit for blockage in watch.blockages] == ["first", "second"]
 
 
 def test_a_named_one_does_not_hide_an_unnamed_one_beside_it(clock: Clock) -> None:
@@ -408,7 +408,7 @@ def test_a_named_one_does_not_hide_an_unnamed_one_beside_it(clock: Clock) -> Non
     watch.report(began_s, 1, "the handler")
     clock.pass_s(5, held=True)
     clock.pass_s(10)
-    [named, unnamed] = watch.stalls
+    [named, unnamed] = watch.blockages
     assert named.culprit == "the handler"
     assert 5 - PULSE_S <= unnamed.duration_s <= 5
 
@@ -419,7 +419,7 @@ def test_an_old_named_one_does_not_hide_a_new_unnamed_one(clock: Clock) -> None:
     clock.now_s += 3
     clock.pass_s(10)
     clock.pass_s(3, held=True)
-    assert len(watch.stalls) == 2
+    assert len(watch.blockages) == 2
 
 
 def test_the_pulse_costs_nothing_while_nobody_watches(clock: Clock) -> None:
@@ -443,7 +443,7 @@ def test_watching_again_does_not_count_the_time_between(clock: Clock) -> None:
     clock.pass_s(60, held=True)
     watch.watch(clock)  # type: ignore[arg-type]
     clock.pass_s(10)
-    assert list(watch.stalls) == []
+    assert list(watch.blockages) == []
     watch.unwatch()
 
 
@@ -451,8 +451,8 @@ def test_the_record_is_bounded() -> None:
     watch = Watchdog()
     for n in range(1_000):
         watch.report(float(n), 1.0, "the handler")
-    assert len(watch.stalls) == 50
-    assert watch.stalls[-1] == Stall(999.0, 1.0, "the handler")
+    assert len(watch.blockages) == 50
+    assert watch.blockages[-1] == Blockage(999.0, 1.0, "the handler")
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["uvloop", "stock"])
@@ -463,12 +463,12 @@ def test_a_real_loop_that_is_held_is_noticed(fast: bool, monkeypatch: pytest.Mon
         monkeypatch.setitem(sys.modules, "uvloop", None)
     portal = Portal()
     portal.call(portal.watchdog.watch, portal.loop)
-    portal.call(time.sleep, 2 * PULSE_S + STALL_S)
+    portal.call(time.sleep, 2 * PULSE_S + BLOCKED_S)
     deadline = time.monotonic() + 5
-    while not portal.watchdog.stalls and time.monotonic() < deadline:
+    while not portal.watchdog.blockages and time.monotonic() < deadline:
         portal.call(asyncio.sleep, 0.01)
-    assert len(portal.watchdog.stalls) == 1
-    assert portal.watchdog.stalls[0].culprit == "something on the lab's loop"
+    assert len(portal.watchdog.blockages) == 1
+    assert portal.watchdog.blockages[0].culprit == "something on the lab's loop"
     portal.call(portal.watchdog.unwatch)
     portal.close()
 
@@ -478,16 +478,16 @@ def test_a_handler_that_holds_the_loop_is_named_once() -> None:
 
     async def sleepy(websocket: Any) -> None:
         async for message in websocket:
-            hold_the_loop(2 * PULSE_S + STALL_S)
+            hold_the_loop(2 * PULSE_S + BLOCKED_S)
             await websocket.send(message)
 
     with wslab.serve(sleepy, name="bed") as server, wslab.connect(server) as client:
-        before = len(server.stalls)  # the loop is the whole process's
+        before = len(server.blockages)  # the loop is the whole process's
         client.send("wake up")
         assert client.recv(timeout=5) == "wake up"
         time.sleep(2 * PULSE_S)  # so that the pulse has had its chance to say it twice
-        new = server.stalls[before:]
-    assert [stall.culprit for stall in new] == ["the handler sleepy() of server 'bed'"]
+        new = server.blockages[before:]
+    assert [blockage.culprit for blockage in new] == ["the handler sleepy() of server 'bed'"]
 
 
 # describe_frame.

@@ -192,7 +192,7 @@ def test_other_pages_are_refused_in_words_and_recorded(server, origin):
     [refusal] = server.refusals
     assert refusal.status == 403
     assert repr(origin) in refusal.reason
-    assert "127.0.0.1" in refusal.peer
+    assert "127.0.0.1" in refusal.address
     assert server.refusals_seen == 1
     assert server.connections_seen == 0
     assert not server.errors

@@ -83,7 +83,7 @@ def test_a_handler_that_blocks_is_named_with_its_line():
     server.stop()
     peers.assert_free(server.port)
     assert server.held() is None
-    assert "handler block()" in server.stalls[-1].culprit
+    assert "handler block()" in server.blockages[-1].culprit
     until(lambda: client.state.name == "CLOSED")
 
 

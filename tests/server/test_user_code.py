@@ -185,7 +185,7 @@ def test_an_exception_is_kept_with_its_traceback_and_the_client_gets_1011():
         assert (error.kind, error.message) == ("ZeroDivisionError", "division by zero")
         assert error.where == "divide"
         assert before <= error.at <= time.time()
-        assert error.peer == client.websocket.local_address[:2]
+        assert error.address == client.websocket.local_address[:2]
         assert str(error) == f"ZeroDivisionError: division by zero (in divide, for {error.who})"
         assert error.traceback.startswith("Traceback (most recent call last)")
         assert "str(1 / int(message))" in error.traceback

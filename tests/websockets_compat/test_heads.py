@@ -109,7 +109,7 @@ def test_what_is_turned_away_is_answered_and_recorded(what):
         [refusal] = server.refusals
         assert refusal.status == status
         assert reason in refusal.reason
-        assert refusal.peer.startswith("127.0.0.1:")
+        assert refusal.address.startswith("127.0.0.1:")
         assert server.refusals_seen == 1
         assert not server.errors
         assert alice.ping() > 0

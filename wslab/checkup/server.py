@@ -37,7 +37,7 @@ __all__ = [
 
 BUSY_S = 0.3  # how long the calling thread computes while the loop has to answer
 BUSY_TRIES = 3  # what happens to hold the machine passes, what holds the interpreter stays
-LATE_S = 0.25  # an echo slower than this while it computes: watchdog.STALL_S is the same
+LATE_S = 0.25  # an echo slower than this while it computes: watchdog.BLOCKED_S is the same
 
 _SLOW = (
     "The machine is overloaded, or an extension holds Python's interpreter lock: answers come late "

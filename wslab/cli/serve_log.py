@@ -77,11 +77,11 @@ class ServeLog:
 
         async def logged(websocket: Any) -> None:
             began_s = time.monotonic()
-            peer = websocket.remote_address
+            address = websocket.remote_address
             # Not the query: a token may be in it.
             path = websocket.request.path.partition("?")[0] if websocket.request else ""
             connection_id = websocket.id.hex[:6]
-            self.event("connect", connection_id, f"{_address(peer)} {printable(path)}")
+            self.event("connect", connection_id, f"{_host_and_port(address)} {printable(path)}")
             try:
                 await awaited(handler(websocket), handler)
             except Exception as exc:
@@ -95,7 +95,7 @@ class ServeLog:
                 code = websocket.close_code
                 meaning = close_code_meaning(code).partition(":")[0] if code else "still open"
                 took_s = time.monotonic() - began_s
-                text = f"{_address(peer)} {code or ''} {meaning}, {took_s:.1f} s"
+                text = f"{_host_and_port(address)} {code or ''} {meaning}, {took_s:.1f} s"
                 # Next, so that what the handler raised, which the server records now, comes first.
                 loop = asyncio.get_running_loop()
                 loop.call_soon(self.event, "disconnect", connection_id, text)
@@ -107,11 +107,11 @@ class ServeLog:
     def refused(self, refusal: Refusal) -> None:
         """Tell of a request that was turned away."""
         status = f"{refusal.status} {responses.get(refusal.status, '')}"
-        self.event("refused", refusal.connection_id, f"{refusal.peer or '?'} {status}")
+        self.event("refused", refusal.connection_id, f"{refusal.address or '?'} {status}")
 
 
-def _address(peer: Any) -> str:
-    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "?"
+def _host_and_port(address: Any) -> str:
+    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "?"
 
 
 def printable(text: str) -> str:

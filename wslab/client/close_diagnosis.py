@@ -15,7 +15,7 @@ from ..wire.frames.close_codes import close_code_meaning
 from .open_diagnosis import innermost
 
 if TYPE_CHECKING:
-    from ..loops.watchdog import Stall
+    from ..loops.watchdog import Blockage
 
 __all__ = ["closed"]
 
@@ -26,7 +26,7 @@ def closed(
     replaced: bool,
     last_pong_s: float | None,
     ended_s: float,
-    stalls: Sequence[Stall],
+    blockages: Sequence[Blockage],
     handler_error: str | None,
     unsent: int,
     untaken: int = 0,
@@ -39,7 +39,7 @@ def closed(
         replaced: its cell ran again, and a new client took its place.
         last_pong_s: when the last ping was answered (monotonic seconds), if one was.
         ended_s: when the connection ended (monotonic seconds).
-        stalls: when something held one of the event loops on the way during its life.
+        blockages: when something held one of the event loops on the way during its life.
         handler_error: what the server's handler raised, where that server is in this process.
         unsent: messages whose turn came after the end.
         untaken: messages that had come and waited for recv(), where so many did that this client
@@ -68,7 +68,7 @@ def closed(
         )
     elif timed_out:
         sentences.append("No ping was ever answered.")
-    longest = max(stalls, key=lambda stall: stall.duration_s, default=None)
+    longest = max(blockages, key=lambda blockage: blockage.duration_s, default=None)
     if longest is not None and (timed_out or exc.rcvd is None or longest.duration_s >= 1.0):
         before_s = max(0.0, ended_s - longest.began_s - longest.duration_s)
         when = "until the end" if before_s < 0.5 else f"until {before_s:.1f} s before the end"

@@ -12,7 +12,7 @@ from typing import NoReturn
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 from ..calls.waiting import is_set_within
-from ..loops.watchdog import Stall
+from ..loops.watchdog import Blockage
 from .close_diagnosis import closed
 from .life import Phase
 from .lifecycle import Lifecycle
@@ -52,7 +52,7 @@ class Ending:
             replaced=life.replaced,
             last_pong_s=connection.traffic.last_pong_s,
             ended_s=ended_s,
-            stalls=self._stalls(ended_s),
+            blockages=self._blockages(ended_s),
             handler_error=self._handler_error(),
             unsent=connection.send_queue.unsent,
             untaken=connection.untaken,
@@ -67,16 +67,16 @@ class Ending:
             return ""  # it answered our close frame, and has read all that was before it
         return f" {kept:,} of its events may not have arrived: the hub did not say that they came."
 
-    def _stalls(self, ended_s: float) -> list[Stall]:
+    def _blockages(self, ended_s: float) -> list[Blockage]:
         """Return when a loop on the way was held during its life."""
         life = self._life
         server_runner = getattr(life.server, "runner", None)
         runners = {id(one): one for one in (life.runner, server_runner) if one is not None}
         return [
-            stall
+            blockage
             for runner in runners.values()
-            for stall in tuple(runner.watchdog.stalls)
-            if stall.began_s < ended_s and stall.began_s + stall.duration_s >= life.began_s
+            for blockage in tuple(runner.watchdog.blockages)
+            if blockage.began_s < ended_s and blockage.began_s + blockage.duration_s >= life.began_s
         ]
 
     def _handler_error(self) -> str | None:
@@ -84,7 +84,7 @@ class Ending:
         address = latest.traffic.address if latest is not None else None
         for error in reversed(tuple(getattr(life.server, "errors", ()))):
             # An earlier client may have had the same port.
-            if address is not None and error.peer == address and error.at >= life.began_at:
+            if address is not None and error.address == address and error.at >= life.began_at:
                 return str(error)
         return None
 

@@ -18,7 +18,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 
 from ..notebook.shell import running_shell
-from ..running import running
+from ..started import running
 
 __all__ = ["Closed", "Missing", "answer", "find", "watch"]
 

@@ -22,17 +22,17 @@ from typing import Any, TypeVar, cast
 
 from ..calls.waiting import is_set_within
 
-__all__ = ["Stall", "Watchdog", "describe_frame", "runs_within", "timed"]
+__all__ = ["Blockage", "Watchdog", "describe_frame", "runs_within", "timed"]
 
 T = TypeVar("T")
 
 ANSWER_S = 0.25  # how long a loop that is free may take to say so
 PULSE_S = 0.25  # how often a watched loop shows that it is alive
-STALL_S = 0.25  # a loop held for longer than this is remembered
+BLOCKED_S = 0.25  # a loop held for longer than this is remembered
 
 
 @dataclass(frozen=True, slots=True)
-class Stall:
+class Blockage:
     """A stretch of time in which one step held the event loop and nothing else on it ran.
 
     ``began_s`` is on the clock of ``time.monotonic()``. ``culprit`` names who held the loop, as
@@ -45,14 +45,14 @@ class Stall:
 
 
 class Watchdog:
-    """The record of one loop's stalls, and the pulse that notices them.
+    """The record of one loop's blockages, and the pulse that notices them.
 
     Args:
-        culprit: what to name for a stall that no handler has reported.
+        culprit: what to name for a blockage that no handler has reported.
     """
 
     def __init__(self, culprit: str = "something on the event loop") -> None:
-        self.stalls: collections.deque[Stall] = collections.deque(maxlen=50)
+        self.blockages: collections.deque[Blockage] = collections.deque(maxlen=50)
         self._culprit = culprit
         self.watchers = 0
         self._pulse: asyncio.TimerHandle | None = None
@@ -60,10 +60,10 @@ class Watchdog:
 
     def report(self, began_s: float, duration_s: float, culprit: str) -> None:
         """Remember that ``culprit`` held the loop; called on the loop itself."""
-        self.stalls.append(Stall(began_s, duration_s, culprit))
+        self.blockages.append(Blockage(began_s, duration_s, culprit))
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Count one more thing that wants stalls noticed; called on the loop."""
+        """Count one more thing that wants blockages noticed; called on the loop."""
         self.watchers += 1
         if self._pulse is None:
             self._beat_s = time.monotonic()
@@ -81,11 +81,13 @@ class Watchdog:
         now = time.monotonic()
         began = self._beat_s
         unnamed_s = now - began - PULSE_S
-        if unnamed_s > STALL_S:
-            # A timed handler has reported its own stall with its name; don't say it twice.
-            for stall in self.stalls:
-                unnamed_s -= max(0.0, stall.began_s + stall.duration_s - max(stall.began_s, began))
-        if unnamed_s > STALL_S:
+        if unnamed_s > BLOCKED_S:
+            # A timed handler has reported its own blockage with its name; don't say it twice.
+            for blockage in self.blockages:
+                unnamed_s -= max(
+                    0.0, blockage.began_s + blockage.duration_s - max(blockage.began_s, began)
+                )
+        if unnamed_s > BLOCKED_S:
             self.report(now - unnamed_s, unnamed_s, self._culprit)
         self._beat_s = now
         self._pulse = loop.call_later(PULSE_S, self._beat, loop)
@@ -122,7 +124,7 @@ class timed(Awaitable[T]):
                 # Emptied here: an exception on its way out holds this frame in its traceback.
                 value = failure = None
                 took = clock() - began
-                if took > STALL_S:
+                if took > BLOCKED_S:
                     self._report(began, took)
             try:
                 value = yield step

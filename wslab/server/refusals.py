@@ -32,7 +32,7 @@ class Refusal:
     at: float
     status: int
     reason: str
-    peer: str
+    address: str
     connection_id: str = ""
 
 
@@ -47,9 +47,9 @@ class RefusalLog:
     def add(self, websocket: Any, status: int, reason: str) -> None:
         """Note that a connection was answered with ``status``, and why."""
         reason = reason if len(reason) <= MAX_REASON else f"{reason[:MAX_REASON]}..."
-        address = address_of(websocket)
-        peer = f"{in_url(address[0])}:{address[1]}" if address is not None else ""
-        refusal = Refusal(time.time(), status, reason, peer, websocket.traffic.id)
+        remote = address_of(websocket)
+        address = f"{in_url(remote[0])}:{remote[1]}" if remote is not None else ""
+        refusal = Refusal(time.time(), status, reason, address, websocket.traffic.id)
         self.latest.append(refusal)
         self.seen += 1
         for tell in tuple(self.listeners):

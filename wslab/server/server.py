@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..errors import PortInUse
 from ..loops.kernel_portal import KernelPortal
 from ..loops.portal import Portal
-from ..loops.watchdog import Stall
+from ..loops.watchdog import Blockage
 from ..notebook import cells, routes
 from ..notebook.routes import Route
 from .admission import Admission
@@ -228,9 +228,9 @@ class Server:
         return self.errors.seen
 
     @property
-    def stalls(self) -> tuple[Stall, ...]:
+    def blockages(self) -> tuple[Blockage, ...]:
         """When something held this server's loop, so that it could not answer, and who."""
-        return tuple(self.runner.watchdog.stalls)
+        return tuple(self.runner.watchdog.blockages)
 
     def held(self) -> str | None:
         """Say what holds this server's loop at this moment, or None where it answers."""

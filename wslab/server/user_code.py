@@ -46,8 +46,8 @@ class UserCode:
 
     Args:
         options: where the handler and the hooks are.
-        report_stall: told when the handler held the loop: when (``time.monotonic()``), for how many
-            seconds, and who.
+        report_blockage: told when the handler held the loop: when (``time.monotonic()``), for
+            how many seconds, and who.
         on_exception: called with each exception itself, of which ``errors`` keeps only the text.
 
     Attributes:
@@ -57,14 +57,14 @@ class UserCode:
     def __init__(
         self,
         options: Options,
-        report_stall: Callable[[float, float, str], object],
+        report_blockage: Callable[[float, float, str], object],
         on_exception: Callable[[BaseException], object] | None = None,
     ) -> None:
         self.errors = FailureLog()
         self.handled = 0
         self._on_exception = on_exception
         self._options = options
-        self._report_stall = report_stall
+        self._report_blockage = report_blockage
 
     @property
     def _others(self) -> FailureLog:
@@ -92,8 +92,8 @@ class UserCode:
             self._on_exception(exc)
         where = where or handler_name(self._options.handler)
         who = websocket.traffic.id if websocket is not None else ""
-        peer = address_of(websocket) if websocket is not None else None
-        self.errors.append(Failure.of(exc, where=where, who=who, peer=peer))
+        address = address_of(websocket) if websocket is not None else None
+        self.errors.append(Failure.of(exc, where=where, who=who, address=address))
 
     @contextlib.contextmanager
     def recording(self, where: str, websocket: Any) -> Iterator[None]:
@@ -128,7 +128,7 @@ class UserCode:
 
         def report(began_s: float, took_s: float) -> None:
             who = f"the handler {handler_name(handler)}() of server {name!r}"
-            self._report_stall(began_s, took_s, who)
+            self._report_blockage(began_s, took_s, who)
 
         try:
             awaitable = handler(websocket)

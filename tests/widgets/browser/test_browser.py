@@ -24,8 +24,8 @@ def test_arguments_are_checked():
     for count in (0, 33, "2"):
         with pytest.raises(ValueError, match="expected a count from 1 to 32"):
             Browser(URL, count=count)
-    with pytest.raises(ValueError, match="expected a way of 'direct', 'tunnel', 'proxy', 'comm'"):
-        Browser(URL, way="bus")
+    with pytest.raises(ValueError, match="expected a route of 'direct', 'tunnel', 'proxy', 'comm'"):
+        Browser(URL, route="bus")
     browser = Browser(URL, autoconnect=False)
     with pytest.raises(TypeError, match=r"got dict; a WebSocket carries no objects: json\.dumps"):
         browser.send({"a": 1})
@@ -54,7 +54,7 @@ def test_before_any_page_everything_waits():
     assert browser.ready_state is None
     assert not browser.is_shown
     assert (browser.url, browser.protocol, browser.extensions) == ("", "", "")
-    assert (browser.buffered_amount, browser.binary_type, browser.way) == (0, "blob", None)
+    assert (browser.buffered_amount, browser.binary_type, browser.route) == (0, "blob", None)
     assert repr(browser) == (
         "<Browser 'it' to ws://127.0.0.1:9/, no socket yet, 4 commands waiting for a page to show"
         " it>"
@@ -110,7 +110,7 @@ def test_events_arrive_frozen_in_order_with_their_fields():
         closed.code = 1000
     assert browser.received == ("hello", b"\x00\x01\xff")
     assert browser.exceptions == (thrown,)
-    assert (browser.ready_state, browser.url, browser.way) == ("CLOSED", URL, "direct")
+    assert (browser.ready_state, browser.url, browser.route) == ("CLOSED", URL, "direct")
     assert abs(closed.at - time.time()) < 5
 
 

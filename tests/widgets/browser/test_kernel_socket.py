@@ -15,7 +15,7 @@ def through_kernel(page: Page) -> list[dict]:
 
 
 def test_a_socket_in_the_kernel_says_what_a_page_needs(server):
-    browser = Browser(server, way="comm")
+    browser = Browser(server, route="comm")
     page = Page(browser)
     page.batch(orders=[{"id": "a", "what": "open", "protocols": ["chat"]}])
     until(lambda: through_kernel(page))
@@ -39,7 +39,7 @@ def test_a_socket_in_the_kernel_says_what_a_page_needs(server):
 
 
 def test_a_socket_in_the_kernel_is_closed_by_the_page_and_with_it(server):
-    browser = Browser(server, way="comm")
+    browser = Browser(server, route="comm")
     page = Page(browser)
     page.batch(orders=[{"id": name, "what": "open", "protocols": ["chat"]} for name in "ab"])
     until(lambda: len(through_kernel(page)) == 2)
@@ -53,7 +53,7 @@ def test_a_socket_in_the_kernel_is_closed_by_the_page_and_with_it(server):
 
 def test_a_refused_socket_in_the_kernel(server):
     server.stop()
-    browser = Browser(server.url, way="comm")
+    browser = Browser(server.url, route="comm")
     page = Page(browser)
     page.batch(orders=[{"id": "a", "what": "open", "protocols": []}])
     until(lambda: len(through_kernel(page)) == 2)
@@ -74,7 +74,7 @@ def test_a_flood_of_text_makes_the_kernel_stop_reading():
             sent += 1
 
     with wslab.serve(flood) as server:
-        browser = Browser(server, way="comm")
+        browser = Browser(server, route="comm")
         page = Page(browser)
         page.batch(orders=[{"id": "a", "what": "open", "protocols": []}])
         sockets = browser.view.kernel_sockets
@@ -95,7 +95,7 @@ def test_a_page_that_sends_to_a_server_that_does_not_read_is_told_that_it_is_ful
         await websocket.wait_closed()
 
     with wslab.serve(deaf) as server:
-        browser = Browser(server, way="comm")
+        browser = Browser(server, route="comm")
         page = Page(browser)
         page.batch(orders=[{"id": "a", "what": "open", "protocols": []}])
         until(lambda: through_kernel(page))
@@ -113,7 +113,7 @@ def test_a_page_that_sends_to_a_server_that_does_not_read_is_told_that_it_is_ful
 
 def test_half_a_surrogate_pair_is_sent_as_a_browser_does(server):
     """JavaScript's strings may hold one; UTF-8 can't (WebIDL, USVString)."""
-    browser = Browser(server, way="comm")
+    browser = Browser(server, route="comm")
     page = Page(browser)
     page.batch(message("\ud800"), orders=[{"id": "a", "what": "open", "protocols": ["chat"]}])
     assert browser.received == ("\ufffd",)

@@ -11,7 +11,7 @@ def test_the_first_page_has_the_sockets_and_the_next_looks_on():
     browser = Browser(URL)
     page = Page(browser)
     [own] = page.told("own")
-    assert [way["kind"] for way in own["routes"]] == ["direct", "comm"]
+    assert [route["kind"] for route in own["routes"]] == ["direct", "comm"]
     assert (own["reopen"], own["made"], own["history"]) == ([], [0], [])
     page.batch(OPENED, says=[{"socket": 0, "ready_state": 1}])
     other = Page(browser, "page2")

@@ -12,7 +12,7 @@ import pytest
 
 import wslab
 from tests import peers
-from wslab.loops.watchdog import Stall
+from wslab.loops.watchdog import Blockage
 from wslab.notebook import page as noted
 from wslab.notebook.allowed_origins import known_origins
 from wslab.notebook.environment import Environment, Kind
@@ -160,17 +160,17 @@ def test_states_of_a_server():
         assert (view["state"], view["note"]) == ("replaced", "")
 
 
-def test_errors_refusals_and_stalls(server, alice):
+def test_errors_refusals_and_blockages(server, alice):
     alice.send("boom")
     with pytest.raises(Exception, match="1011"):
         alice.recv(5)
     with pytest.raises(wslab.errors.HandshakeRefused):
         wslab.connect(server, origin="https://evil.example")
-    server.runner.watchdog.stalls.clear()
+    server.runner.watchdog.blockages.clear()
     server.runner.watchdog.report(server.began_s - 10, 5.0, "what was before")
     server.runner.watchdog.report(time.monotonic() - 3, 3.0, "the handler slow()")
-    held, error, refused, stall = model.server_trouble(server, held="held by slow()")
-    server.runner.watchdog.stalls.clear()
+    held, error, refused, blockage = model.server_trouble(server, held="held by slow()")
+    server.runner.watchdog.blockages.clear()
     assert (held["kind"], held["text"], held["at"]) == ("held", "held by slow()", None)
     assert error["title"] == "Last error"
     [raised] = server.errors
@@ -180,9 +180,9 @@ def test_errors_refusals_and_stalls(server, alice):
     assert error["details"].endswith("ValueError: not this one\n")
     assert refused["title"] == "Refused a request"
     assert refused["text"].startswith("403, This server does not let pages from 'https://evil.ex")
-    assert stall["title"] == "Was held"
-    assert stall["text"] == "for 3.0 s by the handler slow(); nobody got an answer then"
-    assert abs(stall["at"] - (time.time() - 3)) < 2
+    assert blockage["title"] == "Was held"
+    assert blockage["text"] == "for 3.0 s by the handler slow(); nobody got an answer then"
+    assert abs(blockage["at"] - (time.time() - 3)) < 2
 
 
 def test_a_long_traceback_is_cut_at_the_front(server):
@@ -249,7 +249,9 @@ def test_the_log_in_order_with_what_the_panel_sent(server, alice):
         alice.recv(5)
     log = model.client_log(alice, [(0, 1, "before"), (2, 2, "between"), (2, 3, "again")])
     assert log["dropped"] == ""
-    rows = [(row["key"], row["way"], row["type"], row["size"], row["text"]) for row in log["rows"]]
+    rows = [
+        (row["key"], row["direction"], row["type"], row["size"], row["text"]) for row in log["rows"]
+    ]
     assert rows == [
         ("0.1", "sent", "text", "6 B", "before"),
         ("1.0", "received", "text", "8 B", "one↵\\x1b[2J"),
@@ -396,7 +398,7 @@ def test_a_clients_buttons(server, alice):
     assert page.click("send", "hello")["text"] == "sent"
     until(lambda: len(alice.received) == 1)
     panel.refresh()
-    assert [(row["way"], row["text"]) for row in panel.messages["rows"]] == [
+    assert [(row["direction"], row["text"]) for row in panel.messages["rows"]] == [
         ("sent", "hello"),
         ("received", "hello"),
     ]
@@ -468,7 +470,7 @@ def test_while_the_loop_is_held_a_click_says_by_whom():
         until(lambda: not page.panel.trouble or page.panel.trouble[0]["kind"] != "held")
         page.say(type="gone", for_good=True)
         client.close()
-        server.runner.watchdog.stalls.clear()
+        server.runner.watchdog.blockages.clear()
 
 
 def test_a_page_that_looks_gets_news_and_tells_its_address(server, monkeypatch):
@@ -564,10 +566,10 @@ def test_a_view_that_cannot_be_drawn_is_switched_off_and_says_why(server, monkey
     assert panel.failure == ""
 
 
-def test_a_stall_is_shown_on_the_panel(server, alice):
+def test_a_blockage_is_shown_on_the_panel(server, alice):
     panel = panel_of(server)
     Page(panel)
-    server.runner.watchdog.stalls.append(Stall(time.monotonic() - 1.5, 1.5, "something"))
+    server.runner.watchdog.blockages.append(Blockage(time.monotonic() - 1.5, 1.5, "something"))
     panel.refresh()
-    server.runner.watchdog.stalls.clear()
+    server.runner.watchdog.blockages.clear()
     assert panel.trouble[0]["text"].startswith("for 1.5 s by something")

@@ -638,7 +638,7 @@ def test_a_player_sends_what_a_program_would(hub, server, panel):
         {"event": "leave", "data": {"room": "lobby"}, "id": 2},
     ]
     assert len(server.connections) == 3
-    assert [(line.way, line.event, line.room, line.text) for line in read(ana)] == [
+    assert [(line.direction, line.event, line.room, line.text) for line in read(ana)] == [
         ("received", "welcome", "", f"your id here is {ana.client.hub_id}"),
         ("sent", "join", "lobby", ""),
         ("received", "answer", "", "to 1"),
@@ -656,7 +656,7 @@ def test_what_came_says_from_whom_and_where(hub, panel):
         player.join("lobby")
     panel["ana"].say("hello <b>", "lobby")
     line = until(lambda: next((one for one in read(panel["ben"]) if one.event == "say"), None))
-    assert (line.way, line.sender, line.room, line.text) == (
+    assert (line.direction, line.sender, line.room, line.text) == (
         "received",
         "ana",
         "lobby",
@@ -766,7 +766,7 @@ def test_a_flood_is_passed_over_and_said(hub, panel):
     until(lambda: panel["ana"].client.counts[0] == 11)
     lines = read(panel["ana"])
     assert lines[0].event == "welcome" or lines[0].way == "note"
-    assert any(line.way == "note" for line in lines)
+    assert any(line.direction == "note" for line in lines)
     assert lines[-1].event == "big"
 
 

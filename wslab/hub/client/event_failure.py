@@ -50,7 +50,7 @@ def told(error: ErrorReceived) -> EventFailure:
         at=time.time(),
         where="the hub",
         who="",
-        peer=None,
+        address=None,
         kind="",
         message=error.message[:MAX_TOLD],
         traceback="",

@@ -38,7 +38,7 @@ class HandlerFailures:
             who: the id of the client that it ran for.
             address: that client's host and port.
         """
-        failure = Failure.of(exc, where=where, who=who, peer=address)
+        failure = Failure.of(exc, where=where, who=who, address=address)
         self.log.append(failure)
         log = _shown_log if self.log.has_listeners else _log
         log.error("handler %s failed for client %s\n%s", where, who, failure.traceback.rstrip())

@@ -370,8 +370,10 @@ class InPage:
         if not all(page.ready_state == "CLOSED" for _, page, _, _ in self._rounds):
             return f"The page is not done yet: when its sockets are CLOSED, {again}"
         total = sum(len(messages) for *_, messages in self._rounds)
-        ways = ", ".join(sorted({page.way or "?" for _, page, _, _ in self._rounds}))
-        return f"And so did your own page with {total} others, on two real sockets (way: {ways})"
+        routes = ", ".join(sorted({page.route or "?" for _, page, _, _ in self._rounds}))
+        return (
+            f"And so did your own page with {total} others, on two real sockets (route: {routes})"
+        )
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

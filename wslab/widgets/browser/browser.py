@@ -11,7 +11,7 @@
     browser.events, .received, .exceptions      # what happened, as the page told it
     browser.on_message(f); browser.on_event(f)  # f(message), f(event): on any thread, in order
     browser[1].send("two"); len(browser)        # of wslab.Browser(server, count=3)
-    browser.way, .waiting, .errors              # how it gets there; commands; what callbacks raised
+    browser.route, .waiting, .errors            # how it gets there; commands; what callbacks raised
     browser.stop()                              # close its sockets (1000) and let it go
 
 Its rule: no call waits for the page, and none returns what the page will say. A command is put in
@@ -61,12 +61,12 @@ class Browser:
         autoconnect: connect as soon as a page shows it.
         count: how many sockets, at most 32.
         name: how views call it; "browser 1", "browser 2", ... by default.
-        way: how to get there: "direct", "tunnel", "proxy" or "comm"; None takes the first that
+        route: how to get there: "direct", "tunnel", "proxy" or "comm"; None takes the first that
             works. "comm" opens a socket in the kernel, not in the page.
 
     Raises:
         BadURL: the target is neither a Server nor a str.
-        ValueError: a count or a way that there is not.
+        ValueError: a count or a route that there is not.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Browser:
         count: int = 1,
         name: str | None = None,
         *,
-        way: str | None = None,
+        route: str | None = None,
     ) -> None:
         if not isinstance(target, str) and not isinstance(getattr(target, "url", None), str):
             raise BadURL(
@@ -85,14 +85,14 @@ class Browser:
             )
         if not isinstance(count, int) or not 1 <= count <= MAX_COUNT:
             raise ValueError(f"expected a count from 1 to {MAX_COUNT}, got {count!r}")
-        if way is not None and way not in ROUTES:
+        if route is not None and route not in ROUTES:
             raise ValueError(
-                f"expected a way of {', '.join(map(repr, ROUTES))} or None, got {way!r}"
+                f"expected a route of {', '.join(map(repr, ROUTES))} or None, got {route!r}"
             )
         self.name = name or f"browser {next(_numbers)}"
         self.protocols = (protocols,) if isinstance(protocols, str) else tuple(protocols)
         self.page_sockets = PageSockets(
-            self.name, Routes(target, forced=way), self.protocols, count
+            self.name, Routes(target, forced=route), self.protocols, count
         )
         self.replaced = False
         self._view: BrowserView | None = None
@@ -218,7 +218,7 @@ class Browser:
         return self.page_sockets.is_shown
 
     @property
-    def way(self) -> str | None:
+    def route(self) -> str | None:
         """How the page gets to the server: "direct", "tunnel", "proxy", "comm"; None: not known."""
         return self.page_sockets.routes.taken
 

@@ -42,5 +42,5 @@ async function findRoute(routes, ask) {
     if (seen || (route.asks && !(await ask(route, tried)))) continue;
     return { ...route, url: absolute(route.url), shown: absolute(route.shown), tried };
   }
-  return { kind: "none", label: "no way there", url: "", shown: "", changes: "", tried };
+  return { kind: "none", label: "no route there", url: "", shown: "", changes: "", tried };
 }

@@ -45,7 +45,7 @@ class Routes:
         self.taken: str | None = None
         self.label = ""
         self.changes = ""
-        self.asks = ""  # what the page asks before it takes a way, while it does
+        self.asks = ""  # what the page asks before it takes a route, while it does
         self._is_proxy_allowed = False
 
     @property
@@ -64,16 +64,18 @@ class Routes:
         is_certain = environment.detect().kind is not environment.Kind.VSCODE
         return [
             {
-                "kind": way.kind,
-                "label": way.label,
-                "url": way.url,
-                "shown": _shown(way.url),
-                "changes": f"{way.changes}; {_COMM_TOO}" if way.kind == "comm" else way.changes,
-                "asks": _ASKS if self._must_ask(way) else "",
-                "server": way.server,
-                "to_try": not (way.kind == "direct" and nth == 0 and is_certain),
+                "kind": route.kind,
+                "label": route.label,
+                "url": route.url,
+                "shown": _shown(route.url),
+                "changes": f"{route.changes}; {_COMM_TOO}"
+                if route.kind == "comm"
+                else route.changes,
+                "asks": _ASKS if self._must_ask(route) else "",
+                "server": route.server,
+                "to_try": not (route.kind == "direct" and nth == 0 and is_certain),
             }
-            for nth, way in enumerate(self._found())
+            for nth, route in enumerate(self._found())
         ]
 
     def take(self, said: Json) -> str:
@@ -87,16 +89,16 @@ class Routes:
         self._is_proxy_allowed = self._is_proxy_allowed or kind == "proxy"
         if self.taken is not None:
             return ""
-        tried = tried or "the way that was asked for is not there"
-        return f"No way leads to {self.shown}: {tried}"[:500]
+        tried = tried or "the route that was asked for is not there"
+        return f"No route leads to {self.shown}: {tried}"[:500]
 
     def ask(self, said: Json) -> str:
         """Note that the page waits for an answer before it takes a route; return what to say."""
         tried = self._note(said.get("tried") or ())
         self.taken = None
         self.asks = (
-            f"{said['asks']}. Answer in the page, or show wslab.Browser(..., way='proxy') or "
-            "way='comm'"
+            f"{said['asks']}. Answer in the page, or show wslab.Browser(..., route='proxy') or "
+            "route='comm'"
         )
         return ". ".join(filter(None, (tried, self.asks)))[:800]
 
@@ -121,8 +123,8 @@ class Routes:
             note_routes(seen)
         return ". ".join(f"no answer {one['label']}: {one['seen']}" for one in tried if one["seen"])
 
-    def _must_ask(self, way: Route) -> bool:
-        return way.kind == "proxy" and self.forced is None and not self._is_proxy_allowed
+    def _must_ask(self, route: Route) -> bool:
+        return route.kind == "proxy" and self.forced is None and not self._is_proxy_allowed
 
     def _found(self) -> list[Route]:
         direct = Route("direct", "directly", self.url)
@@ -132,8 +134,8 @@ class Routes:
         found = [direct, comm]
         if server is not None:
             found = [
-                comm if way.kind == "comm" else way
-                for way in routes_to(
+                comm if route.kind == "comm" else route
+                for route in routes_to(
                     server.port,
                     # Paths, which each page completes: two may be open at two names of Jupyter's.
                     here=replace(environment.detect(), jupyter_origin=None),
@@ -146,7 +148,7 @@ class Routes:
             ]
         if self.forced is None:
             return found
-        return [way for way in found if way.kind == self.forced] or (
+        return [route for route in found if route.kind == self.forced] or (
             [direct] if self.forced == "direct" else []
         )
 

@@ -72,7 +72,7 @@ class Slot {
     const { route, protocols } = this.pageSockets;
     const { kind, url, shown } = route;
     if (kind === "none") {
-      this.note(`No way leads there. ${triedText(route.tried)}`);
+      this.note(`No route leads there. ${triedText(route.tried)}`);
       return;
     }
     this.attempt(by, connectLine(this.name, shown || url, protocols), () => {

@@ -30,7 +30,7 @@ def text(page_sockets: PageSockets) -> str:
     head, rows, more = _table(page_sockets)
     lines = [repr(page_sockets).strip("<>")]
     if page_sockets.routes.taken:
-        lines.append(f"  way: {page_sockets.routes.label or page_sockets.routes.taken}")
+        lines.append(f"  route: {page_sockets.routes.label or page_sockets.routes.taken}")
     if page_sockets.routes.asks:
         lines.append(f"  it waits for an answer: {page_sockets.routes.asks}")
     if not rows:

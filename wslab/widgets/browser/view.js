@@ -6,14 +6,14 @@ const WAITS_MS = 400;
 function routeLine(pageSockets, target) {
   const url = h("code", { class: "ws-mono ws-url" });
   const label = h("b");
-  const route = h("span", {}, h("span", { class: "ws-soft" }, "way: "), label);
+  const route = h("span", {}, h("span", { class: "ws-soft" }, "route: "), label);
   const where = h("div", { class: "ws-where" }, h("span", { class: "ws-soft" }, "to"), url, route);
   const changes = h("span", { class: "ws-soft" });
   const changed = h("p", { class: "ws-changes" }, changes);
   const asks = h("p", { class: "ws-asks-text" });
   const answer = (text, isYes) =>
     h("button", { type: "button", onclick: () => pageSockets.question?.answer(isYes) }, text);
-  const question = h("div", { class: "ws-asks", role: "group", "aria-label": "Which way?", hidden: "" },
+  const question = h("div", { class: "ws-asks", role: "group", "aria-label": "Which route?", hidden: "" },
     asks, h("span", { class: "ws-buttons" }, answer("Go there, and hand Jupyter’s cookies over", true),
       answer("Go by the kernel, without them", false)));
 
@@ -62,7 +62,7 @@ function headLine(pageSockets, model, onClear) {
     const waiting = model.get("waiting");
     const hints = {
       asking: isLate ? "waits for the kernel (a running cell goes first)" : "",
-      here: pageSockets.route ? "" : pageSockets.question ? "waits for your answer" : "looks for a way there",
+      here: pageSockets.route ? "" : pageSockets.question ? "waits for your answer" : "looks for a route there",
       elsewhere: "Another page of this notebook has the socket; this one looks on.",
       dead: "The kernel is gone, and the socket was closed with it.",
       ended: `Over: ${model.get("ended")}.`,

@@ -71,16 +71,16 @@ function makePlayer(player, hands, listId, first) {
 }
 
 function makeLine(row) {
-  const isSent = row.way === "sent";
+  const isSent = row.direction === "sent";
   const about = [row.event];
   if (row.room) about.push(!isSent ? `in ${row.room}` : row.text ? `to ${row.room}` : row.room);
   if (row.sender) about.push(`from ${row.sender}`);
-  return h("li", { "data-way": row.way, "data-kind": row.event === "error" && !isSent ? "error" : "" },
+  return h("li", { "data-direction": row.direction, "data-kind": row.event === "error" && !isSent ? "error" : "" },
     h("span", { class: "ws-mono ws-soft ws-at" }, clock(row.at)),
     h("span", { class: "ws-text" },
       h("span", { class: "ws-soft ws-what" },
-        h("span", { "aria-hidden": "true" }, { sent: "→ ", received: "← ", note: "" }[row.way]),
-        h("span", { class: "ws-only-read" }, `${row.way}: `), about.map((part) => part && `${part} `).join("")),
+        h("span", { "aria-hidden": "true" }, { sent: "→ ", received: "← ", note: "" }[row.direction]),
+        h("span", { class: "ws-only-read" }, `${row.direction}: `), about.map((part) => part && `${part} `).join("")),
       row.text),
     h("code", { class: "ws-mono ws-soft ws-raw" }, row.raw));
 }

@@ -4,7 +4,7 @@
     ana = panel["ana"]                           # a Player; ana.client is what wslab.connect gave
     ana.join("lobby"); ana.say("hello", "lobby"); ana.leave("lobby")
     ana.disconnect(); ana.connect()
-    ana.lines                                    # what went and came: Line(at, way, event, ...)
+    ana.lines                                    # what went and came, each a Line
 
 Its rule: every button does what these calls do, and these do what any program does with a client:
 ``client.emit("say", {"room": ..., "text": ...})``, a real frame on a real socket; join and leave

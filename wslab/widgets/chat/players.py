@@ -47,7 +47,7 @@ class Line:
 
     Attributes:
         at: seconds since the epoch.
-        way: "sent", "received", or "note" for what is no message.
+        direction: "sent", "received", or "note" for what is no message.
         event: the packet's event; "" where it was no packet.
         text: what is to be read.
         sender: who said it, as far as the hub tells.
@@ -56,7 +56,7 @@ class Line:
     """
 
     at: float
-    way: str
+    direction: str
     event: str
     text: str
     sender: str = ""
@@ -195,35 +195,35 @@ class Player:
 
 
 def _line(event: MessageEvent, began_at: float) -> Line:
-    at, way = began_at + event.at_s, "sent" if event.sender == "client" else "received"
+    at, direction = began_at + event.at_s, "sent" if event.sender == "client" else "received"
     data = event.data
     if isinstance(data, bytes):
-        return Line(at, way, "", f"{model.size(len(data))} of binary", raw=data[:16].hex(" "))
+        return Line(at, direction, "", f"{model.size(len(data))} of binary", raw=data[:16].hex(" "))
     raw = model.one_line(data, 300)
     try:
         packet = packets.decode(data)
     except BadPacket:
-        return Line(at, way, "", model.one_line(data), raw=raw)
+        return Line(at, direction, "", model.one_line(data), raw=raw)
     said = packet.data
     if packet.error is not None:
         error = packet.error
         text = f"to {packet.answer}, {error.get('code')}: {error.get('message')}"
-        return Line(at, way, "error", model.one_line(text, 300), raw=raw)
+        return Line(at, direction, "error", model.one_line(text, 300), raw=raw)
     if packet.answer is not None:
         said = f": {json.dumps(said, ensure_ascii=False)}" if said is not None else ""
-        return Line(at, way, "answer", model.one_line(f"to {packet.answer}{said}"), raw=raw)
+        return Line(at, direction, "answer", model.one_line(f"to {packet.answer}{said}"), raw=raw)
     if packet.event is None:
-        return Line(at, way, "", model.one_line(data), raw=raw)
-    if way == "received" and packet.event == "welcome" and isinstance(said, dict):
+        return Line(at, direction, "", model.one_line(data), raw=raw)
+    if direction == "received" and packet.event == "welcome" and isinstance(said, dict):
         text = f"your id here is {said.get('id')}"
-    elif way == "received" and packet.event == "error" and isinstance(said, dict):
+    elif direction == "received" and packet.event == "error" and isinstance(said, dict):
         text = model.one_line(f"{said.get('code')}: {said.get('message')}", 300)
-    elif way == "received" and packet.event == "dropped" and isinstance(said, dict):
+    elif direction == "received" and packet.event == "dropped" and isinstance(said, dict):
         text = f"{said.get('count')} events were left out: this client read too slowly"
-    elif isinstance(said, dict) and ("text" in said or (way == "sent" and "room" in said)):
+    elif isinstance(said, dict) and ("text" in said or (direction == "sent" and "room" in said)):
         return Line(
             at,
-            way,
+            direction,
             packet.event,
             model.one_line(str(said.get("text", ""))),
             model.one_line(str(said.get("from") or ""), 40),
@@ -234,7 +234,7 @@ def _line(event: MessageEvent, began_at: float) -> Line:
         text = model.one_line(json.dumps(said, ensure_ascii=False)) if said is not None else ""
         if isinstance(said, str):
             text = model.one_line(said)
-    return Line(at, way, packet.event, text, raw=raw)
+    return Line(at, direction, packet.event, text, raw=raw)
 
 
 class Chat:

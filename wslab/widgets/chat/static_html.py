@@ -54,13 +54,13 @@ def _lines(log: Json) -> list[str]:
     rows = log["rows"][-MAX_LINES:]
     return [
         f"{time.strftime('%H:%M:%S', time.localtime(row['at']))} "
-        f"{ {'sent': 'sent', 'received': 'came', 'note': 'note'}[row['way']] } "
+        f"{ {'sent': 'sent', 'received': 'came', 'note': 'note'}[row['direction']] } "
         + " ".join(
             filter(
                 None,
                 [
                     row["event"],
-                    f"{_PREPOSITIONS[row['way']]} {row['room']}" if row["room"] else "",
+                    f"{_PREPOSITIONS[row['direction']]} {row['room']}" if row["room"] else "",
                     f"from {row['sender']}" if row["sender"] else "",
                     row["text"],
                 ],

@@ -131,10 +131,10 @@ def _row(connection: Connection, now_s: float) -> dict[str, str]:
     }
 
 
-def _amount(connections: Iterable[Connection], way: str) -> dict[str, str]:
+def _amount(connections: Iterable[Connection], direction: str) -> dict[str, str]:
     connections = tuple(connections)
-    messages = sum(getattr(connection, way) for connection in connections)
-    size_bytes = sum(getattr(connection, f"{way}_bytes") for connection in connections)
+    messages = sum(getattr(connection, direction) for connection in connections)
+    size_bytes = sum(getattr(connection, f"{direction}_bytes") for connection in connections)
     return {"messages": f"{messages:,}", "size": size(size_bytes)}
 
 
@@ -157,12 +157,14 @@ def server_trouble(server: Server, *, held: str | None = None) -> list[dict[str,
         title = "Refused a request" if count == 1 else f"Refused {count:,} requests, the last"
         trouble.append(_trouble("refused", title, text, at=last.at))
     # A loop is shared: who has had no client yet, or has stopped, has nothing to tell about it.
-    stalls = [s for s in server.stalls if s.began_s + s.duration_s > server.began_s]
-    if stalls and server.is_serving and server.connections_seen:
-        longest = max(stalls, key=lambda stall: stall.duration_s)
-        title = "Was held" if len(stalls) == 1 else f"Was held {len(stalls)} times, the longest"
+    blockages = [s for s in server.blockages if s.began_s + s.duration_s > server.began_s]
+    if blockages and server.is_serving and server.connections_seen:
+        longest = max(blockages, key=lambda blockage: blockage.duration_s)
+        title = (
+            "Was held" if len(blockages) == 1 else f"Was held {len(blockages)} times, the longest"
+        )
         text = f"for {longest.duration_s:.1f} s by {longest.culprit}; nobody got an answer then"
-        trouble.append(_trouble("stall", title, text, at=_EPOCH_S + longest.began_s))
+        trouble.append(_trouble("blockage", title, text, at=_EPOCH_S + longest.began_s))
     return trouble
 
 
@@ -297,7 +299,7 @@ def _message(number: int, order: int, message: str | bytes) -> dict[str, str]:
             amount = f"{len(message):,} characters"
     return {
         "key": f"{number}.{order}",
-        "way": "sent" if order else "received",
+        "direction": "sent" if order else "received",
         "type": "binary" if isinstance(message, bytes) else "text",
         "size": amount,
         "text": text,

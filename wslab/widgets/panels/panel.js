@@ -214,8 +214,8 @@ function client(model, ui, hands) {
     if (messages === drawn) return;
     drawn = messages;
     fill(log, messages.rows, (row) => h(
-      "li", { "data-way": row.way },
-      h("span", { class: "ws-soft" }, row.way === "sent" ? "→ sent" : "← received"),
+      "li", { "data-direction": row.direction },
+      h("span", { class: "ws-soft" }, row.direction === "sent" ? "→ sent" : "← received"),
       h("span", { class: "ws-soft" }, row.type),
       h("span", { class: "ws-soft ws-number" }, row.size),
       h("span", { class: "ws-mono ws-text" }, row.text),

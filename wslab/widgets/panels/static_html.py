@@ -115,8 +115,8 @@ def _table(view: dict[str, Any], rows: Sequence[Any]) -> tuple[list[str], list[l
             ]
             for row in view["rows"]
         ]
-    return ["way", "type", "size", "message"], [
-        [row["way"], row["type"], row["size"], row["text"]] for row in rows[-MAX_MESSAGES:]
+    return ["direction", "type", "size", "message"], [
+        [row["direction"], row["type"], row["size"], row["text"]] for row in rows[-MAX_MESSAGES:]
     ]
 
 
