@@ -57,27 +57,27 @@ def test_a_body_holds_packets_with_a_separator_between():
     assert encode_payload(packets) == body
 
 
-@pytest.mark.parametrize(
-    ("text", "rule"),
-    [
-        ("", "empty-packet"),
-        ("7", "unknown-type"),
-        ("-1", "unknown-type"),
-        (" 4", "unknown-type"),
-        ("\u0664", "unknown-type"),  # a digit, but not one of ASCII
-        ("B", "unknown-type"),
-        ("1bye", "unexpected-data"),
-        ("5x", "unexpected-data"),
-        ("6x", "unexpected-data"),
-        ("bAQ", "bad-base64"),
-        ("bAQ=", "bad-base64"),
-        ("bA Q=", "bad-base64"),
-        ("b-_==", "bad-base64"),
-        ("b\u20ac", "bad-base64"),
-        ("bAQ==AQ==", "bad-base64"),
-        ("bAQ==\n", "bad-base64"),
-    ],
-)
+REFUSED = [
+    ("", "empty-packet"),
+    ("7", "unknown-type"),
+    ("-1", "unknown-type"),
+    (" 4", "unknown-type"),
+    ("\u0664", "unknown-type"),  # a digit, but not one of ASCII
+    ("B", "unknown-type"),
+    ("1bye", "unexpected-data"),
+    ("5x", "unexpected-data"),
+    ("6x", "unexpected-data"),
+    ("bAQ", "bad-base64"),
+    ("bAQ=", "bad-base64"),
+    ("bA Q=", "bad-base64"),
+    ("b-_==", "bad-base64"),
+    ("b\u20ac", "bad-base64"),
+    ("bAQ==AQ==", "bad-base64"),
+    ("bAQ==\n", "bad-base64"),
+]
+
+
+@pytest.mark.parametrize(("text", "rule"), REFUSED)
 def test_what_is_no_packet(text, rule):
     with pytest.raises(ProtocolViolation) as caught:
         decode_text(text)

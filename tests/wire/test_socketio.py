@@ -121,102 +121,101 @@ def test_the_head_alone():
     assert head(CONNECT, "/admin") == "0/admin,"
 
 
-@pytest.mark.parametrize(
-    ("messages", "rule"),
-    [
-        (("",), "empty-packet"),
-        (("7",), "unknown-type"),
-        (("-1",), "unknown-type"),
-        (("\u0662[]",), "unknown-type"),
-        (("hello",), "unknown-type"),
-        # JSON
-        (('2["a"',), "bad-json"),
-        (('2["a"]]',), "bad-json"),
-        (("2['a']",), "bad-json"),
-        (('2["a",NaN]',), "bad-json"),
-        (('2["a",-Infinity]',), "bad-json"),
-        (('2["a",1e999]',), "bad-json"),
-        (('2["a",' + "9" * 5000 + "]",), "bad-json"),
-        (('2["a\n"]',), "bad-json"),
-        (('2\ufeff["a"]',), "bad-json"),
-        (('2/admin["a","b"]',), "bad-json"),  # all before the comma is the namespace
-        (('2-1["a"]',), "bad-json"),
-        (('21-["a"]',), "bad-json"),  # how many attachments: only of a type that has some
-        (('2["a",' + "[" * 100_000,), "too-deep"),
-        (('2["a",' + '{"a":' * 100_000,), "too-deep"),
-        # events
-        (("2",), "bad-event"),
-        (("27",), "bad-event"),
-        (("2/admin,",), "bad-event"),
-        (("2[]",), "bad-event"),
-        (("2null",), "bad-event"),
-        (("2{}",), "bad-event"),
-        (('2"a"',), "bad-event"),
-        (("2[null]",), "bad-event"),
-        (("2[true]",), "bad-event"),
-        (('2[["a"]]',), "bad-event"),
-        (('2[{"a":1}]',), "bad-event"),
-        *[((f'2["{name}"]',), "reserved-event") for name in sorted(RESERVED)],
-        ((f'51-["connect",{PH % 0}]',), "reserved-event"),
-        (('2["c\\u006fnnect"]',), "reserved-event"),
-        # ids
-        (('2007["a"]',), "bad-id"),
-        (("300[]",), "bad-id"),
-        (('29007199254740992["a"]',), "bad-id"),
-        (("3" + "9" * 100_000 + "[]",), "bad-id"),
-        (("01{}",), "unexpected-id"),
-        (("11",), "unexpected-id"),
-        (('41"no"',), "unexpected-id"),
-        # what a type holds
-        (("3[]",), "bad-ack"),
-        (("31",), "bad-ack"),
-        (("31{}",), "bad-ack"),
-        (("31null",), "bad-ack"),
-        (("0[]",), "bad-connect"),
-        (("0null",), "bad-connect"),
-        (('0"x"',), "bad-connect"),
-        (("0/admin,true",), "bad-connect"),
-        (("1{}",), "bad-disconnect"),
-        (("1null",), "bad-disconnect"),
-        (("1/admin,[]",), "bad-disconnect"),
-        (("4",), "bad-connect-error"),
-        (("4null",), "bad-connect-error"),
-        (("4[]",), "bad-connect-error"),
-        # how many attachments
-        (('5["a"]',), "bad-attachment-count"),
-        (('50-["a"]',), "bad-attachment-count"),
-        (('501-["a"]',), "bad-attachment-count"),
-        (('5-1-["a"]',), "bad-attachment-count"),
-        (('5+1-["a"]',), "bad-attachment-count"),
-        (('51.0-["a"]',), "bad-attachment-count"),
-        (('50x1-["a"]',), "bad-attachment-count"),
-        (('51e0-["a"]',), "bad-attachment-count"),
-        (('5 1-["a"]',), "bad-attachment-count"),
-        (('5\u0661-["a"]',), "bad-attachment-count"),
-        (("51",), "bad-attachment-count"),
-        (('511-["a"]',), "too-many-attachments"),
-        (("6" + "9" * 100_000 + "-1[]",), "too-many-attachments"),
-        # where they belong
-        (('51-["a"]',), "bad-placeholder"),
-        ((f'51-["a",{PH % 1}]',), "bad-placeholder"),
-        ((f'51-["a",{PH % -1}]',), "bad-placeholder"),
-        ((f'51-["a",{PH % 0},{PH % 0}]',), "bad-placeholder"),
-        ((f'52-["a",{PH % 0}]',), "bad-placeholder"),
-        (('51-["a",{"_placeholder":true}]',), "bad-placeholder"),
-        (('51-["a",{"_placeholder":true,"num":"0"}]',), "bad-placeholder"),
-        (('51-["a",{"_placeholder":true,"num":0.0}]',), "bad-placeholder"),
-        (('51-["a",{"_placeholder":true,"num":true}]',), "bad-placeholder"),
-        (('51-["a",{"_placeholder":true,"num":0,"x":1}]',), "bad-placeholder"),
-        (('51-["a",{"_placeholder":1,"num":0}]',), "bad-placeholder"),
-        # in which order
-        ((b"x",), "attachment-unexpected"),
-        (('2["a"]', b"x"), "attachment-unexpected"),
-        ((f'51-["a",{PH % 0}]', b"x", b"y"), "attachment-unexpected"),
-        ((f'51-["a",{PH % 0}]', '2["a"]'), "attachment-missing"),
-        ((f'52-["a",{PH % 0},{PH % 1}]', b"x", "1"), "attachment-missing"),
-    ],
-    ids=lambda value: f"{str(value)[:40]}",
-)  # fmt: skip
+REFUSED = [
+    (("",), "empty-packet"),
+    (("7",), "unknown-type"),
+    (("-1",), "unknown-type"),
+    (("\u0662[]",), "unknown-type"),
+    (("hello",), "unknown-type"),
+    # JSON
+    (('2["a"',), "bad-json"),
+    (('2["a"]]',), "bad-json"),
+    (("2['a']",), "bad-json"),
+    (('2["a",NaN]',), "bad-json"),
+    (('2["a",-Infinity]',), "bad-json"),
+    (('2["a",1e999]',), "bad-json"),
+    (('2["a",' + "9" * 5000 + "]",), "bad-json"),
+    (('2["a\n"]',), "bad-json"),
+    (('2\ufeff["a"]',), "bad-json"),
+    (('2/admin["a","b"]',), "bad-json"),  # all before the comma is the namespace
+    (('2-1["a"]',), "bad-json"),
+    (('21-["a"]',), "bad-json"),  # how many attachments: only of a type that has some
+    (('2["a",' + "[" * 100_000,), "too-deep"),
+    (('2["a",' + '{"a":' * 100_000,), "too-deep"),
+    # events
+    (("2",), "bad-event"),
+    (("27",), "bad-event"),
+    (("2/admin,",), "bad-event"),
+    (("2[]",), "bad-event"),
+    (("2null",), "bad-event"),
+    (("2{}",), "bad-event"),
+    (('2"a"',), "bad-event"),
+    (("2[null]",), "bad-event"),
+    (("2[true]",), "bad-event"),
+    (('2[["a"]]',), "bad-event"),
+    (('2[{"a":1}]',), "bad-event"),
+    *[((f'2["{name}"]',), "reserved-event") for name in sorted(RESERVED)],
+    ((f'51-["connect",{PH % 0}]',), "reserved-event"),
+    (('2["c\\u006fnnect"]',), "reserved-event"),
+    # ids
+    (('2007["a"]',), "bad-id"),
+    (("300[]",), "bad-id"),
+    (('29007199254740992["a"]',), "bad-id"),
+    (("3" + "9" * 100_000 + "[]",), "bad-id"),
+    (("01{}",), "unexpected-id"),
+    (("11",), "unexpected-id"),
+    (('41"no"',), "unexpected-id"),
+    # what a type holds
+    (("3[]",), "bad-ack"),
+    (("31",), "bad-ack"),
+    (("31{}",), "bad-ack"),
+    (("31null",), "bad-ack"),
+    (("0[]",), "bad-connect"),
+    (("0null",), "bad-connect"),
+    (('0"x"',), "bad-connect"),
+    (("0/admin,true",), "bad-connect"),
+    (("1{}",), "bad-disconnect"),
+    (("1null",), "bad-disconnect"),
+    (("1/admin,[]",), "bad-disconnect"),
+    (("4",), "bad-connect-error"),
+    (("4null",), "bad-connect-error"),
+    (("4[]",), "bad-connect-error"),
+    # how many attachments
+    (('5["a"]',), "bad-attachment-count"),
+    (('50-["a"]',), "bad-attachment-count"),
+    (('501-["a"]',), "bad-attachment-count"),
+    (('5-1-["a"]',), "bad-attachment-count"),
+    (('5+1-["a"]',), "bad-attachment-count"),
+    (('51.0-["a"]',), "bad-attachment-count"),
+    (('50x1-["a"]',), "bad-attachment-count"),
+    (('51e0-["a"]',), "bad-attachment-count"),
+    (('5 1-["a"]',), "bad-attachment-count"),
+    (('5\u0661-["a"]',), "bad-attachment-count"),
+    (("51",), "bad-attachment-count"),
+    (('511-["a"]',), "too-many-attachments"),
+    (("6" + "9" * 100_000 + "-1[]",), "too-many-attachments"),
+    # where they belong
+    (('51-["a"]',), "bad-placeholder"),
+    ((f'51-["a",{PH % 1}]',), "bad-placeholder"),
+    ((f'51-["a",{PH % -1}]',), "bad-placeholder"),
+    ((f'51-["a",{PH % 0},{PH % 0}]',), "bad-placeholder"),
+    ((f'52-["a",{PH % 0}]',), "bad-placeholder"),
+    (('51-["a",{"_placeholder":true}]',), "bad-placeholder"),
+    (('51-["a",{"_placeholder":true,"num":"0"}]',), "bad-placeholder"),
+    (('51-["a",{"_placeholder":true,"num":0.0}]',), "bad-placeholder"),
+    (('51-["a",{"_placeholder":true,"num":true}]',), "bad-placeholder"),
+    (('51-["a",{"_placeholder":true,"num":0,"x":1}]',), "bad-placeholder"),
+    (('51-["a",{"_placeholder":1,"num":0}]',), "bad-placeholder"),
+    # in which order
+    ((b"x",), "attachment-unexpected"),
+    (('2["a"]', b"x"), "attachment-unexpected"),
+    ((f'51-["a",{PH % 0}]', b"x", b"y"), "attachment-unexpected"),
+    ((f'51-["a",{PH % 0}]', '2["a"]'), "attachment-missing"),
+    ((f'52-["a",{PH % 0},{PH % 1}]', b"x", "1"), "attachment-missing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("messages", "rule"), REFUSED, ids=lambda value: f"{str(value)[:40]}")
 def test_what_is_no_packet(messages, rule):
     assert broken(*messages) == rule
 
@@ -315,7 +314,7 @@ halves = st.sampled_from(["\ud800", "a\udfff"])  # of a surrogate pair: JSON may
 texts = st.text(max_size=8) | halves
 scalars = (
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | texts
-    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats(-(2.0**53), 2.0**53) | st.just(1e300)
 )  # fmt: skip
 
 
