@@ -57,7 +57,7 @@ class _Handler(JupyterHandler):
     def _is_navigation(self) -> bool:
         """Tell whether a person opens this in a window, as opposed to a script or a client."""
         headers = self.request.headers
-        if asks_for_websocket(headers.get_all()):
+        if self.request.method not in ("GET", "HEAD") or asks_for_websocket(headers.get_all()):
             return False
         mode = headers.get("Sec-Fetch-Mode")
         if mode is not None:
@@ -117,19 +117,23 @@ class TunnelHandler(_Handler):
     """Relays one connection to one server of ours."""
 
     async def prepare(self) -> None:  # type: ignore[override]
-        """Refuse what could hide a second request before any of its body is read."""
-        length = self.request.headers.get("Content-Length", "0")
-        if "Transfer-Encoding" in self.request.headers or length != "0":
-            raise web.HTTPError(400, "A request through the tunnel has no body.\n")
+        """Let Jupyter say who asks, and become a pipe before anybody reads the body.
+
+        Jupyter has checked its cross-site token by then, of whatever is no GET.
+        """
         await super().prepare()
+        if not self._finished:  # sent to the login
+            carrying = self._carry(*self.path_args)
+            if carrying is not None:  # the same, by a Jupyter that leaves it to us
+                await carrying
 
     def data_received(self, chunk: bytes) -> None:
-        """Drop what should not be there."""
+        """Drop the body of what has been refused."""
 
     @web.authenticated
     @_AUTHORIZED
-    async def get(self, entry_id: str) -> None:
-        """Find the server, connect to it, and become a pipe."""
+    async def _carry(self, entry_id: str) -> None:
+        """Find the server, connect to it, and move bytes until both sides have ended."""
         request = self.request
         headers = list(request.headers.get_all())
         self._check_site()
@@ -140,12 +144,14 @@ class TunnelHandler(_Handler):
         if self._is_navigation() and self.token_authenticated:
             clean = without_tokens(request.uri)
             if clean != request.uri:
-                # With the login's cookie: the page's own requests know no token.
+                # With the login's cookie and that of the cross-site token: the page's own requests
+                # know no token, and what they POST needs the other.
+                _ = self.xsrf_token
                 self.redirect(clean)
                 return
         try:
             entry = find(entry_id)
-            sent = rewrite(
+            head = rewrite(
                 request.method or "",
                 request.uri,
                 headers,
@@ -166,15 +172,14 @@ class TunnelHandler(_Handler):
         except BaseException:
             upstream.transport.abort()
             raise
-        await relay(stream, upstream, sent)
-
-    head = get
+        await relay(stream, upstream, head)
 
     def _check_site(self) -> None:
         """Refuse other sites' pages, which come with the user's cookie.
 
         A handshake and every request with an Origin by Jupyter's own rule. A browser sends a plain
-        GET without one, and then tells where it comes from (Fetch Metadata) or names the page.
+        GET without one, and then tells where it comes from (Fetch Metadata) or names the page. What
+        is no GET has shown Jupyter's cross-site token besides.
         """
         headers = self.request.headers
         allowed = self.check_origin()

@@ -1,9 +1,10 @@
 """Moving bytes between a browser's connection to Jupyter's server and a server behind it.
 
 The browser's side is tornado's stream, the other an asyncio transport. Its rules: nothing is looked
-at but whether the answer is 101; whoever does not read makes the other side wait, so that what is
-under way is bounded; one side's end becomes the other's, after all that came before it; and nothing
-outlives the connection. Who may come here has been decided before.
+at but whether the answer is 101; every piece goes on as it comes (events that a server sends are
+not gathered); whoever does not read makes the other side wait, so that what is under way is
+bounded; one side's end becomes the other's, after all that came before it; and nothing outlives the
+connection. Who may come here has been decided before.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, cast
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
 
 from .registry.jupyter import Entry
+from .request_head import RequestHead
 
 __all__ = ["Upstream", "connect_upstream", "relay"]
 
@@ -144,11 +146,12 @@ async def connect_upstream(entry: Entry) -> Upstream:
     return upstream
 
 
-async def relay(stream: IOStream, upstream: Upstream, head: bytes) -> None:
+async def relay(stream: IOStream, upstream: Upstream, head: RequestHead) -> None:
     """Send the head, then move bytes both ways until both sides have ended; closes both.
 
-    What the browser sends before the answer waits, and goes on only after a 101: a plain answer
-    ends the connection, so that no second request can hide behind the first.
+    The body goes on as it comes. What the browser sends behind it goes on only after a 101, and
+    waits for that: a plain answer ends the connection, so that no second request can hide behind
+    the first.
 
     Args:
         stream: the browser's side, detached from HTTP.
@@ -158,37 +161,42 @@ async def relay(stream: IOStream, upstream: Upstream, head: bytes) -> None:
     loop = asyncio.get_running_loop()
     gone: asyncio.Future[None] = loop.create_future()
     stream.set_close_callback(lambda: None if gone.done() else gone.set_result(None))
-    forwarding: asyncio.Task[None] | None = None
+    with contextlib.suppress(OSError, StreamClosedError):
+        stream.set_nodelay(True)
+    upstream.begin(stream, head.data)
+    forwarding = loop.create_task(_forward(stream, upstream, head, gone))
     try:
-        with contextlib.suppress(OSError, StreamClosedError):
-            stream.set_nodelay(True)
-        upstream.begin(stream, head)
-        await _first(gone, upstream.answered)
-        if upstream.answered.done():
-            forwarding = loop.create_task(
-                _forward(stream, upstream, forward=upstream.answered.result())
-            )
-            await _first(forwarding, upstream.ended)
+        await _first(forwarding, upstream.ended)
         if not stream.closed():
             await _end_browser(stream, upstream, gone)
-        if forwarding is not None and stream.closed():  # the last of what it sent
+        if stream.closed():  # the last of what it sent
             await _first(forwarding, upstream.lost, within_s=LINGER_S)
         upstream.transport.close()
         await _first(upstream.lost, within_s=LINGER_S)
     finally:
-        if forwarding is not None:
-            forwarding.cancel()
+        forwarding.cancel()
         upstream.transport.abort()
         stream.set_close_callback(None)
         stream.close()
 
 
-async def _forward(stream: IOStream, upstream: Upstream, *, forward: bool) -> None:
+async def _forward(
+    stream: IOStream, upstream: Upstream, head: RequestHead, gone: asyncio.Future[None]
+) -> None:
     """Move what the browser sends (or drop it, to see it end) until it ends."""
+    left = head.body_bytes
     with contextlib.suppress(StreamClosedError):
+        while left:
+            data = await stream.read_bytes(min(left, CHUNK_BYTES), partial=True)
+            left -= len(data)
+            await upstream.send(data)
+        switched = False
+        if head.opens:
+            await _first(gone, upstream.answered)
+            switched = upstream.answered.done() and upstream.answered.result()
         while True:
             data = await stream.read_bytes(CHUNK_BYTES, partial=True)
-            if forward:
+            if switched:
                 await upstream.send(data)
 
 
