@@ -12,7 +12,7 @@
     ├── PortalClosed             also a RuntimeError
     ├── NestingRefused           also a RuntimeError: see allow_nested_loops()
     ├── BadPacket                also a ValueError: no packet of a hub
-    ├── Refused                  raise it in a Hub's handler; its text is for the client
+    ├── Refused                  .data: raise it in a Hub's handler; its text is for the client
     ├── CallFailed               .code: the other side answered a call() with an error
     └── ClientGone               also a ConnectionError: it left before it answered
 
@@ -25,6 +25,7 @@ Below them are two questions to an exception that somebody else's code let throu
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 __all__ = [
     "BadPacket",
@@ -113,12 +114,14 @@ class NestingRefused(WslabError, RuntimeError):
 class BadPacket(WslabError, ValueError):
     """A text frame that is no packet of a hub; ``is_raw``: nor was it meant to be one.
 
-    ``id`` is the number by which its sender waits for an answer, where that could be read.
+    ``id`` is the number by which its sender waits for an answer, where that could be read; ``code``
+    the word by which it is told.
     """
 
-    def __init__(self, message: str, *, is_raw: bool = False) -> None:
+    def __init__(self, message: str, *, is_raw: bool = False, code: str = "bad-packet") -> None:
         super().__init__(message)
         self.is_raw = is_raw
+        self.code = code
         self.id: int | None = None
 
 
@@ -126,8 +129,17 @@ class Refused(WslabError):
     """Raise it in a Hub's handler to say no; the text goes to the client as it is.
 
     In a ``connect`` handler the client is closed with 1008 (policy violation, RFC 6455 §7.4.1) and
-    the text as the reason; in any other the sender gets it as an error.
+    the text as the reason (a Socket.IO client gets CONNECT_ERROR); in any other the sender gets it
+    as an error.
+
+    Args:
+        message: the text.
+        data: what a client that is turned away is told beside it: anything that JSON can hold.
     """
+
+    def __init__(self, message: str = "", *, data: Any = None) -> None:
+        super().__init__(message)
+        self.data = data
 
 
 class CallFailed(WslabError):

@@ -12,9 +12,10 @@ missed), `protocol/limits` (what strangers can make a hub hold).
 
 from __future__ import annotations
 
+from .protocol.arguments import Args
 from .protocol.limits import Limits
 from .server.delivery import Delivery, Trace
 from .server.hub import Hub
 from .server.hub_client import HubClient
 
-__all__ = ["Delivery", "Hub", "HubClient", "Limits", "Trace"]
+__all__ = ["Args", "Delivery", "Hub", "HubClient", "Limits", "Trace"]

@@ -94,6 +94,8 @@ def test_binary_frames_go_where_they_belong():
     assert encode_event("e", {"$binary": 0}) == ('{"event":"e","data":{"$binary":0}}', [])
     with pytest.raises(ValueError, match='no key "\\$binary" in data that carries bytes'):
         dumps([b"x", ({"deep": {"$binary": 0}},)])
+    with pytest.raises(ValueError, match='nor "_placeholder": they stand for them'):
+        dumps([b"x", {"_placeholder": True, "num": 9}])  # by which Socket.IO's clients would end
     assert dumps([bytearray(b"a"), memoryview(b"b")])[1] == [b"a", b"b"]
     many = [b"x"] * packets.MAX_BINARY
     assert decode(encode_event("e", many)[0]).binary == 64

@@ -25,6 +25,28 @@ def told():
     return []
 
 
+@aio
+async def test_who_is_refused_is_told_with_data():
+    hub = Hub()
+    given = [{"seats": 0}, {1, 2}]
+
+    @hub.on("connect")
+    async def connect(client):
+        raise Refused("full", data=given.pop(0))
+
+    async with listening(hub) as url:
+        async with speaking(url, welcomed=False) as wire:
+            assert (await wire.read())["data"] == {
+                "code": "refused", "message": "full", "data": {"seats": 0},
+            }  # fmt: skip
+            assert await wire.closed() == (1008, "full")
+        assert not hub.errors
+        async with speaking(url, welcomed=False) as wire:  # JSON holds no set
+            assert (await wire.read())["data"] == {"code": "refused", "message": "full"}
+            assert await wire.closed() == (1008, "full")
+        assert "expected data that JSON can hold" in hub.errors[-1].message
+
+
 @pytest.mark.parametrize(
     ("refusal", "code", "message", "close"),
     [

@@ -18,11 +18,33 @@ from tests.hub.rig import (
     until,
 )
 from wslab.errors import Refused
-from wslab.hub import Hub, Limits
+from wslab.hub import Args, Hub, Limits
 from wslab.hub.protocol.packets import RESERVED
 from wslab.hub.protocol.reserved_events import OF_SOCKET_IO
 
 pytestmark = pytest.mark.usefixtures("memory_network")
+
+
+@aio
+async def test_a_handler_that_asks_for_several_arguments_gets_the_items_of_a_list():
+    hub = Hub()
+    hub.on("add", lambda client, a, b: a + b)
+    hub.on("sum", lambda client, *numbers: repr(numbers))
+    hub.on("by", lambda client, a, b=10: a * b)
+    hub.on("two", lambda client, data: Args(data, data))
+    hub.on("*", lambda client, event, *args: [event, *args])
+    async with listening(hub) as url, speaking(url) as wire:
+        assert await wire.call("add", [1, 2]) == 3
+        assert await wire.call("sum", [1, 2]) == "([1, 2],)"
+        assert await wire.call("by", 2) == 20
+        assert await wire.call("two", 1) == [1, 1]
+        assert await wire.call("other", 1) == ["other", 1]
+        for data, got in ((1, 1), ([1, 2, 3], 3), (None, 1)):
+            error = await wire.call("add", data)
+            assert error["code"] == "bad-packet"
+            assert error["message"] == f"expected 2 arguments for this event, got {got}"
+        hub.emit("move", Args("e2", "e4"))
+        assert await wire.all() == [{"event": "move", "data": ["e2", "e4"]}]
 
 
 @aio
@@ -105,7 +127,7 @@ def test_what_cannot_be_a_handler():
     async def yields(client, data):
         yield 1
 
-    for wrong in (5, "x", none, yields, lambda client: 1, lambda a, b, c: 1):
+    for wrong in (5, "x", none, yields, lambda client: 1, lambda client, *, data: 1):
         with pytest.raises(TypeError, match="expected `async def x\\(client, data\\)`|such as"):
             hub.on("x", wrong)
     with pytest.raises(TypeError, match=r"connect\(client\)"):

@@ -63,6 +63,9 @@ class Backplane(Protocol):
     def publish(self, publication: Publication, local: Any) -> Any:
         """Keep an event, number it, and have it delivered; what this process knows of it, too."""
 
+    def latest_offset(self) -> int | None:
+        """Return the place of the latest event; None where no history is kept."""
+
     def history(self, room: str | None) -> list[Past[Any]] | None:
         """Return the events that are kept of a room; of everybody's for None."""
 

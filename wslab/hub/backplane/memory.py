@@ -50,15 +50,18 @@ class MemoryBackplane:
     def publish(self, publication: Publication, local: Any) -> Any:
         said = publication.said
         if self.keeps_sessions:
-            history, (event, data, attachments, _) = self.sessions.history, said
+            history, (event, data, attachments, _, is_several) = self.sessions.history, said
             offset = history.offset + 1
-            said = Said(event, data, attachments, offset)
+            said = Said(event, data, attachments, offset, is_several)
             size_bytes = len(event) + len(data) + sum(map(len, attachments))
             skip, read = publication.skip, self._read
             past = Past(offset, time.time(), event, said, size_bytes, skip, read)
             own = [session.own for session in publication.sessions if not session.is_gone]
             history.keep(past, publication.rooms, own, publication.owner)
         return self._deliver(said, publication, local)
+
+    def latest_offset(self) -> int | None:
+        return self.sessions.history.offset if self.keeps_sessions else None
 
     def history(self, room: str | None) -> list[Past[Any]] | None:
         return self.sessions.history.of(room) if self.keeps_sessions else None

@@ -14,7 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 from ...errors import BadPacket
 from ..protocol import packets
 from ..protocol.packets import Dumps, Packet
-from .dialect import Greeting, Item, Payloads, Said
+from ..protocol.payload import MAX_BINARY
+from .dialect import Greeting, Item, Payloads, Raw, Said
 
 __all__ = ["PLAIN_JSON", "PlainJson"]
 
@@ -28,8 +29,9 @@ class PlainJson:
 
     name = "plain JSON"
     ends_with: Mapping[str, int] = {}
+    max_attachments = MAX_BINARY
 
-    def greeting(self, path: str) -> Greeting:
+    def greeting(self, path: str, auth: Any = None) -> Greeting:
         if "session=" not in path:
             return _STRANGER
         query = parse_qs(urlsplit(path).query)
@@ -57,6 +59,9 @@ class PlainJson:
         encoded = said.data.decode(), said.attachments
         return packets.encode_event(said.event, id=id, offset=said.offset, encoded=encoded)
 
+    def raw(self, raw: Raw) -> Payloads:
+        return (raw.payload, ()) if raw.is_text else (None, (raw.payload,))
+
     def answer(self, id: int, data: Any, dumps: Dumps | None) -> Payloads:
         return packets.encode_answer(id, data, dumps)
 
@@ -64,6 +69,15 @@ class PlainJson:
         self, code: str, message: str, *, answer: int | None = None, event: str | None = None
     ) -> Payloads:
         return packets.encode_error(code, message, answer=answer, event=event), ()
+
+    def refusal(self, code: str, message: str, data: Any = None) -> Payloads:
+        if data is None:
+            return packets.encode_error(code, message), ()
+        error = {"code": code, "message": message, "data": data}
+        return packets.encode_event("error", error)
+
+    def farewell(self, reason: str, *, was_let_in: bool) -> Payloads:
+        return None, ()
 
     def welcome(self, fields: Mapping[str, Any]) -> Payloads:
         return packets.encode_event("welcome", dict(fields))

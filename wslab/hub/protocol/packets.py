@@ -32,12 +32,13 @@ BadPacket with the reason, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from ...errors import BadPacket
-from .payload import MAX_BINARY, Dumps, Loads, dumps, from_json, put_binary, to_json
+from .arguments import Args
+from .payload import MAX_BINARY, Dumps, Loads, dumps, from_json, put_binary, reloaded, to_json
 from .reserved_events import OF_SOCKET_IO
 
 __all__ = [
@@ -62,6 +63,7 @@ FROM_HUB = frozenset({"welcome", "error", "dropped"})
 RESERVED = FROM_HUB | OF_SOCKET_IO | {"connect", "disconnect", "message", "*"}
 MAX_NAME = 128  # characters of an event's name
 NOTHING: Any = object()
+Reread: TypeAlias = Callable[[str, Sequence[bytes]], Any]  # of a packet's text and attachments
 
 
 @dataclass(slots=True)
@@ -81,6 +83,7 @@ class Packet:
     size_bytes: int = 0  # where somebody counts
     flaw: str = ""  # why it will not be handled, although it could be read
     text: str = ""  # of one that waits: its data is to be read of it again
+    reread: Reread | None = None  # by this, where it is no plain JSON
 
     @property
     def is_whole(self) -> bool:
@@ -89,7 +92,7 @@ class Packet:
 
     def fold(self, text: str) -> None:
         """Let go of the data until `unfold`: of some JSON it takes 25 times the text's memory."""
-        if type(self.data) in (list, dict):
+        if type(self.data) in (list, dict, Args):
             self.data, self.text = None, text
 
     def unfold(self) -> None:
@@ -97,7 +100,10 @@ class Packet:
         text, self.text = self.text, ""
         if text:
             try:
-                self.data = from_json(text).get("data")
+                if self.reread is not None:
+                    self.data = self.reread(text, self.attachments)
+                else:
+                    self.data = from_json(text).get("data")
             except RecursionError:  # it could be read where less was on the stack
                 self.flaw = self.flaw or "too large: expected data of a sensible depth"
 
@@ -264,7 +270,7 @@ def take_binary(packet: Packet, own: Loads | None = None) -> Any:
     """
     data = packet.data
     if own is not None and data is not None:
-        data = own(to_json(data))
+        data = reloaded(data, own)
     if not packet.binary:
         return data
     try:

@@ -12,6 +12,7 @@ import contextlib
 from typing import Protocol
 
 from .link import Link
+from .prepared_message import PreparedMessage
 from .settings import HubSettings
 
 __all__ = ["Admission", "Leaver"]
@@ -82,7 +83,9 @@ class Admission:
             if self.turning_away <= MAX_TURNING_AWAY:
                 with contextlib.suppress(TimeoutError, link.closed_error):
                     async with asyncio.timeout(TURN_AWAY_S):
-                        await link.close(1013, f"{what} are connected already: try again later")
+                        told = f"{what} are connected already: try again later"
+                        word = PreparedMessage(*link.dialect.farewell(told, was_let_in=False))
+                        await link.close(1013, told, word)
                         return
         finally:
             self.turning_away -= 1

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from ...calls.calling import must_pass
 from ...calls.waiting import finite
 from ...errors import Refused
+from .prepared_message import PreparedMessage
 from .replies import Speaker, cut
 
 __all__ = ["Arriving", "is_let_in"]
@@ -22,6 +23,10 @@ class Arriving(Speaker, Protocol):
     """Who comes: a connection."""
 
     client: Any
+
+    @property
+    def was_here(self) -> bool:
+        """Whether it was admitted before ``connect`` returned."""
 
     @property
     def is_gone(self) -> bool:
@@ -36,12 +41,13 @@ async def is_let_in(arriving: Arriving) -> bool:
     handler = context.handlers.by_event.get("connect")
     if handler is None:
         return True
+    data: Any = None
     try:
         if await context.handlers.run(handler, arriving.client) is not False:
             return True
         reason = "refused"
     except Refused as exc:
-        reason = str(exc) or "refused"
+        reason, data = str(exc) or "refused", exc.data
     except BaseException as exc:  # SystemExit in one handler must not end the loop
         if must_pass(exc, is_async=handler.is_async):
             raise
@@ -51,9 +57,22 @@ async def is_let_in(arriving: Arriving) -> bool:
         code, word = (1008, "refused") if reason else (1011, "failed")
         text = reason or "the connect handler failed"
         context.complaints[word] += 1
-        arriving.replies.send(arriving.link.dialect.error(word, text))
-        arriving.send_away(code, cut(text), ends_session=True)
+        told = None
+        if arriving.was_here:
+            arriving.replies.send(arriving.link.dialect.error(word, text))
+        else:
+            told = _refusal(arriving, word, text, data, handler.name)
+        arriving.send_away(code, cut(text), ends_session=True, word=told)
     return False
+
+
+def _refusal(arriving: Arriving, word: str, text: str, data: Any, where: str) -> PreparedMessage:
+    dialect = arriving.link.dialect
+    try:
+        return PreparedMessage(*dialect.refusal(word, text, data))
+    except (TypeError, ValueError) as exc:  # JSON cannot hold what the handler has given
+        arriving.context.failures.record(exc, where, arriving.id, arriving.link.address)
+        return PreparedMessage(*dialect.refusal(word, text))
 
 
 async def _follow(arriving: Arriving) -> None:

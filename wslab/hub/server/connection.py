@@ -87,7 +87,7 @@ class Connection:
         self._closing: asyncio.Task[None] | None = None
         self.client = show(self)
         dialect, digits = link.dialect, link.id.hex
-        self.session_part = ConnectionSession(context, dialect.greeting(link.path), address, digits)
+        self.session_part = ConnectionSession(context, link.greeting, address, digits)
         self.send_queue = SendQueue(
             link,
             self.id,
@@ -230,22 +230,34 @@ class Connection:
         finally:
             self.reader.forget(number)
 
-    def send_away(self, code: int, reason: str, *, ends_session: bool) -> None:
-        """Part with it: it leaves everything now, and gets a close frame."""
+    def send_away(
+        self, code: int, reason: str, *, ends_session: bool, word: PreparedMessage | None = None
+    ) -> None:
+        """Part with it: it leaves everything now, and its link is closed.
+
+        Args:
+            code: why, as a close code.
+            reason: the same in words.
+            ends_session: its client may not come back with it.
+            word: the last that is said to it, in place of what its dialect has for that.
+        """
         if self.is_gone:
             return
         self._departure.words = f"sent away with {code}" + (f" ({reason})" if reason else "")
         if ends_session:
             self.session_part.end()
-        self._closing = self.context.loop.start(self._close(code, reason))
+        if word is None:
+            told = self.link.dialect.farewell(reason, was_let_in=self._was_admitted)
+            word = PreparedMessage(*told)
+        self._closing = self.context.loop.start(self._close(code, reason, word))
         self._state = next_state(self._state, LifeEvent.SEND_AWAY)
         self._leave_session()
         self._leave_hub()
 
-    async def _close(self, code: int, reason: str) -> None:
+    async def _close(self, code: int, reason: str, word: PreparedMessage) -> None:
         with contextlib.suppress(TimeoutError, self.link.closed_error):
             async with asyncio.timeout(CLOSE_GRACE_S):
-                await self.link.close(code, reason)
+                await self.link.close(code, reason, word)
                 return
         self.link.abort()
 

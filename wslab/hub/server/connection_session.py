@@ -91,7 +91,10 @@ class ConnectionSession:
             self.session.name = name
 
     def expect(self, session: Session) -> None:
-        """Let the connect handler see whom it has before it."""
+        """Let the connect handler see whom it has before it, if that is who continues it."""
+        if self.greeting.is_whole_or_new and not self._is_whole(session):
+            self._context.backplane.end_session(session)
+            return
         self._name, self.data, self.is_resumed = session.name, session.data, True
         self.rooms_before = frozenset(session.rooms)
         self._user_before = session.user_id
@@ -102,10 +105,13 @@ class ConnectionSession:
         Returns:
             What its client is told and sent; None where the hub keeps no sessions.
         """
-        backplane, (token, offset) = self._context.backplane, self.greeting
+        backplane, (token, offset, is_whole_or_new) = self._context.backplane, self.greeting
         if not backplane.keeps_sessions:
             return None
         session = backplane.continue_session(token, self._address) if token else None
+        if is_whole_or_new:
+            session, token = self._whole(session), ""
+            offset = offset if session is not None else None
         self.is_resumed = session is not None
         if session is None:
             session = backplane.open_session(token or secrets.token_urlsafe(24), self._address)
@@ -116,6 +122,21 @@ class ConnectionSession:
         self.session, self.holder = session, self._context.holder(session)
         self.holder.client = connection
         return session.resume(offset)
+
+    def _whole(self, session: Session | None) -> Session | None:
+        """Return a session that nothing is missing of; others are forgotten."""
+        if session is None or self._is_whole(session):
+            return session
+        old = self._context.holder(session).client
+        self._context.backplane.end_session(session)
+        if old is not None:
+            old.retire()
+        return None
+
+    def _is_whole(self, session: Session) -> bool:
+        offset, latest = self.greeting.offset, self._context.backplane.latest_offset()
+        since = session.began_offset if offset is None else offset
+        return latest is not None and since <= latest and session.missed(since) is not None
 
     def _take_over(self, session: Session) -> None:
         holder = self._context.holder(session)

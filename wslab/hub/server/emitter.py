@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeAlias
 
 from ..backplane.backplane import Backplane, Publication, Session
-from ..dialects.dialect import Said
+from ..dialects.dialect import Raw, Said
 from ..protocol import packets
+from ..protocol.arguments import Args
 from ..protocol.room_log import PROGRAM
 from .connection import Connection
 from .delivery import CLOSING, DROPPED, QUEUED, SENT, SKIPPED, Delivery, Trace
@@ -83,9 +84,10 @@ class Emitter:
         return self._deliver(PreparedMessage.of_event(said), delivery, target, key)
 
     def broadcast(
-        self, message: PreparedMessage, preview: str, target: Target, sender: Connection | None
+        self, raw: Raw, preview: str, target: Target, sender: Connection | None
     ) -> Delivery:
         """Deliver a raw message."""
+        message = PreparedMessage.of_raw(raw._replace(offset=self._backplane.latest_offset()))
         delivery = Delivery(None, target.names, sender.id if sender else None)
         delivery.preview = preview
         return self._deliver(message, delivery, target, None)
@@ -137,25 +139,25 @@ def said_of(event: str, data: Any, dumps: packets.Dumps | None) -> Said:
         TypeError, ValueError: JSON cannot hold the data.
     """
     text, attachments = packets.dumps(data, dumps)
-    return Said(event, text.encode(), attachments)
+    return Said(event, text.encode(), attachments, is_several=type(data) is Args)
 
 
-def raw_message(message: str | bytes) -> PreparedMessage:
-    """Return a message that is no event.
+def raw_message(message: str | bytes) -> Raw:
+    """Return a message that is no event, as far as it can be told.
 
     Raises:
         TypeError, ValueError: neither text nor bytes, or text that UTF-8 cannot hold.
     """
     if isinstance(message, str):
         try:
-            return PreparedMessage(message)
+            return Raw(message.encode(), is_text=True)
         except UnicodeEncodeError as exc:
             raise ValueError(
                 f"expected text that UTF-8 can hold (RFC 6455 §5.6), got half a surrogate "
                 f"pair at {exc.start}"
             ) from None
     if isinstance(message, bytes | bytearray | memoryview):
-        return PreparedMessage(None, [bytes(message)])
+        return Raw(bytes(message), is_text=False)
     raise TypeError(
         f"expected str (a text frame) or bytes (a binary frame), got "
         f"{type(message).__name__}; hub.emit(event, data) sends any data as JSON"

@@ -13,6 +13,7 @@ import collections
 import contextlib
 import contextvars
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -32,16 +33,48 @@ _ARGUMENTS = {
 }
 
 
+_IN_ORDER = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
 class Handler:
-    """A function that somebody registered, with its name and whether it is an ``async def``."""
+    """A function that somebody registered, with its name and whether it is an ``async def``.
 
-    __slots__ = ("function", "is_async", "name")
+    Args:
+        function: the function.
+        arguments: how many it must take at least.
+        example: of such a function.
+        has_more: it may ask for more of them.
 
-    def __init__(self, function: Callable[..., Any], arguments: int, example: str) -> None:
-        check_takes(function, arguments, f"a function such as `{example}`")
+    Attributes:
+        least, most: how many it takes beside the client.
+    """
+
+    __slots__ = ("function", "is_async", "least", "most", "name")
+
+    def __init__(
+        self, function: Callable[..., Any], arguments: int, example: str, *, has_more: bool
+    ) -> None:
+        least, most = _takes(function, arguments)
+        check_takes(
+            function,
+            max(arguments, least) if has_more else arguments,
+            f"a function such as `{example}`",
+        )
+        self.least, self.most = least - 1, most - 1
         self.name = function_name(function)
         self.function = function
         self.is_async = is_async(function)
+
+
+def _takes(function: Any, arguments: int) -> tuple[int, float]:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # no function, or a builtin without a signature
+        return arguments, math.inf
+    in_order = [each for each in parameters if each.kind in _IN_ORDER]
+    has_all = any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters)
+    least = sum(each.default is each.empty for each in in_order)
+    return least, math.inf if has_all else len(in_order)
 
 
 class Handlers:
@@ -90,7 +123,9 @@ class Handlers:
         """Take a function as an event's handler, in place of the one it had."""
         arguments = _ARGUMENTS.get(event, ("client", "data"))
         name = event if event.isidentifier() else "handler"
-        handler = Handler(function, len(arguments), f"async def {name}({', '.join(arguments)})")
+        example = f"async def {name}({', '.join(arguments)})"
+        has_more = arguments[-1] == "data"
+        handler = Handler(function, len(arguments), example, has_more=has_more)
         before = self.by_event.get(event)
         self.by_event[event] = handler
         tell_replaced(event, before and before.function, function, stacklevel=3)

@@ -275,10 +275,10 @@ class Hub:
         Raises:
             TypeError: neither str nor bytes.
         """
-        prepared, preview = raw_message(message), repr(message[:80])
+        raw, preview = raw_message(message), repr(message[:80])
         sender = current_connection.get()
         return self._on_loop(
-            lambda: self._emitter.broadcast(prepared, preview, self._resolved(to, skip), sender)
+            lambda: self._emitter.broadcast(raw, preview, self._resolved(to, skip), sender)
         )
 
     def _on_loop(self, send: Callable[[], Delivery]) -> Delivery:

@@ -13,8 +13,9 @@ from typing import Any
 from ..backplane.backplane import Backplane, Session
 from ..backplane.memory import MemoryBackplane
 from ..dialects.dialect import Said
-from ..dialects.plain_json import PLAIN_JSON
 from ..protocol import packets
+from ..protocol.arguments import Args
+from ..protocol.payload import from_json
 from .admission import Admission
 from .delivery import Delivery
 from .handler_failures import HandlerFailures
@@ -85,7 +86,7 @@ class HubContext:
 
     def is_continued_by(self, link: Link) -> bool:
         """Whether a connection takes the place of its session's earlier one, which is open."""
-        token = link.dialect.greeting(link.path).token
+        token = link.greeting.token
         session = self.backplane.session(token) if token else None
         holder = self.holder(session).client if session is not None else None
         return holder is not None and holder.is_open
@@ -95,7 +96,8 @@ class HubContext:
         return self.holders.setdefault(session, Holder())
 
     def _data_of(self, said: Said) -> Any:
-        text, attachments = PLAIN_JSON.event(said)
-        packet = packets.decode(text)
-        packet.attachments = list(attachments)
-        return packets.take_binary(packet, self.settings.loads)
+        packet = packets.Packet(data=from_json(said.data.decode()))
+        packet.attachments = list(said.attachments)
+        packet.binary = len(packet.attachments)
+        data = packets.take_binary(packet, self.settings.loads)
+        return Args(*data) if said.is_several and isinstance(data, list) else data

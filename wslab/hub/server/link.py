@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from ..dialects.dialect import Dialect
+from ..dialects.dialect import Dialect, Greeting
 from .prepared_message import PreparedMessage
 
 __all__ = ["Closed", "Link"]
@@ -34,6 +34,7 @@ class Link(Protocol):
         id: who it is, at random.
         path: what was asked for, with its query.
         headers: of the request; names in any case.
+        auth: what the client has introduced itself with, where its protocol has a place for that.
         closed_error: what receiving raises once it has ended, and sending on ``connection``.
     """
 
@@ -42,7 +43,12 @@ class Link(Protocol):
     id: uuid.UUID
     path: str
     headers: Mapping[str, str]
+    auth: Any
     closed_error: type[Exception]
+
+    @property
+    def greeting(self) -> Greeting:
+        """What its client comes with: a session, or none."""
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -87,8 +93,14 @@ class Link(Protocol):
     async def drain(self) -> None:
         """Wait until it may be writable again, or has ended."""
 
-    async def close(self, code: int, reason: str) -> None:
-        """Close it and wait for the client's answer, for as long as it takes (RFC 6455 §7.1.2)."""
+    async def close(self, code: int, reason: str, word: PreparedMessage) -> None:
+        """Close it and wait for the client's answer, for as long as it takes (RFC 6455 §7.1.2).
+
+        Args:
+            code: why, as a close code.
+            reason: the same in words.
+            word: what is said before that, if it is writable, or as soon as it is.
+        """
 
     def abort(self) -> None:
         """Cut it off without a word."""

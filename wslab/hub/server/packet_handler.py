@@ -16,6 +16,7 @@ from ...failures import kind_of, said_by
 from ..backplane.backplane import Session
 from ..dialects.dialect import Item
 from ..protocol import packets
+from ..protocol.arguments import arguments_for
 from ..protocol.packets import Packet
 from ..protocol.server_session import Deliver, OutOfOrder, RepeatAnswer
 from .delivery import Delivery
@@ -63,7 +64,7 @@ class PacketHandler:
             elif item.event is not None and self._may_take(item):
                 await self._handle(item)
         elif isinstance(item, BadPacket):
-            code = "too-large" if str(item).startswith("too large") else "bad-packet"
+            code = "too-large" if str(item).startswith("too large") else item.code
             asking = Packet(id=item.id) if item.id is not None else None
             if self._may_take(asking):
                 self._listener.replies.complain(code, str(item), asking)
@@ -141,9 +142,13 @@ class PacketHandler:
             why = "the data could not be read" + f": {kind_of(exc)}: {said_by(exc)}" * shown
             self._listener.replies.complain("bad-packet", why, packet)
             return
+        args += arguments_for(data, handler.least - len(args))
+        if not handler.least <= len(args) <= handler.most:
+            self._listener.replies.complain("bad-packet", _miscounted(handler, args), packet)
+            return
         self._listener.reader.read_ahead()
         try:
-            result = await handlers.run(handler, self._listener.client, *args, data)
+            result = await handlers.run(handler, self._listener.client, *args)
             if packet.id is not None:
                 if isinstance(result, Delivery):  # of a handler that is one emit
                     result = result.reached
@@ -191,3 +196,11 @@ class PacketHandler:
         elif not isinstance(exc, self._listener.link.closed_error) or self._listener.link.is_open:
             # A closed_error while this one is open: another client's.
             self._listener.replies.failed(exc, handler.name, packet)
+
+
+def _miscounted(handler: Handler, args: tuple[Any, ...]) -> str:
+    least, most = handler.least, handler.most
+    expected = (
+        f"{least}" if most == least else f"{least} or more" if most > 99 else f"{least} to {most}"
+    )
+    return f"expected {expected} arguments for this event, got {len(args)}"

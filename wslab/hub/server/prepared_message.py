@@ -15,7 +15,7 @@ from typing import Final
 
 from websockets.frames import Opcode
 
-from ..dialects.dialect import Dialect, Said
+from ..dialects.dialect import Dialect, Payloads, Raw, Said
 
 __all__ = ["PLAIN", "RSV1", "Form", "PreparedMessage"]
 
@@ -32,7 +32,7 @@ _OVERHEAD_BYTES = 64  # of an event's packet and its frames beyond name and data
 class Form:
     """How a link takes messages: the dialect that it speaks, and its window.
 
-    There is one object for each, so that it is found quickly.
+    There is one object for each of the latest, so that it is found quickly.
 
     Args:
         dialect: the dialect.
@@ -45,7 +45,7 @@ class Form:
         self.dialect, self.bits = dialect, bits
 
     @staticmethod
-    @functools.cache
+    @functools.lru_cache(maxsize=256)  # a hub that is gone shall not be kept by its dialect
     def of(dialect: Dialect, bits: int) -> Form:
         """Return the one form of these."""
         return Form(dialect, bits)
@@ -67,7 +67,7 @@ class PreparedMessage:
     __slots__ = ("_plain", "_said", "frames")
 
     def __init__(self, text: str | bytes | None, binary: Sequence[bytes] = ()) -> None:
-        self._said: Said | None = None
+        self._said: Said | Raw | None = None
         self._plain = _plain(text, binary)
         self.frames: dict[Form, tuple[bytes, ...]] = {}
 
@@ -78,11 +78,21 @@ class PreparedMessage:
         message._said, message._plain, message.frames = said, (), {}
         return message
 
+    @classmethod
+    def of_raw(cls, raw: Raw) -> PreparedMessage:
+        """Return a message that is no event, in any dialect."""
+        message = cls.__new__(cls)
+        message._said, message._plain, message.frames = raw, (), {}
+        return message
+
     @property
     def size_bytes(self) -> int:
         """What it takes on the wire where nothing is compressed; of an event, about."""
-        if (said := self._said) is None:
+        said = self._said
+        if said is None:
             return sum(map(len, self._plain))
+        if isinstance(said, Raw):
+            return len(said.payload)
         return len(said.event) + len(said.data) + sum(map(len, said.attachments)) + _OVERHEAD_BYTES
 
     def prepare(self, form: Form) -> tuple[bytes, ...]:
@@ -95,9 +105,13 @@ class PreparedMessage:
             elif self._said is None:
                 frames = self._plain
             else:
-                frames = _plain(*form.dialect.event(self._said))
+                frames = _plain(*self._in_words(form.dialect))
             self.frames[form] = frames
         return frames
+
+    def _in_words(self, dialect: Dialect) -> Payloads:
+        said = self._said
+        return dialect.raw(said) if isinstance(said, Raw) else dialect.event(said)  # type: ignore[arg-type]
 
     def parts(self, dialect: Dialect) -> list[tuple[Opcode, memoryview]]:
         """Opcode and payload of each of its frames; views into these."""

@@ -39,7 +39,9 @@ class Speaker(Protocol):
     def current(self) -> Speaker:
         """Return the connection that has the session now, or else this one."""
 
-    def send_away(self, code: int, reason: str, *, ends_session: bool) -> None:
+    def send_away(
+        self, code: int, reason: str, *, ends_session: bool, word: PreparedMessage | None = None
+    ) -> None:
         """Part with the client."""
 
 
@@ -88,6 +90,7 @@ class Replies:
         session = speaker.session_part.session
         if session is not None and session.awaits_answer(packet):
             text, binary = payloads
+            assert isinstance(text, str)  # of a dialect whose packets have numbers
             kept = text.encode(), binary
             size_bytes = len(kept[0]) + sum(map(len, binary))
             speaker.context.backplane.keep_answer(session, kept, size_bytes)

@@ -27,7 +27,7 @@ from websockets.protocol import State
 from ...websockets_compat.pongs import pongs_bounded
 from ...websockets_compat.receive_queue import queue_bounded
 from ...websockets_compat.turns import in_turns
-from ..dialects.dialect import Dialect
+from ..dialects.dialect import Dialect, Greeting
 from ..dialects.plain_json import PLAIN_JSON
 from .link import Closed
 from .prepared_message import PLAIN, RSV1, Form, PreparedMessage
@@ -54,6 +54,7 @@ class WebSocketsLink:
         "dialect", "headers", "id", "path", "receive",
     )  # fmt: skip
 
+    auth: Any = None
     closed_error: type[Exception] = ConnectionClosed
 
     def __init__(self, websocket: Any, dialect: Dialect = PLAIN_JSON) -> None:
@@ -71,6 +72,10 @@ class WebSocketsLink:
         self._form = Form.of(dialect, bits)
         self._deflate: Any = self._protocol.extensions[0] if bits > PLAIN else None
         self._is_afresh = self._deflate is None or self._deflate.local_no_context_takeover
+
+    @property
+    def greeting(self) -> Greeting:
+        return self.dialect.greeting(self.path, None)
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -157,7 +162,8 @@ class WebSocketsLink:
         with contextlib.suppress(OSError):
             await websocket.drain()
 
-    async def close(self, code: int, reason: str) -> None:
+    async def close(self, code: int, reason: str, word: PreparedMessage) -> None:
+        self.write(word)
         await self.connection.close(code, reason)
 
     def abort(self) -> None:
