@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import zlib
 
 import pytest
@@ -66,6 +67,12 @@ class Compress:
         return frames
 
 
+def unmarked(data: str | bytes) -> str:
+    """Return a message without the marks by which ids that are hidden can be told apart."""
+    assert isinstance(data, str)
+    return re.sub(r"(?<=\[redacted\])[0-9a-f]{8}", "*" * 8, data)
+
+
 def recorded(packet: str, *, side: str, is_on: bool, cuts: tuple[int, ...], chunk: int) -> Tape:
     tape = Tape()
     track = websocket(tape, deflate=is_on)
@@ -125,7 +132,7 @@ def views(tape: Tape, tmp_path) -> list[bytes]:
 def test_no_view_and_no_file_has_it(packet, side, is_on, cuts, tmp_path):
     tape = recorded(packet, side=side, is_on=is_on, cuts=cuts, chunk=37)
     shown = packet.replace(TOKEN, "[redacted]".ljust(len(TOKEN), "*"))
-    assert [message.data for message in tape.messages] == [shown, AFTER, shown, AFTER]
+    assert [unmarked(message.data) for message in tape.messages] == [shown, AFTER] * 2
     assert not [event for event in tape.events if event.kind == "fault"]
     for view in views(tape, tmp_path):
         for size in (len(TOKEN), 12):
@@ -133,7 +140,8 @@ def test_no_view_and_no_file_has_it(packet, side, is_on, cuts, tmp_path):
             assert TOKEN[:size].encode() not in view
     for name in ("x.har", "x.pcapng"):
         again = Tape.load(tmp_path / name)
-        assert [message.data for message in again.messages] == [shown, AFTER, shown, AFTER]
+        assert [m.data for m in again.messages] == [m.data for m in tape.messages]  # with marks
+        assert [unmarked(message.data) for message in again.messages] == [shown, AFTER] * 2
         sizes = [frame.frame.size_bytes for frame in tape.frames]
         assert [frame.frame.size_bytes for frame in again.frames] == sizes
     assert [message.data for message in tape.read(reveal=True) if message.kind == "message"] == [
@@ -220,6 +228,58 @@ def test_the_url_of_a_poll_and_its_body(tmp_path):
     track.server(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     for view in views(tape, tmp_path):
         assert TOKEN[:12].encode() not in view
+
+
+def marks(tape: Tape) -> list[str]:
+    """Return the marks of hidden ids in targets, bodies and messages, in their order."""
+    found = []
+    for event in tape.read():
+        if event.kind == "request":
+            text = event.request.target
+        elif event.kind == "response":
+            text = event.response.body.decode()
+        elif event.kind == "body":
+            text = event.data.decode()
+        elif event.kind == "message":
+            text = event.data
+        else:
+            continue
+        found += re.findall(r"\[redacted\]([0-9a-f]{8})?", text)
+    return found
+
+
+def test_a_hidden_id_has_the_same_mark_wherever_it_stands(tmp_path):
+    tape = Tape()
+    polls = tape.open("a1")
+    for query, body in (("", PACKETS[2]), (f"&sid={TOKEN}", "2"), (f"&sid={TOKEN}2", "6")):
+        polls.client(f"GET /socket.io/?EIO=4{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
+        for data in (head, body[:20], body[20:]) if len(body) > 20 and query else (head + body,):
+            polls.server(data.encode())
+    track = websocket(tape)
+    track.server(encode_frame(1, PACKETS[2].encode()))
+    mark, *others = marks(tape)
+    assert re.fullmatch("[0-9a-f]{8}", mark)
+    assert others[:1] == [mark]  # of the URL
+    assert others[1] != mark  # of another id's URL
+    assert others[2:] == [mark]  # of the frame
+    tape.to_har(tmp_path / "x.har")
+    assert marks(Tape.load(tmp_path / "x.har")) == [mark, *others]
+
+
+def test_an_id_that_is_cut_in_two_has_no_mark():
+    tape = Tape()
+    track = tape.open("a1")
+    track.client(b"GET /socket.io/?EIO=4 HTTP/1.1\r\nHost: x\r\n\r\n")
+    body = PACKETS[2].encode()
+    track.server(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:20])
+    track.server(body[20:])
+    assert marks(tape) == [""]
+    shown = b"".join(e.response.body if e.kind == "response" else e.data
+                     for e in tape.read() if e.kind in ("response", "body"))  # fmt: skip
+    assert len(shown) == len(body)
+    assert TOKEN[:8].encode() not in shown
+    assert TOKEN[-8:].encode() not in shown
 
 
 @pytest.mark.parametrize("compression", [None, "deflate"])

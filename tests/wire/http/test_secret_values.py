@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.wire.http.heads import KEY, SECRET, read_request
 from wslab.wire.http.building import build_request
 from wslab.wire.http.redaction import redact
+from wslab.wire.http.secret_values import hide_secrets, hide_session
 
 
 def redacted_value(name: str, value: str) -> str:
@@ -75,3 +78,18 @@ def test_other_targets_stay(target: str) -> None:
     expected = target
     request = read_request(build_request(target, "a", KEY))
     assert redact(request).target == expected
+
+
+def test_an_id_of_a_session_is_hidden_behind_a_mark_of_its_own():
+    hidden = hide_session(SECRET)
+    assert re.fullmatch(r"\[redacted\][0-9a-f]{8}", hidden)
+    assert hide_session(SECRET) == hidden  # again the same
+    assert hide_session(SECRET + "2") != hidden
+    assert hide_secrets("", f"/?EIO=4&sid={SECRET}&x=1") == f"/?EIO=4&sid={hidden}&x=1"
+    assert hide_secrets("", f"/?sid={hidden}") == f"/?sid={hidden}"  # what is hidden stays
+    assert hide_session(hidden, 30) == hidden
+    assert hide_session(SECRET, 20) == hidden + "**"
+    assert hide_session(SECRET, 18) == hidden
+    assert hide_session(SECRET, 17) == "[redacted]*******"
+    assert hide_session(SECRET, 4) == "[red"
+    assert hide_session("[redacted]" + SECRET) != "[redacted]" + SECRET

@@ -16,12 +16,12 @@ from dataclasses import replace
 from ..frames.frame import Frame
 from ..frames.layout import apply_mask, encode_frame
 from ..frames.opcodes import TEXT
-from ..http.secret_values import MARKER
+from ..http.secret_values import MARKER, hide_session
 
 __all__ = ["TokenRedactor"]
 
 _PACKET = re.compile(rb'\s{0,8}\{\s{0,8}"event"\s{0,8}:\s{0,8}"welcome"|(?:0|40[^{]{0,128})\{')
-_TOKEN = re.compile(rb'"(?:session|sid|pid)"\s{0,8}:\s{0,8}"((?:[^"\\]|\\.){1,1024})')
+_TOKEN = re.compile(rb'"(session|sid|pid)"\s{0,8}:\s{0,8}"((?:[^"\\]|\\.){1,1024})')
 _STARTS = frozenset(bytes([byte]) for byte in b"{04 \t\r\n")
 _WHOLE_TEXT = 0x81  # the first byte of a text message in one frame, not compressed
 _MAX_PACKET_BYTES = 4 * 2**10  # such packets are short
@@ -100,8 +100,12 @@ def _overwrite(seen: bytes, start: int) -> bytes:
     """Return what is from ``start`` on, tokens overwritten."""
     out = bytearray(seen)
     for match in _TOKEN.finditer(seen):
-        begin, end = match.span(1)
-        out[begin:end] = _FILLER[: end - begin]
+        begin, end = match.span(2)
+        hidden = _FILLER[: end - begin]
+        # One that is cut in two has no mark: that would be another than the whole one's.
+        if match[1] == b"sid" and not start and seen[end : end + 1] == b'"' and match[2].isascii():
+            hidden = hide_session(match[2].decode("ascii"), end - begin).encode("ascii")
+        out[begin:end] = hidden
     return bytes(out[start:])
 
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from .field_values import parse_token_list
 from .header_purposes import is_known
 from .heads import Head, HeadOf, Request
-from .secret_values import MARKER, hide_secrets
+from .secret_values import MARKER, hide_secrets, hide_session
 
 __all__ = ["find_secrets", "redact", "redact_body", "redact_bytes", "redact_partial_head"]
 
@@ -30,7 +30,7 @@ _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,40}[ \t]*")
 
 # Every repetition is bounded: a long body must not be looked through again from each place in it.
 _IN_BODY = re.compile(
-    r"""((?:token|secret|password|api[-_]?key|jwt|(?<=")s(?:id|ession)(?="))[\w-]{0,40}["']?\s{0,8}[:=]\s{0,8}["']?)"""
+    r"""((?:token|secret|password|api[-_]?key|jwt|(?<=")(?:[sp]id|session)(?="))[\w-]{0,40}["']?\s{0,8}[:=]\s{0,8}["']?)"""
     r"""([^\s"'&<>,;]+)""",
     re.IGNORECASE,
 )
@@ -160,7 +160,16 @@ def redact_body(data: bytes, secrets: Iterable[str], before: bytes = b"") -> byt
             if text.endswith(secret[:size]):
                 text = text[:-size] + _marker(len(secret))[:size]
                 break
-    text = _IN_BODY.sub(lambda match: match[1] + _marker(len(match[2])), text)
+
+    def hide(match: re.Match[str]) -> str:
+        name, value = match.groups()
+        # One that is cut in two has no mark: that would be another than the whole one's.
+        is_whole = match.start() >= len(before) and text[match.end() : match.end() + 1] == '"'
+        if is_whole and name[:3].lower() == "sid":
+            return name + hide_session(value, len(value))
+        return name + _marker(len(value))
+
+    text = _IN_BODY.sub(hide, text)
     return text.encode("latin-1")[len(before) :]
 
 

@@ -1,21 +1,25 @@
 """Secrets in the values of headers and URLs: found by name or by form, and hidden.
 
-Its rule: better too much hidden than too little; what hides them keeps the names. A secret that
-nothing names, in a path or in a message, cannot be known. Whole heads and bodies are for
-`redaction`.
+Its rule: better too much hidden than too little; what hides them keeps the names, and of an
+Engine.IO session's id a mark, by which a view can tell what belongs together. A secret that nothing
+names, in a path or in a message, cannot be known. Whole heads and bodies are for `redaction`.
 """
 
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterator
+from hashlib import blake2s
 from urllib.parse import unquote, unquote_plus
 
 from .field_values import parse_token_list
 
-__all__ = ["MARKER", "hide_secrets"]
+__all__ = ["MARKER", "hide_secrets", "hide_session"]
 
 MARKER = "[redacted]"
+_KEY = secrets.token_bytes(16)  # for this process only: no mark leads back to an id
+_MARKED = re.compile(rf"{re.escape(MARKER)}(?:[0-9a-f]{{8}})?\**")
 
 # Sec-WebSocket-Key is not among them. It is a nonce: it travels in the open, serves one connection
 # and gives access to nothing; its Accept can be computed by anyone, and lessons do.
@@ -72,8 +76,26 @@ def hide_secrets(name: str, value: str) -> str:
     return _USER_INFO.sub(f"{MARKER}@", _PARAMETER.sub(_hide_parameter, value))
 
 
+def hide_session(value: str, size: int | None = None) -> str:
+    """Return what stands for a session's id: `MARKER`, and eight digits that are its own.
+
+    Args:
+        value: the id; what has been hidden already stays.
+        size: how many characters it shall have; where it is too small for a mark there is none.
+    """
+    if _MARKED.fullmatch(value):
+        return value
+    mark = blake2s(value.encode("utf-8", "replace"), key=_KEY, digest_size=4).hexdigest()
+    hidden = MARKER + mark
+    if size is None:
+        return hidden
+    return (hidden if len(hidden) <= size else MARKER[:size]).ljust(size, "*")
+
+
 def _hide_parameter(match: re.Match[str]) -> str:
     before, name, value = match.groups()
+    if unquote_plus(name).strip().lower() == "sid":
+        return before + hide_session(value)
     return before + (MARKER if _is_secret(name) or _holds_secret(value) else value)
 
 
