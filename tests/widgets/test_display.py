@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html.parser
 import re
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from IPython.core.formatters import DisplayFormatter
 
 import wslab
 from tests.kernels import Kernel
+from tests.outline import Outline
 from wslab.widgets import display
 from wslab.widgets.panels import static_html
 
@@ -101,30 +101,6 @@ def test_importing_loads_no_widget():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
-
-
-class Outline(html.parser.HTMLParser):
-    """The tags and the text of a page, as one that strips styles and scripts would leave them."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: set[str] = set()
-        self.attributes: set[str] = set()
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.add(tag)
-        self.attributes |= {name for name, _ in attrs}
-        if tag != "br":
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data + "|"
 
 
 def test_the_html_is_plain_markup_and_escapes_what_came(server):

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-import anywidget
 import traitlets
 
 from ..notebook import owners
 from ..widgets.assets import read_static, with_code
+from ..widgets.widget import Widget
 
 __all__ = ["Prediction", "predict"]
 
@@ -39,7 +39,7 @@ _Key = tuple[tuple[str, str] | None, str, tuple[str, ...]]
 _asked: dict[_Key, _Asked] = {}
 
 
-class Prediction(anywidget.AnyWidget):
+class Prediction(Widget):
     """A question with a place for the learner's answer; made by :func:`predict`."""
 
     _esm = read_static("widgets/dom.js", "learn/predict.js")
@@ -122,22 +122,15 @@ class Prediction(anywidget.AnyWidget):
                 rows.append((verdict, self.because))
         return rows
 
-    def __str__(self) -> str:
+    def forms(self) -> dict[str, str]:
+        """Return it as text and as HTML that needs no script, as it is at this moment."""
         lines = [self.question]
         if self.answer is None and self.actual is None:
             lines += [f"  ( ) {option}" for option in self.options]
         lines += [f"  {label:<14} {text}".rstrip() for label, text in self._rows()]
-        return "\n".join(lines)
-
-    __repr__ = __str__
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, meta = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-        # For where the widget does not reach: GitHub, nbconvert, a notebook opened later.
         rows = "<br>".join(f"{label}: {with_code(text)}" for label, text in self._rows())
         static = f"<p><b>{with_code(self.question)}</b><br>{rows}</p>"
-        return {**data, "text/plain": str(self), "text/html": static}, meta
+        return {"text/plain": "\n".join(lines), "text/html": static}
 
 
 def _plain(text: str) -> str:

@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 
 import wslab
 from tests.kernels import Kernel, lost
+from tests.learn.lessons import life_figure
 from tests.learn.rig import COURSE, cells, solution
 from wslab.learn import NotYet, check, left_open
 from wslab.learn.lessons import lesson_05
@@ -642,3 +643,7 @@ def test_its_cells_run_again_say_the_same():
         assert "the wire says  nobody: this registry is a new one" in again["ghost-compare"].text
         assert [cell.error for cell in ran if cell.error] == []
         assert kernel.shutdown() < 5
+
+
+def test_the_figure_of_a_clients_life_is_drawn_from_the_table():
+    assert life_figure.FIGURE.read_text("utf-8") == life_figure.figure()

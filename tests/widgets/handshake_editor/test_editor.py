@@ -105,15 +105,15 @@ def test_the_history_is_bounded(editor):
 
 def test_text_and_html_without_a_page(editor):
     assert str(editor) == "handshake editor for server 'echo', 0 tries"
-    assert "Nothing was sent yet." in editor._to_html()
+    assert "Nothing was sent yet." in editor.forms()["text/html"]
     editor.ask(omit="Host")
     editor.ask(headers={"Sec-WebSocket-Version": "<b>"})
     assert str(editor).splitlines()[1:] == [
         "  without Host                101 Switching Protocols",
         "  Sec-WebSocket-Version: <b>  400 Bad Request",
     ]
-    assert "&lt;b&gt;" in editor._to_html()
-    assert ": <b>" not in editor._to_html()
+    assert "&lt;b&gt;" in editor.forms()["text/html"]
+    assert ": <b>" not in editor.forms()["text/html"]
     data, _ = editor._repr_mimebundle_()
     assert data["text/plain"] == str(editor)
     assert "application/vnd.jupyter.widget-view+json" in data

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import functools
 import gc
-import html.parser
 import json
 import re
 import socket
@@ -22,8 +21,10 @@ import wslab
 from tests import peers
 from tests.hub.rig import inside
 from tests.kernels import Kernel
+from tests.outline import Outline
 from wslab.errors import BadURL, CallFailed
 from wslab.hub import Delivery, Hub
+from wslab.hub.protocol.life import TRANSITIONS, LifeState
 from wslab.notebook import cells
 from wslab.widgets import ChatPanel, RoomMap, WhoIsHere, live
 from wslab.widgets.rooms import model, static_html
@@ -159,6 +160,37 @@ def test_who_left_and_why(hub, server):
     ]
     assert f"cleo ({ids['cleo']}), sent away with 4001 (go away)" in str(who)
     cleo.close()
+
+
+def test_the_states_and_what_led_to_them_are_those_of_the_hubs_table():
+    hub = wslab.Hub(history=5, session_s=60)
+    record = model.departures_of(hub)
+
+    def left() -> list[str]:
+        return [one["state"] for one in model.who_view(hub, record)["left"]]
+
+    with wslab.serve(hub) as server:
+        url = f"{server.url}?session={'s' * 32}&offset=0"
+        ana = wslab.connect(url, name="ana")
+        until(lambda: hub.clients)
+        [row] = model.who_view(hub, record)["rows"]
+        assert row["state"] == LifeState.ADMITTED.value
+        wslab.run(ana.websocket.transport.abort)
+        until(lambda: record.left_seen == 1)
+        assert left() == ["lose → away"]
+        ana = wslab.connect(url, name="ana")
+        until(lambda: hub.clients)
+        assert left() == ["return → admitted"]
+        ana.close()
+        until(lambda: record.left_seen == 2)
+        assert left() == ["end → gone", "end → gone"]
+    shown = model.life()
+    assert [row["state"] for row in shown] == [state.value for state in LifeState]
+    assert {(row["state"], one["event"], one["state"]) for row in shown for one in row["next"]} == {
+        (state.value, event.value, after.value)
+        for state, row in TRANSITIONS.items()
+        for event, after in row.items()
+    }
 
 
 def test_the_hubs_own_disconnect_handler_still_runs(hub, server):
@@ -462,30 +494,6 @@ def test_a_server_is_told_to_pass_its_hub(server):
 
 
 # How it shows itself.
-
-
-class Outline(html.parser.HTMLParser):
-    """The tags, attributes and text of a page that strips styles and scripts."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: set[str] = set()
-        self.attributes: set[str] = set()
-        self.text = "|"
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.add(tag)
-        self.attributes |= {name for name, _ in attrs}
-        if tag != "br":
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data + "|"
 
 
 def test_the_html_is_plain_markup_and_escapes_what_came(hub, panel):

@@ -11,8 +11,10 @@ import html
 import threading
 from typing import Any, Generic, Protocol, TypeVar
 
-import anywidget
 import traitlets
+
+from ..static_html import table
+from ..widget import Widget
 
 __all__ = ["MAX_ATTEMPTS", "AttemptEditor", "Attempted"]
 
@@ -42,7 +44,7 @@ class Attempted(Protocol):
 A = TypeVar("A", bound=Attempted)
 
 
-class AttemptEditor(anywidget.AnyWidget, Generic[A]):
+class AttemptEditor(Widget, Generic[A]):
     """The widget: attempts that were made, clicks that have come, and both as text.
 
     Args:
@@ -114,39 +116,17 @@ class AttemptEditor(anywidget.AnyWidget, Generic[A]):
                 self.done = [*self.done, str(content.get("id"))][-_MAX_DONE:]
                 self.said = said
 
-    # As text, for where the widget does not reach.
-
-    def __str__(self) -> str:
+    def forms(self) -> dict[str, str]:
         attempts = self.attempts
         count = "1 try" if len(attempts) == 1 else f"{len(attempts)} tries"
         lines = [f"{self._what} editor for {self._named}, {count}"]
         width = max((len(one.label) for one in attempts), default=0)
         lines += [f"  {one.label:<{width}}  {one.outcome}" for one in attempts]
-        return "\n".join(lines)
-
-    __repr__ = __str__
-
-    def _to_html(self) -> str:
-        attempts = self.attempts
-        head = f"<p><b>{self._what.capitalize()} editor</b> for {html.escape(self.title)}</p>"
-        if not attempts:
-            return f"{head}<pre>{html.escape(self._good_text())}</pre><p>Nothing was sent yet.</p>"
-        rows = [_row("th", self._what, "answer", "why")]
-        rows += [_row("td", one.label, one.outcome, one.reasons) for one in attempts]
-        return f"{head}<table><tbody>{''.join(rows)}</tbody></table>"
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, meta = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-        return {**data, "text/plain": str(self), "text/html": self._to_html()}, meta
-
-
-def _row(tag: str, *cells: str) -> str:
-    style = "text-align:left;padding:2px 16px 2px 0;background:none;vertical-align:top"
-    return "".join(
-        [
-            "<tr>",
-            *(f'<{tag} style="{style}">{html.escape(cell)}</{tag}>' for cell in cells),
-            "</tr>",
-        ]
-    )
+        parts = [f"<p><b>{self._what.capitalize()} editor</b> for {html.escape(self.title)}</p>"]
+        if attempts:
+            rows = [[one.label, one.outcome, one.reasons] for one in attempts]
+            parts.append(table([self._what, "answer", "why"], rows, wraps="why"))
+        else:
+            good = html.escape(self._good_text())
+            parts.append(f"<pre>{good}</pre><p>Nothing was sent yet.</p>")
+        return {"text/plain": "\n".join(lines), "text/html": "".join(parts)}

@@ -290,7 +290,7 @@ class Browser:
             return self._view
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        return self.view.mimebundle(**kwargs)
+        return self.view._repr_mimebundle_(**kwargs)
 
     def __str__(self) -> str:
         return static_html.text(self.page_sockets)

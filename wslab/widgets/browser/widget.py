@@ -13,7 +13,6 @@ import threading
 import time
 from typing import Any
 
-import anywidget
 import traitlets
 
 from ...failures import in_words
@@ -21,6 +20,7 @@ from ...notebook.page import note_page_origin
 from ...wire.frames.close_codes import CLOSE_CODES
 from .. import live
 from ..assets import read_static
+from ..widget import Widget
 from . import static_html
 from .batches import Batches
 from .kernel_socket import KernelSockets
@@ -42,7 +42,7 @@ SCRIPTS = (
 Json = dict[str, Any]
 
 
-class BrowserView(anywidget.AnyWidget):
+class BrowserView(Widget):
     """The widget of one Browser.
 
     Args:
@@ -110,18 +110,17 @@ class BrowserView(anywidget.AnyWidget):
         is_about_to = time.monotonic() - self._is_shown_s < FIRST_LOOK_S
         return bool(self.pages.shown) or self.pages.is_expected or is_about_to
 
-    def mimebundle(self, **kwargs: Any) -> Any:
-        """Return all forms of it that a front end could show."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, meta = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+    def forms(self) -> dict[str, str]:
+        return {
+            "text/plain": static_html.text(self.page_sockets),
+            "text/html": static_html.html(self.page_sockets),
+        }
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         self._is_shown_s = time.monotonic()
         if not self.page_sockets.ended:
             live.watch(self)
-        return {
-            **data,
-            "text/plain": static_html.text(self.page_sockets),
-            "text/html": static_html.html(self.page_sockets),
-        }, meta
+        return super()._repr_mimebundle_(**kwargs)
 
     def wake(self) -> None:
         """See to it that what waits is sent soon."""

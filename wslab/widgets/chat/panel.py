@@ -154,21 +154,11 @@ class ChatPanel(Panel):
         return thing.replaced
 
     def forms(self) -> dict[str, str]:
-        """Return it as text and as HTML that needs no script, as it is at this moment."""
         look = self._look(self.chat)
         return {
             "text/plain": static_html.to_text(look["view"], look["lines"]),
             "text/html": static_html.to_html(look["view"], look["lines"]),
         }
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-        self.show()
-        return {**data, **self.forms()}, metadata
-
-    def __str__(self) -> str:
-        return self.forms()["text/plain"]
 
     def close(self) -> None:
         """Close the clients, and the widget: pages that show it take it away."""

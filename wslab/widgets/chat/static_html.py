@@ -1,18 +1,16 @@
-"""Draw a chat panel as text and as HTML that stands alone, as `panels.static_html` does."""
+"""A chat panel where no script runs: as text, and as HTML that stands alone."""
 
 from __future__ import annotations
 
-import html
-import time
 from typing import Any
+
+from ..static_html import MONO, clock, drawn_now, escape, soft, whole
 
 __all__ = ["to_html", "to_text"]
 
 Json = dict[str, Any]
 MAX_LINES = 12
-_SOFT = "color:var(--jp-ui-font-color2,#5f6775)"
 _PREPOSITIONS = {"sent": "to", "received": "in", "note": "in"}
-_MONO = "font-family:var(--jp-code-font-family,ui-monospace,monospace)"
 
 
 def to_text(view: Json, lines: dict[str, Json]) -> str:
@@ -31,16 +29,14 @@ def to_text(view: Json, lines: dict[str, Json]) -> str:
 
 def to_html(view: Json, lines: dict[str, Json]) -> str:
     """Return HTML that needs no script and no style sheet; the arguments are as in `to_text`."""
-    drawn = time.strftime("as of %H:%M:%S on %Y-%m-%d")
-    parts = [f'<p><b>{_e(view["name"])}</b> <span style="{_SOFT}">{drawn}</span></p>']
+    parts = [f"<p><b>{escape(view['name'])}</b> {drawn_now()}</p>"]
     if view["ended"]:
-        parts.append(f'<p style="{_SOFT}">{_e(view["ended"])}</p>')
+        parts.append(soft(view["ended"]))
     for player in view["players"]:
-        said = "<br>".join(map(_e, _lines(lines[player["key"]]))) or "nothing has come"
-        parts.append(f"<p><b>{_e(_who(player))}</b></p>")
-        parts.append(f'<p style="{_MONO};overflow-wrap:anywhere">{said}</p>')
-    style = "color:var(--jp-ui-font-color1,inherit);line-height:1.5"
-    return f'<div style="{style}">{"".join(parts)}</div>'
+        said = "<br>".join(map(escape, _lines(lines[player["key"]]))) or "nothing has come"
+        parts.append(f"<p><b>{escape(_who(player))}</b></p>")
+        parts.append(f'<p style="{MONO};overflow-wrap:anywhere">{said}</p>')
+    return whole(parts)
 
 
 def _who(player: Json) -> str:
@@ -51,24 +47,17 @@ def _who(player: Json) -> str:
 
 
 def _lines(log: Json) -> list[str]:
-    rows = log["rows"][-MAX_LINES:]
     return [
-        f"{time.strftime('%H:%M:%S', time.localtime(row['at']))} "
-        f"{ {'sent': 'sent', 'received': 'came', 'note': 'note'}[row['direction']] } "
+        f"{clock(row['at'])} {'came' if row['direction'] == 'received' else row['direction']} "
         + " ".join(
-            filter(
-                None,
-                [
-                    row["event"],
-                    f"{_PREPOSITIONS[row['direction']]} {row['room']}" if row["room"] else "",
-                    f"from {row['sender']}" if row["sender"] else "",
-                    row["text"],
-                ],
+            part
+            for part in (
+                row["event"],
+                row["room"] and f"{_PREPOSITIONS[row['direction']]} {row['room']}",
+                row["sender"] and f"from {row['sender']}",
+                row["text"],
             )
+            if part
         )
-        for row in rows
+        for row in log["rows"][-MAX_LINES:]
     ]
-
-
-def _e(text: str) -> str:
-    return html.escape(text)

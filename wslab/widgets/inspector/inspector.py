@@ -13,13 +13,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import anywidget
 import traitlets
 
 from ...failures import in_words
 from ...wire.events import Event
 from .. import live
 from ..assets import read_static
+from ..widget import Widget
 from . import static_html
 from .choice import Choice
 from .feed import ROWS_A_TICK, Feed, numbers_since
@@ -40,7 +40,7 @@ SCRIPTS = (
 Json = dict[str, Any]
 
 
-class Inspector(anywidget.AnyWidget):
+class Inspector(Widget):
     """Show what crosses the wire, live: every handshake, frame and closing, to be looked into.
 
     Args:
@@ -142,11 +142,7 @@ class Inspector(anywidget.AnyWidget):
             self._mutex.release()
         return is_looked_at
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        if data is None:
-            return bundle
+    def forms(self) -> dict[str, str]:
         with self._mutex:
             if self._feed is None:
                 self._begin()
@@ -154,8 +150,13 @@ class Inspector(anywidget.AnyWidget):
             rows = [self._unfolded(row.json) for row in self._feed.rows]
             lanes = self._feed.timeline.lanes.by_number
             numbers = numbers_since(self._feed.numbers(), self._base)
-        data["text/html"] = static_html.html(self.title, lanes, rows, numbers)
-        data["text/plain"] = static_html.text(self.title, lanes, rows, numbers)
+        return {
+            "text/plain": static_html.text(self.title, lanes, rows, numbers),
+            "text/html": static_html.html(self.title, lanes, rows, numbers),
+        }
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**kwargs)
         self._shown_s = time.monotonic()
         live.watch(self)
         return bundle
@@ -285,3 +286,5 @@ class Inspector(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return f"<Inspector of {self.title}>"
+
+    __str__ = __repr__  # what was on the wire is read when it is shown

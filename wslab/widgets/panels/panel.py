@@ -17,7 +17,6 @@ import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import anywidget
 import traitlets
 from websockets.protocol import State
 
@@ -28,7 +27,8 @@ from ...notebook.page import note_page_origin
 from ...server.server import Server
 from .. import live
 from ..assets import read_static
-from . import model
+from ..widget import Widget
+from . import model, static_html
 
 __all__ = ["ClientPanel", "Panel", "ServerPanel", "panel_of"]
 
@@ -37,7 +37,7 @@ FIRST_ANSWER_S = 5.0  # and one that does not answer for so long need not stay w
 MAX_DONE = 50  # ids of clicks
 
 
-class Panel(anywidget.AnyWidget):
+class Panel(Widget):
     """What both panels share: who looks, what was clicked, when to send.
 
     Args:
@@ -88,6 +88,20 @@ class Panel(anywidget.AnyWidget):
         self._was_seen = False
         self._shown_s = time.monotonic()
         live.watch(self)
+
+    def forms(self) -> dict[str, str]:
+        """Return it as text and as HTML that needs no script, as it is at this moment."""
+        thing = self._thing()
+        look = self.get_state() if thing is None else self._look(thing)
+        args = look["view"], look["trouble"], look.get("messages", {}).get("rows", ())
+        return {
+            "text/plain": static_html.to_text(*args),
+            "text/html": static_html.to_html(*args),
+        }
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        self.show()
+        return super()._repr_mimebundle_(**kwargs)
 
     # Kernel to browser.
 

@@ -18,7 +18,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...hub import Delivery, Hub, HubClient, Trace
+from ...hub.protocol.life import MEANINGS, TRANSITIONS, LifeEvent, LifeState
+from ...hub.protocol.server_session import ServerSession
 from ...hub.server.delivery import CLOSING, DROPPED, QUEUED, SENT, SKIPPED
+from ...hub.server.hub_client import connection_of
 from ..panels import model
 
 __all__ = [
@@ -30,6 +33,7 @@ __all__ = [
     "hub_look",
     "hub_trouble",
     "label_of",
+    "life",
     "trace",
     "who_view",
 ]
@@ -64,6 +68,13 @@ class Departure:
     name: str
     rooms: tuple[str, ...]
     reason: str
+    session: weakref.ref[ServerSession[Any]] | None
+
+    @property
+    def state(self) -> LifeState:
+        """Where its life has led since: it is away, over, or goes on in another connection."""
+        session = self.session() if self.session is not None else None
+        return session.state if session is not None else LifeState.GONE
 
 
 class Departures:
@@ -80,8 +91,10 @@ class Departures:
         self.names[client.id] = name
         while len(self.names) > 500:
             del self.names[next(iter(self.names))]
-        left = Departure(time.time(), client.id, name, tuple(sorted(client.rooms)), reason)
-        self.left.append(left)
+        session = connection_of(client).session
+        kept = weakref.ref(session) if session is not None else None
+        rooms = tuple(sorted(client.rooms))
+        self.left.append(Departure(time.time(), client.id, name, rooms, reason, kept))
         self.left_seen += 1
 
 
@@ -165,6 +178,7 @@ def who_view(hub: Hub, record: Departures) -> Json:
                 "id": one.id,
                 "rooms": _listed(one.rooms),
                 "reason": model.one_line(one.reason),
+                **_led_to(one.state),
             }
             for one in left
         ],
@@ -176,11 +190,41 @@ def who_view(hub: Hub, record: Departures) -> Json:
     }
 
 
+# What has happened, by the state that it led to, of a client that was here before.
+_LED: dict[LifeState, LifeEvent] = {
+    after: event
+    for before in (LifeState.ADMITTED, LifeState.CLOSING, LifeState.AWAY)
+    for event, after in TRANSITIONS[before].items()
+}
+
+
+def _led_to(state: LifeState) -> Json:
+    event = _LED[state]
+    means = f"{MEANINGS[event]}. {state.value}: {MEANINGS[state]}"
+    return {"state": f"{event.value} → {state.value}", "means": means}
+
+
+def life() -> list[Json]:
+    """Return what a client's life consists of: each state, what it means, what leads out of it."""
+    return [
+        {
+            "state": state.value,
+            "means": MEANINGS[state],
+            "next": [
+                {"event": event.value, "state": after.value, "means": MEANINGS[event]}
+                for event, after in TRANSITIONS[state].items()
+            ],
+        }
+        for state in LifeState
+    ]
+
+
 def _row(client: HubClient) -> Json:
     return {
         "key": client.id,
         "id": client.id,
         "name": label_of(client),
+        "state": connection_of(client).state.value,
         "rooms": _listed(sorted(client.rooms)),
         "open": model.duration(client.open_s),
         "received": f"{client.received:,}",

@@ -2,7 +2,7 @@
 // rows are rooms, then messages. An outcome is told by a mark's form, and by its word for who reads.
 
 const COLUMNS = [
-  ["name", "client", ""], ["id", "id", "ws-mono"], ["rooms", "rooms", ""],
+  ["name", "client", ""], ["id", "id", "ws-mono"], ["state", "state", ""], ["rooms", "rooms", ""],
   ["open", "open for", "ws-number"],
   ["received", "in", "ws-number", "Messages that came from this client"],
   ["sent", "out", "ws-number", "Messages that were handed to TCP for this client"],
@@ -34,9 +34,9 @@ function whoTable() {
         COLUMNS.forEach(([key], i) => {
           const cell = element.children[i];
           write(cell, row[key] || { name: "(no name)", rooms: "none" }[key] || "");
-          if (i < 3) mark(cell, "title", cell.textContent);
+          if (i < 4) mark(cell, "title", cell.textContent);
           cell.classList.toggle("ws-soft", !row[key] || row[key] === "0");
-          cell.classList.toggle("ws-strong", i > 5 && row[key] !== "0");
+          cell.classList.toggle("ws-strong", i > 6 && row[key] !== "0");
         });
       });
       table.hidden = !items.length;
@@ -186,6 +186,16 @@ function inWords() {
   };
 }
 
+// The table of states and events that the hub itself goes by.
+function lifeOf(states) {
+  return h("details", { class: "ws-details" }, h("summary", {}, "A client’s life"),
+    h("dl", { class: "ws-life" }, ...states.flatMap(({ state, means, next }) => [
+      h("dt", {}, state),
+      h("dd", {}, means, h("span", { class: "ws-soft" }, next.length ? "" : "; nothing follows"),
+        ...next.map((one) => h("span", { class: "ws-line ws-soft", title: one.means }, `${one.event} → ${one.state}`))),
+    ])));
+}
+
 function render({ model, el }) {
   const isMap = model.get("kind") === "map";
   const name = h("b", { class: "ws-name ws-cut" });
@@ -211,7 +221,7 @@ function render({ model, el }) {
       h("div", { class: "ws-head" }, h("span", { class: "ws-state" }, name, word), said),
       gone, failure, trouble, h("div", { class: "ws-body" }, who.table, empty, more)),
     mapPart,
-    h("div", { class: "ws-panel ws-end" }, left, foot),
+    h("div", { class: "ws-panel ws-end" }, left, foot, lifeOf(model.get("life"))),
   );
   const hands = clicks(model, said, () => hands.onDead?.());
 
@@ -232,12 +242,14 @@ function render({ model, el }) {
       write(roomsMore, now.rooms_more);
       mapPart.hidden = matrix.scroll.hidden && !now.before;
     }
-    fill(left, view.left, () => h("li", {}, h("span", { class: "ws-soft" }), h("b"), h("span", { class: "ws-mono ws-soft" }), h("span")),
+    fill(left, view.left, () => h("li", {}, h("span", { class: "ws-soft" }), h("b"), h("span", { class: "ws-mono ws-soft" }), h("span"), h("span", { class: "ws-soft" })),
       (line, one) => {
         write(line.children[0], `left ${clock(one.at)}`);
         write(line.children[1], one.name || "(no name)");
         write(line.children[2], one.id);
         write(line.children[3], one.reason);
+        write(line.children[4], one.state);
+        mark(line.children[4], "title", one.means);
         mark(line, "title", one.rooms ? `was in ${one.rooms}` : "was in no room");
       });
     left.hidden = !view.left.length;

@@ -42,6 +42,7 @@ class WhoIsHere(Panel):
     _css = read_static("widgets/theme.css", "widgets/panels/panel.css", "widgets/rooms/rooms.css")
 
     kind = traitlets.Unicode("who").tag(sync=True)
+    life: traitlets.List[Any] = traitlets.List(model.life()).tag(sync=True)
 
     def __init__(self, hub: Hub) -> None:
         _check(hub)
@@ -61,22 +62,12 @@ class WhoIsHere(Panel):
         return False  # a hub has no end of its own
 
     def forms(self) -> dict[str, str]:
-        """Return it as text and as HTML that needs no script, as it is at this moment."""
         hub = self._thing()
         look = self._last_look() if hub is None else self._look(hub)
         return {
             "text/plain": static_html.to_text(**look),
             "text/html": static_html.to_html(**look),
         }
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-        self.show()
-        return {**data, **self.forms()}, metadata
-
-    def __str__(self) -> str:
-        return self.forms()["text/plain"]
 
 
 class RoomMap(WhoIsHere):

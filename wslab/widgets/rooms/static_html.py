@@ -1,16 +1,25 @@
-"""Draw a hub's view as text and as HTML that stands alone: for a terminal, for GitHub, for print.
+"""A hub's view where no script runs: as text, and as HTML that stands alone.
 
-The HTML's rule is that of `panels.static_html`: tables with inline styles and nothing else; where a
-page strips the styles it still reads well. Outcomes are words in it; in the text they are signs
-with a legend, so that columns stay narrow. Both show one moment.
+Outcomes are words in the HTML; in the text they are signs with a legend, so that columns stay
+narrow.
 """
 
 from __future__ import annotations
 
-import html
-import time
 from collections.abc import Sequence
 from typing import Any
+
+from ..static_html import (
+    clock,
+    columns,
+    drawn_now,
+    escape,
+    soft,
+    table,
+    trouble_html,
+    trouble_lines,
+    whole,
+)
 
 __all__ = ["to_html", "to_text"]
 
@@ -23,16 +32,8 @@ SIGNS = {
     "": ".",
 }
 _UNNAMED = "hub"  # a Hub that was given no name
-HEAD = ["client", "id", "rooms", "open for", "in", "out", "queued", "dropped"]
-_KEYS = ("name", "id", "rooms", "open", "received", "sent", "queued", "dropped")
-_MONO = "font-family:var(--jp-code-font-family,ui-monospace,monospace)"
-_SOFT = "color:var(--jp-ui-font-color2,#5f6775)"
-_LINE = "1px solid var(--jp-border-color2,#d5dae1)"
-_CELL = (
-    "text-align:left;vertical-align:top;white-space:nowrap;padding:2px 16px 2px 0;"
-    f"background:none;border-bottom:{_LINE}"
-)
-_LONG = ";white-space:normal;overflow-wrap:anywhere;min-width:12ch"
+HEAD = ["client", "id", "state", "rooms", "open for", "in", "out", "queued", "dropped"]
+_KEYS = ("name", "id", "state", "rooms", "open", "received", "sent", "queued", "dropped")
 
 Json = dict[str, Any]
 Table = list[list[str]]
@@ -50,73 +51,58 @@ def to_text(
     """
     lines = [_title(view)]
     if view["rows"]:
-        lines += _columns([HEAD, *_who(view)])
+        lines += columns([HEAD, *_who(view)])
     lines += [f"  {part}" for part in _notes(view)]
     if matrix is not None:
-        if matrix["rooms"]:
-            lines += [
-                f"  room {one['room']} ({one['count']}): {one['words']}" for one in matrix["rooms"]
-            ]
+        for one in matrix["rooms"]:
+            lines.append(f"  room {one['room']} ({one['count']}): {one['words']}")
         if matrix["rooms_more"]:
             lines.append(f"  {matrix['rooms_more']}")
         if matrix["before"]:
             lines.append(f"  messages: {matrix['before']}")
         if matrix["messages"]:
-            lines += _columns(_messages(matrix, SIGNS))
+            lines += columns(_messages(matrix, SIGNS))
             used = {cell for one in matrix["messages"] for cell in one["cells"]}
             lines.append(
                 "  " + "   ".join(f"{SIGNS[word]} {_named(word)}" for word in SIGNS if word in used)
             )
     for one in view["left"]:
         who = f"{one['name']} ({one['id']})" if one["name"] else one["id"]
-        lines.append(f"  left at {_clock(one['at'])}: {who}, {one['reason']}")
+        lines.append(f"  left at {clock(one['at'])}: {who}, {one['reason']}; {one['state']}")
     if view["left_more"]:
         lines.append(f"  {view['left_more']}")
-    for item in trouble:
-        lines.append(f"  {item['title']}, {_clock(item['at'])}: {item['text']}")
-        lines += [f"    {line}" for line in item["details"].splitlines()]
-    return "\n".join(lines)
+    return "\n".join(lines + trouble_lines(trouble))
 
 
 def to_html(
     view: Json, trouble: Sequence[Json] = (), matrix: Json | None = None, **_more: Any
 ) -> str:
     """Return HTML that needs no script and no style sheet; the arguments are as in `to_text`."""
-    drawn = time.strftime("as of %H:%M:%S on %Y-%m-%d")
     kind = "" if view["name"] == _UNNAMED else ", a hub"
-    parts = [
-        f"<p><b>{_e(view['name'])}</b>{kind}, {_counts(view)} "
-        f'<span style="{_SOFT}">{drawn}</span></p>'
-    ]
+    parts = [f"<p><b>{escape(view['name'])}</b>{kind}, {_counts(view)} {drawn_now()}</p>"]
     if view["rows"]:
-        parts.append(_html_table([HEAD, *_who(view)]))
-    parts += [f'<p style="{_SOFT}">{_e(part)}</p>' for part in _notes(view)]
+        parts.append(table(HEAD, _who(view)))
+    parts += map(soft, _notes(view))
     if matrix is not None:
         rooms = [[one["room"], one["count"], one["words"]] for one in matrix["rooms"]]
         if rooms:
-            parts.append(_html_table([["room", "clients", "who"], *rooms]))
+            parts.append(table(["room", "clients", "who"], rooms))
         if matrix["rooms_more"]:
-            parts.append(f'<p style="{_SOFT}">{_e(matrix["rooms_more"])}</p>')
+            parts.append(soft(matrix["rooms_more"]))
         if matrix["before"]:
-            parts.append(f'<p style="{_SOFT}">Messages: {_e(matrix["before"])}</p>')
+            parts.append(soft(f"Messages: {matrix['before']}"))
         if matrix["messages"]:
-            parts.append(_html_table(_messages(matrix, {"": ""}), wraps="data"))
+            head, *rows = _messages(matrix, {"": ""})
+            parts.append(table(head, rows, wraps="data"))
     if view["left"]:
         left = [
-            [_clock(one["at"]), one["name"] or "(no name)", one["id"], one["reason"]]
+            [clock(one["at"]), one["name"] or "(no name)", one["id"], one["state"], one["reason"]]
             for one in view["left"]
         ]
-        parts.append(_html_table([["left at", "client", "id", "why"], *left]))
+        parts.append(table(["left at", "client", "id", "state", "why"], left))
     if view["left_more"]:
-        parts.append(f'<p style="{_SOFT}">{_e(view["left_more"])}</p>')
-    for item in trouble:
-        parts.append(
-            '<details style="margin:0 0 1em"><summary>'
-            f"<b>{_e(item['title'])}</b>, {_clock(item['at'])}: {_e(item['text'])}</summary>"
-            f'<pre style="{_MONO}">{_e(item["details"])}</pre></details>'
-        )
-    style = "color:var(--jp-ui-font-color1,inherit);line-height:1.5"
-    return f'<div style="{style}">{"".join(parts)}</div>'
+        parts.append(soft(view["left_more"]))
+    return whole(parts + trouble_html(trouble))
 
 
 def _title(view: Json) -> str:
@@ -158,7 +144,7 @@ def _messages(matrix: Json, signs: dict[str, str]) -> Table:
     rows = [
         [
             one["key"],
-            _clock(one["at"]),
+            clock(one["at"]),
             one["event"],
             one["preview"],
             one["sender"],
@@ -173,34 +159,3 @@ def _messages(matrix: Json, signs: dict[str, str]) -> Table:
 
 def _named(word: str) -> str:
     return {"": "not meant for it", "skipped": "skipped (left out by skip=)"}.get(word, word)
-
-
-def _clock(at: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(at))
-
-
-def _columns(rows: Table) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-
-
-def _html_table(rows: Table, wraps: str = "") -> str:
-    """Return a table; ``wraps`` names the column whose cells may need several lines."""
-    names = "".join(
-        f'<th style="{_CELL};{_SOFT};font-weight:400">{_e(name)}</th>' for name in rows[0]
-    )
-    styles = [f"{_CELL};{_MONO}{_LONG if name == wraps else ''}" for name in rows[0]]
-    lines = []
-    for row in rows[1:]:
-        cells = "".join(
-            f'<td style="{style}">{_e(cell)}</td>' for style, cell in zip(styles, row, strict=True)
-        )
-        lines.append(f'<tr style="background:none">{cells}</tr>')
-    return (
-        f'<table style="border-collapse:collapse;margin:0 0 8px"><thead><tr>{names}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table>"
-    )
-
-
-def _e(text: str) -> str:
-    return html.escape(text)

@@ -11,10 +11,10 @@ import html
 import math
 from typing import Any
 
-import anywidget
 import traitlets
 
 from ..assets import read_static
+from ..widget import Widget
 
 __all__ = ["SecondsSlider"]
 
@@ -22,7 +22,7 @@ STEP_S = 0.5
 _MAX_LABEL = 100
 
 
-class SecondsSlider(anywidget.AnyWidget):
+class SecondsSlider(Widget):
     """Let the learner set a duration.
 
     Args:
@@ -73,14 +73,8 @@ class SecondsSlider(anywidget.AnyWidget):
         if abs(value_s) < math.inf:  # which NaN is not, and neither is beyond what a float can be
             self.value_s = min(max(value_s, self.min_s), self.max_s)
 
-    def __str__(self) -> str:
-        return f"{self.label}: {self.at_s:g} s, from {self.min_s:g} to {self.max_s:g} s"
-
-    __repr__ = __str__
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, meta = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-        # For where the widget does not reach: GitHub, nbconvert, a notebook opened later.
-        static = f"<p>{html.escape(str(self))}. To move it, run this cell again.</p>"
-        return {**data, "text/plain": str(self), "text/html": static}, meta
+    def forms(self) -> dict[str, str]:
+        """Return it as text and as HTML that needs no script, as it is at this moment."""
+        said = f"{self.label}: {self.at_s:g} s, from {self.min_s:g} to {self.max_s:g} s"
+        static = f"<p>{html.escape(said)}. To move it, run this cell again.</p>"
+        return {"text/plain": said, "text/html": static}

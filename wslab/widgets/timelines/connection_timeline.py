@@ -15,6 +15,7 @@ from typing import Any
 from ...wire.events import CloseEvent, EndedEvent, MessageEvent, ResponseEvent
 from ...wire.sender import Sender
 from ...wire.tape.tape import Tape
+from ..static_html import SOFT, SVG, TEXT, same_as_text
 
 __all__ = ["ConnectionLife", "ConnectionTimeline"]
 
@@ -165,46 +166,32 @@ class ConnectionTimeline:
     def _repr_html_(self) -> str:
         lives, now_s = self._look()
         if not lives:
-            return f'<p style="{_TEXT}">{_NOTHING}</p>'
+            return f'<p style="{TEXT}">{_NOTHING}</p>'
         axis = _Axis.over(lives, now_s, self._first_s)
         shown = lives[-MAX_ROWS:]
         rows = [f"<div><b>{_summary(lives, axis)}</b></div>"]
         if len(lives) > len(shown):
-            rows.append(f'<div style="{_SOFT}">the {len(lives) - len(shown)} oldest are not drawn')
+            rows.append(f'<div style="{SOFT}">the {len(lives) - len(shown)} oldest are not drawn')
             rows.append("</div>")
         for life in shown:
             said = html.escape(_said(life, axis))
             rows.append(
                 f'<div style="margin-top:6px"><b>{html.escape(life.name)}</b> '
-                f'<span style="{_SOFT}">{said}</span></div>' + _life_svg(life, axis)
+                f'<span style="{SOFT}">{said}</span></div>' + _life_svg(life, axis)
             )
-        # The same, once more, for whom the drawing says nothing.
-        text = f'<pre style="{_PRE}">{html.escape(str(self))}</pre>'
         return (
-            f'<div style="{_TEXT}">{"".join(rows)}{_axis_svg(axis)}'
-            f'<div style="{_SOFT}">A line is a connection: it begins with the handshake, an arrow '
+            f'<div style="{TEXT}">{"".join(rows)}{_axis_svg(axis)}'
+            f'<div style="{SOFT}">A line is a connection: it begins with the handshake, an arrow '
             "means that it is open, a bar that it has ended. A full dot is a message to the "
             "client, a ring one from it.</div>"
-            f'<details><summary style="cursor:pointer">the same as text</summary>{text}'
-            "</details></div>"
+            f"{same_as_text(str(self))}</div>"
         )
 
 
 _NOTHING = "No connection has become a WebSocket yet."
-_TEXT = (
-    "max-width:860px;padding:2px 4px 4px;color:var(--jp-ui-font-color1,#1d2433);"
-    "font:var(--jp-ui-font-size1,13px)/1.5 var(--jp-ui-font-family,system-ui,sans-serif);"
-    "font-variant-numeric:tabular-nums"
-)
-_SOFT = "color:var(--jp-ui-font-color2,#5f6775)"
-_PRE = (
-    "margin:4px 0;overflow-x:auto;background:none;color:inherit;"
-    "font:var(--jp-code-font-size,13px)/1.4 var(--jp-code-font-family,ui-monospace,monospace)"
-)
 _INK = "var(--jp-ui-font-color2,#5f6775)"
 _ACCENT = "var(--jp-brand-color1,#1976d2)"
 _PAPER = "var(--jp-layout-color0,#fff)"
-_SVG = 'width="100%" style="display:block;max-width:none;overflow:visible"'
 _HEIGHT, _MIDDLE, _CAP, _DOT = 20, 10, 6, 4  # pixels
 
 
@@ -296,7 +283,7 @@ def _life_svg(life: ConnectionLife, axis: _Axis) -> str:
             for moment_s in axis.on(moments)
         ]
     label = html.escape(f"connection {life.name}: {_said(life, axis)}", quote=True)
-    return f'<svg {_SVG} height="{_HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    return f'<svg {SVG} height="{_HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
 def _axis_svg(axis: _Axis) -> str:
@@ -306,7 +293,7 @@ def _axis_svg(axis: _Axis) -> str:
         f'<text x="98%" y="18" font-size="12" text-anchor="end" fill="{_INK}">'
         f"{_duration(axis.length_s)}</text>"
     ]
-    return f'<svg {_SVG} height="24" aria-hidden="true">{"".join(parts)}</svg>'
+    return f'<svg {SVG} height="24" aria-hidden="true">{"".join(parts)}</svg>'
 
 
 def _duration(seconds: float) -> str:

@@ -26,6 +26,7 @@ from ...client.open_diagnosis import not_opened
 from ...client.urls import check_url, is_loopback
 from ...loops.portal import Portal
 from ...wire.tape.tape import Tape
+from ..static_html import SOFT, SVG, TEXT, same_as_text
 
 __all__ = ["Echo", "EchoTimeline", "Lane", "Span"]
 
@@ -280,38 +281,26 @@ class EchoTimeline:
     def _repr_html_(self) -> str:
         lanes = self.lanes
         if not any(lane.echoes for lane in lanes):
-            return f'<p style="{_TEXT}">{_NOTHING}</p>'
+            return f'<p style="{TEXT}">{_NOTHING}</p>'
         first_s, last_s = self._ends(lanes)
         axis = _Axis(first_s, max(last_s - first_s, _COLUMN_S))
         scale_s = max(_FLOOR_S, *(_worst_seen(lane) for lane in lanes))
         rows = "".join(
             f'<div style="margin-top:8px"><b>{html.escape(lane.name)}</b> '
-            f'<span style="{_SOFT}">{html.escape(self._said(lane))}</span></div>'
+            f'<span style="{SOFT}">{html.escape(self._said(lane))}</span></div>'
             + _lane_svg(lane, self._spans, axis, scale_s)
             for lane in lanes
         )
         return (
-            f'<div style="{_TEXT}">{rows}{_axis_svg(axis)}'
-            f'<div style="{_SOFT}">A dot is an echo: further right it came later, further up it '
+            f'<div style="{TEXT}">{rows}{_axis_svg(axis)}'
+            f'<div style="{SOFT}">A dot is an echo: further right it came later, further up it '
             f"took longer, up to {_duration(scale_s)} at the thin line.</div>"
-            '<details><summary style="cursor:pointer">the same as text</summary>'
-            f'<pre style="{_PRE}">{html.escape(str(self))}</pre></details></div>'
+            f"{same_as_text(str(self))}</div>"
         )
 
 
 _NOTHING = "No echo was asked for yet: `async with` these lanes, then show them."
-_TEXT = (
-    "max-width:860px;padding:2px 4px 4px;color:var(--jp-ui-font-color1,#1d2433);"
-    "font:var(--jp-ui-font-size1,13px)/1.5 var(--jp-ui-font-family,system-ui,sans-serif);"
-    "font-variant-numeric:tabular-nums"
-)
-_SOFT = "color:var(--jp-ui-font-color2,#5f6775)"
-_PRE = (
-    "margin:4px 0;overflow-x:auto;background:none;color:inherit;"
-    "font:var(--jp-code-font-size,13px)/1.4 var(--jp-code-font-family,ui-monospace,monospace)"
-)
 _LINE = "var(--jp-border-color2,#d5dae1)"
-_SVG = 'width="100%" style="display:block;max-width:none;overflow:visible"'
 _HEIGHT, _TOP, _BASE, _DOT = 88, 10, 80, 3  # pixels, down from a lane's upper edge
 
 
@@ -357,7 +346,7 @@ def _lane_svg(lane: Lane, spans: list[Span], axis: _Axis, scale_s: float) -> str
                 'stroke="var(--jp-layout-color0,#fff)" stroke-width="0.8"/>'
             )
     label = html.escape(f"{lane.name}: the same as text below", quote=True)
-    return f'<svg {_SVG} height="{_HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    return f'<svg {SVG} height="{_HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
 def _axis_svg(axis: _Axis) -> str:
@@ -372,7 +361,7 @@ def _axis_svg(axis: _Axis) -> str:
             f'<text x="{x}" y="10" font-size="12" text-anchor="{anchor}" '
             f'fill="var(--jp-ui-font-color2,#5f6775)">{tick_s:g} s</text>'
         )
-    return f'<svg {_SVG} height="16" aria-hidden="true">{"".join(parts)}</svg>'
+    return f'<svg {SVG} height="16" aria-hidden="true">{"".join(parts)}</svg>'
 
 
 def _within(lane: Lane, span: Span) -> int:
