@@ -40,9 +40,12 @@ def until(is_true: Callable[[], T], within_s: float = 5.0) -> T:
 def printed(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     """Return the records that Python prints to stderr where nobody has configured logging.
 
-    wslab's own loggers have a handler that says nothing; pytest's hides all others.
+    wslab's own loggers, and uvicorn's where we run it, have a handler that says nothing; pytest's
+    hides all others.
     """
-    silent = ("websockets.server.wslab", "websockets.client.wslab", "wslab.hub.shown")
+    silent = (
+        "websockets.server.wslab", "websockets.client.wslab", "wslab.hub.shown", "uvicorn.error",
+    )  # fmt: skip
     return [
         record
         for record in (*caplog.get_records("setup"), *caplog.get_records("call"))

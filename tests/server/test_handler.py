@@ -9,7 +9,7 @@ from unittest.mock import AsyncMock, MagicMock
 import pytest
 
 import wslab
-from wslab.server.handler import awaited, check_handler, handler_name
+from wslab.server.handler import awaited, check_handler, handler_name, is_application
 
 
 async def good(websocket):
@@ -229,3 +229,73 @@ def test_one_object_for_each_connection():
         assert server.name == "Session"
         client.send("hello")
         assert client.recv(timeout=5) == "HELLO"
+
+
+# Applications.
+
+
+async def an_application(scope, receive, send):
+    pass
+
+
+class Application:
+    async def __call__(self, scope, receive, send):
+        pass
+
+    async def method(self, scope, receive, send):
+        pass
+
+
+def makes_application(scope, receive, send):
+    return an_application(scope, receive, send)
+
+
+async def three_of_other_names(a, b, c):
+    pass
+
+
+async def with_options(scope, receive, send, debug=False, **options):
+    pass
+
+
+@pytest.mark.parametrize(
+    "application",
+    [
+        an_application,
+        Application(),
+        Application().method,
+        makes_application,
+        three_of_other_names,
+        with_options,
+        decorated(an_application),
+        functools.partial(an_application),
+    ],
+)
+def test_an_application_is_told_by_what_it_is_called_with(application):
+    assert is_application(application)
+
+
+def test_frameworks_make_applications():
+    import fastapi
+    import starlette.applications
+    import starlette.routing
+
+    assert is_application(fastapi.FastAPI())
+    assert is_application(starlette.applications.Starlette())
+    assert is_application(starlette.routing.Router())
+    assert not is_application(starlette.applications.Starlette)  # the class is none yet
+
+
+@pytest.mark.parametrize(
+    "handler", [good, with_more, Handler(), PerConnection, wslab.Hub(), AsyncMock(), print, 3]
+)
+def test_a_handler_is_none(handler):
+    assert not is_application(handler)
+
+
+def test_a_wsgi_application_is_told_of():
+    def flask(environ, start_response):
+        return [b"hi"]
+
+    with pytest.raises(TypeError, match="a WSGI application, which can't do WebSockets; a2wsgi"):
+        wslab.serve(flask)

@@ -26,7 +26,7 @@ from .traffic import Traffic, forget, introduce
 if TYPE_CHECKING:
     from ..wire.sender import Sender
 
-__all__ = ["FailedConnection", "new_tape", "recorded"]
+__all__ = ["FailedConnection", "begin_record", "new_tape", "recorded"]
 
 
 class _Transport:
@@ -105,24 +105,10 @@ def _recorded_kind(kind: Any) -> type:
 
         def connection_made(self, transport: asyncio.Transport) -> None:
             self.traffic = traffic = Traffic(self.id.hex[:6])
-            ends = [transport.get_extra_info(name) for name in ("peername", "sockname")]
-            client, server = ends if self._side == "server" else reversed(ends)
-            if isinstance(client, tuple):
-                traffic.address = (client[0], client[1])
             self._made(self, transport)
-            self._record_came = record_went = None
-            if self._tape is not None:
-                traffic.track = track = self._tape.open(
-                    traffic.id,
-                    side=self._side,
-                    label=traffic.label,
-                    client_address=_shown(client),
-                    server_address=_shown(server),
-                    is_secure=transport.get_extra_info("sslcontext") is not None,
-                )
-                both = (track.client, track.server)
-                self._record_came, record_went = both if self._side == "server" else both[::-1]
-            introduce(traffic)
+            self._record_came, record_went = begin_record(
+                traffic, transport, side=self._side, tape=self._tape
+            )
             super().connection_made(_Transport(transport, traffic, record_went))
             self.turns = Turns(self, super().data_received)
             self.pong_debt = PongDebt(self)
@@ -181,6 +167,38 @@ def _recorded_kind(kind: Any) -> type:
     Recorded.__name__, Recorded.__qualname__ = kind.__name__, kind.__qualname__
     Recorded.__module__ = kind.__module__
     return Recorded
+
+
+def begin_record(
+    traffic: Traffic, transport: asyncio.Transport, *, side: Sender, tape: Tape | None
+) -> tuple[Callable[[bytes], None] | None, Callable[[bytes], None] | None]:
+    """Begin a connection's record, and return what records what came and what went.
+
+    Args:
+        traffic: what is counted of it; it gets its address and its track.
+        transport: the connection's.
+        side: which end of it this is.
+        tape: what to record on; None keeps no byte.
+    """
+    ends = [transport.get_extra_info(name) for name in ("peername", "sockname")]
+    client, server = ends if side == "server" else reversed(ends)
+    if isinstance(client, tuple):
+        traffic.address = (client[0], client[1])
+    came = went = None
+    if tape is not None:
+        traffic.track = track = tape.open(
+            traffic.id,
+            side=side,
+            label=traffic.label,
+            client_address=_shown(client),
+            server_address=_shown(server),
+            is_secure=transport.get_extra_info("sslcontext") is not None,
+        )
+        came, went = track.client, track.server
+        if side != "server":
+            came, went = went, came
+    introduce(traffic)
+    return came, went
 
 
 def _shown(address: Any) -> str:

@@ -22,7 +22,24 @@ if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
     from websockets.http11 import Request, Response
 
-__all__ = ["Admission"]
+__all__ = ["Admission", "refusal_of_origin"]
+
+
+def refusal_of_origin(origin: str, address: ListenAddress, reached_at: Any) -> str:
+    """Say why pages of an Origin may not open a WebSocket; "" where they may (RFC 6455 §10.2).
+
+    Args:
+        origin: as the header says it.
+        address: where the server listens.
+        reached_at: the connection's own end.
+    """
+    if is_allowed_origin(origin) or address.is_own_origin(origin, reached_at):
+        return ""
+    return (
+        f"This server does not let pages from {origin!r} connect: any page on the web can try to "
+        "reach a port on your machine. If you trust that page, allow it: "
+        f"serve(..., origins=[{origin!r}, None]).\n"
+    )
 
 
 class Admission:
@@ -67,13 +84,8 @@ class Admission:
             )
         if is_handshake and not was_let_in and "origins" not in self._options.kwargs:
             for origin in request.headers.get_all("Origin"):
-                if not self._may_connect(origin, websocket):
-                    return websocket.respond(
-                        403,
-                        f"This server does not let pages from {origin!r} connect: any page on the "
-                        "web can try to reach a port on your machine. If you trust that page, "
-                        f"allow it: serve(..., origins=[{origin!r}, None]).\n",
-                    )
+                if text := refusal_of_origin(origin, self._address, websocket.local_address):
+                    return websocket.respond(403, text)
         response = await self._user_code.ask("process_request", websocket, request)
         if response is not None:
             return response  # type: ignore[no-any-return]
@@ -86,12 +98,6 @@ class Admission:
                 ancestors=sorted(known_origins()),
             )
             return await answer if inspect.isawaitable(answer) else answer
-
-    def _may_connect(self, origin: str, websocket: ServerConnection) -> bool:
-        """Tell whether pages of an Origin may connect (RFC 6455 §10.2)."""
-        return is_allowed_origin(origin) or self._address.is_own_origin(
-            origin, websocket.local_address
-        )
 
     async def _process_response(
         self, websocket: ServerConnection, request: Request, response: Response

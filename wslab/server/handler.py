@@ -1,7 +1,8 @@
-"""What a handler must be, and what is wrong with one that is not.
+"""What serve() takes: a handler or an ASGI application; and what is wrong with what is neither.
 
 A handler is ``async def handler(websocket)``, or anything callable that returns an awaitable, as
-websockets takes it. Its rule: refuse only what is surely wrong, and say how to fix it.
+websockets takes it; an application takes scope, receive and send. Its rule: refuse only what is
+surely wrong, and say how to fix it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,40 @@ from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 
-__all__ = ["Handler", "awaited", "check_handler", "handler_name"]
+__all__ = [
+    "Application", "Handler", "awaited", "check_handler", "handler_name", "is_application",
+]  # fmt: skip
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+_OF_APPLICATION = ["scope", "receive", "send"]
+
+
+def is_application(handler: Any) -> bool:
+    """Tell whether this is an ASGI application, by what it must be called with.
+
+    That is three things (ASGI's scope, receive, send), and a handler is called with one.
+    """
+    needed = _needed(handler)
+    return needed is not None and (len(needed) == 3 or needed[:3] == _OF_APPLICATION)
+
+
+def _needed(handler: Any) -> list[str] | None:
+    """Name the arguments that something must be called with; None where that is not known."""
+    if not callable(handler) or isinstance(handler, type):
+        return None
+    try:
+        parameters = inspect.signature(handler).parameters.values()
+    except (ValueError, TypeError):
+        return None
+    kinds = inspect.Parameter
+    return [
+        each.name
+        for each in parameters
+        if each.kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)
+        and each.default is kinds.empty
+    ]
 
 
 def check_handler(handler: Any) -> None:
@@ -59,6 +91,12 @@ def check_handler(handler: Any) -> None:
     except ValueError:
         return  # a builtin without a signature
     except TypeError:
+        if (_needed(handler) or [""])[-1] == "start_response":
+            raise TypeError(
+                f"expected a handler or an ASGI application, got {handler_name(handler)}"
+                f"{inspect.signature(handler)}, a WSGI application, which can't do WebSockets; "
+                "a2wsgi's WSGIMiddleware makes an ASGI application of it"
+            ) from None
         raise TypeError(
             f"expected a handler of one argument, got {handler_name(handler)}"
             f"{inspect.signature(handler)}; the path, once the second argument, is "

@@ -11,13 +11,12 @@ import concurrent.futures
 import enum
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from ..calls.waiting import result_of
 from ..errors import LoopBlocked, PortalClosed, WrongThread
 from ..loops.kernel_portal import KernelPortal
 from ..loops.portal import Portal
-from .listener import Listener
 
 __all__ = ["Life", "State"]
 
@@ -34,6 +33,14 @@ class State(enum.Enum):
     FORKED = "{name!r} at {url}, of the parent process"
 
 
+class Listening(Protocol):
+    """What listens, or does not: for a handler or for an application."""
+
+    @property
+    def server(self) -> Any:
+        """What listens, while something does."""
+
+
 class Life:
     """Starts and stops one server.
 
@@ -45,7 +52,7 @@ class Life:
         lock: held during a change; take it to make several at once.
     """
 
-    def __init__(self, runner: Portal | KernelPortal, listener: Listener) -> None:
+    def __init__(self, runner: Portal | KernelPortal, listener: Listening) -> None:
         self.lock = threading.RLock()
         self._runner = runner
         self._listener = listener

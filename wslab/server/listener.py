@@ -7,8 +7,7 @@ free. All of it runs on the server's loop. Who may connect, and what runs then, 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +20,7 @@ from ..loops.kernel_portal import KernelPortal
 from ..loops.portal import Portal
 from ..websockets_compat import endings
 from .connections import Connections
-from .listen_address import port_of
+from .listening import accept_no_more, descriptors, listen
 
 __all__ = ["Listener"]
 
@@ -61,8 +60,10 @@ class Listener:
             OSError: it can't listen there.
         """
         self._server = None
-        self._server = server = await _listen(handler, address, kwargs)
-        fork.closed_in_child.update(_descriptors(server))
+        self._server = server = await listen(
+            functools.partial(ws_server.serve, handler, **kwargs), address
+        )
+        fork.closed_in_child.update(descriptors(server))
         self._runner.watchdog.watch(asyncio.get_running_loop())
         return server
 
@@ -74,15 +75,8 @@ class Listener:
         """
         server = self._server
         assert server is not None
-        listening = _descriptors(server)
-        fork.closed_in_child.difference_update(listening)
         try:
-            # asyncio drops, unclosed, a connection that it has accepted and not yet given to the
-            # server that closes now: so no more of them first, and a turn for those.
-            with contextlib.suppress(NotImplementedError):  # Windows: there it is not so
-                for number in listening:
-                    asyncio.get_running_loop().remove_reader(number)
-            await asyncio.sleep(0)
+            await accept_no_more(server)
             server.close(code=code)
             waiting = {asyncio.ensure_future(server.wait_closed())}
             await asyncio.wait(waiting, timeout=0)  # lets the close frames go out
@@ -111,28 +105,3 @@ class Listener:
             pause_s = min(pause_s * 2, 0.05)
         for websocket in self._connections.at_tcp:
             websocket.transport.abort()
-
-
-def _descriptors(server: ws_server.Server) -> list[int]:
-    # One in memory has none.
-    return [number for sock in server.sockets if (number := sock.fileno()) >= 0]
-
-
-async def _listen(
-    handler: Callable[[Any], Any], address: tuple[Any, ...], kwargs: dict[str, Any]
-) -> ws_server.Server:
-    # A host of several addresses ("", "localhost") gets a free port for each of them, and they
-    # differ; a server has one, so the others are asked to follow the first.
-    for _ in range(10):
-        server = await ws_server.serve(handler, *address, **kwargs)
-        port = port_of(server.sockets)
-        if not address or address[1] or all(port_of([sock]) == port for sock in server.sockets):
-            return server
-        server.close()
-        await server.wait_closed()
-        try:
-            return await ws_server.serve(handler, address[0], port, **kwargs)
-        except OSError as exc:
-            if exc.errno != errno.EADDRINUSE:
-                raise
-    raise OSError(errno.EADDRINUSE, "no port is free on every address of the host")

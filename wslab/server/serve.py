@@ -1,12 +1,13 @@
-"""serve(): a WebSocket server that a plain cell starts, and starts again when it runs again.
+"""serve(): a server that a plain cell starts, and starts again when it runs again.
 
-Its rule: every keyword of websockets is handed on unchanged. What nobody knows is refused before
-anything starts. What the server does then is `server.server`'s.
+Its rule: every keyword of websockets, or of uvicorn for an application, is handed on as it is. What
+nobody knows is refused before anything starts. What the server does then is `server.server`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import Any, Literal
 
 from websockets.asyncio import server as ws_server
@@ -17,15 +18,16 @@ from ..loops import portals
 from ..network.recording import new_tape
 from ..notebook import cells
 from ..websockets_compat.keywords import check_keywords
-from .handler import Handler, check_handler, handler_name
+from .handler import Application, Handler, check_handler, handler_name, is_application
 from .http_page import Page, check_page
 from .server import Server
+from .uvicorn_compat import HANDED_ON
 
 __all__ = ["serve"]
 
 
 def serve(
-    handler: Handler,
+    handler: Handler | Application,
     host: str | None = "127.0.0.1",
     port: int | None = None,
     *,
@@ -40,16 +42,20 @@ def serve(
     """Start a WebSocket server; it is listening when the call returns.
 
     Any handler from the websockets documentation works unchanged, and every other keyword of
-    ``websockets.serve`` is handed on as it is. Running the cell again replaces the server: same
-    port, and its clients are told 1012 (service restart).
+    ``websockets.serve`` is handed on as it is. So does any ASGI application (Starlette, FastAPI, a
+    plain ``async def app(scope, receive, send)``): uvicorn's protocols run it, and pages, API and
+    sockets share the port. Running the cell again replaces the server: same port, and its clients
+    are told 1012 (service restart).
 
     Args:
-        handler: ``async def handler(websocket)``, called once for each connection.
+        handler: ``async def handler(websocket)``, called once for each connection; or an ASGI
+            application, called for each request, after its lifespan has begun.
         host: address to listen on. The default is this machine only; ``"0.0.0.0"`` lets others in.
         port: TCP port; None picks a free one (or, in a cell that runs again, the one it had).
         name: how views call it; the handler's name by default.
-        page: what a plain HTTP GET gets. True is a page to try the server with, None a bare 426;
-            HTML, a path to files, or a function of the request: see ``wslab.server.http_page``.
+        page: what a plain HTTP GET to a handler gets. True is a page to try the server with, None a
+            bare 426; HTML, a path to files, or a function of the request: see
+            ``wslab.server.http_page``.
         loop: ``"lab"`` answers also while a cell runs. ``"kernel"`` shares the notebook's own
             loop, for handlers that must be on the main thread.
         keep: do not replace this server when its cell runs again.
@@ -60,24 +66,31 @@ def serve(
         kwargs: ``origins``, ``ssl``, ``subprotocols``, ``max_size``, ``ping_interval``,
             ``process_request`` and all others of ``websockets.serve``. Without ``origins``, pages
             from this machine and this notebook may connect, as may clients that send no Origin;
-            other pages get 403 (RFC 6455 §10.2).
+            other pages get 403 (RFC 6455 §10.2). For an application: those of
+            ``create_server``, ``max_size``, ``open_timeout``, ``origins``, ``ping_interval``,
+            ``ping_timeout``, and uvicorn's ``root_path``, ``proxy_headers`` and the like.
 
     Raises:
         PortInUse: another server listens on that port; says which, where it is known.
-        TypeError: the handler is not an async function of one argument, or nobody knows a keyword:
-            it says which one is nearest.
+        TypeError: the handler is neither an async function of one argument nor an application, or
+            nobody knows a keyword: it says which one is nearest.
+        RuntimeError: the application's lifespan failed to start.
+        ImportError: an application, and uvicorn is not installed (extra ``asgi``).
         WrongThread: called in async code on the lab's loop.
     """
-    check_keywords(
-        kwargs,
-        "serve()",
-        serve,
-        ws_server.serve,
-        asyncio.BaseEventLoop.create_server,
-        also=("unix", "path", "cleanup_socket"),  # of create_unix_server
-    )
-    check_handler(handler)
-    check_page(page)
+    if is_application(handler):
+        _check_application_keywords(kwargs, page)
+    else:
+        check_keywords(
+            kwargs,
+            "serve()",
+            serve,
+            ws_server.serve,
+            asyncio.BaseEventLoop.create_server,
+            also=("unix", "path", "cleanup_socket"),  # of create_unix_server
+        )
+        check_handler(handler)
+        check_page(page)
     if loop not in ("lab", "kernel"):
         raise ValueError(f'expected loop="lab" or loop="kernel", got {loop!r}')
     runner = portals.kernel() if loop == "kernel" else portals.lab()
@@ -112,6 +125,33 @@ def serve(
         server.note = _older_servers(server) or server.note
     claim.adopt(server, server.port)
     return server
+
+
+def _check_application_keywords(kwargs: dict[str, Any], page: Page) -> None:
+    """Refuse what is for handlers only.
+
+    Raises:
+        TypeError: which keyword.
+    """
+    if page is not True:
+        raise TypeError("page=... is for handlers: an application answers plain HTTP itself")
+    ours = _OF_BOTH.union(HANDED_ON)
+    for name in inspect.signature(ws_server.serve).parameters.keys() & kwargs.keys() - ours:
+        raise TypeError(
+            f"{name}=... is for handlers: an application sees to that itself. It may be given "
+            f"{', '.join(sorted(_OF_BOTH))}, what create_server() takes, and of uvicorn's "
+            f"keywords {', '.join(HANDED_ON)}"
+        )
+    check_keywords(
+        kwargs,
+        "serve()",
+        serve,
+        asyncio.BaseEventLoop.create_server,
+        also=("unix", "path", *ours),
+    )
+
+
+_OF_BOTH = {"max_size", "open_timeout", "origins", "ping_interval", "ping_timeout"}
 
 
 def _has_no_cell(claim: cells.Claim) -> bool:

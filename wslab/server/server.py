@@ -1,9 +1,9 @@
 """Server: what `serve()` returns, to look at a server, to stop it and to start it again.
 
-A thin shell around websockets' own server, which runs on a portal. Its rule: it may be asked from
-any thread, and what has to happen on the loop is done there, by the parts it is made of
-(`listener`, `connections`, `admission`, `user_code`). It never prints: it records, and views read
-the record.
+A thin shell around websockets' own server, or around uvicorn's protocols, on a portal. Its rule: it
+may be asked from any thread, and what has to happen on the loop is done there, by the parts it is
+made of (`listener`, `connections`, `admission`, `user_code`, and those of an application). It never
+prints: it records, and views read the record.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from ..loops.watchdog import Blockage
 from ..notebook import cells, routes
 from ..notebook.routes import Route
 from .admission import Admission
+from .asgi_connections import AsgiConnections
+from .asgi_listener import AsgiListener
 from .connection import Connection
 from .connections import Connections
-from .handler import Handler
+from .handler import Application, Handler, handler_name, is_application
 from .life import Life, State
 from .listen_address import ListenAddress, port_of
 from .listener import Listener
@@ -71,7 +73,7 @@ class Server:
 
     def __init__(
         self,
-        handler: Handler,
+        handler: Handler | Application,
         *,
         name: str,
         host: str | None,
@@ -97,8 +99,17 @@ class Server:
         self._address = ListenAddress(host, port or 0, kwargs)
         self._entry = TunnelEntry()
         self._admission = Admission(self._options, self._user_code, self._address, self._entry)
-        self._connections = Connections(self._options, self._user_code, self._refusals)
-        self._listener = Listener(self._connections, runner)
+        self._connections: Connections | AsgiConnections
+        self._listener: Listener | AsgiListener
+        if is_application(handler):
+            self._listener = AsgiListener(
+                self._options, self._user_code, self._address, self._entry, self._refusals, tape,
+                runner,
+            )  # fmt: skip
+            self._connections = self._listener.connections
+        else:
+            self._connections = Connections(self._options, self._user_code, self._refusals)
+            self._listener = Listener(self._connections, runner)
         self._life = Life(runner, self._listener)
 
     # What it was asked for; what is set here holds for the next connection.
@@ -113,12 +124,18 @@ class Server:
         self._options.name = name
 
     @property
-    def handler(self) -> Handler:
-        """What runs for each connection."""
+    def handler(self) -> Handler | Application:
+        """What runs for each connection; for each request, where it is an ASGI application."""
         return self._options.handler
 
     @handler.setter
-    def handler(self, handler: Handler) -> None:
+    def handler(self, handler: Handler | Application) -> None:
+        if is_application(handler) is not isinstance(self._listener, AsgiListener):
+            name, was = handler_name(handler), handler_name(self.handler)
+            raise TypeError(
+                "expected a handler in place of a handler, or an ASGI application in place of "
+                f"one; {was} and {name} differ in that. serve({name}) starts a server for it"
+            )
         self._options.handler = handler
 
     @property
@@ -254,22 +271,28 @@ class Server:
 
     async def _open(self) -> None:
         address, kwargs = self._address.arguments()
-        kwargs.setdefault("logger", logger)
-        kwargs |= self._admission.hooks()
-        kwargs["create_connection"] = self._connections.factory(self.tape)
         try:
-            server = await self._listener.open(self._user_code.run_handler, address, kwargs)
+            sockets = await self._listen(address, kwargs)
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE and address:
                 raise _port_in_use(self.host, address[1]) from exc
             raise
-        sockets = server.sockets
         self._address.port = port_of(sockets) or self.port
         self._address.is_in_memory = all(sock.fileno() < 0 for sock in sockets)
         reached = () if self._address.is_in_memory else sockets
         failed = self._entry.register(reached, is_secure=self.is_secure, name=self.name)
         self.note = failed or self.note
         self._user_code.listen()
+
+    async def _listen(self, address: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        if isinstance(self._listener, AsgiListener):
+            return tuple((await self._listener.open(address, kwargs)).sockets)
+        assert isinstance(self._connections, Connections)
+        kwargs.setdefault("logger", logger)
+        kwargs |= self._admission.hooks()
+        kwargs["create_connection"] = self._connections.factory(self.tape)
+        server = await self._listener.open(self._user_code.run_handler, address, kwargs)
+        return tuple(server.sockets)
 
     def start_serving(self) -> None:
         """Begin to accept connections, where ``serve(..., start_serving=False)`` did not."""

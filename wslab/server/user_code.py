@@ -20,7 +20,7 @@ from ..failures import Failure, FailureLog
 from ..loops.watchdog import timed
 from ..websockets_compat.endings import is_end_of
 from .connection import address_of
-from .handler import Handler, awaited, handler_name
+from .handler import Application, Handler, awaited, handler_name
 
 if TYPE_CHECKING:
     from .http_page import Page
@@ -32,10 +32,10 @@ __all__ = ["Options", "UserCode"]
 class Options:
     """What a server was asked for; read for each connection, so that a change holds for the next.
 
-    ``kwargs`` are all other keywords of ``websockets.serve``.
+    ``kwargs`` are all other keywords of ``serve``.
     """
 
-    handler: Handler
+    handler: Handler | Application
     name: str
     page: Page
     kwargs: dict[str, Any]
@@ -64,7 +64,7 @@ class UserCode:
         self.handled = 0
         self._on_exception = on_exception
         self._options = options
-        self._report_blockage = report_blockage
+        self.report_blockage = report_blockage
 
     @property
     def _others(self) -> FailureLog:
@@ -124,11 +124,12 @@ class UserCode:
     async def run_handler(self, websocket: Any) -> None:
         """Run the handler for one connection."""
         self.handled += 1
-        handler, name = self._options.handler, self._options.name
+        handler: Any = self._options.handler
+        name = self._options.name
 
         def report(began_s: float, took_s: float) -> None:
             who = f"the handler {handler_name(handler)}() of server {name!r}"
-            self._report_blockage(began_s, took_s, who)
+            self.report_blockage(began_s, took_s, who)
 
         try:
             awaitable = handler(websocket)
