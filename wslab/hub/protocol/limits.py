@@ -60,6 +60,10 @@ class Limits:
         gone_handler_s: seconds that a handler may go on for a client that may come back.
         backlog: messages that may wait for a client that reads too slowly.
         backlog_bytes: bytes of them.
+        poll_bytes: of what waits for the next poll of a Socket.IO client that speaks HTTP; and of
+            what it has sent by POST and nobody has taken up: it gets no answer until then.
+        unpolled: such clients that have not polled for 5 s. Beyond it, one of the address that has
+            the most is let go of for each that comes, who has waited the longest.
         history_bytes: of all events that are kept, with some for each event and room; an event
             counts in each room that it went to. Whoever comes back and misses what had to go is
             told of the ``gap``. A room's events count as those of the client that spoke first.
@@ -94,6 +98,8 @@ class Limits:
     gone_handler_s: float = 60.0
     backlog: int = 256
     backlog_bytes: int = 1 * MIB
+    poll_bytes: int = 256 * KIB
+    unpolled: int = 1000
     history_bytes: int = 64 * MIB
     history_bytes_per_room: int = 1 * MIB
     history_rooms: int = 1000

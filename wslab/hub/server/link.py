@@ -9,20 +9,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from ..dialects.dialect import Dialect, Greeting
+from ..protocol.closed import Closed
 from .prepared_message import PreparedMessage
 
 __all__ = ["Closed", "Link"]
-
-
-class Closed(NamedTuple):
-    """How a connection was closed (RFC 6455 §7.1.5); ``is_by_client``: who was first."""
-
-    code: int
-    reason: str
-    is_by_client: bool
 
 
 class Link(Protocol):
@@ -86,6 +79,9 @@ class Link(Protocol):
         Raises:
             closed_error: it has ended.
         """
+
+    def speak(self, dialect: Dialect) -> None:
+        """Speak another dialect from now on: several may take turns on one connection."""
 
     def write(self, message: PreparedMessage) -> bool:
         """Hand a message over if it is writable, and return whether it was; never waits."""

@@ -50,8 +50,8 @@ class WebSocketsLink:
     # What is asked for each message and client is kept within reach: with thousands of them, most
     # of what a message costs here is waiting for memory.
     __slots__ = (
-        "_deflate", "_form", "_is_afresh", "_protocol", "_tell_lost", "_transport", "connection",
-        "dialect", "headers", "id", "path", "receive",
+        "_bits", "_deflate", "_form", "_is_afresh", "_protocol", "_tell_lost", "_transport",
+        "connection", "dialect", "headers", "id", "path", "receive",
     )  # fmt: skip
 
     auth: Any = None
@@ -68,7 +68,7 @@ class WebSocketsLink:
         self.headers: Mapping[str, str] = request.headers if request is not None else {}
         self._protocol = websocket.protocol
         self._transport = websocket.transport
-        bits = window_bits(websocket)
+        self._bits = bits = window_bits(websocket)
         self._form = Form.of(dialect, bits)
         self._deflate: Any = self._protocol.extensions[0] if bits > PLAIN else None
         self._is_afresh = self._deflate is None or self._deflate.local_no_context_takeover
@@ -116,6 +116,11 @@ class WebSocketsLink:
     def said_goodbye(self) -> bool:
         close = self._protocol.close_rcvd
         return close is not None and close.code == 1000
+
+    def speak(self, dialect: Dialect) -> None:
+        if dialect is not self.dialect:
+            self.dialect = dialect
+            self._form = Form.of(dialect, self._bits)
 
     def write(self, message: PreparedMessage) -> bool:
         websocket, transport = self.connection, self._transport

@@ -21,6 +21,7 @@ class HttpRequest(NamedTuple):
         headers: names and values, in order.
         body: its bytes, without any transfer coding.
         address: host and port of the other end; None where it has none.
+        is_let_in: whether the server lets pages of its Origin in; None where none has judged that.
     """
 
     method: str
@@ -28,6 +29,7 @@ class HttpRequest(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     address: tuple[str, int] | None = None
+    is_let_in: bool | None = None
 
     @property
     def path(self) -> str:

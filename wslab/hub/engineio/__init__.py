@@ -1,0 +1,1 @@
+"""Engine.IO 4 sessions: messages in order, over polling, a WebSocket, or from one to the other."""
