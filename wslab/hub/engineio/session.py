@@ -344,7 +344,7 @@ class EngineSession:
             self._told()
         self.flush()
 
-    async def close(self, reason: str = "") -> None:
+    async def close(self, reason: str = "", code: int = 1000) -> None:
         """Close it, and wait until the client has been told, for as long as it takes.
 
         Over polling that is a close packet, in the answer to the next poll.
@@ -353,7 +353,7 @@ class EngineSession:
             return
         if self._state is not EngineState.CLOSING:
             self.move(EngineEvent.CLOSE)
-        closed = Closed(1000, _cut(reason), False)
+        closed = Closed(code, _cut(reason), False)
         if self.link is not None:
             if self._flush is not None:
                 await asyncio.wait([self._flush])

@@ -89,13 +89,13 @@ class Link(Protocol):
     async def drain(self) -> None:
         """Wait until it may be writable again, or has ended."""
 
-    async def close(self, code: int, reason: str, word: PreparedMessage) -> None:
+    async def close(self, code: int, reason: str, word: PreparedMessage | None = None) -> None:
         """Close it and wait for the client's answer, for as long as it takes (RFC 6455 §7.1.2).
 
         Args:
             code: why, as a close code.
             reason: the same in words.
-            word: what is said before that, if it is writable, or as soon as it is.
+            word: what is said before that, where it can be.
         """
 
     def abort(self) -> None:

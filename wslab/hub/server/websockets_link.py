@@ -40,7 +40,7 @@ _OPEN: Final = State.OPEN
 
 
 class WebSocketsLink:
-    """One connection of websockets' asyncio server; a `Link`.
+    """One connection of websockets' asyncio server; a `Link`, and so of more than 15 members.
 
     Args:
         websocket: the connection.
@@ -167,8 +167,9 @@ class WebSocketsLink:
         with contextlib.suppress(OSError):
             await websocket.drain()
 
-    async def close(self, code: int, reason: str, word: PreparedMessage) -> None:
-        self.write(word)
+    async def close(self, code: int, reason: str, word: PreparedMessage | None = None) -> None:
+        if word is not None:
+            self.write(word)
         await self.connection.close(code, reason)
 
     def abort(self) -> None:
