@@ -10,7 +10,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wslab.wire.socketio import RESERVED, Decoder, Packet, PacketType, encode, head
+from wslab.wire.socketio import (
+    RESERVED,
+    Decoder,
+    Packet,
+    PacketType,
+    cut,
+    decode_text,
+    encode,
+    head,
+)
 from wslab.wire.violation import ProtocolViolation
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = PacketType
@@ -262,6 +271,32 @@ def test_reads_on_after_a_violation():
     with pytest.raises(ProtocolViolation, match="expected binary attachments, 1 more, got text"):
         decoder.add('2["b"]')
     assert decoder.add('2["b"]') == Packet(EVENT, data=["b"])
+
+
+def test_a_text_alone_keeps_its_placeholders():
+    packet, missing = decode_text(f'51-/x,7["a",{PH % 0}]')
+    assert packet == Packet(EVENT, "/x", 7, ["a", {"_placeholder": True, "num": 0}])
+    assert missing == 1
+    assert decode_text("0") == (Packet(CONNECT), 0)
+    with pytest.raises(ProtocolViolation):
+        decode_text("7")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", ("", "", "", "", "")),
+        ("0", ("0", "", "", "", "")),
+        ("0/admin", ("0", "", "/admin", "", "")),
+        ('52-/x,7["a"]', ("5", "2-", "/x,", "7", '["a"]')),
+        ('21-["a"]', ("2", "", "", "1", '-["a"]')),
+        ("511", ("5", "", "", "11", "")),
+        ("hello", ("h", "", "", "", "ello")),
+    ],
+)
+def test_any_text_can_be_cut_into_parts(text, parts):
+    assert cut(text) == parts
+    assert "".join(parts) == text
 
 
 @pytest.mark.parametrize(

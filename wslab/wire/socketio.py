@@ -16,7 +16,19 @@ from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 
 from .violation import ProtocolViolation, shown
 
-__all__ = ["MAX_ATTACHMENTS", "RESERVED", "Decoder", "Packet", "PacketType", "encode", "head"]
+__all__ = [
+    "MAX_ATTACHMENTS",
+    "RESERVED",
+    "Decoder",
+    "Packet",
+    "PacketType",
+    "attachment_missing",
+    "attachment_unexpected",
+    "cut",
+    "decode_text",
+    "encode",
+    "head",
+]
 
 MAX_ATTACHMENTS: Final = 10  # a stock client takes no more
 _KEPT_CHARACTERS: Final = 4_096
@@ -109,9 +121,7 @@ class Decoder:
         missing = self.missing
         if missing:
             self._drop()
-            raise ProtocolViolation(
-                "attachment-missing", f"binary attachments, {missing} more", f"text {shown(text)}"
-            )
+            raise attachment_missing(missing, text)
         self._count(len(text), 0)
         packet, self._places = _decode(text, self._max_attachments)
         if not self._places:
@@ -125,11 +135,7 @@ class Decoder:
     def _bytes(self, message: bytes) -> Packet | None:
         partial = self._partial
         if partial is None:
-            raise ProtocolViolation(
-                "attachment-unexpected",
-                "text, since no packet waits for attachments",
-                f"a binary message of {len(message):,} bytes",
-            )
+            raise attachment_unexpected(len(message))
         self._count(len(message), self._size)
         self._size += len(message)
         self._attachments.append(bytes(message))
@@ -157,6 +163,46 @@ class Decoder:
         self._partial, self._places, self._attachments = None, [], []
         self._text_of_partial = ""
         self._size = self.missing = 0
+
+
+def attachment_missing(missing: int, text: str) -> ProtocolViolation:
+    """Return what a text violates while so many attachments are still to come."""
+    return ProtocolViolation(
+        "attachment-missing", f"binary attachments, {missing} more", f"text {shown(text)}"
+    )
+
+
+def attachment_unexpected(size_bytes: int) -> ProtocolViolation:
+    """Return what a binary message violates that no packet waits for."""
+    return ProtocolViolation(
+        "attachment-unexpected",
+        "text, since no packet waits for attachments",
+        f"a binary message of {size_bytes:,} bytes",
+    )
+
+
+def decode_text(text: str) -> tuple[Packet, int]:
+    """Read a packet's text alone, for whoever shows it: placeholders stay where bytes belong.
+
+    Returns:
+        The packet, and how many attachments are to come.
+
+    Raises:
+        ProtocolViolation: it is no packet.
+    """
+    packet, places = _decode(text, MAX_ATTACHMENTS)
+    return packet, len(places)
+
+
+def cut(text: str) -> tuple[str, str, str, str, str]:
+    """Cut a packet's text, right or wrong, into type, attachments, namespace, id and JSON."""
+    type, rest = text[:1], text[1:]
+    match = _COUNT.match(rest) if type in ("5", "6") else None
+    count = match[0] if match else ""
+    address = _ADDRESS.match(rest, len(count))
+    assert address is not None  # it matches nothing, too
+    namespace = rest[len(count) : address.start(2)]
+    return type, count, namespace, address[2], rest[address.end() :]
 
 
 def _decode(text: str, max_attachments: int) -> tuple[Packet, list[_Place]]:

@@ -1,0 +1,1 @@
+"""What lies above a connection's bytes: packets of Engine.IO and Socket.IO, by session."""
