@@ -24,7 +24,7 @@ from ..errors import ConnectFailed, LoopBlocked
 from ..loops.portal import Portal
 from ..loops.portals import lab
 from ..notebook import cells
-from ..server.handler import check_handler, handler_name
+from ..server.handler import check_handler, handler_name, is_application
 from ..server.server import Server
 from ..websockets_compat import sending
 from ..wire.events import CloseEvent, Event, FrameEvent
@@ -56,7 +56,7 @@ class TestBench:
     handler raised NotYet, that is raised instead.
 
     Args:
-        handler: what the learner wrote.
+        handler: what the learner wrote; also an ASGI application.
         wait_s: how long to wait for one message, in seconds.
         kwargs: keywords of ``websockets.serve``.
 
@@ -68,7 +68,8 @@ class TestBench:
 
     def __init__(self, handler: Any, *, wait_s: float = WAIT_S, **kwargs: Any) -> None:
         try:
-            check_handler(handler)
+            if not is_application(handler):
+                check_handler(handler)
         except TypeError as exc:
             # The error says what was expected, too, which has a row of its own here.
             seen = str(exc).partition(", got ")[2] or str(exc)
