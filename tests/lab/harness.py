@@ -29,6 +29,7 @@ import nbformat
 
 from tests.browser import Sync
 from tests.kernels import environment, notebook
+from tests.lab.stuck import WATCH, what_it_waits_for
 
 COURSE = Path(__file__).resolve().parents[2] / "notebooks"
 LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
@@ -498,6 +499,7 @@ class Notebook:
         """Wait until the lab has started and this notebook's kernel is connected and idle."""
         try:
             self.page.evaluate(READY, timeout * 1000)
+            self.page.evaluate(WATCH)
         except Exception as error:
             raise TimeoutError(
                 f"expected {self.path} with an idle kernel within {timeout:g} s; the console "
@@ -508,17 +510,20 @@ class Notebook:
         """Wait until the kernel is idle and no cell is queued or running."""
         if not self.page.evaluate(IDLE, timeout * 1000):
             raise TimeoutError(
-                f"expected {self.path} to be idle within {timeout:g} s; without a number are "
-                f"cells {self.not_run()}"
+                f"expected {self.path} to be idle within {timeout:g} s; {self._stuck()}"
             )
 
     def command(self, name: str, args: Any = None, *, timeout: float = 60.0) -> None:
         """Execute a command of JupyterLab and wait for its end."""
         if self.page.evaluate(COMMAND, [name, args or {}, timeout * 1000]) != "done":
-            raise TimeoutError(
-                f"expected {name} to end within {timeout:g} s; without a number are cells "
-                f"{self.not_run()}"
-            )
+            raise TimeoutError(f"expected {name} to end within {timeout:g} s; {self._stuck()}")
+
+    def _stuck(self) -> str:
+        """Say what it waits for; interrupts the kernel."""
+        return (
+            f"without a number are cells {self.not_run()}\n{what_it_waits_for(self.page)}\n"
+            f"the console: {self.console_all}\nthe server:\n{self.lab.log[-3000:]}"
+        )
 
     def run_all(self, *, timeout: float = 90.0) -> None:
         """Run All: queue every cell at once, and wait until all have run."""
