@@ -339,7 +339,19 @@ def test_who_else_has_the_users_cookie_posts_nothing(
 
 
 def test_without_a_login_nobody_posts(jupyter: Jupyter, behind: Behind) -> None:
-    data = head(behind, "POST {path}", "Content-Length: 2", "Connection: close")
-    with jupyter.dial(data + b"hi") as client:
-        assert status(read_to_end(client)) == 403
+    """And no proxy takes the connection, which ends with its body unread, for one that stays."""
+    with jupyter.dial(head(behind, "POST {path}", "Content-Length: 2") + b"hi") as client:
+        answer = read_to_end(client)
+    assert status(answer) == 403
+    assert b"\r\nConnection: close\r\n" in answer
     assert behind.is_untouched()
+
+
+def test_a_link_with_a_token_leads_on_in_another_connection(
+    jupyter: Jupyter, behind: Behind
+) -> None:
+    lines = ("Accept: text/html", "Connection: keep-alive")
+    with jupyter.dial(head(behind, f"GET {{path}}?token={TOKEN}", *lines)) as client:
+        answer = read_to_end(client)
+    assert status(answer) == 302
+    assert b"\r\nConnection: close\r\n" in answer

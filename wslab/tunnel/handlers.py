@@ -116,6 +116,14 @@ class NowhereHandler(_Handler):
 class TunnelHandler(_Handler):
     """Relays one connection to one server of ours."""
 
+    def set_default_headers(self) -> None:
+        """Say of each answer of our own what tornado does where a body has not been read: it ends.
+
+        A proxy that takes such a connection for one that stays would send it the next request.
+        """
+        super().set_default_headers()
+        self.set_header("Connection", "close")
+
     async def prepare(self) -> None:  # type: ignore[override]
         """Let Jupyter say who asks, and become a pipe before anybody reads the body.
 
