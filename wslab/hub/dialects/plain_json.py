@@ -16,6 +16,7 @@ from ..protocol import packets
 from ..protocol.packets import Dumps, Packet
 from ..protocol.payload import MAX_BINARY
 from .dialect import Greeting, Item, Payloads, Raw, Said
+from .sizes import held_to, size_of, too_large
 
 __all__ = ["PLAIN_JSON", "PlainJson"]
 
@@ -113,13 +114,13 @@ class _Assembler:
     def _bytes(self, message: bytes, limit: int) -> Item | None:
         partial, size = self._partial, len(message)
         if partial is None:
-            return message if size <= limit else BadPacket(_too_large(size, limit))
+            return message if size <= limit else BadPacket(too_large(size, limit))
         partial.size_bytes += size
         partial.attachments.append(message if partial.size_bytes <= limit else b"")
         if not partial.is_whole:
             return None
         self._partial = None
-        return _sized(partial, limit)
+        return held_to(partial, limit)
 
     def _text(self, message: str, limit: int) -> Item | None:
         partial, self._partial = self._partial, None
@@ -129,33 +130,19 @@ class _Assembler:
                 f"expected {partial.binary} binary frames after {partial.event!r}, got a text "
                 f"frame after {len(partial.attachments)}",
             )
-        size = len(message)
-        if size * 4 > limit and not message.isascii():
-            size = len(message.encode())
+        size = size_of(message, limit)
         try:
             packet = packets.decode(message)
         except BadPacket as exc:
             if size > limit:
-                return BadPacket(_too_large(size, limit))
+                return BadPacket(too_large(size, limit))
             return message if exc.is_raw and self._takes_raw() else exc
         packet.size_bytes = size
         if packet.is_whole:
-            return _sized(packet, limit)
+            return held_to(packet, limit)
         if size > limit:
             packet.data = None
         else:
             packet.fold(message)
         self._partial = packet
         return None
-
-
-def _sized(packet: Packet, limit: int) -> Packet:
-    # One that is too large is told as such in its turn: it may have an id or a number.
-    if packet.size_bytes > limit:
-        packet.flaw = _too_large(packet.size_bytes, limit)
-        packet.data, packet.text, packet.attachments = None, "", []
-    return packet
-
-
-def _too_large(size: int, limit: int) -> str:
-    return f"too large: expected at most {limit:,} bytes in one message, got {size:,}"

@@ -308,7 +308,7 @@ class Connection:
         welcome = {
             "id": self.id,
             # Its own token the client knows: a secret need not stand on a record of the wire.
-            "session": told and (True if part.greeting.token else part.token),
+            "session": told and (part.token if part.is_token_news else True),
             "offset": told and told.offset,
             "received": told and told.received,
             "resumed": told is not None and told.is_resumed,

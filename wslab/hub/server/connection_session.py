@@ -66,6 +66,11 @@ class ConnectionSession:
         return self.session.token if self.session is not None else ""
 
     @property
+    def is_token_news(self) -> bool:
+        """Whether its client is to be told the token, since it has not chosen it."""
+        return self.greeting.is_whole_or_new or not self.greeting.token
+
+    @property
     def user_id(self) -> str:
         """Who it is for everybody, over all its connections; "" where nobody can come back."""
         if self.session is not None:

@@ -21,6 +21,7 @@ from .emitter import Emitter, Target, check_own, raw_message, said_of
 from .hub_client import HubClient
 from .hub_context import HubContext
 from .link import Link
+from .namespaces import Namespace, Namespaces
 from .registry import Clients, Rooms, check_room
 from .settings import HubSettings, Policy
 from .targets import Skip, To, resolved
@@ -97,6 +98,8 @@ class Hub:
         self._context = context = HubContext(self._settings, self.emit)
         self._emitter = Emitter(context.backplane)
         self.name = self.__name__ = name
+        self._namespaces = Namespaces()
+        self._namespaces.add(Namespace("/", self, context, self._serving))
         self.limited, self.complaints = context.limited, context.complaints
         self.errors = context.failures.log
         # Called on the loop, by views; they must not raise.
@@ -147,6 +150,35 @@ class Hub:
     def errors_seen(self) -> int:
         """How many exceptions handlers have let through."""
         return self.errors.seen
+
+    # Namespaces.
+
+    def of(self, namespace: str) -> Hub:
+        """Return the hub of a namespace of Socket.IO, which this makes at the first time.
+
+        It is a Hub of its own, with its own handlers, clients, rooms and history, told what this
+        one was told. A client that connects to several has one connection to the server, and is
+        one client in each: which it connects to, it says itself. Who connects to a namespace that
+        nobody has made is refused. Plain WebSocket clients are in ``/``, which is the first hub.
+
+        Args:
+            namespace: such as ``/admin``; it begins with ``/`` and holds no comma.
+
+        Raises:
+            ValueError: it is no such name.
+        """
+        there = self._namespaces.by_name.get(namespace)
+        if there is None:
+            settings = self._settings
+            hub = Hub(
+                f"{self.name}{namespace}", history=settings.history, session_s=settings.session_s,
+                slow=settings.slow, limits=settings.limits, show_errors=settings.show_errors,
+                dumps=settings.dumps, loads=settings.loads,
+            )  # fmt: skip
+            hub._namespaces, hub._context.failures = self._namespaces, self._context.failures
+            hub.errors = self.errors
+            there = self._namespaces.add(Namespace(namespace, hub, hub._context, hub._serving))
+        return cast(Hub, there.hub)
 
     # Handlers.
 

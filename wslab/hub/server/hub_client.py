@@ -118,6 +118,11 @@ class HubClient:
         return dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
 
     @property
+    def auth(self) -> Any:
+        """What a Socket.IO client has introduced itself with (its ``auth``); None for others."""
+        return self._connection.link.auth
+
+    @property
     def session(self) -> str:
         """The token by which it can come back; "" where the hub keeps no history."""
         return self._connection.session_part.token
@@ -220,7 +225,9 @@ class HubClient:
     def disconnect(self, code: int = 1000, reason: str = "") -> None:
         """Send it away: it leaves all rooms now, and gets a close frame (RFC 6455 §7.1.2).
 
-        Its session ends, too. A client that does not answer the close frame is cut off.
+        Its session ends, too. A client that does not answer the close frame is cut off. A Socket.IO
+        client is told that it is disconnected, and keeps its other namespaces; code and reason have
+        no place there.
 
         Args:
             code: 1000 (normal), or one of your own between 4000 and 4999.

@@ -1,0 +1,227 @@
+"""The link of one namespace: a part of an Engine.IO session, which several may share.
+
+Its rule: what it is given waits here until it is taken, and whoever gives has to ask how much that
+is. It says what is written in its own dialect, and ends by itself: the session goes on, unless what
+ended it was a violation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from ..dialects.dialect import Dialect, Greeting
+from ..dialects.socket_io import SocketIo
+from .link import Closed
+from .prepared_message import PreparedMessage
+
+__all__ = ["EngineSession", "NamespaceClosed", "NamespaceLink"]
+
+OWN_BYTES = 64  # what a message that waits takes beside its own
+PROTOCOL_ERROR = 1002  # RFC 6455 §7.4.1
+
+
+class EngineSession(Protocol):
+    """An Engine.IO session, as far as its namespaces need it.
+
+    Attributes:
+        id: its secret name.
+        path: what was asked for first, with its query.
+        headers: of that request.
+        connection: what is behind it, for handlers.
+        closed_error: what receiving raises once it has ended.
+    """
+
+    id: str
+    path: str
+    headers: Mapping[str, str]
+    address: tuple[str, int] | None
+    connection: Any
+    closed_error: type[Exception]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether neither side has begun to close it."""
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether nothing can be written any more."""
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether it takes a message now."""
+
+    @property
+    def closed(self) -> Closed | None:
+        """How it was closed; None while it is open, and where it broke off."""
+
+    def receive(self) -> Awaitable[str | bytes]:
+        """Return the next message, without Engine.IO's digit; raises ``closed_error``."""
+
+    def write(self, message: PreparedMessage, dialect: Dialect) -> bool:
+        """Hand a message over if it is writable, and return whether it was."""
+
+    async def drain(self) -> None:
+        """Wait until it may be writable again, or has ended."""
+
+    async def close(self, reason: str) -> None:
+        """Close it."""
+
+    def abort(self) -> None:
+        """Cut it off."""
+
+    def when_lost(self, tell: Callable[[], object]) -> None:
+        """Have somebody told when it has ended."""
+
+
+class NamespaceClosed(Exception):
+    """What receiving raises once a namespace has been left, or its session has ended."""
+
+
+class NamespaceLink:
+    """One client in one namespace; a `Link`.
+
+    Args:
+        session: that carries it.
+        dialect: of the namespace.
+        auth: what the client has introduced itself with.
+        taken: called with the bytes of each message that has been taken.
+    """
+
+    __slots__ = (
+        "_closed", "_has_all", "_introduction", "_is_over", "_may_recover", "_messages", "_reader",
+        "_session", "_taken", "_tell_lost", "_was_left", "auth", "connection", "dialect", "headers",
+        "id", "path",
+    )  # fmt: skip
+
+    closed_error: type[Exception] = NamespaceClosed
+
+    def __init__(
+        self, session: EngineSession, dialect: SocketIo, auth: Any, taken: Callable[[int], None]
+    ) -> None:
+        self._session = session
+        self._taken = taken
+        self._messages: collections.deque[str | bytes] = collections.deque()
+        self._reader: asyncio.Future[None] | None = None
+        self._tell_lost: Callable[[], object] | None = None
+        self._closed: Closed | None = None
+        self._is_over = self._has_all = self._was_left = False
+        self._introduction = auth
+        self._may_recover = dialect.may_recover
+        self.auth = dialect.shown_auth(auth)
+        self.dialect: Dialect = dialect
+        self.id = uuid.uuid4()
+        self.path, self.headers, self.connection = session.path, session.headers, session.connection
+
+    @property
+    def greeting(self) -> Greeting:
+        return self.dialect.greeting(self.path, self._introduction)
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        return self._session.address
+
+    @property
+    def is_open(self) -> bool:
+        return not self._is_over and self._session.is_open
+
+    @property
+    def is_closing(self) -> bool:
+        return self._is_over or self._session.is_closing
+
+    @property
+    def is_writable(self) -> bool:
+        return not self._is_over and self._session.is_writable
+
+    @property
+    def is_served(self) -> bool:
+        server = getattr(self.connection, "server", None)
+        return server is None or bool(server.is_serving())
+
+    @property
+    def closed(self) -> Closed | None:
+        return self._closed
+
+    @property
+    def said_goodbye(self) -> bool:
+        # Closing the session says no such thing: a stock client does so also to come back.
+        return self._was_left or not self._may_recover
+
+    # Messages.
+
+    async def receive(self) -> str | bytes:
+        while not self._messages:
+            if self._has_all:
+                raise NamespaceClosed("the namespace was left, or its connection has ended")
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        message = self._messages.popleft()
+        self._taken(len(message) + OWN_BYTES)
+        return message
+
+    def give(self, message: str | bytes) -> int:
+        """Let a message wait to be received, and return its bytes."""
+        self._messages.append(message)
+        self._wake()
+        return len(message) + OWN_BYTES
+
+    def write(self, message: PreparedMessage) -> bool:
+        return not self._is_over and self._session.write(message, self.dialect)
+
+    async def drain(self) -> None:
+        await self._session.drain()
+
+    # Its end.
+
+    async def close(self, code: int, reason: str, word: PreparedMessage | None = None) -> None:
+        if code == PROTOCOL_ERROR:
+            await self._session.close(reason)
+        elif word is not None:
+            while not self.is_closing and not self.write(word):
+                await self._session.drain()
+                await asyncio.sleep(0)
+        self.end(Closed(code, reason, False))
+        self.have_all()
+
+    def abort(self) -> None:
+        if not self._is_over:
+            self._session.abort()
+
+    def when_lost(self, tell: Callable[[], object]) -> None:
+        self._tell_lost = tell
+        if self._is_over:
+            asyncio.get_running_loop().call_soon(tell)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, though what came before may still wait."""
+        return self._is_over
+
+    def leave(self) -> None:
+        """Note that the client has left the namespace: nothing more will come of it."""
+        self._was_left = True
+        self.end(Closed(1000, "left the namespace", True))
+        self.have_all()
+
+    def end(self, closed: Closed | None) -> None:
+        """Note that it has ended, and how; what has come may still be received."""
+        if self._is_over:
+            return
+        self._is_over, self._closed = True, closed
+        if self._tell_lost is not None:
+            asyncio.get_running_loop().call_soon(self._tell_lost)
+
+    def have_all(self) -> None:
+        """Note that nothing more will come."""
+        self._has_all = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
