@@ -269,7 +269,9 @@ def test_a_module_has_a_test_file_of_its_name():
 LARGE_CLASSES = {
     "client.client.Client", "hub.protocol.client_session.ClientSession",
     "hub.engineio.session.EngineSession", "hub.server.connection.Connection",
-    "hub.server.hub_client.HubClient", "hub.server.websockets_link.WebSocketsLink",
+    "hub.server.hub.Hub", "hub.server.hub_client.HubClient",
+    "hub.server.namespace_link.NamespaceLink",
+    "hub.server.websockets_link.WebSocketsLink",
     "network.transport.MemoryTransport", "server.server.Server",
     "widgets.browser.browser.Browser", "wire.connection.reader.ConnectionReader",
     "wire.frames.decoder.FrameDecoder", "wire.frames.frame.Frame", "wire.tape.tape.Tape",

@@ -171,7 +171,7 @@ def inside(hub: Any) -> HubContext:
 async def serving(hub: Any, socket: Any, dialect: Dialect) -> None:
     """Serve a connection that speaks a dialect until it ends."""
     inside(hub).take_loop()
-    await hub._serving(WebSocketsLink(socket, dialect))
+    await hub._entrance.serving(WebSocketsLink(socket, dialect))
 
 
 def sessions_of(hub: Any) -> Sessions[Any]:

@@ -12,10 +12,11 @@ missed), `protocol/limits` (what strangers can make a hub hold).
 
 from __future__ import annotations
 
+from .engineio.settings import SocketIO
 from .protocol.arguments import Args
 from .protocol.limits import Limits
 from .server.delivery import Delivery, Trace
 from .server.hub import Hub
 from .server.hub_client import HubClient
 
-__all__ = ["Args", "Delivery", "Hub", "HubClient", "Limits", "Trace"]
+__all__ = ["Args", "Delivery", "Hub", "HubClient", "Limits", "SocketIO", "Trace"]

@@ -78,9 +78,9 @@ class FakeSession:
         self.is_paused = False
         self._resumed.set()
 
-    async def close(self, reason=""):
-        self.reason = reason
-        self.lose(Closed(1008, reason, False))
+    async def close(self, reason="", code=1000):
+        self.reason, self.code = reason, code
+        self.lose(Closed(code, reason, False))
 
     def abort(self):
         self.was_aborted = True
@@ -116,7 +116,7 @@ async def session_of(hub, *messages, path=PATH):
     inside(hub).take_loop()
     session = FakeSession(path)
     session.feed(*messages)
-    session.task = asyncio.create_task(hub._namespaces.serve(session))
+    session.task = asyncio.create_task(hub._entrance.namespaces.serve(session))
     try:
         yield session
     finally:

@@ -177,6 +177,7 @@ async def test_a_violation_ends_the_connection(messages, reason):
     async with session_of(hub, *messages) as session:
         await until(lambda: not session.is_open)
         assert session.reason.startswith(f"{reason}: expected ")
+        assert session.code == 1002
         assert hub.complaints[namespaces.VIOLATION] == 1
     assert not hub.clients
     assert not hub.errors

@@ -8,26 +8,29 @@ processes, storage.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, TypeVar, cast, overload
 
+from ...wire.http.message import HttpRequest, HttpResponse
 from ..dialects.dialect import Said
+from ..engineio.settings import SocketIO
 from ..protocol import packets
-from ..protocol.limits import Limits, address_of
+from ..protocol.limits import Limits
 from ..protocol.room_log import Past
 from .connection import Connection, current_connection
 from .delivery import Delivery, Trace
 from .emitter import Emitter, Target, check_own, raw_message, said_of
+from .entrance import Entrance
 from .hub_client import HubClient
 from .hub_context import HubContext
-from .link import Link
-from .namespaces import Namespace, Namespaces
+from .namespaces import Namespace
 from .registry import Clients, Rooms, check_room
 from .settings import HubSettings, Policy
 from .targets import Skip, To, resolved
-from .websockets_link import WebSocketsLink
 
 __all__ = ["Hub"]
+
+_SOCKET_IO = SocketIO()
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,6 +45,8 @@ class Hub:
             await hub.emit("chat", text, to="lobby", skip=client)
 
         server = wslab.serve(hub)
+
+    It has more lines than a class of ours should: most are what its users read.
 
     Args:
         name: how views call it.
@@ -61,6 +66,8 @@ class Hub:
         dumps: makes JSON text of the data of events and answers, such as
             ``functools.partial(json.dumps, default=str)``; bytes are taken care of before it.
         loads: makes data of JSON text, such as ``functools.partial(json.loads, object_hook=...)``.
+        socketio: how Socket.IO clients are taken, who come to ``/socket.io/`` and share the rooms
+            of all others: `SocketIO`; None takes none.
 
     Attributes:
         clients: who is connected: a live, read-only mapping from ``client.id`` to `HubClient`.
@@ -89,6 +96,7 @@ class Hub:
         show_errors: bool = True,
         dumps: packets.Dumps | None = None,
         loads: packets.Loads | None = None,
+        socketio: SocketIO | None = _SOCKET_IO,
     ) -> None:
         self._settings = HubSettings(
             name, history, session_s, slow, Limits() if limits is None else limits, show_errors,
@@ -98,8 +106,8 @@ class Hub:
         self._context = context = HubContext(self._settings, self.emit)
         self._emitter = Emitter(context.backplane)
         self.name = self.__name__ = name
-        self._namespaces = Namespaces()
-        self._namespaces.add(Namespace("/", self, context, self._serving))
+        self._entrance = entrance = Entrance(context, HubClient, socketio)
+        entrance.namespaces.add(Namespace("/", self, context, entrance.serving))
         self.limited, self.complaints = context.limited, context.complaints
         self.errors = context.failures.log
         # Called on the loop, by views; they must not raise.
@@ -167,17 +175,15 @@ class Hub:
         Raises:
             ValueError: it is no such name.
         """
-        there = self._namespaces.by_name.get(namespace)
+        namespaces = self._entrance.namespaces
+        there = namespaces.by_name.get(namespace)
         if there is None:
-            settings = self._settings
-            hub = Hub(
-                f"{self.name}{namespace}", history=settings.history, session_s=settings.session_s,
-                slow=settings.slow, limits=settings.limits, show_errors=settings.show_errors,
-                dumps=settings.dumps, loads=settings.loads,
-            )  # fmt: skip
-            hub._namespaces, hub._context.failures = self._namespaces, self._context.failures
-            hub.errors = self.errors
-            there = self._namespaces.add(Namespace(namespace, hub, hub._context, hub._serving))
+            name, told = f"{self.name}{namespace}", self._settings.keywords
+            hub = Hub(name, **told, socketio=self._entrance.socketio)
+            there = Namespace(namespace, hub, hub._context, hub._entrance.serving)
+            hub._entrance.namespaces = namespaces
+            hub._context.failures, hub.errors = self._context.failures, self.errors
+            namespaces.add(there)
         return cast(Hub, there.hub)
 
     # Handlers.
@@ -243,17 +249,11 @@ class Hub:
 
     async def __call__(self, websocket: Any) -> None:
         """Serve one connection until it ends; what ``serve`` calls."""
-        self._context.take_loop()
-        link = WebSocketsLink(websocket)
-        with link.bounded(self.limits.max_size):
-            await self._serving(link)
+        await self._entrance.websocket(websocket)
 
-    def _serving(self, link: Link) -> Coroutine[Any, Any, None]:
-        """Return what serves a connection, or turns it away."""
-        context, address = self._context, address_of(link.address)
-        if context.admission.is_full(address) and not context.is_continued_by(link):
-            return context.admission.turn_away(link, address)
-        return Connection(context, link, address, HubClient).serve()
+    async def http(self, request: HttpRequest) -> HttpResponse | None:
+        """Answer a plain HTTP request of a Socket.IO client; None where it is for others."""
+        return await self._entrance.http(request)
 
     # Sending.
 

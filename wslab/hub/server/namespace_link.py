@@ -18,7 +18,7 @@ from ..dialects.socket_io import SocketIo
 from .link import Closed
 from .prepared_message import PreparedMessage
 
-__all__ = ["EngineSession", "NamespaceClosed", "NamespaceLink"]
+__all__ = ["PROTOCOL_ERROR", "EngineSession", "NamespaceClosed", "NamespaceLink"]
 
 OWN_BYTES = 64  # what a message that waits takes beside its own
 PROTOCOL_ERROR = 1002  # RFC 6455 §7.4.1
@@ -61,14 +61,14 @@ class EngineSession(Protocol):
     def receive(self) -> Awaitable[str | bytes]:
         """Return the next message, without Engine.IO's digit; raises ``closed_error``."""
 
-    def write(self, message: PreparedMessage, dialect: Dialect) -> bool:
+    def write(self, message: PreparedMessage, dialect: Any) -> bool:
         """Hand a message over if it is writable, and return whether it was."""
 
     async def drain(self) -> None:
         """Wait until it may be writable again, or has ended."""
 
-    async def close(self, reason: str) -> None:
-        """Close it."""
+    async def close(self, reason: str, code: int = 1000) -> None:
+        """Close it, and wait until the client has been told, for as long as it takes."""
 
     def abort(self) -> None:
         """Cut it off."""
@@ -82,7 +82,9 @@ class NamespaceClosed(Exception):
 
 
 class NamespaceLink:
-    """One client in one namespace; a `Link`.
+    """One client in one namespace; a `Link`, with what the session's messages and ends do to it.
+
+    So it has more public members than most classes here: fifteen are what every link has.
 
     Args:
         session: that carries it.
@@ -171,6 +173,9 @@ class NamespaceLink:
         self._wake()
         return len(message) + OWN_BYTES
 
+    def speak(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+
     def write(self, message: PreparedMessage) -> bool:
         return not self._is_over and self._session.write(message, self.dialect)
 
@@ -181,7 +186,7 @@ class NamespaceLink:
 
     async def close(self, code: int, reason: str, word: PreparedMessage | None = None) -> None:
         if code == PROTOCOL_ERROR:
-            await self._session.close(reason)
+            await self._session.close(reason, code)
         elif word is not None:
             while not self.is_closing and not self.write(word):
                 await self._session.drain()

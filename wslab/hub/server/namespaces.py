@@ -20,13 +20,14 @@ from ...wire.violation import ProtocolViolation
 from ..dialects.socket_io import MESSAGE, VIOLATION, SocketIo, may_recover
 from .hub_context import HubContext
 from .link import Link
-from .namespace_link import EngineSession, NamespaceLink
+from .namespace_link import PROTOCOL_ERROR, EngineSession, NamespaceLink
 from .prepared_message import PreparedMessage
 
 __all__ = ["Namespace", "Namespaces"]
 
 CONNECT_TIMEOUT_S = 45.0  # without a namespace, as for the reference server
 CLOSE_GRACE_S = 5.0
+POLICY = 1008  # RFC 6455 §7.4.1
 AHEAD_BYTES = 2**14  # of messages that wait for a session's namespaces, beside the last
 MAX_TASKS = 16  # of one session's namespaces that it has left, and that have not ended
 _HEAD: Final = re.compile(r"[2356](?:([0-9]*)-)?(/[^,]*)?")
@@ -102,7 +103,7 @@ class _Session:
                     await self._take(await session.receive())
         except ProtocolViolation as violation:
             self._namespaces["/"].context.complaints[VIOLATION] += 1
-            await self._close(f"{violation.rule}: {violation}")
+            await self._close(f"{violation.rule}: {violation}", PROTOCOL_ERROR)
         except asyncio.CancelledError:
             for task in self._tasks:
                 task.cancel()
@@ -216,7 +217,7 @@ class _Session:
 
     def _give_up(self) -> None:
         reason = f"expected a CONNECT within {CONNECT_TIMEOUT_S:g} s, got none"
-        _ = self._namespaces["/"].context.loop.start(self._close(reason))
+        _ = self._namespaces["/"].context.loop.start(self._close(reason, POLICY))
 
     def _lost(self) -> None:
         for link in self._links.values():
@@ -231,10 +232,10 @@ class _Session:
             await self._session.drain()
             await asyncio.sleep(0)
 
-    async def _close(self, reason: str) -> None:
+    async def _close(self, reason: str, code: int) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_GRACE_S):
-                await self._session.close(reason)
+                await self._session.close(reason, code)
                 return
         self._session.abort()
 

@@ -6,7 +6,7 @@ Its rule: they share one object, so that what is changed while clients are there
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Literal
 
 from ...calls.calling import check_takes
@@ -54,6 +54,11 @@ class HubSettings:
                 check_takes(function, 1, f"{word} as a function such as json.{word}")
         if not isinstance(self.limits, Limits):
             raise TypeError(f"expected limits as Limits(...), got {type(self.limits).__name__}")
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """What `Hub` was told, but for its name."""
+        return {each.name: getattr(self, each.name) for each in fields(self)[1:]}
 
     def tighten(self, **given: Any) -> None:
         """Set limits that have a keyword of their own; None leaves one as it is."""

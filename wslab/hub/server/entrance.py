@@ -1,0 +1,93 @@
+"""Where a hub's clients come in: plain WebSockets, and Socket.IO's sessions.
+
+Its rule: the path tells which of both somebody is. Whoever is too many is turned away here; what a
+client is told and does is its connection's affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from ...wire.http.message import HttpRequest, HttpResponse
+from ..engineio.server import EngineServer
+from ..engineio.session import EngineSession
+from ..engineio.settings import SocketIO
+from ..protocol.limits import address_of
+from .connection import Connection
+from .hub_context import HubContext
+from .link import Link
+from .namespaces import Namespaces
+from .prepared_message import PreparedMessage
+from .websockets_link import WebSocketsLink
+
+__all__ = ["Entrance"]
+
+
+class Entrance:
+    """One hub's; on its loop only.
+
+    Args:
+        context: the hub's.
+        show: returns what handlers see of a connection.
+        socketio: how Socket.IO clients are taken; None takes none.
+
+    Attributes:
+        namespaces: where these go.
+
+    Raises:
+        TypeError: what was expected, and what came.
+    """
+
+    def __init__(
+        self, context: HubContext, show: Callable[[Connection], Any], socketio: SocketIO | None
+    ) -> None:
+        if socketio is not None and not isinstance(socketio, SocketIO):
+            raise TypeError(f"expected socketio as SocketIO(...) or None, got {socketio!r:.60}")
+        self._context = context
+        self._show = show
+        self.socketio = socketio
+        self.namespaces = Namespaces()
+        self._engine: EngineServer | None = None
+
+    async def websocket(self, websocket: Any) -> None:
+        """Serve a connection of websockets until it ends."""
+        self._take_loop()
+        link = WebSocketsLink(websocket)
+        with link.bounded(self._context.settings.limits.max_size):
+            if self._engine is not None and self._engine.is_asked_for(link.path):
+                await self._engine.websocket(link)
+            else:
+                await self.serving(link)
+
+    async def http(self, request: HttpRequest) -> HttpResponse | None:
+        """Answer a plain HTTP request of a Socket.IO client; None where it is for others."""
+        self._take_loop()
+        if self._engine is None or not self._engine.is_asked_for(request.path):
+            return None
+        return await self._engine.http(request)
+
+    def serving(self, link: Link) -> Coroutine[Any, Any, None]:
+        """Return what serves a client of the hub, or turns it away."""
+        context, address = self._context, address_of(link.address)
+        if context.admission.is_full(address) and not context.is_continued_by(link):
+            return context.admission.turn_away(link, address)
+        return Connection(context, link, address, self._show).serve()
+
+    def _take_loop(self) -> None:
+        context = self._context
+        if context.loop.is_running_one:
+            return
+        context.take_loop()
+        if self.socketio is not None:
+            self._engine = EngineServer(
+                self.namespaces.serve,
+                self.socketio,
+                prepare=PreparedMessage,
+                limits=lambda: context.settings.limits,
+                limited=context.limited,
+                failed=self._failed,
+            )
+
+    def _failed(self, exc: BaseException, session: EngineSession) -> None:
+        self._context.failures.record(exc, "a Socket.IO session", "", session.address)
