@@ -300,3 +300,27 @@ def test_a_frame_is_put_together_as_websockets_does(opcode, size_bytes, monkeypa
     payload = bytes(number % 256 for number in range(size_bytes))
     expected = Frame(opcode, payload).serialize(mask=True)
     assert sending.masked_frame(int(opcode), payload) == expected
+
+
+def test_a_process_request_that_is_cancelled_ends_without_a_word_and_without_a_cut():
+    seen = {}
+
+    async def take_over(websocket, request):
+        seen.update(websocket=websocket, task=asyncio.current_task())
+        raise asyncio.CancelledError
+
+    async def ask():
+        async with serve(None, "127.0.0.1", 0, process_request=take_over) as server:
+            port = server.sockets[0].getsockname()[1]
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            while not seen or not seen["task"].done():
+                await asyncio.sleep(0.001)
+            assert seen["task"].cancelled()
+            assert not server.handler_tasks
+            seen["websocket"].transport.write(b"ours")
+            assert await reader.readexactly(4) == b"ours"
+            writer.close()
+            await writer.wait_closed()
+
+    asyncio.run(ask())

@@ -10,11 +10,14 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from ..notebook.allowed_origins import is_allowed_origin, known_origins
+from ..notebook.allowed_origins import known_origins
 from ..websockets_compat import heads
+from ..websockets_compat.handover import HandedOver, is_kept
 from ..wire.http.field_values import asks_for_websocket
 from . import http_page
 from .listen_address import ListenAddress
+from .origins import refusal_of_origin
+from .plain_http import PlainHttp
 from .tunnel_entry import TunnelEntry
 from .user_code import Options, UserCode
 
@@ -22,24 +25,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
     from websockets.http11 import Request, Response
 
-__all__ = ["Admission", "refusal_of_origin"]
-
-
-def refusal_of_origin(origin: str, address: ListenAddress, reached_at: Any) -> str:
-    """Say why pages of an Origin may not open a WebSocket; "" where they may (RFC 6455 §10.2).
-
-    Args:
-        origin: as the header says it.
-        address: where the server listens.
-        reached_at: the connection's own end.
-    """
-    if is_allowed_origin(origin) or address.is_own_origin(origin, reached_at):
-        return ""
-    return (
-        f"This server does not let pages from {origin!r} connect: any page on the web can try to "
-        "reach a port on your machine. If you trust that page, allow it: "
-        f"serve(..., origins=[{origin!r}, None]).\n"
-    )
+__all__ = ["Admission"]
 
 
 class Admission:
@@ -50,15 +36,22 @@ class Admission:
         user_code: runs those hooks.
         address: where the server listens: pages from there are its own.
         entry: tells whom Jupyter's server has let in.
+        http: takes over where the handler answers plain HTTP, too.
     """
 
     def __init__(
-        self, options: Options, user_code: UserCode, address: ListenAddress, entry: TunnelEntry
+        self,
+        options: Options,
+        user_code: UserCode,
+        address: ListenAddress,
+        entry: TunnelEntry,
+        http: PlainHttp,
     ) -> None:
         self._options = options
         self._user_code = user_code
         self._address = address
         self._entry = entry
+        self._http = http
 
     def hooks(self) -> dict[str, Any]:
         """Return the keywords of ``websockets.serve`` that ask here."""
@@ -74,6 +67,9 @@ class Admission:
         self, websocket: ServerConnection, request: Request
     ) -> Response | None:
         is_handshake = asks_for_websocket(request.headers.raw_items())
+        if not is_handshake and is_kept(websocket):
+            self._http.take(websocket)
+            raise HandedOver
         # Jupyter's server has asked for its login and checked the Origin by its own rule.
         was_let_in = self._entry.let_in(request.headers)
         if is_handshake and heads.has_body(request):
@@ -86,6 +82,10 @@ class Admission:
             for origin in request.headers.get_all("Origin"):
                 if text := refusal_of_origin(origin, self._address, websocket.local_address):
                     return websocket.respond(403, text)
+        if is_handshake:
+            refusal = await self._http.refusal(websocket, request, was_let_in)
+            if refusal is not None:
+                return refusal
         response = await self._user_code.ask("process_request", websocket, request)
         if response is not None:
             return response  # type: ignore[no-any-return]

@@ -17,11 +17,11 @@ from websockets.datastructures import Headers
 
 from ..loops.watchdog import timed
 from ..network.stream import Stream, current_stream
-from .admission import refusal_of_origin
 from .asgi_connections import AsgiConnections
 from .asgi_socket import AsgiSocket, Message
 from .handler import awaited, handler_name
 from .listen_address import ListenAddress
+from .origins import refusal_of_origin
 from .refusals import RefusalLog
 from .tunnel_entry import TunnelEntry
 from .user_code import Options, UserCode

@@ -41,9 +41,17 @@ class Connections:
         options: ``create_connection`` and ``open_timeout`` of ``websockets.serve`` count.
         user_code: records what the user's ``create_connection`` lets through.
         refusals: where requests go that did not become a connection.
+        keeps: whether plain HTTP is spoken where a first request asks for no WebSocket.
     """
 
-    def __init__(self, options: Options, user_code: UserCode, refusals: RefusalLog) -> None:
+    def __init__(
+        self,
+        options: Options,
+        user_code: UserCode,
+        refusals: RefusalLog,
+        keeps: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._keeps = keeps
         self._options = options
         self._user_code = user_code
         self._refusals = refusals
@@ -82,10 +90,11 @@ class Connections:
     def _made(self, websocket: Any, transport: asyncio.Transport) -> None:
         self._at_tcp[id(websocket)] = websocket
         websocket.traffic.fileno = fork.close_in_child(transport)
-        heads.read_head_of(websocket.protocol, _has_frames)
-        heads.note_responses(websocket, functools.partial(self._note_response, websocket))
+        heads.read_head_of(websocket.protocol, _has_frames, self._keeps)
+        heads.note_responses(websocket, functools.partial(self.note_response, websocket))
 
-    def _note_response(self, websocket: Any, response: Response) -> None:
+    def note_response(self, websocket: Any, response: Response) -> None:
+        """Note an answer that is a refusal."""
         request, status = websocket.request, response.status_code
         is_for_page = request is not None and request.method in PAGE_METHODS
         if status >= 400 and not (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from websockets.asyncio import server as ws_server
@@ -34,9 +34,16 @@ class Listener:
     Args:
         connections: those that it has accepted.
         runner: whose loop it runs on.
+        end_http: ends plain HTTP, before the connections end.
     """
 
-    def __init__(self, connections: Connections, runner: Portal | KernelPortal) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        runner: Portal | KernelPortal,
+        end_http: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._end_http = end_http
         self._connections = connections
         self._runner = runner
         self._server: ws_server.Server | None = None
@@ -77,6 +84,7 @@ class Listener:
         assert server is not None
         try:
             await accept_no_more(server)
+            await self._end_http()
             server.close(code=code)
             waiting = {asyncio.ensure_future(server.wait_closed())}
             await asyncio.wait(waiting, timeout=0)  # lets the close frames go out

@@ -30,6 +30,7 @@ from .handler import Application, Handler, handler_name, is_application
 from .life import Life, State
 from .listen_address import ListenAddress, port_of
 from .listener import Listener
+from .plain_http import PlainHttp
 from .refusals import Refusal, RefusalLog
 from .tunnel_entry import TunnelEntry
 from .user_code import Options, UserCode
@@ -98,7 +99,6 @@ class Server:
         self.refusals = self._refusals.latest
         self._address = ListenAddress(host, port or 0, kwargs)
         self._entry = TunnelEntry()
-        self._admission = Admission(self._options, self._user_code, self._address, self._entry)
         self._connections: Connections | AsgiConnections
         self._listener: Listener | AsgiListener
         if is_application(handler):
@@ -108,8 +108,13 @@ class Server:
             )  # fmt: skip
             self._connections = self._listener.connections
         else:
-            self._connections = Connections(self._options, self._user_code, self._refusals)
-            self._listener = Listener(self._connections, runner)
+            self._connections = connections = Connections(
+                self._options, self._user_code, self._refusals, lambda: http.is_answered
+            )
+            about = (self._options, self._user_code, self._address, self._entry)
+            http = PlainHttp(*about, connections.note_response)
+            self._admission = Admission(*about, http)
+            self._listener = Listener(connections, runner, http.end)
         self._life = Life(runner, self._listener)
 
     # What it was asked for; what is set here holds for the next connection.

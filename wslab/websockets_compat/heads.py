@@ -33,14 +33,20 @@ def has_body(request: Request) -> bool:
     return "Transfer-Encoding" in request.headers or any(text.strip("0 ") for text in lengths)
 
 
-def read_head_of(protocol: ServerProtocol, has_frames: Callable[[Request], bool]) -> None:
+def read_head_of(
+    protocol: ServerProtocol,
+    has_frames: Callable[[Request], bool],
+    keeps: Callable[[], bool] = lambda: False,
+) -> None:
     """Let a connection that is new read its request by the rule of this module.
 
     Args:
         protocol: no byte has come yet.
         has_frames: whether frames may follow a request; else what follows is passed over.
+        keeps: whether that is kept instead, and the head in ``protocol.plain_head``, for whoever
+            takes the connection over; see `handover`.
     """
-    parser: Any = _parse(protocol, has_frames)
+    parser: Any = _parse(protocol, has_frames, keeps)
     protocol.parser = parser
     next(parser)
 
@@ -67,10 +73,11 @@ def broke_off(connection: Any) -> bool:
 
 
 def _parse(
-    protocol: ServerProtocol, has_frames: Callable[[Request], bool]
+    protocol: ServerProtocol, has_frames: Callable[[Request], bool], keeps: Callable[[], bool]
 ) -> Generator[None, None, None]:
     reader = protocol.reader
     first_line = b""
+    head = bytearray()
     set_aside: list[tuple[str, str]] = []
 
     def read_line(
@@ -79,6 +86,7 @@ def _parse(
         nonlocal first_line
         while True:
             line = yield from reader.read_line(limit, too_long)
+            head.extend(line)
             field = _BODY_FIELD.fullmatch(line) if first_line else None
             first_line = first_line or bytes(line)
             if field is None:
@@ -119,8 +127,15 @@ def _parse(
     for name, value in set_aside:
         request.headers[name] = value
     protocol.events.append(request)
-    if not has_frames(request):
+    if not has_frames(request) and keeps():
+        plain: Any = protocol
+        plain.plain_head = head
+        del plain, head
+        while not reader.eof:
+            yield
+    elif not has_frames(request):
         while not reader.eof:
             reader.discard()
             yield
+    head = bytearray()
     yield from Protocol.parse(protocol)

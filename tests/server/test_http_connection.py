@@ -1,0 +1,173 @@
+"""HTTP/1.1 on one connection: keep-alive, pipelining, and the bounds of what a client stretches."""
+
+from __future__ import annotations
+
+import resource
+
+import pytest
+
+import wslab
+from tests import peers
+from tests.server.http_rig import Answering, is_closed, read_answer
+from wslab.server import http_connection
+
+HOST = b"Host: h\r\n"
+
+
+@pytest.fixture
+def handler():
+    return Answering()
+
+
+@pytest.fixture
+def server(handler):
+    with wslab.serve(handler, record=False) as server:
+        yield server
+    assert not server.errors
+
+
+@pytest.fixture
+def sock(server):
+    with peers.dial(server.port) as sock:
+        yield sock
+
+
+def test_request_after_request_on_one_connection(sock, handler):
+    for n in range(5):
+        body = b"%d" % n * 1000
+        sock.sendall(
+            b"POST /a HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % len(body) + body
+        )
+        assert read_answer(sock) == (200, body)
+    assert len(handler.asked) == 5
+
+
+def test_requests_that_are_sent_ahead_are_answered_in_order(sock):
+    sock.sendall(
+        b"".join(
+            b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\n\r\n%d" % (10 + n)
+            for n in range(50)
+        )
+    )
+    for n in range(50):
+        assert read_answer(sock) == (200, str(10 + n)[::-1].encode())
+
+
+def test_a_body_in_chunks(sock):
+    sock.sendall(b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n")
+    sock.sendall(b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+    assert read_answer(sock) == (200, b"edcba")
+
+
+def test_a_client_that_asks_first_whether_it_may_send(sock):
+    sock.sendall(
+        b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+    )
+    assert peers.read_head(sock) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    sock.sendall(b"abc")
+    assert read_answer(sock) == (200, b"cba")
+
+
+def test_head(sock):
+    sock.sendall(b"HEAD /a HTTP/1.1\r\n" + HOST + b"\r\n")
+    head = peers.read_head(sock)
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"content-length: 0" in head.lower()
+    sock.sendall(b"GET /a HTTP/1.1\r\n" + HOST + b"\r\n")
+    assert read_answer(sock) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    "head", [b"GET / HTTP/1.0\r\n\r\n", b"GET / HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"]
+)
+def test_a_client_that_wants_one_answer(sock, head):
+    sock.sendall(head)
+    assert read_answer(sock) == (200, b"")
+    assert is_closed(sock)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 1048577\r\n\r\n", 413),
+        (
+            b"POST / HTTP/1.1\r\n"
+            + HOST
+            + b"Transfer-Encoding: chunked\r\n\r\n"
+            + b"80000\r\n"
+            + b"x" * 0x80000
+            + b"\r\n80000\r\n"
+            + b"x" * 0x80000
+            + b"\r\n1\r\nx",
+            413,
+        ),
+        (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        (b"GET / HTTP/1.1\r\n" + HOST + b"\r\nGET / HTTP/9.9\r\n\r\n", 505),
+        (b"GET / HTTP/1.1\r\n" + HOST + b"\r\nGET / HTTP/1.1\r\nA: " + b"x" * 200_000, 431),
+        (b"GET / HTTP/1.1\r\n" + HOST + b"\r\n\x16\x03\x01 no more\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (
+            b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+            400,
+        ),
+    ],
+)
+def test_what_cannot_be_read_or_is_too_large_is_told_and_ends_the_connection(sock, sent, status):
+    sock.sendall(sent)
+    if b"\r\nGET" in sent or b"\r\n\x16" in sent:
+        assert read_answer(sock) == (200, b"")
+    answer, text = read_answer(sock)
+    assert answer == status
+    assert text.startswith(b"Expected ")
+    assert is_closed(sock)
+
+
+def test_a_slow_head_and_a_slow_body(sock, server, monkeypatch):
+    monkeypatch.setattr(http_connection, "HEAD_S", 0.1)
+    monkeypatch.setattr(http_connection, "BODY_S", 0.1)
+    sock.sendall(b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\na")
+    assert read_answer(sock)[0] == 408
+    assert is_closed(sock)
+    with peers.dial(server.port, b"GET / HTTP/1.1\r\n" + HOST + b"\r\n") as other:
+        assert read_answer(other)[0] == 200
+        other.sendall(b"GET / HTT")
+        assert read_answer(other)[0] == 408
+        assert is_closed(other)
+    with peers.dial(server.port, b"GET / HTTP/1.1\r\n" + HOST + b"\r\n") as idle:
+        assert read_answer(idle)[0] == 200
+        assert is_closed(idle)  # without a word
+
+
+def test_who_sends_ahead_and_does_not_read_is_read_no_further(server, handler):
+    sock = peers.dial(server.port, b"GET /held HTTP/1.1\r\n" + HOST + b"\r\n")
+    assert handler.held.wait(5)
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    sock.settimeout(0.5)
+    sent = 0
+    with pytest.raises(TimeoutError):
+        while sent < 200 * 2**20:
+            sent += sock.send(b"x" * 2**20)
+    assert sent < 50 * 2**20  # what TCP itself holds
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 20 * 2**10
+    sock.close()
+
+
+def test_a_client_that_has_gone_cancels_what_is_answered(server, handler):
+    sock = peers.dial(server.port, b"GET /held HTTP/1.1\r\n" + HOST + b"\r\n")
+    assert handler.held.wait(5)
+    sock.close()
+    assert handler.let_go.wait(5)
+
+
+def test_the_server_stops_with_a_get_that_is_held(handler):
+    with wslab.serve(handler) as server:
+        sock = peers.dial(server.port, b"GET /held HTTP/1.1\r\n" + HOST + b"\r\n")
+        idle = peers.dial(server.port, b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert read_answer(idle)[0] == 200
+        assert handler.held.wait(5)
+    assert handler.let_go.is_set()
+    assert is_closed(sock)
+    assert is_closed(idle)
+    sock.close()
+    idle.close()
+    peers.assert_free(server.port)

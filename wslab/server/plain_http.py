@@ -1,0 +1,234 @@
+"""Plain HTTP on the port of a handler that answers some of it, by ``async def http(request)``.
+
+A Hub is such a handler: its clients may come by polling. Its rule: the user's hooks are asked
+first, then the handler; what it does not answer gets the page, as from any server. Where a handler
+answers no HTTP, none of this runs, and websockets' one answer a connection is all there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHeader
+from websockets.http11 import Request, Response
+
+from ..errors import is_cancelled
+from ..notebook.allowed_origins import known_origins
+from ..websockets_compat import handover
+from ..wire.http.field_values import asks_for_websocket
+from ..wire.http.message import HttpRequest, HttpResponse
+from . import http_page
+from .connection import address_of
+from .http_connection import Answer, HttpConnection
+from .listen_address import ListenAddress
+from .origins import refusal_of_origin
+from .tunnel_entry import TunnelEntry
+from .user_code import Options, UserCode
+
+if TYPE_CHECKING:
+    import h11
+
+__all__ = ["PlainHttp"]
+
+MAX_BODY_BYTES = 2**20  # unless the handler says ``max_body_bytes``
+END_S = 2.0  # for a handler to end what it holds, when the server closes
+
+
+class PlainHttp:
+    """What answers plain HTTP on one server; on its loop.
+
+    Args:
+        options: the handler, the page, and the user's hooks.
+        user_code: runs those, and records what they and the handler let through.
+        address: where the server listens: pages from there are its own.
+        entry: tells whom Jupyter's server has let in.
+        note: told of each answer, as websockets tells of its own.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        user_code: UserCode,
+        address: ListenAddress,
+        entry: TunnelEntry,
+        note: Callable[[Any, Response], object],
+    ) -> None:
+        self._options = options
+        self._user_code = user_code
+        self._address = address
+        self._entry = entry
+        self._note = note
+        self._connections: set[HttpConnection] = set()
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the handler answers some of it."""
+        return _method(self._options.handler, "http") is not None
+
+    def take(self, websocket: Any) -> None:
+        """Speak HTTP on a connection whose first request asks for no WebSocket."""
+        connection = HttpConnection(
+            websocket.transport,
+            websocket.drain,
+            functools.partial(self._answer, websocket),
+            self._max_body,
+            lambda exc: self._user_code.record(exc, websocket, "http"),
+        )
+        connection.data_received(handover.take_over(websocket, connection))
+        connection.task = task = handover.start_beside(websocket, connection.run())
+        self._connections.add(connection)
+        task.add_done_callback(lambda _task: self._connections.discard(connection))
+
+    def _max_body(self) -> int:
+        most = getattr(self._options.handler, "max_body_bytes", None)
+        return most if isinstance(most, int) else MAX_BODY_BYTES
+
+    async def refusal(self, websocket: Any, request: Request, is_let_in: bool) -> Response | None:
+        """Return what the handler answers to a handshake in place of a 101; None where it may be.
+
+        Args:
+            websocket: the connection.
+            request: its handshake.
+            is_let_in: whether Jupyter's server has let it in.
+        """
+        refusal = getattr(self._options.handler, "refusal", None)
+        if not self.is_answered or not callable(refusal):
+            return None
+        with self._user_code.recording("refusal", websocket):
+            asked = self._asked(websocket, request, b"", is_let_in)
+            answer = refusal(asked)
+            return None if answer is None else _response(answer, closes=True)
+
+    async def end(self) -> None:
+        """Take no further request, and have the handler end what it holds."""
+        for connection in tuple(self._connections):
+            connection.stop()
+        end_http = _method(self._options.handler, "end_http", takes=0)
+        if end_http is not None:
+            with self._user_code.recording("end_http", None), contextlib.suppress(Exception):
+                async with asyncio.timeout(END_S):
+                    await end_http()
+
+    # One request.
+
+    async def _answer(self, websocket: Any, head: h11.Request, body: bytes) -> Answer:
+        headers = Headers()
+        for name, value in head.headers.raw_items():
+            headers[name.decode("ascii")] = value.decode("latin-1")
+        request = Request(head.target.decode("latin-1"), headers, head.method.decode("ascii"))
+        websocket.request = request
+        try:
+            response = await self._respond(websocket, request, body)
+            changed = await self._user_code.ask("process_response", websocket, request, response)
+            response = changed or response
+        except asyncio.CancelledError as exc:
+            if is_cancelled(exc):
+                raise
+            response = _failed()  # it awaited something that was cancelled
+        except Exception:
+            response = _failed()
+        self._note(websocket, response)
+        fields = list(response.headers.raw_items())
+        return response.status_code, fields, bytes(response.body or b"")
+
+    async def _respond(self, websocket: Any, request: Request, body: bytes) -> Response:
+        if asks_for_websocket(request.headers.raw_items()):
+            text = (
+                "expected a WebSocket on a new connection; plain HTTP has been spoken on this one\n"
+            )
+            return _response(HttpResponse(400, _TEXT, text.encode()), closes=True)
+        was_let_in = self._entry.let_in(request.headers)
+        response = await self._user_code.ask("process_request", websocket, request)
+        if response is not None:
+            return response  # type: ignore[no-any-return]
+        http = _method(self._options.handler, "http")
+        if http is not None:
+            with self._user_code.recording("http", websocket):
+                answer = await http(self._asked(websocket, request, body, was_let_in))
+                if answer is not None:
+                    return _response(answer)
+        with self._user_code.recording("page", websocket):
+            page = http_page.respond(
+                request,
+                page=self._options.page,
+                name=self._options.name,
+                on_error=lambda exc: self._user_code.record(exc, websocket, "page"),
+                ancestors=sorted(known_origins()),
+            )
+            response = await page if inspect.isawaitable(page) else page
+        assert response is not None  # it is no handshake
+        if response.headers.get("Connection", "").lower() == "close":
+            del response.headers["Connection"]
+        return response
+
+    def _asked(
+        self, websocket: Any, request: Request, body: bytes, was_let_in: bool
+    ) -> HttpRequest:
+        return HttpRequest(
+            request.method,
+            request.path,
+            tuple(request.headers.raw_items()),
+            body,
+            address_of(websocket),
+            was_let_in or self._lets_in(request.headers.get_all("Origin"), websocket),
+        )
+
+    def _lets_in(self, origins: Sequence[str], websocket: Any) -> bool:
+        if "origins" not in self._options.kwargs:
+            return not any(
+                refusal_of_origin(origin, self._address, websocket.local_address)
+                for origin in origins
+            )
+        allowed = self._options.kwargs["origins"]
+        return allowed is None or all(
+            any(
+                each.fullmatch(origin) if isinstance(each, re.Pattern) else each == origin
+                for each in allowed
+            )
+            for origin in origins
+        )
+
+
+_TEXT = (("Content-Type", "text/plain; charset=utf-8"),)
+
+
+def _failed() -> Response:
+    text = b"The answer failed. Its author can see why on the server.\n"
+    return _response(HttpResponse(500, _TEXT, text))
+
+
+def _response(answer: Any, *, closes: bool = False) -> Response:
+    if not isinstance(answer, HttpResponse):
+        raise TypeError(
+            f"expected http() to return an HttpResponse or None, got {type(answer).__name__}"
+        )
+    if not 200 <= answer.status < 600:
+        raise ValueError(f"expected a final status, 200 to 599, got {answer.status}")
+    headers = Headers()
+    for name, value in answer.headers:
+        try:
+            headers[name] = value
+        except InvalidHeader as exc:
+            raise ValueError(f"expected headers without line breaks, got {exc}") from None
+    if closes:
+        headers["Connection"] = "close"
+        headers["Content-Length"] = str(len(answer.body))
+    return Response(answer.status, "", headers, answer.body)
+
+
+def _method(handler: Any, name: str, takes: int = 1) -> Callable[..., Awaitable[Any]] | None:
+    method = getattr(handler, name, None)
+    if not inspect.iscoroutinefunction(method):
+        return None
+    try:
+        inspect.signature(method).bind(*[None] * takes)
+    except TypeError:
+        return None
+    return method
