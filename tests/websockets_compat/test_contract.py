@@ -314,8 +314,9 @@ def test_a_process_request_that_is_cancelled_ends_without_a_word_and_without_a_c
             port = server.sockets[0].getsockname()[1]
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-            while not seen or not seen["task"].done():
-                await asyncio.sleep(0.001)
+            while not seen:
+                await turns(1)
+            await asyncio.wait([seen["task"]], timeout=10)
             assert seen["task"].cancelled()
             assert not server.handler_tasks
             seen["websocket"].transport.write(b"ours")
