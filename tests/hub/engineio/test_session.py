@@ -87,6 +87,25 @@ async def test_a_client_that_closes_its_websocket():
             await rig.last.receive()
 
 
+async def test_what_came_before_a_websocket_ended_still_comes():
+    lost, got = asyncio.Event(), []
+
+    async def late(session):
+        session.when_lost(lost.set)
+        await lost.wait()
+        with pytest.raises(session.closed_error):
+            while True:
+                got.append(await session.receive())
+
+    async with engine(late) as rig:
+        async with rig.socket() as socket:
+            await soon(socket.recv())
+            for message in ("4one", b"two", "2", "9", "43"):
+                await socket.send(message)
+        await until(lambda: len(got) == 3)
+        assert got == ["one", b"two", "3"]
+
+
 async def test_what_came_before_a_close_packet_still_comes():
     async def keep(session):
         await session.drain()

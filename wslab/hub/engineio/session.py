@@ -83,9 +83,9 @@ class EngineSession:
     """
 
     __slots__ = (
-        "__weakref__", "_closed", "_closing", "_flush", "_heartbeat", "_is_reading", "_keeper",
-        "_lost", "_ping_waits", "_state", "_told", "address", "connection", "headers", "id",
-        "inbox", "link", "outbox", "path",
+        "__weakref__", "_closed", "_closing", "_flush", "_heartbeat", "_is_lost", "_is_reading",
+        "_keeper", "_lost", "_ping_waits", "_state", "_told", "address", "connection", "headers",
+        "id", "inbox", "link", "outbox", "path",
     )  # fmt: skip
 
     closed_error: type[Exception] = SessionClosed
@@ -116,7 +116,7 @@ class EngineSession:
         self._closed: Closed | None = None
         self._closing: asyncio.Task[None] | None = None
         self._flush: asyncio.Task[None] | None = None
-        self._is_reading = self._ping_waits = False
+        self._is_reading = self._ping_waits = self._is_lost = False
         self._heartbeat = Heartbeat(self, settings.ping_interval_s, settings.ping_timeout_s)
         if link is not None:
             link.when_lost(self.link_lost)
@@ -199,11 +199,13 @@ class EngineSession:
                 raise SessionClosed(self._why) from None
             finally:
                 self._is_reading = False
-            # What was on its way to a session that is over says nothing; the link's end comes next.
             if self._state is EngineState.WEBSOCKET:
                 payload = self.take_frame(came)
                 if payload is not None:
                     return payload
+            elif self._is_lost and (not isinstance(came, str) or came[:1] == MESSAGE):
+                return came[1:] if isinstance(came, str) else came
+            # Else it was on its way when this side ended it: the link's end comes next.
 
     def take_frame(self, came: str | bytes) -> str | bytes | None:
         """Take what a WebSocket has brought, and return it where it is a message."""
@@ -384,6 +386,7 @@ class EngineSession:
     def link_lost(self) -> None:
         """End it because its WebSocket has."""
         if self.link is not None:
+            self._is_lost = self._is_lost or self._state is EngineState.WEBSOCKET
             self.end(self.link.closed)
 
     def end(self, closed: Closed | None, farewell: Message | None = None) -> None:

@@ -23,7 +23,6 @@ class Link(Protocol):
 
     Attributes:
         dialect: what is spoken on it.
-        connection: what is behind it, such as websockets' connection: for handlers, not for a hub.
         id: who it is, at random.
         path: what was asked for, with its query.
         headers: of the request; names in any case.
@@ -32,12 +31,15 @@ class Link(Protocol):
     """
 
     dialect: Dialect
-    connection: Any
     id: uuid.UUID
     path: str
     headers: Mapping[str, str]
     auth: Any
     closed_error: type[Exception]
+
+    @property
+    def connection(self) -> Any:
+        """What is behind it, such as websockets' connection: for handlers, not for a hub."""
 
     @property
     def greeting(self) -> Greeting:

@@ -95,7 +95,7 @@ class NamespaceLink:
 
     __slots__ = (
         "_closed", "_has_all", "_introduction", "_is_over", "_may_recover", "_messages", "_reader",
-        "_session", "_taken", "_tell_lost", "_was_left", "auth", "connection", "dialect", "headers",
+        "_session", "_taken", "_tell_lost", "_was_left", "auth", "dialect", "headers",
         "id", "path",
     )  # fmt: skip
 
@@ -116,7 +116,11 @@ class NamespaceLink:
         self.auth = dialect.shown_auth(auth)
         self.dialect: Dialect = dialect
         self.id = uuid.uuid4()
-        self.path, self.headers, self.connection = session.path, session.headers, session.connection
+        self.path, self.headers = session.path, session.headers
+
+    @property
+    def connection(self) -> Any:
+        return self._session.connection  # which is another one after an upgrade
 
     @property
     def greeting(self) -> Greeting:

@@ -88,14 +88,14 @@ class _Session:
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
         self._waiting_bytes = 0
-        self._room: asyncio.Future[None] | None = None
+        self._waiting: asyncio.Future[None] | None = None
         self._missing = 0  # attachments of the packet that came last
         self._target: NamespaceLink | None = None  # whose these are
         self._timer: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:
         session = self._session
-        session.when_lost(self._lost)
+        session.when_lost(self._change)
         self._expect_connect()
         try:
             with contextlib.suppress(session.closed_error):
@@ -109,9 +109,12 @@ class _Session:
                 task.cancel()
             raise
         finally:
-            self._lost()
+            # Only now: the last that has come may be that it leaves, and does not come back.
             for link in self._links.values():
+                link.end(session.closed)
                 link.have_all()
+            if self._timer is not None:
+                self._timer.cancel()
             if self._tasks:
                 await asyncio.wait(self._tasks)
         if self._failure is not None:
@@ -138,8 +141,7 @@ class _Session:
         else:
             await self._take_other(message)
         while self._waiting_bytes > AHEAD_BYTES and self._session.is_open:
-            self._room = asyncio.get_running_loop().create_future()
-            await self._room
+            await self._changed()
 
     def _give_attachment(self, message: bytes) -> None:
         if not self._missing or self._target is None:
@@ -155,11 +157,15 @@ class _Session:
     def _taken(self, size_bytes: int) -> None:
         self._waiting_bytes -= size_bytes
         if self._waiting_bytes <= AHEAD_BYTES:
-            self._make_room()
+            self._change()
 
-    def _make_room(self) -> None:
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+    async def _changed(self) -> None:
+        self._waiting = asyncio.get_running_loop().create_future()
+        await self._waiting
+
+    def _change(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     async def _take_other(self, message: str) -> None:
         packet = Decoder().add(message)
@@ -188,10 +194,12 @@ class _Session:
             return
         if before is not None and not before.is_over:
             raise ProtocolViolation("connected-already", f"one CONNECT to {name!r:.60}", "another")
-        while len(self._tasks) >= MAX_TASKS + len(self._namespaces):
-            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        namespace.context.take_loop()
         session = self._session
+        while len(self._tasks) >= MAX_TASKS + len(self._namespaces) and session.is_open:
+            await self._changed()
+        if not session.is_open:
+            return
+        namespace.context.take_loop()
         dialect = namespace.dialect_for(session.path)
         link = self._links[name] = NamespaceLink(session, dialect, packet.data, self._taken)
         if self._timer is not None:
@@ -205,6 +213,7 @@ class _Session:
         if not task.cancelled() and task.exception() is not None:
             self._failure = self._failure or task.exception()
             self._session.abort()
+        self._change()
         self._expect_connect()
 
     def _expect_connect(self) -> None:
@@ -218,13 +227,6 @@ class _Session:
     def _give_up(self) -> None:
         reason = f"expected a CONNECT within {CONNECT_TIMEOUT_S:g} s, got none"
         _ = self._namespaces["/"].context.loop.start(self._close(reason, POLICY))
-
-    def _lost(self) -> None:
-        for link in self._links.values():
-            link.end(self._session.closed)
-        if self._timer is not None:
-            self._timer.cancel()
-        self._make_room()
 
     async def _say(self, message: PreparedMessage) -> None:
         dialect = self._namespaces["/"].dialect_for(self._session.path)

@@ -1,0 +1,263 @@
+"""A hub and stock clients of Socket.IO, with no option set: npm's in Node, and python-socketio's.
+
+Real sockets on loopback, since a process of its own knows no network in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from websockets.asyncio.client import connect
+
+from tests.hub import stock
+from tests.hub.rig import aio, listening, one, speaking, until
+from tests.node import need
+from wslab.errors import Refused
+from wslab.hub import Args, Hub
+
+CLIENTS = {"node": stock.node, "python": stock.python}
+TRANSPORTS = {"websocket": ["websocket"]}
+
+
+@pytest.fixture(params=[(client, transport) for client in CLIENTS for transport in TRANSPORTS],
+                ids="-".join)  # fmt: skip
+def client_of(request):
+    """What connects a stock client to a URL."""
+    name, transport = request.param
+    if name == "node":
+        need("socket.io-client")
+
+    def connected(url, **options):
+        url = url.replace("ws:", "http:").rstrip("/")
+        return CLIENTS[name](url, transports=TRANSPORTS[transport], **options)
+
+    connected.is_node = name == "node"
+    return connected
+
+
+@pytest.fixture
+def node_client():
+    """What connects npm's client to a URL."""
+    need("socket.io-client")
+
+    def connected(url, **options):
+        url = url.replace("ws:", "http:").rstrip("/")
+        return stock.node(url, transports=["websocket"], **options)
+
+    return connected
+
+
+def chat(**options):
+    hub = Hub(**options)
+    hub.on("echo", lambda client, *args: Args(*args))
+    hub.on("add", lambda client, a, b: a + b)
+    hub.on("auth", lambda client, data: client.auth)
+    hub.on("join", lambda client, room: client.join(room))
+
+    @hub.on("fails")
+    async def fails(client, data):
+        raise Refused("not you")
+
+    @hub.on("late")
+    async def late(client, data):
+        await asyncio.sleep(data)
+
+    @hub.on("message")
+    async def message(client, text):
+        await hub.broadcast(text, skip=client)
+
+    return hub
+
+
+@aio
+async def test_events_and_answers_both_ways(client_of):
+    hub = chat()
+    async with listening(hub) as url, client_of(url, auth={"token": "t"}) as client:
+        kind, sid, _ = await client.hear()
+        assert (kind, sid) == ("connect", one(hub).id)
+        assert await client.call("auth") == [{"token": "t"}]
+        assert await client.call("add", 1, 2) == [3]
+        assert await client.call("echo") == []
+        assert await client.call("echo", b"\x00\xff", {"a": [b"y", "é"]}, None) == [
+            b"\x00\xff", {"a": [b"y", "é"]}, None,
+        ]  # fmt: skip
+        assert await client.call("fails") == [{"error": {"code": "refused", "message": "not you"}}]
+        [failed] = await client.call("nobody")
+        assert failed["error"]["code"] == "unknown-event"
+
+        hub.emit("move", Args("e2", b"e4", [1]))
+        assert await client.hear() == ["event", "move", "e2", b"e4", [1]]
+        hub.emit("nothing")
+        assert await client.hear() == ["event", "nothing"]
+        asking = asyncio.ensure_future(one(hub).call("pick", Args(1, b"x")))
+        assert await client.hear() == ["event", "pick", 1, b"x"]
+        assert await asking == Args(1, b"x")
+        hub.broadcast("raw")
+        assert await client.hear() == ["event", "message", "raw"]
+
+
+@aio
+async def test_an_answer_that_does_not_come(client_of):
+    hub = chat()
+    async with listening(hub) as url, client_of(url) as client:
+        await client.hear()
+        client.say("call", 50, "late", 0.2)
+        assert await client.hear() == ["failed", "operation has timed out"]
+        if client_of.is_node:  # python-socketio answers by itself
+            with pytest.raises(TimeoutError, match="did not answer 'silent'"):
+                await one(hub).call("silent", timeout=0.05)
+            assert await client.hear() == ["event", "silent"]
+
+
+@aio
+async def test_rooms_are_shared_with_plain_clients(client_of):
+    hub = chat()
+    async with listening(hub) as url, client_of(url) as client, speaking(url) as wire:
+        await client.hear()
+        assert await client.call("join", "red") == [True]
+        assert await wire.call("join", "red") is True
+        hub.emit("said", {"text": "hi", "bytes": b"x"}, to="red")
+        assert await client.hear() == ["event", "said", {"text": "hi", "bytes": b"x"}]
+        assert (await wire.read())["event"] == "said"
+        assert await wire.read() == b"x"
+        client.say("send", "hello")
+        assert await wire.read() == "hello"
+        await wire.send("hello, too")
+        assert await client.hear() == ["event", "message", "hello, too"]
+
+
+@aio
+async def test_a_refusal_with_data(client_of):
+    hub = chat()
+
+    @hub.on("connect")
+    async def connect(client):
+        raise Refused("members only", data={"plan": "free"})
+
+    async with listening(hub) as url, client_of(url) as client:
+        assert await client.hear() == ["connect_error", "members only", {"plan": "free"}]
+        assert not hub.clients
+
+
+@aio
+async def test_namespaces(client_of):
+    hub = chat()
+    admin = hub.of("/admin")
+    admin.on("who", lambda client, data: client.id)
+    async with listening(hub) as url:
+        async with client_of(url, namespace="/admin") as client:
+            _, sid, _ = await client.hear()
+            assert (await client.call("who")) == [sid] == [one(admin).id]
+            assert not hub.clients
+            admin.emit("tick", 1)
+            hub.emit("tick", 2)
+            assert await client.hear() == ["event", "tick", 1]
+            one(admin).disconnect()
+            kind, reason = await client.hear()
+            assert (kind, reason) == ("disconnect", reason)
+            assert not admin.clients
+        async with client_of(url, namespace="/other") as client:
+            assert (await client.hear())[:2] == ["connect_error", "Invalid namespace"]
+
+
+@aio
+async def test_a_client_that_disconnects(client_of):
+    hub = chat()
+    reasons = []
+    hub.on("disconnect", lambda client, reason: reasons.append(reason))
+    async with listening(hub) as url, client_of(url) as client:
+        await client.hear()
+        client.say("disconnect")
+        assert (await client.hear())[0] == "disconnect"
+        await until(lambda: reasons)
+        # python-socketio closes its WebSocket before its DISCONNECT has gone out.
+        said = " (left the namespace)" * client_of.is_node
+        assert reasons == [f"closed by the client with 1000{said}"]
+
+
+@aio
+async def test_clients_that_keep_a_history_get_what_they_can_use(client_of):
+    hub = chat(history=100)
+    async with listening(hub) as url, client_of(url) as client:
+        await client.hear()
+        hub.emit("tick", 1)
+        kind, event, *args = await client.hear()
+        assert (kind, event, args[0]) == ("event", "tick", 1)
+        assert len(args) == 1 + client_of.is_node
+
+
+@aio
+async def test_recovery(node_client):
+    hub = chat(history=100)
+    async with listening(hub) as url, node_client(url) as client:
+        assert (await client.hear())[::2] == ["connect", False]
+        await client.call("join", "red")
+        for turn in range(4):  # the first two without any event before
+            one(hub).websocket.transport.abort()
+            await until(lambda: not hub.clients)
+            if turn > 1:
+                hub.emit("tick", turn, to="red")
+                hub.emit("tick", "text", to="red")
+            assert await client.hear() == ["disconnect", "transport close"]
+            kind, sid, recovered = await client.hear()
+            assert (kind, sid, recovered) == ("connect", one(hub).id, True)
+            assert one(hub).is_resumed
+            assert one(hub).rooms == {"red"}
+            if turn > 1:
+                assert (await client.hear())[:3] == ["event", "tick", turn]
+                assert (await client.hear())[:3] == ["event", "tick", "text"]
+            # Its acknowledgement is its receipt: there the client keeps no place.
+            assert await one(hub).call("ask", "text") == "text"
+            assert await client.hear() == ["event", "ask", "text"]
+            # Nor shall a last text be taken for a place.
+            hub.broadcast("1.999")
+            assert (await client.hear())[:3] == ["event", "message", "1.999"]
+
+
+@aio
+async def test_a_gap_is_no_recovery(node_client):
+    hub = chat(history=2)
+    async with listening(hub) as url, node_client(url) as client:
+        await client.hear()
+        hub.emit("tick", 0)
+        await client.hear()
+        one(hub).websocket.transport.abort()
+        await until(lambda: not hub.clients)
+        for _ in range(3):
+            hub.emit("tick", 1)
+        await client.hear()
+        assert (await client.hear())[::2] == ["connect", False]
+        assert await client.call("echo", 1) == [1]  # nothing else came before
+        one(hub).websocket.transport.abort()
+        await until(lambda: not hub.clients)
+        hub.emit("tick", 2)
+        await client.hear()
+        assert (await client.hear())[::2] == ["connect", True]
+        assert (await client.hear())[:3] == ["event", "tick", 2]
+
+
+VIOLATIONS = [
+    ["9"], ["x"], ["40", "9"], ["40", "4"], ["40", "49"], ["40", "42[1"], ["40", "42{}"],
+    ["40", '42["connect"]'], ["40", "43[]"], ["40", "430{}"], ['42["echo"]'], ["40", b"x"],
+    ["40", '451-["echo",{"_placeholder":true,"num":0}]', '42["echo"]'],
+    ["40", '451-["echo",{"_placeholder":true,"num":5}]'], ["40", "40"], ["40", '44{"message":"x"}'],
+    ["40", '4511-["echo"]'], ["0"], ["40", "41x"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("messages", VIOLATIONS, ids=repr)
+@aio
+async def test_a_violation_ends_the_connection_within_a_second(messages):
+    hub = chat()
+    async with listening(hub) as url:
+        async with connect(f"{url}socket.io/?EIO=4&transport=websocket") as socket:
+            began_s = time.monotonic()
+            for message in messages:
+                await socket.send(message)
+            await socket.wait_closed()
+            assert time.monotonic() - began_s < 1.0
+            assert socket.close_code == 1002
+            assert "expected" in socket.close_reason
+        await until(lambda: not hub.clients)
