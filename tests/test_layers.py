@@ -271,7 +271,6 @@ LARGE_CLASSES = {
     "hub.engineio.session.EngineSession", "hub.server.connection.Connection",
     "hub.server.hub.Hub", "hub.server.hub_client.HubClient",
     "hub.server.namespace_link.NamespaceLink",
-    "hub.server.websockets_link.WebSocketsLink",
     "network.transport.MemoryTransport", "server.server.Server",
     "widgets.browser.browser.Browser", "wire.connection.reader.ConnectionReader",
     "wire.frames.decoder.FrameDecoder", "wire.frames.frame.Frame", "wire.tape.tape.Tape",

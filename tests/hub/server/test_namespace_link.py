@@ -30,8 +30,7 @@ async def test_it_is_a_link():
     link: Link = namespace_link
     assert isinstance(link.id, uuid.UUID)
     assert (link.path, link.address, link.connection) == (session.path, ("127.0.0.1", 1), None)
-    assert link.auth == {"a": 1}
-    assert link.greeting == ("p" * 16, None, True)
+    assert link.dialect.greeting(link.path, link.auth) == ("p" * 16, None, True)
     assert link.is_open
     assert link.is_writable
     assert link.is_served

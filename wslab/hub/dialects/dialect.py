@@ -95,6 +95,9 @@ class Dialect(Protocol):
     def shown_path(self, path: str) -> str:
         """Return that path without what names a session, which is a secret."""
 
+    def shown_auth(self, auth: Any) -> Any:
+        """Return what a client has introduced itself with, without what names a session."""
+
     def assembler(
         self,
         max_size: Callable[[], int],

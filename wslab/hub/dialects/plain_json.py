@@ -48,6 +48,9 @@ class PlainJson:
             query = "&".join(part for part in query.split("&") if not part.startswith(_OURS))
         return f"{path}?{query}" if query else path
 
+    def shown_auth(self, auth: Any) -> Any:
+        return auth
+
     def assembler(
         self,
         max_size: Callable[[], int],

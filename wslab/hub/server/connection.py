@@ -87,7 +87,8 @@ class Connection:
         self._closing: asyncio.Task[None] | None = None
         self.client = show(self)
         dialect, digits = link.dialect, link.id.hex
-        self.session_part = ConnectionSession(context, link.greeting, address, digits)
+        greeting = dialect.greeting(link.path, link.auth)
+        self.session_part = ConnectionSession(context, greeting, address, digits)
         self.send_queue = SendQueue(
             link,
             self.id,

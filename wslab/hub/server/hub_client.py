@@ -120,7 +120,8 @@ class HubClient:
     @property
     def auth(self) -> Any:
         """What a Socket.IO client has introduced itself with (its ``auth``); None for others."""
-        return self._connection.link.auth
+        link = self._connection.link
+        return link.dialect.shown_auth(link.auth)
 
     @property
     def session(self) -> str:

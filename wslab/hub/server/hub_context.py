@@ -86,7 +86,7 @@ class HubContext:
 
     def is_continued_by(self, link: Link) -> bool:
         """Whether a connection takes the place of its session's earlier one, which is open."""
-        token = link.greeting.token
+        token = link.dialect.greeting(link.path, link.auth).token
         session = self.backplane.session(token) if token else None
         holder = self.holder(session).client if session is not None else None
         return holder is not None and holder.is_open

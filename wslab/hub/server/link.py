@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-from ..dialects.dialect import Dialect, Greeting
+from ..dialects.dialect import Dialect
 from ..protocol.closed import Closed
 from .prepared_message import PreparedMessage
 
@@ -40,10 +40,6 @@ class Link(Protocol):
     @property
     def connection(self) -> Any:
         """What is behind it, such as websockets' connection: for handlers, not for a hub."""
-
-    @property
-    def greeting(self) -> Greeting:
-        """What its client comes with: a session, or none."""
 
     @property
     def address(self) -> tuple[str, int] | None:

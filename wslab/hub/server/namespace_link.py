@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-from ..dialects.dialect import Dialect, Greeting
+from ..dialects.dialect import Dialect
 from ..dialects.socket_io import SocketIo
 from .link import Closed
 from .prepared_message import PreparedMessage
@@ -94,7 +94,7 @@ class NamespaceLink:
     """
 
     __slots__ = (
-        "_closed", "_has_all", "_introduction", "_is_over", "_may_recover", "_messages", "_reader",
+        "_closed", "_has_all", "_is_over", "_may_recover", "_messages", "_reader",
         "_session", "_taken", "_tell_lost", "_was_left", "auth", "dialect", "headers",
         "id", "path",
     )  # fmt: skip
@@ -111,9 +111,8 @@ class NamespaceLink:
         self._tell_lost: Callable[[], object] | None = None
         self._closed: Closed | None = None
         self._is_over = self._has_all = self._was_left = False
-        self._introduction = auth
         self._may_recover = dialect.may_recover
-        self.auth = dialect.shown_auth(auth)
+        self.auth = auth
         self.dialect: Dialect = dialect
         self.id = uuid.uuid4()
         self.path, self.headers = session.path, session.headers
@@ -121,10 +120,6 @@ class NamespaceLink:
     @property
     def connection(self) -> Any:
         return self._session.connection  # which is another one after an upgrade
-
-    @property
-    def greeting(self) -> Greeting:
-        return self.dialect.greeting(self.path, self._introduction)
 
     @property
     def address(self) -> tuple[str, int] | None:

@@ -27,7 +27,7 @@ from websockets.protocol import State
 from ...websockets_compat.pongs import pongs_bounded
 from ...websockets_compat.receive_queue import queue_bounded
 from ...websockets_compat.turns import in_turns
-from ..dialects.dialect import Dialect, Greeting
+from ..dialects.dialect import Dialect
 from ..dialects.plain_json import PLAIN_JSON
 from .link import Closed
 from .prepared_message import PLAIN, RSV1, Form, PreparedMessage
@@ -40,7 +40,7 @@ _OPEN: Final = State.OPEN
 
 
 class WebSocketsLink:
-    """One connection of websockets' asyncio server; a `Link`, and so of more than 15 members.
+    """One connection of websockets' asyncio server; a `Link`.
 
     Args:
         websocket: the connection.
@@ -72,10 +72,6 @@ class WebSocketsLink:
         self._form = Form.of(dialect, bits)
         self._deflate: Any = self._protocol.extensions[0] if bits > PLAIN else None
         self._is_afresh = self._deflate is None or self._deflate.local_no_context_takeover
-
-    @property
-    def greeting(self) -> Greeting:
-        return self.dialect.greeting(self.path, None)
 
     @property
     def address(self) -> tuple[str, int] | None:
