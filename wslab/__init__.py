@@ -44,7 +44,7 @@ from .wire.tape.tape import Tape
 
 if TYPE_CHECKING:
     from .checkup.doctor import doctor
-    from .hub import Hub, Limits
+    from .hub import Hub, Limits, SocketIO
     from .network.memory import MemoryNetwork
     from .widgets.browser.browser import Browser
     from .widgets.inspector.inspector import Inspector
@@ -59,6 +59,7 @@ __all__ = [  # noqa: RUF022  in the order in which help() and the reference show
     "Reconnect",
     "Hub",
     "Limits",
+    "SocketIO",
     "Browser",
     "Inspector",
     "Tape",
@@ -92,6 +93,7 @@ _LATER = {
     "Inspector": "wslab.widgets.inspector.inspector",
     "Limits": "wslab.hub",
     "MemoryNetwork": "wslab.network.memory",
+    "SocketIO": "wslab.hub",
     "doctor": "wslab.checkup.doctor",
 }
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["PlainHttp"]
 
 MAX_BODY_BYTES = 2**20  # unless the handler says ``max_body_bytes``
+ANSWER_S = 0.5  # for answers that are under way to go out
 END_S = 2.0  # for a handler to end what it holds, when the server closes
 
 
@@ -115,6 +116,9 @@ class PlainHttp:
             with self._user_code.recording("end_http", None), contextlib.suppress(Exception):
                 async with asyncio.timeout(END_S):
                     await end_http()
+        tasks = [each.task for each in self._connections if each.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=ANSWER_S)
 
     # One request.
 

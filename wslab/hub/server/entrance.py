@@ -67,6 +67,27 @@ class Entrance:
             return None
         return await self._engine.http(request)
 
+    @property
+    def max_body_bytes(self) -> int:
+        """Bytes of a body that may be brought; somewhat more than of one that is taken.
+
+        What is between ends its session, which is told why.
+        """
+        most = 0 if self.socketio is None else self.socketio.max_payload
+        return max(2 * most, 2**20)
+
+    def refusal(self, request: HttpRequest) -> HttpResponse | None:
+        """Return what a Socket.IO client gets in place of a 101; None where it may come."""
+        self._take_loop()
+        if self._engine is None or not self._engine.is_asked_for(request.path):
+            return None
+        return self._engine.refusal(request)
+
+    async def end_http(self) -> None:
+        """End the sessions of all who come by HTTP: what asks for them closes."""
+        if self._engine is not None:
+            await self._engine.close()
+
     def serving(self, link: Link) -> Coroutine[Any, Any, None]:
         """Return what serves a client of the hub, or turns it away."""
         context, address = self._context, address_of(link.address)

@@ -255,6 +255,19 @@ class Hub:
         """Answer a plain HTTP request of a Socket.IO client; None where it is for others."""
         return await self._entrance.http(request)
 
+    def refusal(self, request: HttpRequest) -> HttpResponse | None:
+        """Return what a handshake gets in place of a 101; None where it may be answered so."""
+        return self._entrance.refusal(request)
+
+    async def end_http(self) -> None:
+        """Tell all Socket.IO clients that poll that their server closes; what a server calls."""
+        await self._entrance.end_http()
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Bytes of a body that :meth:`http` may be given, at most; a server asks for it."""
+        return self._entrance.max_body_bytes
+
     # Sending.
 
     def emit(
