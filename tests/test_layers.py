@@ -199,11 +199,10 @@ def _circles() -> set[tuple[str, ...]]:
 TESTS = PACKAGE.parent / "tests"
 # What has no test file of its own, and where it is tested; the list may only get shorter.
 TESTED_IN = {
-    "client/closing": "client/test_client",
     "client/connection": "client/test_lifecycle",
     "client/ending": "client/test_close_diagnosis",
+    "client/from_outside": "client/test_client",
     "client/opener": "client/test_connect",
-    "client/opening": "client/test_connect",
     "errors": "test_public_names",
     "examples/echo": "cli/test_serve",
     "hub/backplane/backplane": "hub/backplane/test_memory",
@@ -220,7 +219,6 @@ TESTED_IN = {
     "learn/page_stand_in": "learn/lessons/test_lesson_07",
     "learn/startup": "learn/test_missing",
     "network/in_use": "network/test_memory",
-    "network/memory_connection": "network/test_memory",
     "network/traffic": "network/test_recording",
     "websockets_compat/receive_queue": "websockets_compat/test_contract",
     "websockets_compat/turns": "network/test_recording",

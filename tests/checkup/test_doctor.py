@@ -14,7 +14,7 @@ from tests.checkup.rig import found, names
 from tests.kernels import Kernel
 from wslab.checkup import doctor as examination
 from wslab.checkup import jupyter as by_jupyter
-from wslab.checkup import packages, proxies
+from wslab.checkup import packages, process
 from wslab.checkup import server as thrown_away
 from wslab.checkup.report import Report
 from wslab.loops import portals
@@ -82,7 +82,7 @@ def test_every_check_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
         (thrown_away, "page"),
         (thrown_away, "localhost"),
         (by_jupyter, "find_jupyter"),
-        (proxies, "environment_proxies"),
+        (process, "environment_proxies"),
         (packages, "packages"),
     ):
         monkeypatch.setattr(module, name, lambda *_: let_go.wait(30))

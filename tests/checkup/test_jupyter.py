@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 import wslab
-from tests.checkup.rig import at, found
+from tests.checkup.rig import at, found, names
 from tests.jupyters import TOKEN, Jupyter
 from wslab.checkup import jupyter as by_jupyter
+from wslab.checkup.report import Finding
 from wslab.notebook import environment
 
 
@@ -204,3 +205,17 @@ def test_a_spoilt_file_of_jupyters_is_no_server(
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
     (tmp_path / "jpserver-1.json").write_text(text)
     assert by_jupyter.find_jupyter({"JPY_PARENT_PID": "1"}) is None
+
+
+def test_a_script_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    at(monkeypatch, environment.Kind.SCRIPT, can_reach_kernel=True)
+    report = wslab.doctor()
+    assert found(report, "URL for a browser") == Finding(
+        "URL for a browser", True, "ws://127.0.0.1:PORT/"
+    )
+    assert "through Jupyter" not in [finding.name for finding in report.findings]
+
+
+def test_colab_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    at(monkeypatch, environment.Kind.COLAB)
+    assert names(wslab.doctor(), False) == ["URL for a browser"]

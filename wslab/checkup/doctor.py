@@ -16,7 +16,7 @@ from ..loops import portals
 from ..notebook import environment
 from ..notebook.environment import Environment
 from ..server.server import Server
-from . import browser, jupyter, loop, packages, proxies
+from . import jupyter, packages, process
 from . import server as server_checks
 from .budget import Budget, short
 from .report import NOT_TRIED, Finding, Report, tidied
@@ -65,10 +65,10 @@ class Examination:
         except Exception as exc:
             versions = [Finding("versions", None, f"could not be read: {short(exc)}")]
         self._find_server_works()
-        self._check("environment proxies", proxies.environment_proxies, 1.0, "")
+        self._check("environment proxies", process.environment_proxies, 1.0, "")
         self._find_way_to_browser()
         self._find_it_stops()
-        self.findings += [loop.nesting(), *versions]
+        self.findings += [process.nesting(), *versions]
 
     def leave(self) -> None:
         """Stop what an interrupted or failed examination left running, without waiting."""
@@ -89,7 +89,7 @@ class Examination:
         """Start a server and talk to it; after a failure that hangs, the rest is not tried."""
         names = ["handshake and echo", "page over HTTP", "answers while busy", "localhost"]
         not_tried = ["listen on 127.0.0.1", *names]
-        if self._check("event loop", loop.loop, 2.0, "Restart Python (the kernel)"):
+        if self._check("event loop", process.loop, 2.0, "Restart Python (the kernel)"):
             self._server, finding = server_checks.listen(self._budget)
             self.findings.append(finding)
             not_tried = names
@@ -122,7 +122,7 @@ class Examination:
         self.secrets.update(found.tokens if found is not None else ())
         carried = jupyter.through_jupyter(self._budget, here, self._server, found)
         tunnel_id = self._server.tunnel_id if self._server is not None else ""
-        self.findings += [*carried, browser.browser(here, carried, tunnel_id)]
+        self.findings += [*carried, jupyter.browser(here, carried, tunnel_id)]
 
     def _find_it_stops(self) -> None:
         name, server = "stop() frees the port", self._server

@@ -1,4 +1,5 @@
-"""Whether an echo comes back through Jupyter's server, by the tunnel and by its proxy.
+"""Whether an echo comes back through Jupyter's server, by the tunnel and by its proxy,
+and which URL a page in the user's browser has to use, as far as that is known.
 
 It asks the server that started this kernel, as that writes itself down, with the tokens that lie
 there; the report hides them.
@@ -7,13 +8,13 @@ there; the report hides them.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..client.connect import connect
 from ..client.urls import is_loopback
 from ..errors import HandshakeRefused
-from ..notebook import environment
+from ..notebook import environment, routes
 from ..notebook.environment import Environment
 from ..notebook.jupyter_server import server_files
 from ..notebook.page import seen_by_page
@@ -22,7 +23,7 @@ from .budget import Budget, short
 from .report import NOT_TRIED, Finding
 from .server import expect_echo
 
-__all__ = ["JupyterServer", "find_jupyter", "reachable", "through_jupyter"]
+__all__ = ["JupyterServer", "browser", "find_jupyter", "reachable", "through_jupyter"]
 
 PROXY_S = 3.0
 _TUNNEL, _PROXY = "through the tunnel", "through Jupyter"
@@ -192,3 +193,38 @@ def _echo_through(jupyter: JupyterServer, path: str, where: str) -> tuple[bool |
     if refused.status == 404:
         return False, f"not there: Jupyter's server has nothing at {where} (404)"
     return False, f"Jupyter's server answered {refused.status} instead of 101"
+
+
+def browser(here: Environment, carried: Iterable[Finding], tunnel_id: str) -> Finding:
+    """Say which URL that is.
+
+    Args:
+        here: where this runs.
+        carried: what was found on the ways through Jupyter's server.
+        tunnel_id: of a server here, or "".
+    """
+    through = {finding.name: finding.ok for finding in carried}
+    tunnels = through.get("through the tunnel") is True and tunnel_id != ""
+    port = 8765  # stands for any
+    url = routes.browser_url(port, here=here, tunnel_id="ID" if tunnels else "")
+    url = url.replace(str(port), "PORT")
+    if url.startswith("/"):
+        url += " on the notebook's own host"
+    ok, advice = here.can_reach_kernel, ""
+    if here.is_proxied or seen_by_page("direct"):
+        ok = True if tunnels else through.get("through Jupyter")
+        if not ok:
+            advice = "A page in your browser may not reach a server here; Python does"
+    elif tunnels:
+        ok = True
+    elif ok is None:
+        other = "or go through jupyter-server-proxy"
+        if through.get("through Jupyter"):
+            other = f"or go through Jupyter, at {here.jupyter_base_url}proxy/PORT/"
+        advice = (
+            "If your browser runs on another machine, it can't reach this address: forward the "
+            f"port too, {other}"
+        )
+    elif not ok:
+        advice = "A page in your browser can't connect here; wslab.connect() in Python can"
+    return Finding("URL for a browser", ok, url, advice)

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..calls.waiting import pause
 from .arguments import UserError, port
-from .binder_link import binder_link
-from .course import COPY_TO, FIRST_LESSON, PACKAGE, checkout, course
+from .course import COPY_TO, FIRST_LESSON, PACKAGE, binder_link, checkout, course
 
 if TYPE_CHECKING:
     import logging

@@ -19,13 +19,12 @@ from ..notebook import cells
 from ..wire.tape.tape import Tape
 from .arguments import Destination
 from .backoff import Attempt, Reconnect
-from .closing import close_from_outside
 from .ending import Ending
 from .events import Events
+from .from_outside import close_from_outside, open_first
 from .lifecycle import Lifecycle
 from .messages import Messages
 from .on_open import OnOpen
-from .opening import open_first
 from .receive_queue import Message
 from .self_wait import SelfWaitGuard
 from .urls import shown

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..failures import in_words, users_traceback
-from ..widgets.assets import with_code
+from ..widgets.widget import with_code
 
 __all__ = ["Exercise", "Hints", "Miss", "NotYet", "Verdict", "check", "exercise", "hint"]
 

@@ -15,8 +15,7 @@ from typing import Any, Self
 import traitlets
 
 from ..notebook import owners
-from ..widgets.assets import read_static, with_code
-from ..widgets.widget import Widget
+from ..widgets.widget import Widget, read_static, with_code
 
 __all__ = ["Prediction", "predict"]
 

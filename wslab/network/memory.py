@@ -20,11 +20,10 @@ from typing import Any, Final, Self
 
 from .conditions import BUFFER_BYTES, Conditions
 from .in_use import IN_USE
-from .memory_connection import MemoryConnection
 from .memory_server import MemoryServer
 from .transport import Address, MemoryTransport
 
-__all__ = ["MemoryNetwork"]
+__all__ = ["MemoryConnection", "MemoryNetwork"]
 
 _FIRST_PORT: Final = 49_152  # the dynamic ones begin here (RFC 6335 §6)
 _MAX_PORT: Final = 65_535
@@ -275,3 +274,39 @@ def _refuse(kwargs: dict[str, Any]) -> None:
                 f"expected no {name}= in a memory network, which has neither sockets nor TLS; "
                 "leave the `with MemoryNetwork()` block, where TCP is used"
             )
+
+
+class MemoryConnection:
+    """A connection of a :class:`MemoryNetwork`, and what can be done to it; from any thread.
+
+    Attributes:
+        client, server: the conditions at each end.
+        address: the client's host and port.
+    """
+
+    def __init__(self, client: MemoryTransport, server: MemoryTransport) -> None:
+        client.peer, server.peer = server, client
+        self._transports = (client, server)
+        self.client: Conditions = client.conditions
+        self.server: Conditions = server.conditions
+        self.address: tuple[str, int] = client.get_extra_info("sockname")[:2]
+
+    def cut(self) -> None:
+        """Let nothing pass either way, and tell nobody: no FIN, no RST."""
+        self.client.cut()
+        self.server.cut()
+
+    def restore(self) -> None:
+        """Let all pass again that was sent meanwhile, in order."""
+        self.client.restore()
+        self.server.restore()
+
+    def reset(self) -> None:
+        """End it as RST does (RFC 9293 §3.5.2): what is under way is lost, and both ends know."""
+        self.cut()
+        for transport in self._transports:
+            transport.reset()
+
+    def __repr__(self) -> str:
+        client, server = self._transports
+        return f"<MemoryConnection {client!r}, {server!r}>"

@@ -1,15 +1,20 @@
 """Widget: what every view of ours is in a page, and what it is where no script runs.
 
-Its rule: GitHub, nbconvert, a terminal and a notebook opened later get the same as text and HTML.
+Its rules: no bundler, so the files of a view (beside its .py) are joined in order into one module
+with one scope, and no two declare the same name; and GitHub, nbconvert, a terminal and a notebook
+opened later get the same as text and HTML.
 """
 
 from __future__ import annotations
 
+import html
+import re
+from pathlib import Path
 from typing import Any
 
 import anywidget
 
-__all__ = ["Widget"]
+__all__ = ["Widget", "read_static", "with_code"]
 
 
 class Widget(anywidget.AnyWidget):
@@ -28,3 +33,14 @@ class Widget(anywidget.AnyWidget):
         return self.forms()["text/plain"]
 
     __repr__ = __str__
+
+
+def read_static(*names: str) -> str:
+    """Return files below wslab/ as one: what a widget is, as a module or as a style sheet."""
+    folder = Path(__file__).parent.parent
+    return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
+
+
+def with_code(text: str) -> str:
+    """Return text as HTML, with what stands between backticks in a page's face for code."""
+    return re.sub(r"`([^`\n]+)`", r"<code>\1</code>", html.escape(text))

@@ -20,7 +20,7 @@ function socketTable(pageSockets, id, onChoose) {
   });
   const head = ["socket", "readyState", "protocol", "messages", "latest"].map(
     (text) => h("th", { scope: "col" }, text));
-  const element = h("table", {},
+  const element = h("table", { class: "ws-sockets" },
     h("caption", { class: "ws-only-read" }, "The sockets; choose the one that is shown below"),
     h("thead", {}, h("tr", {}, ...head)),
     h("tbody", {}, ...socketRows.map((row) => row.element)));

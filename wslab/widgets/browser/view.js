@@ -37,7 +37,7 @@ function troubleList(model) {
   function draw() {
     const list = model.get("trouble");
     const more = model.get("troubles") - list.length;
-    element.replaceChildren(...list.map(({ at, text: what, traceback }) => h("div", { class: "ws-trouble" },
+    element.replaceChildren(...list.map(({ at, text: what, traceback }) => h("div", { class: "ws-trouble", "data-kind": "error" },
       h("b", {}, "A callback raised"), h("span", { class: "ws-soft" }, ` at ${clock(at * 1000)}: `), what,
       h("details", {}, h("summary", {}, "traceback"), h("pre", { tabindex: "0" }, traceback)))));
     if (more > 0) element.append(h("p", { class: "ws-soft" }, `and ${more} before`));
@@ -119,7 +119,7 @@ function render({ model, el }) {
   const view = { draw, model };
   trouble.draw();
   el.append(h("section", {
-    class: "wslab ws-browser", "data-lm-suppress-shortcuts": "true",
+    class: "wslab ws-panel ws-browser", "data-lm-suppress-shortcuts": "true",
     "aria-label": `WebSocket of this page, ${model.get("name")}`,
   }, head.element, ...route.elements, trouble.element, table?.element, ...machine.elements, acts.element,
   log.element, foot.element));

@@ -19,8 +19,7 @@ from ...failures import in_words
 from ...notebook.page import note_page_origin
 from ...wire.frames.close_codes import CLOSE_CODES
 from .. import live
-from ..assets import read_static
-from ..widget import Widget
+from ..widget import Widget, read_static
 from . import static_html
 from .batches import Batches
 from .kernel_socket import KernelSockets
@@ -50,7 +49,9 @@ class BrowserView(Widget):
     """
 
     _esm = read_static("widgets/dom.js", *(f"widgets/browser/{part}.js" for part in SCRIPTS))
-    _css = read_static("widgets/theme.css", "widgets/browser/browser.css")
+    _css = read_static(
+        "widgets/theme.css", "widgets/panels/panel.css", "widgets/browser/browser.css"
+    )
 
     # Kernel to browser only: trait sync the other way jams while a cell awaits.
     key = traitlets.Unicode().tag(sync=True)

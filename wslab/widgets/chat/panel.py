@@ -31,9 +31,9 @@ from websockets.protocol import State
 
 from ...notebook import cells
 from .. import live
-from ..assets import read_static
 from ..panels import model
 from ..panels.panel import Panel
+from ..widget import read_static
 from . import static_html
 from .players import MAX_ROOMS, Chat, Line, Player
 

@@ -12,8 +12,8 @@ from typing import Any
 import traitlets
 
 from ...server.server import Server
-from ..assets import read_static
 from ..attempts.editor import AttemptEditor
+from ..widget import read_static
 from .attempt import FrameAttempt, FramePlan, attempt, build, new_key, to_json
 
 __all__ = ["FrameEditor"]

@@ -16,8 +16,8 @@ from typing import Any
 import traitlets
 
 from ...wire.http.header_purposes import explain
-from ..assets import read_static
 from ..attempts.editor import AttemptEditor
+from ..widget import read_static
 from .attempt import HandshakeAttempt, attempt, to_json
 from .plan import DEFAULTS, Plan, plan_of
 from .target import HandshakeTarget

@@ -18,8 +18,7 @@ import traitlets
 from ...failures import in_words
 from ...wire.events import Event
 from .. import live
-from ..assets import read_static
-from ..widget import Widget
+from ..widget import Widget, read_static
 from . import static_html
 from .choice import Choice
 from .feed import ROWS_A_TICK, Feed, numbers_since

@@ -26,8 +26,7 @@ from ...notebook import environment
 from ...notebook.page import note_page_origin
 from ...server.server import Server
 from .. import live
-from ..assets import read_static
-from ..widget import Widget
+from ..widget import Widget, read_static
 from . import model, static_html
 
 __all__ = ["ClientPanel", "Panel", "ServerPanel", "panel_of"]

@@ -18,8 +18,8 @@ from typing import Any
 import traitlets
 
 from ...hub import Hub
-from ..assets import read_static
 from ..panels.panel import Panel
+from ..widget import read_static
 from . import model, static_html
 
 __all__ = ["RoomMap", "WhoIsHere", "map_of"]

@@ -13,8 +13,7 @@ from typing import Any
 
 import traitlets
 
-from ..assets import read_static
-from ..widget import Widget
+from ..widget import Widget, read_static
 
 __all__ = ["SecondsSlider"]
 

@@ -9,8 +9,8 @@ import time
 import pytest
 
 import wslab
-from tests.checkup.rig import found
-from wslab.checkup import loop
+from tests.checkup.rig import found, names
+from wslab.checkup import process
 from wslab.loops import portals
 
 
@@ -37,7 +37,7 @@ def test_a_held_loop_is_reported_with_its_holder_and_not_waited_for() -> None:
         let_go.set()
         future.result(5)
     assert not report.ok
-    assert "sits_on_the_loop() at test_loop.py" in found(report, "event loop").seen
+    assert "sits_on_the_loop() at test_process.py" in found(report, "event loop").seen
     assert found(report, "handshake and echo").ok is None
     assert took_s < 4
     assert wslab.doctor().ok
@@ -46,7 +46,7 @@ def test_a_held_loop_is_reported_with_its_holder_and_not_waited_for() -> None:
 def test_the_old_nest_asyncio_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asyncio, "_nest_patched", True, raising=False)
     monkeypatch.delattr(asyncio, "_nest_asyncio2", raising=False)
-    finding = loop.nesting()
+    finding = process.nesting()
     assert finding.ok is False
     assert "wslab.allow_nested_loops()" in finding.advice
 
@@ -54,4 +54,29 @@ def test_the_old_nest_asyncio_is_reported(monkeypatch: pytest.MonkeyPatch) -> No
 def test_nest_asyncio2_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asyncio, "_nest_patched", True, raising=False)
     monkeypatch.setattr(asyncio, "_nest_asyncio2", True, raising=False)
-    assert loop.nesting().ok is True
+    assert process.nesting().ok is True
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "https_proxy"])
+def test_a_proxy_that_would_catch_loopback_is_found(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "http://user:hunter2@192.0.2.1:3128")
+    finding = process.environment_proxies()
+    caught = name.lower() != "all_proxy"  # which websockets does not heed
+    assert finding.ok is not caught
+    if caught:
+        assert "NO_PROXY=localhost,127.0.0.1" in finding.advice
+    assert "hunter2" not in f"{finding}"
+
+
+def test_a_proxy_that_leaves_loopback_alone_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://192.0.2.1:3128")
+    monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
+    assert process.environment_proxies().ok is True
+
+
+def test_works_behind_a_proxy_that_catches_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://192.0.2.1:3128")
+    report = wslab.doctor()
+    assert names(report, False) == ["environment proxies"]

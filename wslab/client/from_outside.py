@@ -1,7 +1,8 @@
-"""Closing a client, from a thread that waits for it.
+"""Opening and closing a client, from the thread that asks for it and waits.
 
-Its rule: what may not be sent is refused before anything closes, and the wait has a bound. What
-closes on the loop is the `lifecycle`'s.
+Its rule: where opening fails, nothing of the client is left behind, and the error says what to do;
+what may not be sent is refused before anything closes, and each wait has a bound. Later connections
+are the `reconnector`'s, and what closes on the loop is the `lifecycle`'s.
 """
 
 from __future__ import annotations
@@ -9,12 +10,37 @@ from __future__ import annotations
 import concurrent.futures
 
 from ..calls.waiting import result_of
-from ..errors import LoopBlocked, PortalClosed
+from ..errors import LoopBlocked, NobodyListening, PortalClosed
 from ..wire.frames.close_codes import close_code_meaning, may_be_sent
 from .lifecycle import Lifecycle
 from .self_wait import SelfWaitGuard
 
-__all__ = ["close_from_outside"]
+__all__ = ["close_from_outside", "open_first"]
+
+
+def open_first(life: Lifecycle, timeout: float | None) -> None:
+    """Open the first connection and call ``on_open``.
+
+    Args:
+        life: the client's; it has not begun.
+        timeout: seconds; None waits as long as it takes.
+    """
+    try:
+        life.runner.call(life.open, timeout=timeout)
+    except BaseException as exc:
+        life.discard()
+        told = life.opener.explained(exc) if isinstance(exc, Exception) else None
+        if told is None:
+            raise
+        if isinstance(told, NobodyListening):
+            exc.__traceback__ = None  # TCP's refusal: a screenful of asyncio, no line of theirs
+        raise told from exc
+    if life.on_open is not None:
+        try:
+            life.on_open.first(life.runner.call)
+        except BaseException:
+            life.discard()
+            raise
 
 
 def close_from_outside(
