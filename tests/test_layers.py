@@ -270,7 +270,7 @@ LARGE_CLASSES = {
     "hub.server.hub.Hub", "hub.server.hub_client.HubClient",
     "hub.server.namespace_link.NamespaceLink",
     "network.transport.MemoryTransport", "server.server.Server",
-    "widgets.browser.browser.Browser", "wire.connection.reader.ConnectionReader",
+    "wire.connection.reader.ConnectionReader",
     "wire.frames.decoder.FrameDecoder", "wire.frames.frame.Frame", "wire.tape.tape.Tape",
 }  # fmt: skip
 

@@ -39,7 +39,6 @@ class Waitable(Protocol):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait, and say whether it has happened."""
-        ...
 
 
 def finite(timeout: float | None) -> float | None:

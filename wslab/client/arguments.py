@@ -32,7 +32,6 @@ class Addressed(Protocol):
     @property
     def url(self) -> str:
         """A ``ws://`` or ``wss://`` URL."""
-        ...
 
 
 class Destination(NamedTuple):

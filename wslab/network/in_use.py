@@ -16,7 +16,6 @@ class Network(Protocol):
 
     def serves(self, loop: asyncio.AbstractEventLoop, host: str, port: int) -> bool:
         """Whether a server of that loop listens there."""
-        ...
 
 
 IN_USE: list[Network] = []

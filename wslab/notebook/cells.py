@@ -45,7 +45,6 @@ class Closeable(Protocol):
 
     def begin_close(self, *, replaced: bool = False) -> concurrent.futures.Future[Any]:
         """Start closing without waiting; ``replaced`` when a re-run cell takes its place."""
-        ...
 
 
 @dataclass(slots=True)

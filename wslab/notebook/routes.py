@@ -7,6 +7,7 @@ anything.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -118,6 +119,7 @@ def browser_url(
     tunnel_id: str = "",
     here: Environment | None = None,
     host: str = "127.0.0.1",
+    scheme: Literal["ws", "http"] = "ws",
 ) -> str:
     """Return the WebSocket URL that a browser looking at this notebook should use.
 
@@ -138,27 +140,24 @@ def browser_url(
         here: where this is; by default found out now.
         host: the address or name that it listens on; "" for a Unix socket, which no browser can
             open: then the result is "" where no tunnel leads there.
+        scheme: "http" for the server's page. Through a Jupyter on loopback that is a path, which
+            links and frames of its pages complete.
 
     Raises:
         ValueError: the path does not start with a slash, or the port is out of range.
     """
-    return _url("ws", port, secure, path, tunnel_id, here, host)
+    _check(port, path, host)
+    here = environment.detect() if here is None else here
+    tunnel_id = "" if seen_by_page("tunnel") else tunnel_id
+    is_through_jupyter = _goes_through_jupyter(here, tunnel_id)
+    if not is_through_jupyter or not (tunnel_id or host in _PROXY_REACHES):
+        return _direct(scheme, port, secure, path, host)
+    return _through_jupyter(
+        scheme, f"wslab/{tunnel_id}{path}" if tunnel_id else f"proxy/{port}{path}", here
+    )
 
 
-def page_url(
-    port: int,
-    *,
-    secure: bool = False,
-    path: str = "/",
-    tunnel_id: str = "",
-    here: Environment | None = None,
-    host: str = "127.0.0.1",
-) -> str:
-    """Return the http URL of a server's page; everything else is as in `browser_url`.
-
-    Through a Jupyter on loopback it is a path, which links and frames of its pages complete.
-    """
-    return _url("http", port, secure, path, tunnel_id, here, host)
+page_url = functools.partial(browser_url, scheme="http")
 
 
 def needs_login(*, tunnel_id: str = "", here: Environment | None = None) -> str:
@@ -199,26 +198,6 @@ def _goes_through_jupyter(here: Environment, tunnel_id: str) -> bool:
     if seen_by_page("direct"):  # tried, and in vain
         return bool(tunnel_id) or here.has_server_proxy is True
     return bool(tunnel_id) and here.can_reach_kernel is None
-
-
-def _url(
-    scheme: str,
-    port: int,
-    secure: bool,
-    path: str,
-    tunnel_id: str,
-    here: Environment | None,
-    host: str,
-) -> str:
-    _check(port, path, host)
-    here = environment.detect() if here is None else here
-    tunnel_id = "" if seen_by_page("tunnel") else tunnel_id
-    is_through_jupyter = _goes_through_jupyter(here, tunnel_id)
-    if not is_through_jupyter or not (tunnel_id or host in _PROXY_REACHES):
-        return _direct(scheme, port, secure, path, host)
-    return _through_jupyter(
-        scheme, f"wslab/{tunnel_id}{path}" if tunnel_id else f"proxy/{port}{path}", here
-    )
 
 
 def _direct(scheme: str, port: int, secure: bool, path: str, host: str) -> str:

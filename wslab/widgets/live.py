@@ -33,15 +33,12 @@ class View(Protocol):
     @property
     def is_watched(self) -> bool:
         """Whether anybody looks; a view that says no is let go, and comes back with `watch`."""
-        ...
 
     def refresh(self) -> int:
         """Send what has changed since the last time; return about how many bytes that was."""
-        ...
 
     def show_failure(self, exc: BaseException) -> None:
         """Show that `refresh` has raised and will not be called any more."""
-        ...
 
 
 class Flusher:

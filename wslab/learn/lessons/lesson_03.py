@@ -171,12 +171,14 @@ def _praise(bench: TestBench, more: str = "") -> str:
 )
 def capitals(handler: Any) -> str:
     """Two clients send in turn; each answer is the message in capitals."""
+    return _in_turn(handler, lambda message, _: message.upper(), "each message has an answer")
+
+
+def _in_turn(handler: Any, answer: Callable[[str, int], str], hint: str, other: str = OTHER) -> str:
     with TestBench(handler, wait_s=WAIT_S) as bench:
 
         def join(name: str) -> _Speaker:
-            return _Speaker(
-                bench, name, lambda message, _: message.upper(), "each message has an answer"
-            )
+            return _Speaker(bench, name, answer, hint, other=other)
 
         first, second = join("the first client"), join("the second client")
         _talk(first, second)
@@ -428,18 +430,4 @@ def _wait_together(first: _Speaker, second: _Speaker, took_s: list[float]) -> No
 )
 def count(handler: Any) -> str:
     """Two clients send in turn; each answer has the number of its client's message before it."""
-    with TestBench(handler, wait_s=WAIT_S) as bench:
-
-        def join(name: str) -> _Speaker:
-            return _Speaker(
-                bench,
-                name,
-                lambda message, number: f"{number} {message}",
-                COUNTS,
-                other=COUNTS,
-            )
-
-        first, second = join("the first client"), join("the second client")
-        _talk(first, second)
-        _come_and_go(first, second, join)
-        return _praise(bench)
+    return _in_turn(handler, lambda message, number: f"{number} {message}", COUNTS, COUNTS)

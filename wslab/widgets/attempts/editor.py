@@ -28,17 +28,14 @@ class Attempted(Protocol):
     @property
     def label(self) -> str:
         """How it differs from a good one."""
-        ...
 
     @property
     def outcome(self) -> str:
         """The answer in a few words."""
-        ...
 
     @property
     def reasons(self) -> str:
         """Why, in one paragraph."""
-        ...
 
 
 A = TypeVar("A", bound=Attempted)
@@ -79,7 +76,7 @@ class AttemptEditor(Widget, Generic[A]):
         """Send what a click asks for, and :meth:`_keep` what came of it."""
         raise NotImplementedError
 
-    def _to_json(self, attempt: A, number: int) -> dict[str, Any]:
+    def _to_json(self, attempt: A, number: int, /) -> dict[str, Any]:
         """Return all that a page draws of an attempt."""
         raise NotImplementedError
 

@@ -46,14 +46,14 @@ C = TypeVar("C", bound=Callable[..., Any])
 _numbers = itertools.count(1)
 
 
-class Browser:
+class Browser(Socket):
     """A real WebSocket in the page that shows this notebook; show it to make it run.
 
     Its socket lives where the widget is shown. It closes when the last view of it is closed, when
     the page is left and when the cell runs again; a page that comes back opens again what it had
     open. All methods work from any thread and return at once. ``connect``, ``send``, ``close``,
-    ``ready_state`` and all that concerns one socket are those of ``browser[0]``: a Browser mostly
-    has one socket, and so has its members beside its own.
+    ``ready_state`` and all that concerns one socket are those of ``browser[0]``: a Browser is its
+    first socket, mostly the only one, and what it has beside that is about all of them.
 
     Args:
         target: a Server, or any ``ws://`` or ``wss://`` URL.
@@ -91,9 +91,8 @@ class Browser:
             )
         self.name = name or f"browser {next(_numbers)}"
         self.protocols = (protocols,) if isinstance(protocols, str) else tuple(protocols)
-        self.page_sockets = PageSockets(
-            self.name, Routes(target, forced=route), self.protocols, count
-        )
+        routes = Routes(target, forced=route)
+        super().__init__(PageSockets(self.name, routes, self.protocols, count), 0)
         self.replaced = False
         self._view: BrowserView | None = None
         self._sockets = tuple(Socket(self.page_sockets, index) for index in range(count))
@@ -116,68 +115,6 @@ class Browser:
 
     def __bool__(self) -> bool:
         return True
-
-    # The first one, which mostly is the only one.
-
-    def connect(self) -> None:
-        """Make a new WebSocket in the page; see :meth:`Socket.connect`."""
-        self._sockets[0].connect()
-
-    def send(self, data: str | bytes | bytearray | memoryview, *, when_open: bool = False) -> None:
-        """Send a message through ``browser[0]``; see :meth:`Socket.send`."""
-        self._sockets[0].send(data, when_open=when_open)
-
-    def close(self, code: int | None = None, reason: str | None = None) -> None:
-        """Close the socket of ``browser[0]``; see :meth:`Socket.close`."""
-        self._sockets[0].close(code, reason)
-
-    @property
-    def ready_state(self) -> str | None:
-        """CONNECTING, OPEN, CLOSING or CLOSED; None before there was a socket."""
-        return self._sockets[0].ready_state
-
-    @property
-    def url(self) -> str:
-        """The URL that the socket was made with; "" before that."""
-        return self._sockets[0].url
-
-    @property
-    def protocol(self) -> str:
-        """The subprotocol that the server chose, or ""."""
-        return self._sockets[0].protocol
-
-    @property
-    def extensions(self) -> str:
-        """The extensions that were agreed upon, or ""."""
-        return self._sockets[0].extensions
-
-    @property
-    def buffered_amount(self) -> int:
-        """Bytes given to ``send()`` that had not left the page when it last said so."""
-        return self._sockets[0].buffered_amount
-
-    @property
-    def binary_type(self) -> str:
-        """What a binary message is in the page: "blob" or "arraybuffer"."""
-        return self._sockets[0].binary_type
-
-    @binary_type.setter
-    def binary_type(self, kind: str) -> None:
-        self._sockets[0].binary_type = kind
-
-    @property
-    def received(self) -> tuple[str | bytes, ...]:
-        """The latest messages of ``browser[0]``; see :attr:`Socket.received`."""
-        return self._sockets[0].received
-
-    @property
-    def received_dropped(self) -> int:
-        """How many older ones are no longer kept."""
-        return self._sockets[0].received_dropped
-
-    def on_message(self, callback: C) -> C:
-        """Call ``callback(message)`` for each message of ``browser[0]`` from now on."""
-        return self._sockets[0].on_message(callback)
 
     # All of them.
 

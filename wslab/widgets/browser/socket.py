@@ -23,7 +23,7 @@ class Socket:
     """One of a Browser's sockets: ``browser[0]``. Everything here works from any thread."""
 
     def __init__(self, page_sockets: PageSockets, index: int) -> None:
-        self._page_sockets, self._state = page_sockets, page_sockets.states[index]
+        self.page_sockets, self._state = page_sockets, page_sockets.states[index]
         self.index = index
 
     # The WebSocket API.
@@ -33,7 +33,7 @@ class Socket:
 
         Where the one before is still CONNECTING or OPEN, nothing is made, and a note says so.
         """
-        self._page_sockets.put(self.index, "connect")
+        self.page_sockets.put(self.index, "connect")
 
     def send(self, data: str | bytes | bytearray | memoryview, *, when_open: bool = False) -> None:
         """Send a text (str) or binary (bytes) message: ``socket.send(data)``.
@@ -64,7 +64,7 @@ class Socket:
                 "kernel to the page is narrower than a WebSocket. The server can send as much as "
                 "it likes"
             )
-        self._page_sockets.put(self.index, "send", data=data, when_open=when_open)
+        self.page_sockets.put(self.index, "send", data=data, when_open=when_open)
 
     def close(self, code: int | None = None, reason: str | None = None) -> None:
         """Start the closing handshake: ``socket.close(code, reason)`` (RFC 6455 §7.1.2).
@@ -81,7 +81,7 @@ class Socket:
             raise TypeError(f"expected a close code, such as 1000, or None, got {code!r}")
         if reason is not None and not isinstance(reason, str):
             raise TypeError(f"expected a reason as str, or None, got {reason!r}")
-        self._page_sockets.put(self.index, "close", code=code, reason=reason)
+        self.page_sockets.put(self.index, "close", code=code, reason=reason)
 
     # What the page said of it last.
 
@@ -120,7 +120,7 @@ class Socket:
         if kind not in ("blob", "arraybuffer"):
             raise ValueError(f"expected 'blob' or 'arraybuffer', got {kind!r}")
         self._state.binary_type_wanted = kind
-        self._page_sockets.put(self.index, "binary_type", data=kind)
+        self.page_sockets.put(self.index, "binary_type", data=kind)
 
     # What happened.
 
@@ -128,7 +128,7 @@ class Socket:
     def events(self) -> tuple[BrowserEvent, ...]:
         """The browser's latest events that are about this socket, oldest first."""
         return tuple(
-            event for event in self._page_sockets.record.events if event.socket == self.index
+            event for event in self.page_sockets.record.events if event.socket == self.index
         )
 
     @property
@@ -137,7 +137,7 @@ class Socket:
 
         ``received_dropped`` counts the older ones that are no longer kept here.
         """
-        with self._page_sockets.lock:
+        with self.page_sockets.lock:
             return tuple(self._state.received)
 
     @property
@@ -150,10 +150,10 @@ class Socket:
 
         See :meth:`Browser.on_event` for when and where it is called.
         """
-        return self._page_sockets.callbacks.add(callback, self.index)
+        return self.page_sockets.callbacks.add(callback, self.index)
 
     def __repr__(self) -> str:
-        counts = self._page_sockets.record.counts
+        counts = self.page_sockets.record.counts
         came = counts.get((self.index, "message"), 0)
         state = self.ready_state or "no socket yet"
-        return f"<Socket {self.index} of {self._page_sockets.name!r}, {state}, {came} received>"
+        return f"<Socket {self.index} of {self.page_sockets.name!r}, {state}, {came} received>"

@@ -66,11 +66,10 @@ class FrameEditor(AttemptEditor[FrameAttempt]):
         one = attempt(self._server, plan)
         return self._keep(one, key=new_key().hex())  # one for each frame
 
+    _to_json = staticmethod(to_json)
+
     def _click(self, content: Any) -> None:
         self._attempt(_checked(content["plan"]))
-
-    def _to_json(self, attempt: FrameAttempt, number: int) -> dict[str, Any]:
-        return to_json(attempt, number)
 
     def _good_text(self) -> str:
         return build(FramePlan(key=new_key())).hex(" ")

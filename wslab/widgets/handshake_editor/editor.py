@@ -117,11 +117,10 @@ class HandshakeEditor(AttemptEditor[HandshakeAttempt]):
         note, rfc = _START_LINE, "RFC 6455 §4.1"
         return {**plan, "lines": rows, "key": self._key, "note": note, "rfc": rfc}
 
+    _to_json = staticmethod(to_json)
+
     def _click(self, content: Any) -> None:
         self._attempt(_checked(content["plan"]), str(content["key"]))
-
-    def _to_json(self, attempt: HandshakeAttempt, number: int) -> dict[str, Any]:
-        return to_json(attempt, number)
 
     def _good_text(self) -> str:
         plan = plan_of(self._target, self._key)
