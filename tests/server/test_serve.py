@@ -352,7 +352,9 @@ def test_without_uvloop_and_at_the_interpreters_exit():
         check=False,
         cwd=pathlib.Path(__file__).parents[2],
     )
-    assert (done.stdout, done.stderr, done.returncode) == ("done\n", "", 0)
+    # On a busy machine asyncio's debug mode says what has held up the loop; that is not the matter.
+    said = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
+    assert (done.stdout, said, done.returncode) == ("done\n", [], 0)
 
 
 def test_importing_starts_and_configures_nothing():

@@ -83,8 +83,11 @@ class PageStandIn:
             )
 
     def say(self, text: str) -> None:
-        """Send a text of our own, behind all that was sent."""
-        if self._client is not None:
+        """Send a text of our own, behind all that was sent; nothing once it is being closed.
+
+        The close frame goes out on the loop, and a text from here might overtake it.
+        """
+        if self._client is not None and self._state == 1:
             with contextlib.suppress(Exception):  # closed meanwhile
                 self._client.send(text, timeout=1.0)
 

@@ -203,7 +203,7 @@ def test_plausible_wrong_ones_are_refused(wrong, seen, hint):
     assert verdict.passed is False
     assert seen in verdict.seen
     assert hint in verdict.hint
-    assert verdict.took_s < 10
+    assert verdict.took_s < 40
 
 
 def test_the_miss_names_path_text_frame_and_time():
@@ -223,4 +223,4 @@ def test_a_handler_that_blocks_is_named_in_time():
     assert verdict.passed is False
     assert "the handler holds its event loop: sleepy() at test_lesson_00.py:" in verdict.seen
     assert "time.sleep(4)" in verdict.seen
-    assert verdict.took_s < 6
+    assert verdict.took_s < 24

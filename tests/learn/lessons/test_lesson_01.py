@@ -153,7 +153,7 @@ def test_the_solution_shakes_hands():
     assert verdict.seen == (
         "it opened for 6 good handshakes with random keys and refused 7 bad ones properly"
     )
-    assert verdict.took_s < 5
+    assert verdict.took_s < 20
 
 
 def test_another_right_server_that_stays_open():
@@ -350,7 +350,7 @@ def test_a_server_that_never_answers_is_bounded():
 
     verdict = check("01 server", waits)
     refused(verdict, "101 for a good request", "no byte within", "drain")
-    assert verdict.took_s < 6
+    assert verdict.took_s < 24
 
 
 @pytest.mark.slow
@@ -368,7 +368,7 @@ def test_a_server_that_blocks_is_bounded_and_named(monkeypatch):
     assert verdict.passed is False
     assert "holds_the_loop" in verdict.seen
     assert "let_go.wait(30)" in verdict.seen or "line" in verdict.seen
-    assert verdict.took_s < 6
+    assert verdict.took_s < 24
 
 
 def test_hints_end_with_the_solution():

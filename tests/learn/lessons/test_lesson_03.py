@@ -822,11 +822,11 @@ def test_plausible_wrong_ones_are_refused(exercise, wrong, expected, seen, hint)
     assert expected in verdict.expected, verdict
     assert seen in verdict.seen, verdict
     assert hint in verdict.hint, verdict
-    assert verdict.took_s < 12
+    assert verdict.took_s < 48
 
 
 def test_too_long_a_pause_does_not_make_the_check_long():
-    assert check("03 pause", pauses_for_long).took_s < 6  # fifty of them would take 15 s
+    assert check("03 pause", pauses_for_long).took_s < 12  # fifty of them would take 15 s
 
 
 def test_a_plain_def_is_named_without_saying_twice_what_was_expected():

@@ -29,7 +29,7 @@ def test_the_solution_passes_every_time():
     for _ in range(3):
         verdict = check("04 at once", at_once)
         assert verdict, str(verdict)
-        assert verdict.took_s < 15
+        assert verdict.took_s < 60
     assert "times as long as the work itself" in verdict.seen
 
 
@@ -123,7 +123,7 @@ def test_the_stub_in_the_notebook_is_not_yet():
     exec(cells(LESSON)["exercise-at-once"], namespace)
     verdict = check("04 at once", namespace["at_once"])
     assert verdict.passed is None
-    assert verdict.took_s < 5
+    assert verdict.took_s < 20
 
 
 # Plausible wrong ones.
@@ -353,7 +353,7 @@ def test_plausible_wrong_ones_are_refused(wrong, seen, hint):
     assert verdict.passed is False
     assert seen in verdict.seen, verdict
     assert hint in verdict.hint, verdict
-    assert verdict.took_s < 15
+    assert verdict.took_s < 60
     if pool := loop_pool.__dict__.pop("pool", None):
         pool.shutdown()
 
@@ -369,7 +369,7 @@ def test_the_bound_is_told_in_units_of_the_work():
     verdict = check("04 at once", blocks)
     assert "the work takes " in verdict.expected
     assert " each, and both have their answers before " in verdict.expected
-    assert verdict.took_s < 3  # a held loop needs no second look
+    assert verdict.took_s < 6  # a held loop needs no second look
 
 
 def test_a_handler_that_never_answers_ends_in_time():
@@ -380,7 +380,7 @@ def test_a_handler_that_never_answers_ends_in_time():
     verdict = check("04 at once", sleepy)
     assert verdict.passed is False
     assert "the handler holds its event loop: sleepy() at test_lesson_04.py:" in verdict.seen
-    assert verdict.took_s < 10
+    assert verdict.took_s < 40
 
 
 # The lesson in one kernel, twice.

@@ -31,7 +31,7 @@ def test_the_solution_passes_every_time():
     for _ in range(6):
         verdict = check("05 private", module.private, module.clients)
         assert verdict, str(verdict)
-        assert verdict.took_s < 5
+        assert verdict.took_s < 20
         assert "the registry is empty again after" in verdict.seen
     assert module.clients == {}
     left = left_open()
@@ -43,7 +43,7 @@ def test_the_stub_in_the_notebook_is_not_yet():
     exec(cells(LESSON)["exercise-private"], namespace)
     verdict = check("05 private", namespace["private"], namespace["clients"])
     assert verdict.passed is None
-    assert verdict.took_s < 5
+    assert verdict.took_s < 20
 
 
 # --- right ways ---------------------------------------------------------------------------------
@@ -537,7 +537,7 @@ def test_plausible_wrong_ones_are_refused(wrong, monkeypatch):
     assert verdict.passed is False
     assert seen in verdict.seen, verdict
     assert hint in verdict.hint, verdict
-    assert verdict.took_s < 12
+    assert verdict.took_s < 48
     assert left_open().connections == 0
 
 

@@ -446,7 +446,7 @@ def test_plausible_wrong_ones_are_refused(wrong, expected, seen, hint, impatient
     assert expected in verdict.expected, verdict
     assert seen in verdict.seen, verdict
     assert hint in verdict.hint, verdict
-    assert verdict.took_s < 12
+    assert verdict.took_s < 48
 
 
 def test_a_slow_member_that_holds_up_others_behind_the_senders_back_is_noticed(

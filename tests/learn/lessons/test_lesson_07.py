@@ -51,7 +51,7 @@ def test_the_solution_passes_every_time():
     for _ in range(3):
         verdict = check(EXERCISE, send_safely)
         assert verdict, str(verdict)
-        assert verdict.took_s < 8
+        assert verdict.took_s < 32
     assert "a stand-in for a page sent" in verdict.seen
     assert verdict.seen.endswith("in order, then close 4000")
 
@@ -401,7 +401,7 @@ def test_plausible_wrong_ones_are_refused(wrong, seen, hint):
     assert verdict.passed is False, verdict
     assert seen in verdict.seen or seen == "then", verdict
     assert hint in verdict.hint, verdict
-    assert verdict.took_s < 8
+    assert verdict.took_s < 32
     if when := CALLED.get(wrong):
         assert verdict.expected.startswith(f"called while {when}: ")
 

@@ -45,7 +45,7 @@ def test_the_solution_passes_every_time():
     for _ in range(3):
         verdict = check("08 again", cell)
         assert verdict, str(verdict)
-        assert verdict.took_s < 10
+        assert verdict.took_s < 40
     assert "each run opened one" in verdict.seen
     assert "each of 9 random texts crossed one wire" in verdict.seen
 
@@ -202,7 +202,7 @@ def stub(change=lambda source: source):
 def test_the_stub_in_the_notebook_is_not_yet():
     verdict = check("08 again", stub())
     assert verdict.passed is None
-    assert verdict.took_s < 5
+    assert verdict.took_s < 20
     assert check("08 again", ...).passed is None
 
 
@@ -536,7 +536,7 @@ def test_plausible_wrong_ones_are_refused(make, seen, hint):
     assert verdict.passed is False, verdict
     assert seen in verdict.seen, verdict
     assert hint in verdict.hint, verdict
-    assert verdict.took_s < 8
+    assert verdict.took_s < 32
 
 
 KEEPS_ONE = """async def answer(socket, message):
@@ -596,7 +596,7 @@ def test_a_cell_that_blocks_ends_in_time():
     assert verdict.passed is False
     assert "after 1 s it holds its event loop: " in verdict.seen
     assert "test_lesson_08.py" in verdict.seen
-    assert verdict.took_s < 10
+    assert verdict.took_s < 40
 
 
 def test_a_connection_of_another_loop_is_explained():
