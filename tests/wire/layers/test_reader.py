@@ -291,7 +291,7 @@ def test_bodies_that_never_end_are_held_up_to_a_bound_together():
     assert reader._held <= 8 * 2**20
     held = [body.held for each in reader._connections.values() for body in each.bodies.values()]
     assert sum(held) == reader._held
-    reader.forget(lambda _: False)
+    reader.forget(set())
     assert reader._held == 0
     assert not reader._connections
 

@@ -6,8 +6,10 @@ function exchange(store, row) {
   const request = row.what === "request" ? row : store.rows.find((other) => other.id === row.request);
   const asked = response?.asked ?? request?.head;
   const [client, server] = store.names({ ...row, by: "client" });
-  if (row.what === "body")
-    return [h("h3", {}, `Body, ${server} to ${client}`), h("p", { class: "ws-soft" }, `${plural(row.size, "byte")} at ${moment(row.at)}`), h("pre", { class: "wi-body-text" }, row.body)];
+  if (row.what === "body") {
+    const [from, to] = store.names(row);
+    return [h("h3", {}, `Body, ${from} to ${to}`), h("p", { class: "ws-soft" }, `${plural(row.size, "byte")} at ${moment(row.at)}`), faults(row), layers(store, row), h("pre", { class: "wi-body-text" }, row.body)].filter(Boolean);
+  }
   const isUpgrade = (response ?? request).upgrade;
   const shake = response?.handshake;
   const took = response && request ? `, answered in ${trip(response.at - request.at)}` : "";
@@ -15,6 +17,7 @@ function exchange(store, row) {
     h("h3", {}, isUpgrade ? `Handshake, ${client} and ${server}` : `HTTP, ${client} and ${server}`),
     h("p", { class: "ws-soft" }, `At ${moment((request ?? response).at)}${took}.`),
   ];
+  for (const each of [request, response]) if (each) parts.push(...[faults(each), layers(store, each)].filter(Boolean));
   if (isUpgrade && !response) parts.push(h("p", {}, "No answer yet."));
   if (shake) {
     const agreed = [shake.subprotocol && `subprotocol ${shake.subprotocol}`, shake.extensions && `extensions ${shake.extensions}`].filter(Boolean).join("; ");

@@ -103,6 +103,14 @@ class View {
     this.detail.show(row);
   }
 
+  // Where a link leads: in sight, and the keyboard in what is said of it.
+  show(row) {
+    this.timeline.isCentred = true;
+    this.select(row);
+    this.changed();
+    this.detail.element.focus();
+  }
+
   // The timeline gets its whole width back.
   unselect() {
     this.showLegend();

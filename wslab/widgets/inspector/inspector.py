@@ -33,7 +33,7 @@ EARLY_ROWS = 150
 SCRIPTS = (
     *("words", "frame", "arrows", "store"),
     *("lines", "lanes", "row", "timeline"),
-    *("microscope", "handshake", "detail", "controls", "inspector"),
+    *("layers", "microscope", "handshake", "detail", "controls", "inspector"),
 )
 
 Json = dict[str, Any]

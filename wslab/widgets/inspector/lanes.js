@@ -8,7 +8,7 @@ function arrange(rows, lines, lanes, width) {
   for (const row of rows) {
     if (row.lane === undefined) continue;
     if (!spans.has(row.lane)) spans.set(row.lane, { from: row.what === "request" ? row.id : -1, to: Infinity });
-    if (row.what === "ended") spans.get(row.lane).to = row.id;
+    if (row.what === "ended" && !row.goes_on) spans.get(row.lane).to = row.id;
   }
   for (const { row } of lines) if (row?.lane !== undefined) used.set(row.lane, row.id);
   const room = width - TIME_WIDTH;

@@ -75,6 +75,11 @@ class Lanes:
         """Return what views call a lane."""
         return str(self.by_number[lane]["name"])
 
+    def add_like(self, lane: int) -> int:
+        """Return a new lane beside one, for another conversation over the same connection."""
+        like = self.by_number[lane]
+        return self._add(**{**like, "name": self._take_name(like["base"])})
+
     def free_name(self, lane: int) -> None:
         """Let another connection have its name: this one has ended."""
         self._taken.discard(self.by_number[lane]["name"])

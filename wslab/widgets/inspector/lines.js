@@ -36,7 +36,7 @@ class Filter {
 // What is searched of a row, made once.
 function searched(row) {
   if (row.find === undefined) {
-    const parts = [row.label ?? "", row.reason ?? "", row.kind ?? "", row.code ?? "", row.body ?? ""];
+    const parts = [row.label ?? "", row.reason ?? "", row.kind ?? "", row.code ?? "", row.body ?? "", row.layers?.says ?? ""];
     if (row.payload && row.message === "text")
       parts.push(new TextDecoder().decode(row.content === undefined ? unmask(row) : row.inflated));
     for (const fault of row.faults ?? []) parts.push(fault[0]);

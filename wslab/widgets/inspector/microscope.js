@@ -72,6 +72,7 @@ class Microscope {
       h("h3", {}, `Frame ${count(row.n)}, ${from} to ${to}`),
       h("p", { class: "ws-soft" }, `${traits}. ${plural(row.wire, "byte")} on the wire at ${moment(row.at)}: ${head} of header, ${count(row.size)} of payload.`),
       faults(row),
+      layers(this.store, row),
       this.bitTable(frame),
     ];
     if (row.kind === "close") parts.push(closeCode(row));

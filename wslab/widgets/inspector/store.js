@@ -106,6 +106,11 @@ class Store {
     this.changed();
   }
 
+  // A link in one view leads every view there; a page shows one as a rule.
+  choose(row) {
+    for (const view of this.views) view.show(row);
+  }
+
   changed() {
     for (const view of this.views) view.changed();
   }

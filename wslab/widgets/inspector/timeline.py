@@ -31,6 +31,7 @@ from ...wire.http.heads import Head
 from ...wire.sender import Sender
 from ...wire.tape.tape import Tape
 from ..panels import model
+from .conversations import Conversations
 from .keepalive import KEEPALIVE_S, Keepalive
 from .lanes import Key, Lanes
 from .row_parts import (
@@ -101,6 +102,7 @@ class Timeline:
         self._is_chosen = is_chosen
         self._texts: dict[tuple[str, str, str], int] = {}
         self._connections: dict[Key, _Connection] = {}
+        self._conversations = Conversations(self.lanes)
         self._rows = 0
 
     def forget(self, tapes: Sequence[Tape], rows: Iterable[Row]) -> None:
@@ -108,6 +110,7 @@ class Timeline:
         if self.lanes.forget(tapes, (row.json["lane"] for row in rows if "lane" in row.json)):
             known = self.lanes.connections
             self._connections = {key: one for key, one in self._connections.items() if key in known}
+            self._conversations.forget()
 
     def _meet(self, key: Key) -> _Connection | None:
         lane = self.lanes.connections.get(key)
@@ -131,22 +134,30 @@ class Timeline:
             make = _MAKERS.get(type(event))
             if connection is None or make is None:
                 continue
+            lane = connection.lane
+            part = self._conversations.part(key, event, lane)
+            if part is not None and part.lane != lane:
+                lane = part.lane
+                if part.has_connection:
+                    self.lanes.connections[key] = connection.lane = lane
             row = make(self, connection, event)
             if row is not None:
-                self._number(row, event, connection, offset_s)
+                self._number(row, event, lane, offset_s)
                 rows.append(row)
             drawn = row or connection.frame
+            if drawn is not None and part is not None:
+                part.put_into(drawn.json, event)
             if drawn and self._is_chosen is not None and self._is_chosen(source, event):
                 drawn.json["chosen"] = True
                 self._is_chosen = None
         return rows
 
-    def _number(self, row: Row, event: Event, connection: _Connection, offset_s: float) -> None:
+    def _number(self, row: Row, event: Event, lane: int, offset_s: float) -> None:
         self._rows += 1
         row.json |= {
             "id": self._rows,
             "at": round(event.at_s + offset_s, 6),
-            "lane": connection.lane,
+            "lane": lane,
             "by": event.sender,
         }
 

@@ -74,15 +74,17 @@ function labelOf(row) {
 }
 
 function metaOf(row) {
-  if (row.what === "request") return row.upgrade ? "asks to upgrade" : "HTTP";
-  if (row.what === "response") return row.handshake && !row.handshake.accepted ? "refused" : row.status === 101 ? "upgraded" : row.size ? size(row.size) : "HTTP";
-  if (row.what === "body") return `body, ${size(row.size)}`;
+  if (row.faults && row.what !== "frame") return `fault: ${row.faults[0][0]}`;
+  const says = row.layers?.says;
+  if (row.what === "request") return says || (row.upgrade ? "asks to upgrade" : "HTTP");
+  if (row.what === "response") return row.handshake && !row.handshake.accepted ? "refused" : row.status === 101 ? "upgraded" : says ? says : row.size ? size(row.size) : "HTTP";
+  if (row.what === "body") return says || `body, ${size(row.size)}`;
   const parts = [];
   if (row.faults) parts.push(`fault: ${row.faults[0][0]}`);
   if (row.rtt !== undefined) parts.push(trip(row.rtt));
   else if (row.kind === "close") parts.push(row.answer ? "answers" : size(row.wire));
   else if (row.part) parts.push(`${row.message} ${row.part}${row.whole ? ` of ${row.whole.parts}` : ", more"}`, size(row.wire));
-  else parts.push(row.kind === "ping" || row.kind === "pong" ? size(row.wire) : `${row.kind}, ${size(row.wire)}`);
+  else parts.push(row.kind === "ping" || row.kind === "pong" ? size(row.wire) : `${says ?? row.kind}, ${size(row.wire)}`);
   if (row.compressed) parts.push("deflated");
   return parts.join(", ");
 }

@@ -31,6 +31,9 @@ def words(row: Json) -> str:
     what, label = row["what"], str(row.get("label", ""))
     if what == "frame":
         return _frame_words(row)
+    if what in ("request", "response", "body") and "layers" in row:
+        faults = [f"breaks {fault[0]}" for fault in row.get("faults", ())]
+        return ", ".join(part for part in (label, row["layers"]["says"], *faults) if part)
     if what == "request":
         return label + (" Upgrade: websocket" if row["upgrade"] else "")
     if what == "passed":
@@ -65,11 +68,14 @@ def _frame_words(row: Json) -> str:
     if row["kind"] == "close":
         label = str(row.get("code") or "without a code")
         label += f' "{row["reason"]}"' if row.get("reason") else ""
+    if "layers" in row:
+        parts.append(row["layers"]["says"])
     if row.get("cut"):
         parts.append(f"{model.size(row['cut'])} of it not kept")
     if row.get("compressed"):
         parts.append("compressed")
     if "rtt" in row:
         parts.append(f"answered in {model.round_trip(row['rtt'])}")
-    parts += [f"breaks {fault[0]}" for fault in row.get("faults", ())]
+    said = " ".join(parts)
+    parts += [f"breaks {fault[0]}" for fault in row.get("faults", ()) if fault[0] not in said]
     return ", ".join([f"{kind} {label}".strip(), *parts])

@@ -9,7 +9,7 @@ looks.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import parse_qs
@@ -108,9 +108,9 @@ class LayerReader:
         self._numbered = 0
         self._held = 0  # bytes of bodies under way
 
-    def forget(self, known: Callable[[str], bool]) -> None:
+    def forget(self, known: Collection[str]) -> None:
         """Let go of connections that the tape does not know any more."""
-        for connection_id in [each for each in self._connections if not known(each)]:
+        for connection_id in [each for each in self._connections if each not in known]:
             self._leave(connection_id)
 
     def feed(self, event: Event) -> Layers | None:
