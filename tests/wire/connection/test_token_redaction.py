@@ -34,6 +34,7 @@ PACKETS = [
     "0" + json.dumps({"sid": TOKEN, "upgrades": ["websocket"], "pingInterval": 25000}),
     "40" + json.dumps({"sid": TOKEN, "pid": TOKEN}),
     "40/admin," + json.dumps({"sid": TOKEN}),
+    "40" + json.dumps({"name": "alice", "accessToken": TOKEN, "password": TOKEN}),
 ]
 AFTER = "the next message repeats nothing secret, " * 3
 

@@ -5,7 +5,7 @@ const ENGINE_SAYS = {
   close: ["The session is over; whoever gets it sends nothing more.", "Packet encoding"],
   ping: ["The server asks whether the client is still there. Who hears no answer in time, or no question, takes the session for lost.", "Heartbeat"],
   pong: ["The answer to a ping.", "Heartbeat"],
-  message: ["Carries a message of whoever uses Engine.IO, here Socket.IO.", "Message"],
+  message: ["Carries a message of what is built on Engine.IO: as a rule, a packet of Socket.IO.", "Message"],
   upgrade: ["The client has tried the WebSocket and leaves polling: from here on everything goes over this connection.", "Upgrade"],
   noop: ["Says nothing. It ends a poll that is held open, so that the transport can change.", "Upgrade"],
 };

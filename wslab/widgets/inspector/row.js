@@ -111,7 +111,11 @@ class RowPainter {
     } else {
       const start = lanes.lastX + 20;
       const room = width - start - 8;
-      const aside = Math.min(room * 0.5, 5.7 * meta.textContent.length + 16);
+      if (room < 150) {
+        write(label, row.layers?.says || labelOf(row)); // there is room for one of them
+        write(meta, "");
+      }
+      const aside = !meta.textContent ? 0 : Math.min(room * 0.5, 5.7 * meta.textContent.length + 16);
       place(label, start, room - aside, "start", y - 10);
       place(meta, width - 8, aside - 6, "end", y - 10);
     }

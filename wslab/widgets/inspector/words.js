@@ -66,6 +66,7 @@ function groupOf(row) {
 }
 
 function labelOf(row) {
+  if (row.what === "request" && row.layers) return row.label.split("?")[0]; // the rest says so beside it
   if (row.what !== "frame") return row.label;
   if (row.kind === "close") return ["close", row.code ?? "", row.reason ? `“${row.reason}”` : ""].filter(Boolean).join(" ");
   if (row.kind === "ping" || row.kind === "pong") return row.label ? `${row.kind} ${row.label}` : row.kind;

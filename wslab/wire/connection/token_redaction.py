@@ -1,9 +1,9 @@
 """Session tokens inside packets: taken out of the frames that hand them over.
 
-A hub's ``welcome`` tells the token with which a client comes back, and Engine.IO's and Socket.IO's
-first packets tell a ``sid``: who has it is that client. Its rule: a frame comes out as one that
-could have travelled, of the same size, with the same key, and compressed where it was. Left out:
-what messages say otherwise; which of that is secret, nobody can know.
+A hub's ``welcome`` tells the token with which a client comes back, Engine.IO's and Socket.IO's
+first packets tell a ``sid``, and a client's CONNECT how it proves who it is. Its rule: a frame
+comes out as one that could have travelled, of the same size, with the same key, and compressed
+where it was. Left out: what messages say otherwise; which of that is secret, nobody can know.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ from ..http.secret_values import MARKER, hide_session
 __all__ = ["TokenRedactor"]
 
 _PACKET = re.compile(rb'\s{0,8}\{\s{0,8}"event"\s{0,8}:\s{0,8}"welcome"|(?:0|40[^{]{0,128})\{')
-_TOKEN = re.compile(rb'"(session|sid|pid)"\s{0,8}:\s{0,8}"((?:[^"\\]|\\.){1,1024})')
+_TOKEN = re.compile(
+    rb'"(session|sid|pid|[\w-]{0,40}(?:token|secret|passw|api[-_]?key|jwt)[\w-]{0,40})"'
+    rb'\s{0,8}:\s{0,8}"((?:[^"\\]|\\.){1,1024})',
+    re.IGNORECASE,
+)
 _STARTS = frozenset(bytes([byte]) for byte in b"{04 \t\r\n")
 _WHOLE_TEXT = 0x81  # the first byte of a text message in one frame, not compressed
 _MAX_PACKET_BYTES = 4 * 2**10  # such packets are short
