@@ -5,12 +5,9 @@ And mutants: small mistakes, put into the halves, which these conversations must
 
 from __future__ import annotations
 
-import inspect
-import sys
-import textwrap
-
 import pytest
 
+from tests.hub.mutants import put_in
 from tests.hub.protocol.back_to_back import Conversation
 from wslab.hub.protocol.client_session import ClientSession
 from wslab.hub.protocol.kept_packets import KeptPackets
@@ -82,21 +79,10 @@ MUTANTS = {
 @pytest.mark.parametrize("mistake", MUTANTS)
 def test_a_mutant_is_noticed(mistake, monkeypatch):
     function, right, wrong = MUTANTS[mistake]
-    _put_in(monkeypatch, function, right, wrong)
+    put_in(monkeypatch, function, right, wrong)
     for seed in range(MOST):
         try:
             Conversation(seed).run(STEPS)
         except (AssertionError, ValueError):
             return
     pytest.fail(f"{MOST} conversations did not notice a half that {mistake}")
-
-
-def _put_in(monkeypatch, function, right, wrong):
-    """Compile a method again with a mistake in it."""
-    source = textwrap.dedent(inspect.getsource(function))
-    assert source.count(right) == 1, f"expected {right!r} once in {function.__qualname__}"
-    module = sys.modules[function.__module__]
-    scope = {}
-    exec(source.replace(right, wrong), module.__dict__, scope)
-    owner = getattr(module, function.__qualname__.partition(".")[0])
-    monkeypatch.setattr(owner, function.__name__, scope[function.__name__])
