@@ -423,3 +423,36 @@ async def test_clients_of_python_get_what_they_can_use():
         assert await session.said('2["message"') == ["message", "raw"]
         assert '2["a",1]' in session.written
     assert not list(sessions_of(hub))
+
+
+@aio
+async def test_more_bytes_than_a_stock_client_takes_are_refused_before_they_are_sent():
+    hub = keeping()
+    many = [b"x"] * 11
+    async with session_of(hub, "0", '21["join","red"]') as session:
+        pid = (await session.said("0"))["pid"]
+        await session.said("31")
+        client = one(hub)
+        for send in (
+            lambda: hub.emit("e", many),
+            lambda: hub.emit("e", many, to="red"),
+            lambda: client.emit("e", many),
+            lambda: client.call("e", many),
+        ):
+            with pytest.raises(ValueError, match="at most 10 values of bytes in 'e', got 11: "):
+                send()
+        hub.on("many", lambda client, data: many)
+        session.feed('22["many"]')
+        [answer] = await session.said("32")
+        assert "at most 10 values of bytes in an answer" in answer["error"]["message"]
+        hub.emit("others", many, to="blue")
+        hub.emit("others", many, skip=client)
+        hub.emit("e", many[:10])
+        await session.said("510-")
+        assert len(hub.history()) == 2
+    hub.emit("e", many, to="red")  # it was away, and would not have been refused
+    hub.emit("e", 1)
+    async with session_of(hub, f'0{{"pid":"{pid}"}}') as session:
+        assert (await session.said("0"))["pid"] == pid
+        await session.said('2["e",1,')
+        assert (await session.said('2["dropped"'))[1] == {"count": 1}

@@ -319,9 +319,12 @@ class Connection:
             self.replies.welcome(welcome)
             return
         self.replies.welcome(welcome | {"user": part.user_id})
-        self.send_queue.replay(told.missed, PreparedMessage.of_event, self.replies.lost)
-        if told.dropped:
-            self.replies.dropped(told.dropped, told.dropped_offset)
+        most = self.link.dialect.max_attachments
+        missed = [past for past in told.missed if len(past.message.attachments) <= most]
+        self.send_queue.replay(missed, PreparedMessage.of_event, self.replies.lost)
+        lost = told.dropped + len(told.missed) - len(missed)
+        if lost:
+            self.replies.dropped(lost, told.dropped_offset)
         for room in part.session.rooms:
             registry.put_back(self, room)
 

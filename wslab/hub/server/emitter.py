@@ -19,7 +19,10 @@ from .connection import Connection
 from .delivery import CLOSING, DROPPED, QUEUED, SENT, SKIPPED, Delivery, Trace
 from .prepared_message import PreparedMessage
 
-__all__ = ["Emitter", "Target", "check_own", "raw_message", "said_of"]
+__all__ = ["Emitter", "Target", "check_attachments", "check_own", "raw_message", "said_of"]
+
+
+FEW_ATTACHMENTS = 10  # which every client takes
 
 
 class Target(NamedTuple):
@@ -61,8 +64,16 @@ class Emitter:
         backplane.attach(self._deliver_event)
 
     def emit(self, said: Said, target: Target, key: str, sender: Connection | None) -> Delivery:
-        """Publish an event, and deliver it here."""
+        """Publish an event, and deliver it here.
+
+        Raises:
+            ValueError: one of those whom it is for takes no event with so many values of bytes.
+        """
         backplane = self._backplane
+        if len(said.attachments) > FEW_ATTACHMENTS:
+            for each in target.connections:
+                if each not in target.left_out:
+                    check_attachments(said, each)
         delivery = Delivery(said.event, target.names, sender.id if sender else None)
         delivery.preview = said.data[:320].decode(errors="ignore")[:80]
         skip: frozenset[str] = frozenset()
@@ -116,6 +127,21 @@ class Emitter:
                 outcomes[each.id] = CLOSING if each.is_gone else outcome
         delivery.sent += sent
         return delivery
+
+
+def check_attachments(said: Said, connection: Connection) -> None:
+    """Refuse more values of bytes in one event than a client takes.
+
+    Raises:
+        ValueError: what was expected, and what came.
+    """
+    dialect = connection.link.dialect
+    if len(said.attachments) > dialect.max_attachments:
+        raise ValueError(
+            f"expected at most {dialect.max_attachments} values of bytes in {said.event!r:.60}, "
+            f"got {len(said.attachments)}: {connection.client} speaks {dialect.name} and takes no "
+            "more"
+        )
 
 
 def check_own(event: str) -> None:

@@ -297,7 +297,8 @@ class Hub:
             What became of it: how many got it, for how many it waits, and so on.
 
         Raises:
-            TypeError, ValueError: JSON cannot hold the data, or ``to`` is nothing of these.
+            TypeError, ValueError: JSON cannot hold the data, or ``to`` is nothing of these, or one
+                of them is a Socket.IO client and the data has more than 10 values of bytes.
             LoopBlocked: called from another thread, and the loop did not take it up in time.
         """
         check_own(event)

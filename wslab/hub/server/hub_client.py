@@ -15,7 +15,7 @@ from websockets.frames import EXTERNAL_CLOSE_CODES
 from ...calls.waiting import finite
 from .connection import Connection
 from .delivery import Delivery
-from .emitter import check_own, said_of
+from .emitter import check_attachments, check_own, said_of
 from .registry import check_room
 
 __all__ = ["HubClient", "connection_of"]
@@ -211,6 +211,7 @@ class HubClient:
             timeout: seconds to wait for the answer; None waits until the client leaves.
 
         Raises:
+            ValueError: a Socket.IO client takes no more than 10 values of bytes.
             CallFailed: the client answered with an error.
             ClientGone: it left before it answered.
             TimeoutError: no answer came in time.
@@ -220,6 +221,7 @@ class HubClient:
         connection = self._connection
         context = connection.context
         said = said_of(event, data, context.settings.dumps)
+        check_attachments(said, connection)
         timeout = finite(timeout)
         return context.loop.ask(functools.partial(connection.call, said, timeout), timeout)
 
