@@ -171,3 +171,29 @@ def test_the_server_stops_with_a_get_that_is_held(handler):
     sock.close()
     idle.close()
     peers.assert_free(server.port)
+
+
+def flooded(server, handler, flood):
+    """Send a flood and, when its first request is there, one by itself; tell who came when."""
+    with peers.dial(server.port) as first, peers.dial(server.port) as second:
+        first.sendall(flood)
+        peers.until(lambda: handler.asked)
+        second.sendall(b"GET /alone HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert read_answer(second)[0] == 200
+        return [request.path for request in handler.asked]
+
+
+def test_whoever_sends_many_requests_ahead_leaves_others_their_turn(server, handler):
+    flood = b"GET /many HTTP/1.1\r\n" + HOST + b"\r\n"
+    order = flooded(server, handler, flood * 2000)
+    assert len(order) < 1500
+
+
+def test_a_body_in_very_many_chunks(sock):
+    head = b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+    sock.sendall(head + b"1\r\nx\r\n" * 10_000 + b"0\r\n\r\n")
+    assert read_answer(sock) == (200, b"x" * 10_000)
+    sock.sendall(head + b"1\r\nx\r\n" * 10_001)
+    status, text = read_answer(sock)
+    assert (status, b"10,000 chunks" in text) == (413, True)
+    assert is_closed(sock)

@@ -122,15 +122,38 @@ def test_the_handler_is_told_whose_pages_are_let_in(kwargs, origin, is_let_in):
         assert handler.asked[0].is_let_in is is_let_in
 
 
-def test_a_handshake_on_a_connection_that_speaks_http_is_told_to_come_anew():
-    with wslab.serve(Answering()) as server, peers.dial(server.port) as sock:
-        sock.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-        assert read_answer(sock)[0] == 200
-        sock.sendall(peers.request(server.port))
-        status, text = read_answer(sock)
-        assert status == 400
-        assert b"expected a WebSocket on a new connection" in text
-        assert is_closed(sock)
+def test_a_handshake_on_a_connection_that_speaks_http_makes_a_websocket_of_it():
+    handler = Answering()
+    with wslab.serve(handler) as server, peers.dial(server.port) as sock:
+        for _ in range(2):
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert read_answer(sock)[0] == 200
+        assert not server.connections
+        sock.sendall(peers.request(server.port, path="/room") + peers.frame(1, b"early"))
+        assert peers.read_head(sock).startswith(b"HTTP/1.1 101 ")
+        assert peers.read_frame(sock) == (0x81, b"early")
+        sock.sendall(peers.frame(1, b"hello"))
+        assert peers.read_frame(sock) == (0x81, b"hello")
+        [connection] = server.connections
+        assert connection.path == "/room"
+        kinds = [type(event).__name__ for event in server.tape.events]
+        assert kinds.count("RequestEvent") == 3
+        assert kinds.count("FrameEvent") == 4
+        server.stop()
+        assert peers.read_frame(sock)[0] == 0x88
+        assert not server.errors
+
+
+def test_a_handshake_there_is_checked_as_any_other():
+    with wslab.serve(Answering()) as server:
+        for line, status in (("Origin: https://evil.example", 403), ("Content-Length: 3", 400)):
+            with peers.dial(server.port) as sock:
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                assert read_answer(sock)[0] == 200
+                sock.sendall(peers.request(server.port, line))
+                assert read_answer(sock)[0] == status
+                assert is_closed(sock)
+        assert [refusal.status for refusal in server.refusals] == [403, 400]
 
 
 def test_a_handler_may_refuse_a_handshake():
@@ -155,7 +178,10 @@ def test_a_bound_of_the_handlers_own():
     handler.max_body_bytes = 10
     with wslab.serve(handler) as server, peers.dial(server.port) as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n")
-        assert read_answer(sock) == (413, b"Expected a body of at most 10 bytes.\n")
+        assert read_answer(sock) == (
+            413,
+            b"Expected a body of at most 10 bytes, in at most 10,000 chunks.\n",
+        )
 
 
 def test_a_handler_is_told_when_its_server_closes():

@@ -69,6 +69,8 @@ PRIVATE = {
     "connection.protocol.reader.discard": "forgets what waits",
     "connection.protocol.send_response": "called with each answer to a handshake",
     "connection.protocol.send_eof": "sends FIN",
+    "connection.request_rcvd": "a future, done when a request's head has come",
+    "server.handler": "runs one connection, from its handshake on",
     "server.server": "the asyncio server below",
     "server.handler_tasks": "the set of the tasks that run handlers",
     "server.close_task": "None, or the task that waits for the end",

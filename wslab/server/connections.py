@@ -90,8 +90,12 @@ class Connections:
     def _made(self, websocket: Any, transport: asyncio.Transport) -> None:
         self._at_tcp[id(websocket)] = websocket
         websocket.traffic.fileno = fork.close_in_child(transport)
-        heads.read_head_of(websocket.protocol, _has_frames, self._keeps)
+        self.begin(websocket.protocol)
         heads.note_responses(websocket, functools.partial(self.note_response, websocket))
+
+    def begin(self, protocol: Any) -> None:
+        """Prepare a protocol of websockets for the first byte of a request."""
+        heads.read_head_of(protocol, _has_frames, self._keeps)
 
     def note_response(self, websocket: Any, response: Response) -> None:
         """Note an answer that is a refusal."""

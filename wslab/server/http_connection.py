@@ -20,6 +20,8 @@ __all__ = ["HttpConnection"]
 
 MAX_HEAD_BYTES = 2**16
 MAX_AHEAD_BYTES = 2**16  # that may come while a request is being answered
+MAX_PIECES = 10_000  # of a body
+IN_A_TURN = 100  # of these
 HEAD_S = 30.0  # from one answer to the end of the next head; more than a stock client's heartbeat
 BODY_S = 30.0
 LINGER_S = 1.0  # to read on where a body is not wanted: else TCP takes the answer back
@@ -37,6 +39,8 @@ class HttpConnection:
         answer: returns status, headers and body for a request and its body.
         max_body: returns the most bytes that a body may have.
         failed: told of an answer that can't be written, such as a header with a line break.
+        leave: given a request's head, with what has come after it; returns whether it is for
+            another protocol, which speaks from then on.
     """
 
     def __init__(
@@ -46,16 +50,18 @@ class HttpConnection:
         answer: Callable[[h11.Request, bytes], Awaitable[Answer]],
         max_body: Callable[[], int],
         failed: Callable[[BaseException], object],
+        leave: Callable[[h11.Request, bytes], bool],
     ) -> None:
         self._transport = transport
         self._drain = drain
         self._answer = answer
         self._max_body = max_body
         self._failed = failed
+        self._leave = leave
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._came = bytearray()
         self._arrival: asyncio.Future[None] | None = None
-        self._is_paused = self._is_stopping = self._is_at_work = False
+        self._is_paused = self._is_stopping = self._is_at_work = self._has_left = False
         self.task: asyncio.Task[None] | None = None  # that runs it
 
     # What comes.
@@ -117,7 +123,8 @@ class HttpConnection:
             await self._linger()
         finally:
             self.task = None
-            self._transport.close()
+            if not self._has_left:
+                self._transport.close()
 
     async def _serve_one(self) -> bool:
         """Answer one request; return whether another may follow."""
@@ -138,6 +145,9 @@ class HttpConnection:
             await self._refuse(505, "HTTP/1.1")
             return False
         self._is_at_work = True
+        if self._leave(request, self._http.trailing_data[0] + bytes(self._came)):
+            self._has_left = True
+            return False
         try:
             async with asyncio.timeout(BODY_S):
                 body = await self._body(request)
@@ -148,7 +158,8 @@ class HttpConnection:
             await self._refuse(exc.error_status_hint, f"the body that its head announces: {exc}")
             return False
         if body is None:
-            await self._refuse(413, f"a body of at most {self._max_body():,} bytes")
+            most = f"a body of at most {self._max_body():,} bytes, in at most {MAX_PIECES:,} chunks"
+            await self._refuse(413, most)
             return False
         status, headers, content = await self._answer(request, body)
         await self._respond(status, headers, content, is_head=request.method == b"HEAD")
@@ -159,11 +170,14 @@ class HttpConnection:
         announced = next((v for name, v in request.headers if name == b"content-length"), b"0")
         if int(announced) > most:
             return None
-        body = bytearray()
+        body, pieces = bytearray(), 0
         while isinstance(event := await self._event(), h11.Data):
             body.extend(event.data)
-            if len(body) > most:
+            pieces += 1
+            if len(body) > most or pieces > MAX_PIECES:
                 return None
+            if pieces % IN_A_TURN == 0:
+                await asyncio.sleep(0)
         return bytes(body)
 
     # What goes.
@@ -201,13 +215,14 @@ class HttpConnection:
         self._write(b"".join(part for part in parts if part))
         with contextlib.suppress(OSError):
             await self._drain()
+        await asyncio.sleep(0)  # others have their turn before what was sent ahead
 
     def _write(self, data: bytes | None) -> None:
         if data and not self._transport.is_closing():
             self._transport.write(data)
 
     async def _linger(self) -> None:
-        if self._http.their_state is h11.DONE or self._transport.is_closing():
+        if self._has_left or self._http.their_state is h11.DONE or self._transport.is_closing():
             return
         if self._transport.can_write_eof():
             self._transport.write_eof()

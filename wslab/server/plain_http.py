@@ -51,6 +51,7 @@ class PlainHttp:
         address: where the server listens: pages from there are its own.
         entry: tells whom Jupyter's server has let in.
         note: told of each answer, as websockets tells of its own.
+        begin: prepares a protocol of websockets for its first byte.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class PlainHttp:
         address: ListenAddress,
         entry: TunnelEntry,
         note: Callable[[Any, Response], object],
+        begin: Callable[[Any], object],
     ) -> None:
         self._options = options
         self._user_code = user_code
         self._address = address
         self._entry = entry
         self._note = note
+        self._begin = begin
         self._connections: set[HttpConnection] = set()
 
     @property
@@ -81,11 +84,22 @@ class PlainHttp:
             functools.partial(self._answer, websocket),
             self._max_body,
             lambda exc: self._user_code.record(exc, websocket, "http"),
+            functools.partial(self._leave, websocket),
         )
         connection.data_received(handover.take_over(websocket, connection))
         connection.task = task = handover.start_beside(websocket, connection.run())
         self._connections.add(connection)
         task.add_done_callback(lambda _task: self._connections.discard(connection))
+
+    def _leave(self, websocket: Any, head: h11.Request, follows: bytes) -> bool:
+        """Give a connection back to websockets, where a handshake has come on it after all."""
+        fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers]
+        if not asks_for_websocket(fields):
+            return False
+        lines = [b" ".join((head.method, head.target, b"HTTP/" + head.http_version))]
+        lines += [name + b": " + value for name, value in head.headers.raw_items()]
+        handover.give_back(websocket, b"\r\n".join([*lines, b"", b""]) + follows, self._begin)
+        return True
 
     def _max_body(self) -> int:
         most = getattr(self._options.handler, "max_body_bytes", None)
@@ -143,11 +157,6 @@ class PlainHttp:
         return response.status_code, fields, bytes(response.body or b"")
 
     async def _respond(self, websocket: Any, request: Request, body: bytes) -> Response:
-        if asks_for_websocket(request.headers.raw_items()):
-            text = (
-                "expected a WebSocket on a new connection; plain HTTP has been spoken on this one\n"
-            )
-            return _response(HttpResponse(400, _TEXT, text.encode()), closes=True)
         was_let_in = self._entry.let_in(request.headers)
         response = await self._user_code.ask("process_request", websocket, request)
         if response is not None:

@@ -112,7 +112,7 @@ class Server:
                 self._options, self._user_code, self._refusals, lambda: http.is_answered
             )
             about = (self._options, self._user_code, self._address, self._entry)
-            http = PlainHttp(*about, connections.note_response)
+            http = PlainHttp(*about, connections.note_response, connections.begin)
             self._admission = Admission(*about, http)
             self._listener = Listener(connections, runner, http.end)
         self._life = Life(runner, self._listener)

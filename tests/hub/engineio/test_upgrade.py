@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -12,6 +13,7 @@ from tests.hub.engineio.test_polling import held, silent, started
 from tests.hub.rig import until
 from wslab.hub.dialects.plain_json import PLAIN_JSON
 from wslab.hub.engineio.life import EngineState
+from wslab.hub.protocol.limits import Limits
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("memory_network")]
 
@@ -136,3 +138,80 @@ async def test_who_is_slow_to_read_what_comes_slows_the_client():
             free.set()
             await sending
             await until(lambda: len(got) == 200)
+
+
+async def test_what_serves_a_session_ends_with_its_websocket():
+    async with engine(silent) as rig:
+        sid, session = await started(rig)
+        async with rig.socket(sid) as socket:
+            await socket.send("2probe")
+            await soon(socket.recv())
+            await socket.send("5")
+            await until(lambda: session.transport == "websocket")
+            [task] = rig.server._tasks
+            await rig.server.close()  # which is for those who poll
+            assert session.is_open
+        await until(task.done)
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_order_holds_whatever_comes_between(seed):
+    """Messages both ways, numbered, while a client polls, posts and goes over at any moment."""
+    random = Random(seed)
+    received: list[str] = []
+
+    async def serve(session):
+        sent = 0
+        while True:
+            message = await session.receive()
+            received.append(message)
+            for _ in range(random.randrange(4)):
+                while not session.write(prepared(f"s{sent}"), PLAIN_JSON):
+                    await session.drain()
+                    if session.is_closing:
+                        return
+                sent += 1
+            if message == "end":
+                while not session.write(prepared("end"), PLAIN_JSON):
+                    await session.drain()
+
+    got: list[str] = []
+    async with engine(serve, Limits(poll_bytes=2000)) as rig:
+        sid, session = await started(rig)
+        said = 0
+
+        def words(count):
+            nonlocal said
+            said += count
+            return [f"4c{n}" for n in range(said - count, said)]
+
+        async def polls():
+            while session.transport == "polling" and not paused.is_set():
+                body = (await rig.get(sid)).body.decode()
+                got.extend(part[1:] for part in body.split("\x1e") if part != "6")
+                await asyncio.sleep(0)
+
+        paused = asyncio.Event()
+        polling = asyncio.ensure_future(polls())
+        for _ in range(random.randrange(30)):
+            assert (
+                await soon(rig.post(sid, "\x1e".join(words(1 + random.randrange(5)))))
+            ).status == 200
+            await asyncio.sleep(0.001 * random.randrange(2))
+        async with rig.socket(sid) as socket:
+            await socket.send("2probe")
+            assert await soon(socket.recv()) == "3probe"
+            for _ in range(random.randrange(10)):
+                await soon(rig.post(sid, "\x1e".join(words(2))))
+            paused.set()  # as stock clients do
+            await soon(polling)
+            await socket.send("5")
+            for word in words(random.randrange(50)):
+                await socket.send(word)
+            await socket.send("4end")
+            while not got or got[-1] != "end":
+                message = await soon(socket.recv())
+                assert message != "6"
+                got.append(message[1:])
+    assert received == [*[f"c{n}" for n in range(said)], "end"]
+    assert got == [*[f"s{n}" for n in range(len(got) - 1)], "end"]

@@ -12,6 +12,8 @@ import sys
 
 __all__ = ["Inbox"]
 
+IN_A_ROW = 50  # messages that are taken without a turn for others
+
 
 class Inbox:
     """Messages that have come and that nobody has taken yet.
@@ -20,12 +22,21 @@ class Inbox:
         limit_bytes: beyond it, it is full.
     """
 
-    __slots__ = ("_is_closed", "_limit_bytes", "_messages", "_reader", "_room", "size_bytes")
+    __slots__ = (
+        "_in_a_row",
+        "_is_closed",
+        "_limit_bytes",
+        "_messages",
+        "_reader",
+        "_room",
+        "size_bytes",
+    )
 
     def __init__(self, limit_bytes: int) -> None:
         self._messages: collections.deque[str | bytes] = collections.deque()
         self._limit_bytes = limit_bytes
         self._is_closed = False
+        self._in_a_row = 0
         self._reader: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self.size_bytes = 0
@@ -43,7 +54,11 @@ class Inbox:
             self._wake()
 
     async def get(self) -> str | bytes | None:
-        """Return the next; None at the end."""
+        """Return the next; None at the end. Others on the loop have their turn now and then."""
+        self._in_a_row += 1
+        if self._in_a_row >= IN_A_ROW:
+            self._in_a_row = 0
+            await asyncio.sleep(0)
         while not self._messages:
             if self._is_closed:
                 return None

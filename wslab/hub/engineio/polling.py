@@ -19,6 +19,8 @@ from .session import EngineSession
 
 __all__ = ["Polling"]
 
+IN_A_TURN = 500  # packets of a body that are read before others on the loop have their turn
+
 
 class Polling:
     """The requests of one session.
@@ -30,15 +32,17 @@ class Polling:
 
     Attributes:
         is_probed: whether a WebSocket of the session was answered: then no poll is held.
+        task: what serves the session, once that has begun.
     """
 
-    __slots__ = ("_held", "_is_posting", "_max_payload", "_tell", "is_probed", "session")
+    __slots__ = ("_held", "_is_posting", "_max_payload", "_tell", "is_probed", "session", "task")
 
     def __init__(
         self, session: EngineSession, tell: Callable[[bool], object], max_payload: int
     ) -> None:
         self.session = session
         self.is_probed = False
+        self.task: asyncio.Task[None] | None = None
         self._tell = tell
         self._max_payload = max_payload
         self._held: asyncio.Future[None] | None = None
@@ -93,7 +97,7 @@ class Polling:
                 )
             if (request.header("content-type") or "").startswith("application/octet-stream"):
                 raise ProtocolViolation("bad-body", "text", "application/octet-stream")
-            self._take(request.body)
+            await self._take(request.body)
             assert session.inbox is not None
             await session.inbox.room()
         except ProtocolViolation as violation:
@@ -104,14 +108,22 @@ class Polling:
         # Not text/plain, which some browsers offer for download.
         return HttpResponse(200, (("Content-Type", "text/html"),), b"ok")
 
-    def _take(self, body: bytes) -> None:
+    async def _take(self, body: bytes) -> None:
         session = self.session
         assert session.inbox is not None
         try:
             text = body.decode()
         except UnicodeDecodeError as exc:
             raise ProtocolViolation("bad-body", "UTF-8", str(exc)) from None
-        for packet in engineio.decode_payload(text):
+        count = text.count(engineio.SEPARATOR) + 1
+        if count > engineio.MAX_PACKETS:
+            raise ProtocolViolation(
+                "too-many-packets", f"at most {engineio.MAX_PACKETS:,} in a body", f"{count:,}"
+            )
+        for nth, part in enumerate(text.split(engineio.SEPARATOR)):
+            if nth % IN_A_TURN == IN_A_TURN - 1:
+                await asyncio.sleep(0)
+            packet = engineio.decode_text(part)
             if session.state in (EngineState.CLOSING, EngineState.CLOSED):
                 break
             data = session.take(packet)

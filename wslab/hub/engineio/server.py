@@ -165,7 +165,7 @@ class EngineServer:
         self._make_room()
         session.put(self._prepare(self._open_packet(session)))
         response = await polling.poll()
-        _ = self.start(self._run(session))
+        polling.task = self.start(self._run(session))
         return response
 
     def _open_packet(self, session: EngineSession) -> str:
@@ -248,8 +248,16 @@ class EngineServer:
             return
         session.connection = link.connection
         self._polled(session, True)
-        await carried(polling, link)
-        await session.link_closed()
+        # Whoever waits for this connection's end, such as a server that stops, waits for all of it.
+        try:
+            await carried(polling, link)
+            await session.link_closed()
+            if polling.task is not None:
+                await asyncio.wait([polling.task])
+        except asyncio.CancelledError:
+            if polling.task is not None:
+                polling.task.cancel()
+            raise
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something beside whatever runs, and see to its end."""
@@ -259,10 +267,16 @@ class EngineServer:
         return task
 
     async def close(self) -> None:
-        """End all sessions: held polls are answered, and what serves them has a moment to end."""
-        for session in tuple(self.sessions.values()):
-            session.end(None)
-        tasks = tuple(self._tasks)
+        """End all sessions that poll: those are answered, and what serves them has a moment to end.
+
+        A WebSocket ends with its server, which says why.
+        """
+        tasks = []
+        for polling in tuple(self._polling.values()):
+            if polling.session.link is None:
+                polling.session.end(None)
+                if polling.task is not None:
+                    tasks.append(polling.task)
         if tasks:
             await asyncio.wait(tasks, timeout=END_GRACE_S)
         for task in tasks:
