@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import uvicorn
 from hypothesis import HealthCheck, settings
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
@@ -59,11 +60,51 @@ async def until(predicate: Any, what: str = "", deadline_s: float = DEADLINE_S) 
     return value
 
 
+CARRIERS = ("websockets", "asgi")
+carrier = CARRIERS[0]  # of what listens; see `conftest`
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn's own server, but that signals are left to the tests."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _listening_asgi(hub: Any, small_buffers: bool) -> Any:
+    application = hub.asgi(path="/")
+
+    async def at_any_path(scope: Any, receive: Any, send: Any) -> None:
+        await application({**scope, "path": "/"}, receive, send)
+
+    config = uvicorn.Config(
+        at_any_path, port=0, log_config=None, ws="websockets-sansio", lifespan="off",
+        timeout_graceful_shutdown=2,
+    )  # fmt: skip
+    server = _Uvicorn(config)
+    running = asyncio.ensure_future(server.serve())
+    await until(lambda: server.started or running.done())
+    [listener] = server.servers[0].sockets
+    if small_buffers and not IN_USE:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
+    try:
+        yield f"ws://127.0.0.1:{listener.getsockname()[1]}/"
+    finally:
+        server.should_exit = True
+        await running
+
+
 @contextlib.asynccontextmanager
 async def listening(hub: Any, *, small_buffers: bool = False, **options: Any) -> Any:
-    """Serve a hub on loopback, and give its URL."""
+    """Serve a hub on loopback, and give its URL; see `conftest` for what carries it."""
     if hasattr(hub, "on") and "fence" not in hub.events:
         hub.on("fence", _fence)
+    if carrier == "asgi":
+        async with _listening_asgi(hub, small_buffers) as url:
+            yield url
+        return
     async with serve(hub, "127.0.0.1", 0, start_serving=False, **options) as server:
         [listener] = server.sockets
         if small_buffers and not IN_USE:  # inherited by the connections

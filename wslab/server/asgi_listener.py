@@ -126,6 +126,7 @@ class AsgiListener:
             for stream in connections.streams:
                 if not stream.requests:
                     stream.transport.close()
+            await application.end_held()
             closing = asyncio.ensure_future(application.end_sockets(code))
             await connections.emptied(HANDLER_GRACE_S)
             application.cancel_http()

@@ -7,6 +7,7 @@ as from a handler; what it lets through is recorded, and is then uvicorn's to an
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import re
 import sys
@@ -28,6 +29,8 @@ from .user_code import Options, UserCode
 from .uvicorn_compat import says_gone
 
 __all__ = ["AsgiRunner"]
+
+END_S = 2.0  # for an application to end what it holds
 
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -80,8 +83,12 @@ class AsgiRunner:
                 (_bytes(name), _bytes(value)) for name, value in headers.raw_items()
             ]
             scope["state"] = self.state.copy()
+            refusal = "" if was_let_in else self._refusal(headers, stream)
+            # What a hub inside may ask its server.
+            ours = {"is_let_in": not refusal}
+            scope["extensions"] = {**scope.get("extensions", {}), "wslab": ours}
             if scope["type"] == "websocket":
-                await self._run_socket(scope, receive, send, stream, headers, was_let_in)
+                await self._run_socket(scope, receive, send, stream, refusal)
             else:
                 await self._run(scope, receive, send, stream)
         except asyncio.CancelledError:
@@ -99,15 +106,13 @@ class AsgiRunner:
         receive: Receive,
         send: Send,
         stream: Stream,
-        headers: Headers,
-        was_let_in: bool,
+        refusal: str,
     ) -> None:
         socket = AsgiSocket(scope, receive, send, stream, self._opened, self._refused)
-        if not was_let_in and (text := self._refusal(headers, stream)):
-            await _deny(socket, text)
+        if refusal:
+            await _deny(socket, refusal)
             return
-        extensions = {**scope.get("extensions", {}), "wslab": {"socket": socket}}
-        scope["extensions"] = extensions
+        scope["extensions"]["wslab"]["socket"] = socket
         self._connections.sockets[socket] = None
         try:
             await self._run(scope, socket.receive, socket.send, stream, socket)
@@ -171,6 +176,14 @@ class AsgiRunner:
         self._is_ending = True
         sockets = tuple(self._connections.sockets)
         await asyncio.gather(*(each.close(code) for each in sockets), return_exceptions=True)
+
+    async def end_held(self) -> None:
+        """Have the application end what it holds by HTTP, where it can be told so, as a hub can."""
+        end_http = getattr(self._options.handler, "end_http", None)
+        if inspect.iscoroutinefunction(end_http):
+            with self._user_code.recording("end_http", None), contextlib.suppress(Exception):
+                async with asyncio.timeout(END_S):
+                    await end_http()
 
     def cancel_http(self) -> None:
         """End the answers to HTTP that are still under way, such as streams of events."""

@@ -125,6 +125,7 @@ async def test_strangers_that_name_rooms_do_not_push_out_the_lobby():
     assert hub.limited["history_bytes"] > 0
 
 
+@pytest.mark.websockets_only
 @aio
 async def test_who_comes_back_and_does_not_read_holds_nothing_of_the_history():
     # It held all that it had missed, 40 MiB of it, however much the history let go of.

@@ -24,6 +24,7 @@ from wslab.hub.server.hub_client import connection_of
 pytestmark = pytest.mark.usefixtures("memory_network")
 
 
+@pytest.mark.websockets_only
 @aio
 async def test_more_clients_than_there_is_place_for_are_told_to_come_later():
     hub = Hub(limits=Limits(clients=2))
@@ -43,6 +44,7 @@ async def test_more_clients_than_there_is_place_for_are_told_to_come_later():
     assert hub.limited == {"clients": 3}
 
 
+@pytest.mark.websockets_only
 @aio
 async def test_a_session_takes_the_place_of_its_own_earlier_connection():
     hub = Hub(history=10, limits=Limits(clients=1))
@@ -55,6 +57,7 @@ async def test_a_session_takes_the_place_of_its_own_earlier_connection():
                 assert (await third.closed())[0] == 1013
 
 
+@pytest.mark.websockets_only
 @aio
 async def test_clients_of_one_address_are_counted_where_that_is_asked_for():
     hub = Hub(limits=Limits(clients_per_address=2))

@@ -224,6 +224,7 @@ async def test_sending_away_with_a_code_that_there_is_not(code):
         assert await wire.call("fence", 1) == 1  # it is still here
 
 
+@pytest.mark.websockets_only
 @aio
 async def test_who_does_not_answer_the_close_frame_is_cut_off(monkeypatch):
     monkeypatch.setattr("wslab.hub.server.connection.CLOSE_GRACE_S", 0.1)

@@ -84,7 +84,7 @@ async def test_raw_messages_go_to_their_handler():
         seen.append(raw)
         if raw == "no":
             raise Refused("not that")
-        client.websocket.protocol  # noqa: B018
+        client.websocket.id  # noqa: B018
         hub.broadcast(raw)
 
     async with listening(hub) as url, speaking(url) as wire:

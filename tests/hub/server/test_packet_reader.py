@@ -120,6 +120,7 @@ async def test_what_waits_and_can_no_longer_be_read_is_refused(monkeypatch):
     assert packet.flaw == "too large: expected data of a sensible depth"
 
 
+@pytest.mark.websockets_only
 @pytest.mark.parametrize("compression", [None, "deflate"])
 @aio
 async def test_what_nobody_takes_is_read_up_to_a_bound_in_bytes(compression):
@@ -151,6 +152,7 @@ async def test_what_nobody_takes_is_read_up_to_a_bound_in_bytes(compression):
     assert "put" not in vars(queue)
 
 
+@pytest.mark.websockets_only
 @pytest.mark.parametrize("is_asked", [False, True])
 @aio
 async def test_what_breaks_off_and_is_never_read_is_told_up_to_a_bound(is_asked, monkeypatch):
@@ -229,6 +231,7 @@ async def test_a_number_out_of_turn_is_told_as_often_as_it_comes():
     assert hub.errors_seen == 0
 
 
+@pytest.mark.websockets_only
 @aio
 async def test_what_is_read_in_one_go_is_little():
     # What comes in one read is taken in within one turn of the loop: frames without payload cost

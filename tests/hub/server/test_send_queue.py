@@ -566,6 +566,7 @@ async def test_answers_wait_and_then_the_client_is_no_longer_heard():
             assert noises + lost == 50
 
 
+@pytest.mark.websockets_only
 @aio
 async def test_a_thousand_broadcasts_to_who_does_not_read_cost_no_memory():
     hub = Hub(limits=Limits(backlog=1000, backlog_bytes=100_000))
@@ -586,6 +587,7 @@ async def test_a_thousand_broadcasts_to_who_does_not_read_cost_no_memory():
         await slow.abort()
 
 
+@pytest.mark.websockets_only
 @aio
 async def test_fragments_of_our_own_and_a_full_connection():
     hub = Hub()
@@ -605,6 +607,7 @@ async def test_fragments_of_our_own_and_a_full_connection():
         await task
 
 
+@pytest.mark.websockets_only
 @aio
 async def test_who_is_sent_away_amid_its_own_fragments_gets_1011():
     hub = Hub()

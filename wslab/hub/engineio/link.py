@@ -28,10 +28,13 @@ class Link(Protocol):
     """A WebSocket: what the hub's Link says, as far as a session needs it."""
 
     dialect: Any
-    connection: Any
     path: str
     headers: Mapping[str, str]
     closed_error: type[Exception]
+
+    @property
+    def connection(self) -> Any:
+        """What is behind it, for handlers."""
 
     @property
     def address(self) -> tuple[str, int] | None:

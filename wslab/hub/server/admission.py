@@ -66,11 +66,8 @@ class Admission:
         most = self._settings.limits.clients_per_address
         return most is not None and self.addresses[address] >= most
 
-    async def turn_away(self, link: Link, address: str) -> None:
-        """Close a connection for which there is no place.
-
-        Whoever does not answer the close frame must not hold what there is no place for.
-        """
+    def refuse(self, address: str) -> str:
+        """Count one for whom there is no place, and say what it is told."""
         limits = self._settings.limits
         if self._has_many(address):
             name = "clients_per_address"
@@ -78,12 +75,19 @@ class Admission:
         else:
             name, what = "clients", f"{limits.clients:,} clients"
         self._limited[name] += 1
+        return f"{what} are connected already: try again later"
+
+    async def turn_away(self, link: Link, address: str) -> None:
+        """Close a connection for which there is no place.
+
+        Whoever does not answer the close frame must not hold what there is no place for.
+        """
+        told = self.refuse(address)
         self.turning_away += 1
         try:
             if self.turning_away <= MAX_TURNING_AWAY:
                 with contextlib.suppress(TimeoutError, link.closed_error):
                     async with asyncio.timeout(TURN_AWAY_S):
-                        told = f"{what} are connected already: try again later"
                         word = PreparedMessage(*link.dialect.farewell(told, was_let_in=False))
                         await link.close(1013, told, word)
                         return

@@ -52,13 +52,30 @@ class Entrance:
 
     async def websocket(self, websocket: Any) -> None:
         """Serve a connection of websockets until it ends."""
-        self._take_loop()
         link = WebSocketsLink(websocket)
         with link.bounded(self._context.settings.limits.max_size):
-            if self._engine is not None and self._engine.is_asked_for(link.path):
-                await self._engine.websocket(link)
-            else:
-                await self.serving(link)
+            await self.serve(link)
+
+    async def serve(self, link: Link) -> None:
+        """Serve a link until it ends: a plain client's, or Socket.IO's, by its path."""
+        self._take_loop()
+        if self._engine is not None and self._engine.is_asked_for(link.path):
+            await self._engine.websocket(link)
+        else:
+            await self.serving(link)
+
+    def is_asked_for(self, path: str) -> bool:
+        """Whether a request's path is Socket.IO's."""
+        self._take_loop()
+        return self._engine is not None and self._engine.is_asked_for(path)
+
+    def no_place_for(self, link: Link) -> str | None:
+        """Say why there is no place for a plain client, and count that; None where there is."""
+        self._take_loop()
+        context, address = self._context, address_of(link.address)
+        if context.admission.is_full(address) and not context.is_continued_by(link):
+            return context.admission.refuse(address)
+        return None
 
     async def http(self, request: HttpRequest) -> HttpResponse | None:
         """Answer a plain HTTP request of a Socket.IO client; None where it is for others."""

@@ -8,7 +8,7 @@ processes, storage.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast, overload
 
 from ...wire.http.message import HttpRequest, HttpResponse
@@ -17,6 +17,7 @@ from ..engineio.settings import SocketIO
 from ..protocol import packets
 from ..protocol.limits import Limits
 from ..protocol.room_log import Past
+from .asgi_application import Application, HubApplication
 from .connection import Connection, current_connection
 from .delivery import Delivery, Trace
 from .emitter import Emitter, Target, check_own, raw_message, said_of
@@ -267,6 +268,35 @@ class Hub:
     def max_body_bytes(self) -> int:
         """Bytes of a body that :meth:`http` may be given, at most; a server asks for it."""
         return self._entrance.max_body_bytes
+
+    def asgi(
+        self,
+        app: Application | None = None,
+        path: str = "/ws",
+        *,
+        origins: Sequence[str] | None = None,
+    ) -> HubApplication:
+        """Return an ASGI application that has this hub's sockets, around another one.
+
+            app = FastAPI()
+            app = hub.asgi(app)  # uvicorn main:app, or wslab.serve(app)
+
+        Serve what is returned, and not the inner application, which has no sockets. One process
+        serves a hub: of several workers each would have its own clients and rooms.
+
+        Args:
+            app: answers everything else, its lifespan included; None for the hub alone.
+            path: where clients open a WebSocket, below where this is mounted.
+            origins: pages that may, such as ``["https://example.org"]``, ``["*"]`` for all; None
+                for those of the host that they ask (RFC 6455 §10.2), and under ``wslab.serve`` for
+                those that it lets in. Others get 403.
+
+        Raises:
+            ValueError: the path does not begin with ``/``.
+        """
+        if not path.startswith("/"):
+            raise ValueError(f"expected path to begin with /, got {path!r}")
+        return HubApplication(self, self._entrance, app, path, origins)
 
     # Sending.
 
