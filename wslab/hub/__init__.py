@@ -7,7 +7,8 @@ coming to its going), `server/packet_handler` (what is done with what it sends),
 on: `server/link` (what carries it), `dialects` (how it looks there), `server/registry` (who is in
 which room), `server/prepared_message` (a message made into frames once for all),
 `server/send_queue` (a slow client hurts nobody), `backplane` and `protocol/sessions` (what a client
-missed), `protocol/limits` (what strangers can make a hub hold).
+missed), `protocol/limits` (what strangers can make a hub hold). Socket.IO's clients come by way of
+`server/entrance`, `engineio` and `server/namespaces`, and are connections as all others from there.
 """
 
 from __future__ import annotations

@@ -82,6 +82,8 @@ async def _follow(arriving: Arriving) -> None:
         old = context.holder(session).client
         if old is None or old is before:
             part.expect(session)
+            if part.is_resumed and part.greeting.is_whole_or_new:
+                arriving.id = context.holder(session).id  # as if it had never been away
             return
         before = old
         old.retire()

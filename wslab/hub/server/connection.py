@@ -315,9 +315,10 @@ class Connection:
             "resumed": told is not None and told.is_resumed,
             "gap": told and told.gap,
         }
-        if told is None or part.session is None:
+        if told is None or part.session is None or part.holder is None:
             self.replies.welcome(welcome)
             return
+        part.holder.id = self.id
         self.replies.welcome(welcome | {"user": part.user_id})
         most = self.link.dialect.max_attachments
         missed = [past for past in told.missed if len(past.message.attachments) <= most]

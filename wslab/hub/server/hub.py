@@ -202,7 +202,8 @@ class Hub:
         ``async def handler(client, data)`` runs on the hub's loop; what it returns is the answer
         to a ``call`` (a Delivery as the number that it reached). A plain ``def`` runs on a thread,
         since on the loop it could hold up everybody; from there, ``emit``, ``join``,
-        ``client.call`` and the like work as usual.
+        ``client.call`` and the like work as usual. One that asks for several arguments gets those
+        of a Socket.IO client, or the items of a list (`Args` sends several).
 
         The messages of one client are handled one after the other, in order: a handler that waits
         for something that the same client sends later waits in vain, other than for the answer to

@@ -28,8 +28,8 @@ class HubClient:
     README name, and each of them is one question or one deed.
 
     Attributes:
-        websocket: the websockets connection itself, for the hub's loop only. What is sent on it
-            directly may overtake what waits in the backlog.
+        websocket: the websockets connection itself, for the hub's loop only; None while a Socket.IO
+            client speaks HTTP. What is sent on it directly may overtake what waits in the backlog.
         data: a dict of your own; it outlives the connection where the hub keeps sessions.
         since: when it connected, in seconds since the epoch.
         is_resumed: whether it continues an earlier connection's session.
@@ -64,7 +64,10 @@ class HubClient:
 
     @property
     def id(self) -> str:
-        """What it goes by while it is connected: short, and nobody else's."""
+        """What it goes by while it is connected: short, and nobody else's.
+
+        A Socket.IO client knows it as ``socket.id``, and has it again after a recovery.
+        """
         return self._connection.id
 
     @property
