@@ -93,9 +93,9 @@ ELSEWHERE = {
 }
 # Also words of others: asyncio's, or everybody's.
 COMMON = {
-    "debug", "discard", "drain", "eof", "events", "extensions", "frames", "loop", "parse", "parser",
-    "pause", "pause_writing", "paused", "protocol", "proxy", "put", "queue", "resume",
-    "resume_writing", "server", "transport", "uri", "buffer", "encoder",
+    "debug", "discard", "drain", "eof", "events", "extensions", "frames", "handler", "loop",
+    "parse", "parser", "pause", "pause_writing", "paused", "protocol", "proxy", "put", "queue",
+    "resume", "resume_writing", "server", "transport", "uri", "buffer", "encoder",
 }  # fmt: skip
 
 
