@@ -1,4 +1,4 @@
-"""Where a hub's clients come in: plain WebSockets, and Socket.IO's sessions.
+"""Where a hub's clients come in: plain WebSockets, and Socket.IO's sessions; and hub.js for pages.
 
 Its rule: the path tells which of both somebody is. Whoever is too many is turned away here; what a
 client is told and does is its connection's affair.
@@ -19,6 +19,7 @@ from .hub_context import HubContext
 from .link import Link
 from .namespaces import Namespaces
 from .prepared_message import PreparedMessage
+from .script import script_response
 from .websockets_link import WebSocketsLink
 
 __all__ = ["Entrance"]
@@ -78,7 +79,10 @@ class Entrance:
         return None
 
     async def http(self, request: HttpRequest) -> HttpResponse | None:
-        """Answer a plain HTTP request of a Socket.IO client; None where it is for others."""
+        """Answer plain HTTP: hub.js, and Socket.IO's polling; None where it is for others."""
+        script = script_response(request)
+        if script is not None:
+            return script
         self._take_loop()
         if self._engine is None or not self._engine.is_asked_for(request.path):
             return None

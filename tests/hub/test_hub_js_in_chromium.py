@@ -1,0 +1,225 @@
+"""hub.js in the pages of a real browser: servers that restart, lines that break, reloads, tabs."""
+
+from __future__ import annotations
+
+import pytest
+
+import wslab
+from tests.browser import Sync
+from tests.hub.bad_line import BadLine
+from tests.peers import until
+
+pytestmark = pytest.mark.browser
+
+PAGE = """<!doctype html>
+<meta charset="utf-8">
+<title>a page with a hub</title>
+<script type="module">
+import { connect } from "./wslab/hub.js";
+const store = location.search === "?store" ? sessionStorage : undefined;
+const times = { firstDelayMs: 10, maxDelayMs: 100, silenceMs: 300 };
+const hub = window.hub = connect(undefined, { ...times, store });
+Object.assign(window, { heard: [], states: [], changes: [], welcomes: [], answers: [] });
+hub.on("news", (data) => heard.push(data));
+hub.on("connection", (change) => { states.push(change.state); changes.push(change); });
+hub.on("welcome", (welcome) => welcomes.push(welcome));
+hub.on("double", (data) => 2 * data);
+</script>
+"""
+
+
+@pytest.fixture
+def hub():
+    hub = wslab.Hub(history=10_000)
+    hub.said = []
+
+    @hub.on("say")
+    def say(client, data):
+        hub.said.append(data)
+        return data
+
+    return hub
+
+
+@pytest.fixture
+def server(hub):
+    with wslab.serve(hub, page=PAGE) as server:
+        yield server
+
+
+@pytest.fixture
+def line(server):
+    async def begin():
+        return await BadLine(server.port, 1, 0).__aenter__()
+
+    line = wslab.run(begin)
+    yield line
+    wslab.run(line.__aexit__, None, None, None)
+
+
+def open_page(page: Sync, url: str) -> None:
+    page.goto(url)
+    page.wait_for_function("window.hub?.state === 'open'")
+
+
+def say(page: Sync, count: int, first: int = 0) -> None:
+    """Let the page say and ask, by turns, a little apart."""
+    page.evaluate(
+        """([first, count]) => {
+            let nth = first;
+            const told = (answer) => answers.push(answer);
+            const failed = ({ code, message }) => told(`${code}: ${message}`);
+            const go = () => {
+                if (nth >= first + count) return;
+                const said = nth++;
+                if (said % 2) hub.emit("say", said);
+                else hub.call("say", said).then(told, failed);
+                setTimeout(go, 1);
+            };
+            go();
+        }""",
+        [first, count],
+    )
+
+
+def settled(page: Sync, count: int) -> None:
+    """Wait until the hub has all that the page has said, and the page knows."""
+    becomes(page, f"hub.buffered === 0 && answers.length === {(count + 1) // 2}")
+
+
+def becomes(page: Sync, what: str) -> None:
+    """Wait until something holds in the page, and say how it stands where it does not."""
+    try:
+        page.wait_for_function(what)
+    except Exception as exc:
+        stands = page.evaluate(
+            "[hub.state, hub.buffered, answers.length, heard.length, changes.slice(-10), welcomes]"
+        )
+        raise AssertionError(f"expected {what}, got {stands}") from exc
+
+
+def test_events_answers_and_bytes(page, hub, server):
+    open_page(page, server.page_url)
+    assert page.evaluate("states") == ["connecting", "open"]
+    found = page.evaluate(
+        """async () => {
+            const bytes = new Uint8Array([0, 255, 7]);
+            const more = [bytes.buffer, bytes.subarray(1)];
+            const answer = await hub.call("say", { bytes, more });
+            return [answer.bytes, ...answer.more].map((each) => [each.constructor.name, ...each]);
+        }"""
+    )
+    assert hub.said == [{"bytes": b"\x00\xff\x07", "more": [b"\x00\xff\x07", b"\xff\x07"]}]
+    assert found == [["Uint8Array", 0, 255, 7], ["Uint8Array", 0, 255, 7], ["Uint8Array", 255, 7]]
+    [client] = hub.clients.values()
+    assert client.id == page.evaluate("hub.id")
+    assert wslab.run(client.call, "double", 21) == 42
+
+
+@pytest.mark.parametrize("how", ["restart", "abort", "cut", "silence"])
+def test_what_breaks_is_taken_up_again_with_nothing_lost_and_nothing_twice(
+    page, hub, server, line, how
+):
+    open_page(page, f"http://127.0.0.1:{line.port}/")
+    say(page, 300)
+    until(lambda: len(hub.said) > 50)
+    for nth in range(100):
+        if nth == 50:
+            if how == "restart":
+                server.restart()
+            elif how == "abort":
+                [client] = hub.clients.values()
+                wslab.run(_now(client.websocket.transport.abort))
+            elif how == "cut":
+                wslab.run(_now(line.cut))
+            else:
+                wslab.run(_now(line.swallow))
+        hub.emit("news", nth)
+    settled(page, 300)
+    becomes(page, "heard.length >= 100")
+    assert page.evaluate("heard") == list(range(100))
+    assert hub.said == list(range(300))
+    assert sorted(page.evaluate("answers"), key=str) == sorted(range(0, 300, 2), key=str)
+    assert page.evaluate("states").count("open") > 1
+    assert page.evaluate("welcomes.map(({ gap }) => gap)") == [None] * page.evaluate(
+        "welcomes.length"
+    )
+
+
+def _now(call):
+    async def now():
+        call()
+
+    return now
+
+
+def test_another_hub_in_its_place_says_that_it_does_not_know_the_page(page, hub, server):
+    open_page(page, server.page_url)
+    port = server.port
+    server.stop()
+    page.evaluate("hub.emit('say', 'meanwhile')")
+    other = wslab.Hub(history=10)
+    other.on("say", lambda client, data: hub.said.append(data))
+    with wslab.serve(other, port=port, page=PAGE):
+        page.wait_for_function("welcomes.length === 2 && hub.buffered === 0")
+    assert page.evaluate("welcomes.at(-1).gap") == "session unknown"
+    assert hub.said == ["meanwhile"]
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_page_that_is_loaded_again_goes_on_where_it_has_a_store(page, hub, server, keeps):
+    open_page(page, server.page_url + ("?store" if keeps else ""))
+    say(page, 20)
+    settled(page, 20)
+    [before] = [client.user_id for client in hub.clients.values()]
+    hub.emit("news", "heard before")
+    page.wait_for_function("heard.length === 1")
+    page.goto("about:blank")
+    until(lambda: not hub.clients)
+    hub.emit("news", "said while it was away")
+    page.go_back()
+    page.wait_for_function("window.hub?.state === 'open'")
+    say(page, 20, 100)
+    settled(page, 20)
+    [after] = [client.user_id for client in hub.clients.values()]
+    assert (before == after) is keeps
+    assert page.evaluate("heard") == (["said while it was away"] if keeps else [])
+    assert page.evaluate("welcomes[0].resumed") is keeps
+    assert hub.said == [*range(20), *range(100, 120)]
+
+
+def test_two_tabs_are_two_clients_also_where_one_is_a_copy_of_the_other(page, hub, server):
+    open_page(page, server.page_url + "?store")
+    with page.expect_popup() as popup:
+        page.evaluate("window.open(location.href)")
+    other = popup.value
+    other.wait_for_function("window.hub?.state === 'open'")
+    hub.emit("news", 1)
+    for each in (page, other):
+        each.wait_for_function("heard.length === 1")
+        assert each.evaluate("states") == ["connecting", "open"]
+    assert len({client.user_id for client in hub.clients.values()}) == 2
+
+
+def test_a_session_that_goes_on_elsewhere_is_left_to_it(page, hub, server):
+    open_page(page, server.page_url)
+    [client] = hub.clients.values()
+    token = client._connection.session_part.token
+    with wslab.connect(f"{server.url}?session={token}") as other:
+        other.recv(timeout=5)
+        page.wait_for_function("hub.state === 'closed'")
+    assert page.evaluate("hub.call('say', 1).catch(({ code }) => code)") == "closed"
+
+
+def test_a_page_of_another_origin_may_have_the_script_and_its_hub(page, hub, server):
+    with wslab.serve(wslab.Hub(), page="<title>elsewhere</title>") as elsewhere:
+        page.goto(elsewhere.page_url)
+        page.evaluate(
+            """async (url) => {
+                const { connect } = await import(url);
+                window.hub = connect();
+                await new Promise((open) => hub.on("welcome", open));
+            }""",
+            f"{server.page_url}wslab/hub.js",
+        )
+        assert len(hub.clients) == 1
