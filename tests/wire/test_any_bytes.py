@@ -86,6 +86,12 @@ PIECES = (
             encode_frame(1, Compressor()(b'{"event":"welcome","data":{"session":"a'), rsv1=True),
             encode_frame(0, b'40{"sid":"\xff'), b"\x82\xff" + b"\x7f" * 8 + MASK,
             b"\x82\xff" + b"\xff" * 8,
+            b"GET /socket.io/?EIO=4&transport=polling&sid=a HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"POST /?EIO=4&transport=polling&sid=a HTTP/1.1\r\nContent-Length: 9\r\n\r\n",
+            build_request("/?EIO=4&transport=websocket&sid=a", "x", KEY),
+            b'42["a",{}]', b"bAQ==\x1e",
+            encode_frame(1, b'451-["a",{"_placeholder":true,"num":0}]'), encode_frame(2, b"x"),
+            encode_frame(1, b'42["connect"]', mask_key=MASK),
         ]
     )
 )  # fmt: skip
