@@ -9,6 +9,8 @@ import pytest
 
 from tests.hub.rig import aio, until
 from tests.hub.server.asgi_rig import Server
+from wslab.hub.dialects.dialect import Said
+from wslab.hub.dialects.socket_io import SocketIo
 from wslab.hub.server import asgi_link
 from wslab.hub.server.asgi_link import AsgiClosed, AsgiLink
 from wslab.hub.server.link import Closed
@@ -239,3 +241,15 @@ async def test_nothing_runs_on_when_it_is_over():
         await asyncio.sleep(0)
         assert len(asyncio.all_tasks() - before) == 3
     assert asyncio.all_tasks() == before
+
+
+@aio
+async def test_what_waits_keeps_the_dialect_in_which_it_was_said():
+    server = Server()
+    said = PreparedMessage.of_event(Said("tick", b"1"))
+    async with linked(server) as link:
+        assert link.write(said)
+        link.speak(SocketIo("/admin"))  # before the first has gone out
+        assert link.write(said)
+        await until(lambda: len(server.texts) == 2)
+        assert server.texts == ['{"event":"tick","data":1}', '42/admin,["tick",1]']

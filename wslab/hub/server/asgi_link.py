@@ -112,7 +112,8 @@ class AsgiLink:
         self._has_come = asyncio.Event()
         self._may_read = asyncio.Event()
         self._may_read.set()
-        self._going: collections.deque[PreparedMessage] = collections.deque()
+        # Each in the dialect in which it was said: namespaces take turns.
+        self._going: collections.deque[tuple[PreparedMessage, Dialect]] = collections.deque()
         self._going_bytes = 0
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -234,7 +235,7 @@ class AsgiLink:
         return True
 
     def _put(self, message: PreparedMessage) -> None:
-        self._going.append(message)
+        self._going.append((message, self.dialect))
         self._going_bytes += message.size_bytes
         if not self.is_writable:
             self._has_room.clear()
@@ -247,8 +248,8 @@ class AsgiLink:
 
     async def _write(self) -> None:
         while self._going:
-            message = self._going[0]
-            for opcode, payload in message.parts(self.dialect):
+            message, dialect = self._going[0]
+            for opcode, payload in message.parts(dialect):
                 if opcode is Opcode.TEXT:
                     await self._send({"type": "websocket.send", "text": str(payload, "utf-8")})
                 else:
