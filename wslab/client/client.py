@@ -30,7 +30,7 @@ from .self_wait import SelfWaitGuard
 from .urls import shown
 
 if TYPE_CHECKING:
-    import types
+    pass
 
 __all__ = ["Client"]
 
@@ -413,12 +413,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: types.TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         if not self._life.runner.fork.is_child:  # it leaves the block, too: nothing of it runs
             self.close()
 

@@ -10,7 +10,7 @@ import os
 
 from . import environment
 from .environment import Environment, Kind
-from .origins import is_loopback, is_webview
+from .origins import is_loopback_origin, is_webview
 from .page import noted_origins
 
 __all__ = ["is_allowed_origin", "known_origins"]
@@ -37,7 +37,7 @@ def is_allowed_origin(origin: str | None, *, here: Environment | None = None) ->
     """
     if origin is None:
         return True
-    if is_loopback(origin) or origin in known_origins():
+    if is_loopback_origin(origin) or origin in known_origins():
         return True
     if is_webview(origin):
         return (here or environment.detect()).kind is Kind.VSCODE

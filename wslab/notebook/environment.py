@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .jupyter_server import has_server_proxy, jupyter_server
-from .origins import checked_base_url, is_loopback, origin_of
+from .origins import checked_base_url, is_loopback_origin, origin_of
 from .page import noted_page
 
 __all__ = ["Environment", "Kind", "detect", "public_origin"]
@@ -169,7 +169,7 @@ def _in_jupyter(environ: Mapping[str, str], server: dict[str, str] | None) -> En
         (server["origin"] or None, server["base_url"]) if server else (None, "/")
     )
     can_reach: bool | None
-    if noted and not is_loopback(noted[0]):
+    if noted and not is_loopback_origin(noted[0]):
         can_reach = False
         reason = f"the notebook is looked at from {noted[0]}, which is not this machine"
     elif sign := _remote_sign(environ):
@@ -178,7 +178,7 @@ def _in_jupyter(environ: Mapping[str, str], server: dict[str, str] | None) -> En
     elif server is None and noted is None:
         can_reach = None
         reason = "no Jupyter server of this machine is known to have started this kernel"
-    elif origin is None or not is_loopback(origin):
+    elif origin is None or not is_loopback_origin(origin):
         can_reach = None
         reason = (
             "Jupyter's server listens beyond this machine, so the browser may be on another one"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-__all__ = ["checked_base_url", "is_loopback", "is_origin", "is_webview", "origin_of"]
+__all__ = ["checked_base_url", "is_loopback_origin", "is_origin", "is_webview", "origin_of"]
 
 _PORT = r"(?::(?P<port>[1-9][0-9]{0,4}))?"
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -28,7 +28,7 @@ def is_origin(origin: str) -> bool:
     return found is not None and int(found["port"] or 0) <= 65535
 
 
-def is_loopback(origin: str) -> bool:
+def is_loopback_origin(origin: str) -> bool:
     """Whether it is the Origin of a page of this machine, whatever its port."""
     found = _ORIGIN.fullmatch(origin)
     return is_origin(origin) and _LOOPBACK.fullmatch(found["host"] if found else "") is not None

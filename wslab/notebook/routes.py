@@ -14,7 +14,7 @@ from typing import Literal
 from . import environment
 from .allowed_origins import known_origins
 from .environment import Environment, Kind
-from .origins import is_loopback
+from .origins import is_loopback_origin
 from .page import seen_by_page
 
 __all__ = ["Route", "browser_url", "needs_login", "page_url", "routes_to"]
@@ -209,7 +209,7 @@ def _direct(scheme: str, port: int, secure: bool, path: str, host: str) -> str:
 
 def _through_jupyter(scheme: str, rest: str, here: Environment) -> str:
     origin = here.jupyter_origin
-    if origin is not None and is_loopback(origin):
+    if origin is not None and is_loopback_origin(origin):
         # This machine has several names, and a page's cookie is for the one that it was opened by:
         # a link or a frame is completed by the page, and so is a URL before a page has told its.
         origin = origin if scheme == "ws" and origin in known_origins() else None

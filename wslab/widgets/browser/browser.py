@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import types
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any, Self, TypeVar
@@ -208,12 +207,7 @@ class Browser(Socket):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: types.TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.stop()
 
     # How it shows itself.

@@ -15,7 +15,6 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 from websockets.exceptions import ConnectionClosed
@@ -137,15 +136,10 @@ class EchoTimeline:
             runner.submit(self._ask, client)
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, exc: object, tb: object) -> None:
         self._asking = False
         try:
-            if exc_type is None:
+            if exc is None:
                 await self._last_echoes()
         finally:
             await self._close()
