@@ -276,7 +276,7 @@ class Connection:
                 if await is_let_in(self):
                     self._is_welcome = True
                     self.admit()
-                    await self._converse()
+                    await self._take_packets()
             except self.link.closed_error:
                 pass
             except asyncio.CancelledError:
@@ -329,7 +329,7 @@ class Connection:
         for room in part.session.rooms:
             registry.put_back(self, room)
 
-    async def _converse(self) -> None:
+    async def _take_packets(self) -> None:
         while True:
             item = await self.reader.next()
             if self._closing is None and not self.is_over:
