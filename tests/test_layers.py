@@ -199,7 +199,6 @@ def _circles() -> set[tuple[str, ...]]:
 TESTS = PACKAGE.parent / "tests"
 # What has no test file of its own, and where it is tested; the list may only get shorter.
 TESTED_IN = {
-    "client/connection": "client/test_lifecycle",
     "client/ending": "client/test_close_diagnosis",
     "client/from_outside": "client/test_client",
     "client/opener": "client/test_connect",

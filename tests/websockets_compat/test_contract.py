@@ -86,7 +86,7 @@ PRIVATE = {
 
 # Beyond websockets_compat: who uses them, and why not from there. It may only get shorter.
 ELSEWHERE = {
-    "client.direct": "a connection's class itself: process_event() of it",
+    "client.connection": "a connection's class itself: process_event() of it",
     "client.ending": "close_exc, for a connection that closed an instant ago",
     "hub.server.websockets_link": "asked for each message and client: a call would cost as much",
     "network.recording": "a connection's class itself: process_event() of it",

@@ -18,8 +18,7 @@ from ..network.recording import recorded
 from ..websockets_compat import attempts
 from ..wire.tape.tape import Tape
 from .arguments import Destination
-from .connection import Connection
-from .direct import direct
+from .connection import Connection, direct
 from .incoming import Incoming
 from .open_diagnosis import Attempted, not_opened
 from .urls import with_query
