@@ -10,9 +10,13 @@ from tests.widgets.inspector.tapes import (
     opened,
     rows_of,
 )
+from tests.wire.layers.talk import OPEN, SID, frame, tell, websocket
+from tests.wire.taping import MASK
 from wslab.widgets.inspector import static_html
 from wslab.widgets.inspector.feed import Feed
 from wslab.widgets.inspector.inspector import Inspector
+from wslab.widgets.inspector.keepalive import folded
+from wslab.widgets.inspector.words import words
 from wslab.wire.frames.layout import encode_frame
 from wslab.wire.frames.opcodes import Opcode
 from wslab.wire.tape.tape import Tape
@@ -93,3 +97,21 @@ def test_pings_that_are_the_subject_are_not_folded():
     assert "pings and" not in data["text/plain"]
     assert data["text/plain"].count("pong") == 3
     inspector.close()
+
+
+def test_heartbeats_of_engine_io_are_folded_and_probes_are_not():
+    tape = Tape()
+    track = tape.open("a1")
+    websocket(track, sid="")
+    tell(track, OPEN % SID)
+    for start in (1.0, 26.0, 51.0):
+        track.server(frame("2"), start)
+        track.client(frame("3", MASK), start + 0.01)
+    track.client(frame("2probe", MASK), 60.0)
+    track.client(frame("2", MASK), 61.0)  # from the wrong side
+    rows = rows_of(tape)
+    assert [row["label"] for row in rows if row.get("keepalive")] == ["2", "3"] * 3
+    fold, probe, wrong = folded(rows)[-3:]
+    assert (fold["what"], fold["frames"], fold["pings"], fold["every"]) == ("keepalive", 6, 3, 25.0)
+    assert words(fold) == "3 pings and 3 pongs, 25 s apart"
+    assert (probe["label"], wrong["label"]) == ("2probe", "2")

@@ -56,8 +56,8 @@ def test_acks_and_what_else_brings_data():
     [ack, answer_] = told('430["ok",2]', "430[]")
     assert ack["packets"][0]["args"] == ['"ok"', "2"]
     assert answer_["packets"][0]["args"] == []
-    [connect] = told('40/x,{"token":"a"}')
-    assert connect["packets"][0]["args"] == ['{"token":"a"}']
+    [connect] = told('40/x,{"name":"a"}')
+    assert connect["packets"][0]["args"] == ['{"name":"a"}']
     assert connect["packets"][0]["nsp"] == "/x"
 
 

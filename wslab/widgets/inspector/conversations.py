@@ -17,6 +17,9 @@ from .layers import faults_of, layers_of
 
 __all__ = ["Conversations", "Part"]
 
+# What Engine.IO itself says, to hear whether anybody is there; a probe has more to it.
+_HEARTBEATS = {"ping": "ping", "pong": "pong"}
+
 Json = dict[str, Any]
 
 
@@ -51,6 +54,10 @@ class Part(NamedTuple):
         if not (layers.packets or layers.unread or is_request):
             return
         row["layers"] = layers_of(layers, is_request, waiting.get(event.sender))
+        if row["what"] == "frame" and not row.get("part"):
+            beat = _HEARTBEATS.get(layers.packets[0].says)
+            if beat is not None:
+                row["keepalive"], row["beat"] = True, beat
         if any(packet.missing for packet in layers.packets):
             waiting[event.sender] = row["id"]
         faults = faults_of(layers)

@@ -1,7 +1,8 @@
 """Keepalive: which pings and pongs a library sent by itself, and how such rows are folded.
 
 Nothing in a ping says so, but its moment does: so long after the opening, or after the last one, as
-its sender is known to wait. Its rule: what is not certain is drawn as any other frame.
+its sender is known to wait. Its rule: what is not certain is drawn as any other frame. Engine.IO's
+own heartbeats are folded with them; they are messages, and `wire/layers` knows them.
 """
 
 from __future__ import annotations
@@ -84,15 +85,19 @@ def folded(rows: Iterable[Json]) -> list[Json]:
     return [*lines, _fold(run)] if run else lines
 
 
+def _kind(row: Json) -> str:
+    return str(row.get("beat", row["kind"]))  # one of Engine.IO is a text
+
+
 def _fold(run: list[Json]) -> Json:
     before: dict[Any, float] = {}
     gaps_s = []
     for row in run:
-        if row["kind"] == "ping":
-            who = row["lane"], row["by"]
+        if _kind(row) == "ping":
+            who = row["lane"], row["by"], row["kind"]
             if who in before:
                 gaps_s.append(row["at"] - before[who])
             before[who] = row["at"]
     line: Json = {"what": "keepalive", "id": run[0]["id"], "at": run[-1]["at"], "frames": len(run)}
-    line |= {"from": run[0]["at"], "pings": sum(row["kind"] == "ping" for row in run)}
+    line |= {"from": run[0]["at"], "pings": sum(_kind(row) == "ping" for row in run)}
     return line | {"every": median(gaps_s) if gaps_s else 0.0}

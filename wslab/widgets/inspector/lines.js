@@ -100,9 +100,9 @@ class Lines {
     const gaps = [];
     fold.pings = 0;
     for (const row of run) {
-      if (row.kind !== "ping") continue;
+      if ((row.beat ?? row.kind) !== "ping") continue; // one of Engine.IO is a text
       fold.pings += 1;
-      const who = `${row.lane} ${row.by}`;
+      const who = `${row.lane} ${row.by} ${row.kind}`;
       if (before.has(who)) gaps.push(row.at - before.get(who));
       before.set(who, row.at);
     }
