@@ -6,11 +6,13 @@ Real sockets on loopback, since a process of its own knows no network in memory.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 import pytest
 from websockets.asyncio.client import connect
 
+import wslab
 from tests.hub import stock
 from tests.hub.rig import aio, listening, one, speaking, until
 from tests.node import need
@@ -18,35 +20,65 @@ from wslab.errors import Refused
 from wslab.hub import Args, Hub
 
 CLIENTS = {"node": stock.node, "python": stock.python}
-TRANSPORTS = {"websocket": ["websocket"]}
+TRANSPORTS = {"websocket": ["websocket"], "polling": ["polling"], "default": None}
 
 
-@pytest.fixture(params=[(client, transport) for client in CLIENTS for transport in TRANSPORTS],
-                ids="-".join)  # fmt: skip
-def client_of(request):
-    """What connects a stock client to a URL."""
-    name, transport = request.param
-    if name == "node":
+@contextlib.asynccontextmanager
+async def at_wslab(hub):
+    """Serve a hub on the lab's loop, as a notebook does."""
+    with wslab.serve(hub) as server:
+        yield server.url
+
+
+@contextlib.asynccontextmanager
+async def in_asgi(hub):
+    """Serve it inside an ASGI application, under uvicorn."""
+    with wslab.serve(hub.asgi()) as server:
+        yield server.url
+
+
+# How a client comes: who it is, by which transports, and to what.
+EVERY_WAY = [
+    (client, transport, place)
+    for client in CLIENTS
+    for transport in TRANSPORTS
+    for place in ("websockets", "wslab", "asgi")
+    if place != "websockets" or transport == "websocket"  # which parses no POST
+]
+SOME_WAYS = [
+    each for each in EVERY_WAY if each[1:] in (("websocket", "websockets"), ("default", "wslab"))
+]
+PLACES = {"websockets": listening, "wslab": at_wslab, "asgi": in_asgi}
+
+
+class Way:
+    """One way to come to a hub."""
+
+    def __init__(self, client, transport, place):
+        self.is_node = client == "node"
+        self.transport = transport
+        self.ends_as = "polling" if transport == "polling" else "websocket"
+        self.serving = PLACES[place]
+        self._open = CLIENTS[client]
+
+    def client(self, url, **options):
+        if TRANSPORTS[self.transport] is not None:
+            options["transports"] = TRANSPORTS[self.transport]
+        return self._open(url.replace("ws:", "http:").rstrip("/"), **options)
+
+
+@pytest.fixture(params=SOME_WAYS, ids="-".join)
+def way(request):
+    """How a client comes."""
+    if request.param[0] == "node":
         need("socket.io-client")
-
-    def connected(url, **options):
-        url = url.replace("ws:", "http:").rstrip("/")
-        return CLIENTS[name](url, transports=TRANSPORTS[transport], **options)
-
-    connected.is_node = name == "node"
-    return connected
+    return Way(*request.param)
 
 
-@pytest.fixture
-def node_client():
-    """What connects npm's client to a URL."""
-    need("socket.io-client")
-
-    def connected(url, **options):
-        url = url.replace("ws:", "http:").rstrip("/")
-        return stock.node(url, transports=["websocket"], **options)
-
-    return connected
+every_way = pytest.mark.parametrize("way", EVERY_WAY, indirect=True, ids="-".join)
+by_node = pytest.mark.parametrize(
+    "way", [each for each in EVERY_WAY if each[0] == "node"], indirect=True, ids="-".join
+)
 
 
 def chat(**options):
@@ -71,10 +103,11 @@ def chat(**options):
     return hub
 
 
+@every_way
 @aio
-async def test_events_and_answers_both_ways(client_of):
+async def test_events_and_answers_both_ways(way):
     hub = chat()
-    async with listening(hub) as url, client_of(url, auth={"token": "t"}) as client:
+    async with way.serving(hub) as url, way.client(url, auth={"token": "t"}) as client:
         kind, sid, _ = await client.hear()
         assert (kind, sid) == ("connect", one(hub).id)
         assert await client.call("auth") == [{"token": "t"}]
@@ -96,25 +129,49 @@ async def test_events_and_answers_both_ways(client_of):
         assert await asking == Args(1, b"x")
         hub.broadcast("raw")
         assert await client.hear() == ["event", "message", "raw"]
+        client.say("transport")
+        assert await client.hear() == ["transport", way.ends_as]
+
+
+@every_way
+@aio
+async def test_nothing_is_lost_or_turned_round_while_a_client_goes_over(way):
+    hub, count = chat(), 300
+
+    @hub.on("begin")
+    async def begin(client, data):
+        for n in range(count):
+            await client.emit("n", Args(n, b"x"))
+            if n % 10 == 0:
+                await asyncio.sleep(0.001)
+
+    async with way.serving(hub) as url, way.client(url) as client:
+        await client.hear()
+        client.say("emit", "begin")
+        for n in range(30):
+            client.say("call", 5000, "echo", n)
+        heard = [await client.hear() for _ in range(count + 30)]
+        assert [each[2] for each in heard if each[0] == "event"] == list(range(count))
+        assert [each[1] for each in heard if each[0] == "answer"] == list(range(30))
 
 
 @aio
-async def test_an_answer_that_does_not_come(client_of):
+async def test_an_answer_that_does_not_come(way):
     hub = chat()
-    async with listening(hub) as url, client_of(url) as client:
+    async with way.serving(hub) as url, way.client(url) as client:
         await client.hear()
         client.say("call", 50, "late", 0.2)
         assert await client.hear() == ["failed", "operation has timed out"]
-        if client_of.is_node:  # python-socketio answers by itself
+        if way.is_node:  # python-socketio answers by itself
             with pytest.raises(TimeoutError, match="did not answer 'silent'"):
                 await one(hub).call("silent", timeout=0.05)
             assert await client.hear() == ["event", "silent"]
 
 
 @aio
-async def test_rooms_are_shared_with_plain_clients(client_of):
+async def test_rooms_are_shared_with_plain_clients(way):
     hub = chat()
-    async with listening(hub) as url, client_of(url) as client, speaking(url) as wire:
+    async with way.serving(hub) as url, way.client(url) as client, speaking(url) as wire:
         await client.hear()
         assert await client.call("join", "red") == [True]
         assert await wire.call("join", "red") is True
@@ -129,25 +186,25 @@ async def test_rooms_are_shared_with_plain_clients(client_of):
 
 
 @aio
-async def test_a_refusal_with_data(client_of):
+async def test_a_refusal_with_data(way):
     hub = chat()
 
     @hub.on("connect")
     async def connect(client):
         raise Refused("members only", data={"plan": "free"})
 
-    async with listening(hub) as url, client_of(url) as client:
+    async with way.serving(hub) as url, way.client(url) as client:
         assert await client.hear() == ["connect_error", "members only", {"plan": "free"}]
         assert not hub.clients
 
 
 @aio
-async def test_namespaces(client_of):
+async def test_namespaces(way):
     hub = chat()
     admin = hub.of("/admin")
     admin.on("who", lambda client, data: client.id)
-    async with listening(hub) as url:
-        async with client_of(url, namespace="/admin") as client:
+    async with way.serving(hub) as url:
+        async with way.client(url, namespace="/admin") as client:
             _, sid, _ = await client.hear()
             assert (await client.call("who")) == [sid] == [one(admin).id]
             assert not hub.clients
@@ -158,50 +215,51 @@ async def test_namespaces(client_of):
             kind, reason = await client.hear()
             assert (kind, reason) == ("disconnect", reason)
             assert not admin.clients
-        async with client_of(url, namespace="/other") as client:
+        async with way.client(url, namespace="/other") as client:
             assert (await client.hear())[:2] == ["connect_error", "Invalid namespace"]
 
 
 @aio
-async def test_a_client_that_disconnects(client_of):
+async def test_a_client_that_disconnects(way):
     hub = chat()
     reasons = []
     hub.on("disconnect", lambda client, reason: reasons.append(reason))
-    async with listening(hub) as url, client_of(url) as client:
+    async with way.serving(hub) as url, way.client(url) as client:
         await client.hear()
         client.say("disconnect")
         assert (await client.hear())[0] == "disconnect"
         await until(lambda: reasons)
         # python-socketio closes its WebSocket before its DISCONNECT has gone out.
-        said = " (left the namespace)" * client_of.is_node
+        said = " (left the namespace)" * way.is_node
         assert reasons == [f"closed by the client with 1000{said}"]
 
 
 @aio
-async def test_clients_that_keep_a_history_get_what_they_can_use(client_of):
+async def test_clients_that_keep_a_history_get_what_they_can_use(way):
     hub = chat(history=100)
-    async with listening(hub) as url, client_of(url) as client:
+    async with way.serving(hub) as url, way.client(url) as client:
         await client.hear()
         hub.emit("tick", 1)
         kind, event, *args = await client.hear()
         assert (kind, event, args[0]) == ("event", "tick", 1)
-        assert len(args) == 1 + client_of.is_node
+        assert len(args) == 1 + way.is_node
 
 
+@by_node
 @aio
-async def test_recovery(node_client):
+async def test_recovery(way):
     hub = chat(history=100)
-    async with listening(hub) as url, node_client(url) as client:
+    async with way.serving(hub) as url, way.client(url) as client:
         kind, first, recovered = await client.hear()
         assert (kind, recovered) == ("connect", False)
         await client.call("join", "red")
         for turn in range(4):  # the first two without any event before
-            one(hub).websocket.transport.abort()
+            client.say("cut")
             await until(lambda: not hub.clients)
             if turn > 1:
                 hub.emit("tick", turn, to="red")
                 hub.emit("tick", "text", to="red")
-            assert await client.hear() == ["disconnect", "transport close"]
+            assert await client.hear() == ["disconnect", "forced close"]
             kind, sid, recovered = await client.hear()
             assert (kind, sid, recovered) == ("connect", first, True)
             assert one(hub).id == first
@@ -218,21 +276,22 @@ async def test_recovery(node_client):
             assert (await client.hear())[:3] == ["event", "message", "1.999"]
 
 
+@by_node
 @aio
-async def test_a_gap_is_no_recovery(node_client):
+async def test_a_gap_is_no_recovery(way):
     hub = chat(history=2)
-    async with listening(hub) as url, node_client(url) as client:
+    async with way.serving(hub) as url, way.client(url) as client:
         await client.hear()
         hub.emit("tick", 0)
         await client.hear()
-        one(hub).websocket.transport.abort()
+        client.say("cut")
         await until(lambda: not hub.clients)
         for _ in range(3):
             hub.emit("tick", 1)
         await client.hear()
         assert (await client.hear())[::2] == ["connect", False]
         assert await client.call("echo", 1) == [1]  # nothing else came before
-        one(hub).websocket.transport.abort()
+        client.say("cut")
         await until(lambda: not hub.clients)
         hub.emit("tick", 2)
         await client.hear()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from wslab.errors import BadPacket
 from wslab.hub import Args
 from wslab.hub.dialects.dialect import Dialect, Greeting, Raw
-from wslab.hub.dialects.socket_io import VIOLATION, SocketIo, may_recover
+from wslab.hub.dialects.socket_io import VIOLATION, SocketIo
 from wslab.hub.protocol import packets
 from wslab.hub.protocol.packets import Packet
 from wslab.hub.server.emitter import said_of
@@ -111,14 +111,6 @@ def test_a_secret_is_not_shown():
     assert KEEPS.shown_auth(None) is None
     assert ROOT.shown_path("/socket.io/?EIO=4&sid=x&a=1") == "/socket.io/?EIO=4&a=1"
     assert ROOT.shown_path("/socket.io/?sid=x") == "/socket.io/"
-
-
-def test_clients_of_python_are_told_from_others():
-    assert may_recover("/socket.io/?EIO=4&transport=websocket")
-    assert may_recover("/socket.io/?a=1&EIO=4&transport=polling&t=x")
-    assert may_recover("/ws")
-    assert not may_recover("/socket.io/?transport=websocket&EIO=4&t=1.5")
-    assert not may_recover("/socket.io/?a=1&transport=polling&EIO=4")
 
 
 # What comes.

@@ -22,6 +22,17 @@ def test_a_body_holds_all_of_it_in_order_and_bytes_as_base64():
     assert (len(outbox), outbox.size_bytes, outbox.take_body()) == (0, 0, b"")
 
 
+def test_a_body_may_have_a_bound_in_packets_and_cuts_no_message():
+    outbox = Outbox(1000)
+    outbox.put(PreparedMessage("453-", [b"x"] * 3), PLAIN_JSON)
+    for text in "abc":
+        outbox.put(prepared(text), PLAIN_JSON)
+    assert outbox.take_body(2) == b"453-\x1ebeA==\x1ebeA==\x1ebeA=="
+    assert outbox.take_body(2) == b"4a\x1e4b"
+    assert outbox.take_body(2) == b"4c"
+    assert (len(outbox), outbox.size_bytes) == (0, 0)
+
+
 def test_what_would_be_read_as_another_packet_is_not_sent():
     outbox = Outbox(1000)
     outbox.put(prepared("x\x1e1"), PLAIN_JSON)

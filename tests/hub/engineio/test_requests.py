@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wslab.hub.engineio.requests import Asked, asked, is_own_page, judge
+from wslab.hub.engineio.requests import Asked, asked, is_of_python, is_own_page, judge
 
 SESSIONS = {"p": "polling", "w": "websocket"}
 
@@ -53,3 +53,11 @@ def test_whose_pages_may_come():
     assert is_own_page("https://other.example", "example.org", ("https://other.example",))
     assert not is_own_page("https://example.org", "example.org", ("https://other.example",))
     assert is_own_page("null", None, ("*",))
+
+
+def test_clients_of_python_are_told_from_others():
+    assert is_of_python("/socket.io/?transport=websocket&EIO=4&t=1.5")
+    assert is_of_python("/socket.io/?a=1&transport=polling&EIO=4")
+    assert not is_of_python("/socket.io/?EIO=4&transport=websocket")
+    assert not is_of_python("/socket.io/?a=1&EIO=4&transport=polling&t=x")
+    assert not is_of_python("/ws")

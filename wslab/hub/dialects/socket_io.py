@@ -28,13 +28,12 @@ from ..protocol.payload import to_json
 from .dialect import Greeting, Item, Payloads, Raw, Said
 from .sizes import held_to, size_of, too_large
 
-__all__ = ["MESSAGE", "VIOLATION", "SocketIo", "may_recover"]
+__all__ = ["MESSAGE", "VIOLATION", "SocketIo"]
 
 VIOLATION: Final = "violation"  # what is told before a connection ends because of one
 MESSAGE: Final = str(int(EngineType.MESSAGE))  # before each text
 _PLACEHOLDER: Final = re.compile(r'\{\s*"\$binary"\s*:\s*(\d+)\s*\}')
 _PID: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
-_OF_PYTHON: Final = re.compile(r"[?&]transport=\w+&EIO=")
 _OFFSET: Final = re.compile(r"([A-Za-z0-9_-]+)\.([0-9]{1,15})")
 
 
@@ -179,15 +178,6 @@ class SocketIo:
     def _encoded(self, type: PacketType, data: Any) -> Payloads:
         text, _ = socketio.encode(socketio.Packet(type, self.namespace, None, data))
         return MESSAGE + text, ()
-
-
-def may_recover(path: str) -> bool:
-    """Whether a client that came to this path knows what an offset is.
-
-    Those of python-socketio do not, and would hand it to their handlers. They are known by their
-    query, in which the transport comes before the version.
-    """
-    return _OF_PYTHON.search(path) is None
 
 
 def _placed(text: str, attachments: Sequence[bytes]) -> str:

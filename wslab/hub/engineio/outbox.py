@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import binascii
 import collections
+import math
 from typing import Any
 
 from ...wire.engineio import SEPARATOR
@@ -66,24 +67,23 @@ class Outbox:
             self._entries = None
         self._tell_room()
 
-    def take_body(self) -> bytes:
-        """Take all of it out, as a polling body.
+    def take_body(self, most: float = math.inf) -> bytes:
+        """Take out what waits, as a polling body.
+
+        Args:
+            most: packets that it may have; one message goes in any case.
 
         Raises:
             ProtocolViolation: separator-in-data: a client would read what we never said.
         """
         parts: list[bytes] = []
-        for message, dialect in self._entries or ():
-            for opcode, payload in message.parts(dialect):
-                if opcode != TEXT:
-                    parts.append(b"b" + binascii.b2a_base64(payload, newline=False))
-                    continue
-                parts.append(bytes(payload))
-                if _SEPARATOR in parts[-1]:
-                    raise ProtocolViolation(
-                        "separator-in-data", "no U+001E in text under polling", "one"
-                    )
-        self.clear()
+        while self._entries:
+            message, dialect = self._entries[0]
+            own = [_part(opcode, payload) for opcode, payload in message.parts(dialect)]
+            if parts and len(parts) + len(own) > most:
+                break
+            parts += own
+            self.pop()
         return _SEPARATOR.join(parts)
 
     def clear(self) -> None:
@@ -102,3 +102,12 @@ class Outbox:
         room, self._room = self._room, None
         if room is not None:
             room.set_result(None)
+
+
+def _part(opcode: int, payload: memoryview) -> bytes:
+    if opcode != TEXT:
+        return b"b" + binascii.b2a_base64(payload, newline=False)
+    text = bytes(payload)
+    if _SEPARATOR in text:
+        raise ProtocolViolation("separator-in-data", "no U+001E in text under polling", "one")
+    return text

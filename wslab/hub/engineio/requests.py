@@ -5,6 +5,7 @@ Its rule: pure. The checks and their order are the reference server's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -17,10 +18,12 @@ from .answers import (
     UNSUPPORTED_VERSION,
 )
 
-__all__ = ["Asked", "asked", "is_own_page", "judge"]
+__all__ = ["PYTHON_PACKETS", "Asked", "asked", "is_of_python", "is_own_page", "judge"]
 
 MAX_FIELDS = 50  # of a query
 PROTOCOL = "4"
+PYTHON_PACKETS = 16
+_OF_PYTHON = re.compile(r"[?&]transport=\w+&EIO=")
 
 
 class Asked(NamedTuple):
@@ -38,6 +41,15 @@ def asked(target: str) -> Asked:
     except ValueError:
         query = {}
     return Asked(query.get("transport", ""), query.get("sid", ""), query.get("EIO", ""))
+
+
+def is_of_python(target: str) -> bool:
+    """Whether a client of python-engineio asks, by what all of them have and others have not.
+
+    In their query the transport comes before the version. They read no more than `PYTHON_PACKETS`
+    of a polling body, and end the connection beyond that.
+    """
+    return _OF_PYTHON.search(target) is not None
 
 
 def judge(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -21,6 +22,7 @@ from .inbox import Inbox
 from .life import FROM_CLIENT, EngineEvent, EngineState, next_state
 from .link import Link, Message
 from .outbox import Outbox
+from .requests import PYTHON_PACKETS, is_of_python
 from .settings import SocketIO
 
 __all__ = ["Controls", "EngineSession", "Keeper", "SessionClosed"]
@@ -308,9 +310,10 @@ class EngineSession:
 
     def taken(self) -> bytes:
         """Return what waits, as a polling body."""
-        self._ping_waits = False
-        body = self.outbox.take_body()
-        if self._state is EngineState.CLOSING:
+        most = PYTHON_PACKETS if is_of_python(self.path) else math.inf
+        body = self.outbox.take_body(most)
+        self._ping_waits = self._ping_waits and bool(self.outbox)
+        if self._state is EngineState.CLOSING and not self.outbox:
             self.end(self._closed)
         return body
 

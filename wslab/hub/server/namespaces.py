@@ -17,7 +17,8 @@ from typing import Any, Final
 from ...wire import socketio
 from ...wire.socketio import Decoder, PacketType
 from ...wire.violation import ProtocolViolation
-from ..dialects.socket_io import MESSAGE, VIOLATION, SocketIo, may_recover
+from ..dialects.socket_io import MESSAGE, VIOLATION, SocketIo
+from ..engineio.requests import is_of_python
 from .hub_context import HubContext
 from .link import Link
 from .namespace_link import PROTOCOL_ERROR, EngineSession, NamespaceLink
@@ -61,7 +62,8 @@ class Namespace:
 
     def dialect_for(self, path: str) -> SocketIo:
         """Return how to speak with a client that came to this path."""
-        return self._recovering if may_recover(path) else self._plain
+        # One of python-socketio's knows no recovery, and would hand a place to its handlers.
+        return self._plain if is_of_python(path) else self._recovering
 
 
 class Namespaces:
