@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import threading
 
 import pytest
 
@@ -10,6 +11,7 @@ import wslab
 from tests import peers
 from tests.server.http_rig import Answering, is_closed, read_answer
 from wslab.server import http_connection
+from wslab.wire.http.message import HttpResponse
 
 HOST = b"Host: h\r\n"
 
@@ -197,3 +199,34 @@ def test_a_body_in_very_many_chunks(sock):
     status, text = read_answer(sock)
     assert (status, b"10,000 chunks" in text) == (413, True)
     assert is_closed(sock)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_large_head_that_comes_at_once(sock, is_first):
+    line = b"GET / HTTP/1.1\r\n" + HOST
+    head = line + b"".join(b"A%d: %s\r\n" % (n, b"x" * 1000) for n in range(20)) + b"\r\n"
+    if not is_first:
+        sock.sendall(line + b"\r\n")
+        assert read_answer(sock)[0] == 200
+    sock.sendall(head)
+    status, text = read_answer(sock)
+    assert (status, text) == (431, b"Expected the head of a request of at most 16,384 bytes.\n")
+    assert is_closed(sock)
+
+
+def test_answers_that_nobody_reads_are_not_made():
+    class Large(Answering):
+        async def http(self, request):
+            self.asked.append(request)
+            return HttpResponse(200, (), b"x" * 2**20)
+
+    handler = Large()
+    flood = (b"GET / HTTP/1.1\r\n" + HOST + b"\r\n") * 1000
+    with wslab.serve(handler, record=False) as server, peers.dial(server.port, flood) as sock:
+        asked = 0
+        while len(handler.asked) > asked or not asked:  # until no more of them are taken up
+            asked = len(handler.asked)
+            threading.Event().wait(0.3)
+        assert asked < 30  # what TCP itself holds
+        for _ in range(asked + 20):
+            assert read_answer(sock)[0] == 200

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
 import wslab
 from tests import peers
+from tests.hub.rig import until
 from tests.server.http_rig import Answering, read_answer
 from wslab.wire.events import BodyEvent, RequestEvent, ResponseEvent
 
@@ -51,3 +56,18 @@ def test_over_tls():
         assert read_answer(sock) == (200, b"cba")
         sock.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         assert read_answer(sock) == (200, b"")
+
+
+@pytest.mark.asyncio
+async def test_on_a_network_in_memory(memory_network):
+    handler = Answering()
+    with wslab.serve(handler) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        for n in range(2):
+            writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nab%d" % n)
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
+            assert await reader.readexactly(3) == b"%dba" % n
+        writer.write(b"GET /held HTTP/1.1\r\nHost: h\r\n\r\n")
+        await until(handler.held.is_set)
+        writer.close()
+        await until(handler.let_go.is_set)

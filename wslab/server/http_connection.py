@@ -18,7 +18,7 @@ import h11
 
 __all__ = ["HttpConnection"]
 
-MAX_HEAD_BYTES = 2**16
+MAX_HEAD_BYTES = 2**14  # as Node has it; a session may keep it
 MAX_AHEAD_BYTES = 2**16  # that may come while a request is being answered
 MAX_PIECES = 10_000  # of a body
 IN_A_TURN = 100  # of these
@@ -141,6 +141,9 @@ class HttpConnection:
             return False
         if not isinstance(request, h11.Request):
             return False  # the client wants no more
+        if _size_of(request) > MAX_HEAD_BYTES:  # h11 bounds only those that come in parts
+            await self._refuse(431, f"the head of a request of at most {MAX_HEAD_BYTES:,} bytes")
+            return False
         if request.http_version not in (b"1.0", b"1.1"):
             await self._refuse(505, "HTTP/1.1")
             return False
@@ -238,6 +241,11 @@ class HttpConnection:
             self._transport.resume_reading()
         self._arrival = asyncio.get_running_loop().create_future()
         await self._arrival
+
+
+def _size_of(request: h11.Request) -> int:
+    headers = request.headers.raw_items()
+    return len(request.target) + sum(len(name) + len(value) + 4 for name, value in headers)
 
 
 def _reason(status: int) -> str:

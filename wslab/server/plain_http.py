@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["PlainHttp"]
 
 MAX_BODY_BYTES = 2**20  # unless the handler says ``max_body_bytes``
-ANSWER_S = 0.5  # for answers that are under way to go out
-END_S = 2.0  # for a handler to end what it holds, when the server closes
+ANSWER_S = 0.25  # for answers that are under way to go out
+END_S = 1.0  # for a handler to end what it holds, when the server closes
 
 
 class PlainHttp:

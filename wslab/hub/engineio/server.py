@@ -31,7 +31,7 @@ __all__ = ["EngineServer"]
 
 ID_BYTES = 15  # 20 characters, as the reference server's
 UNPOLLED_S = 5.0  # a client that polls comes again sooner
-END_GRACE_S = 1.0  # for what serves the sessions, when the server ends them all
+END_GRACE_S = 0.5  # for what serves the sessions, when the server ends them all
 TURN_AWAY_S = 1.0  # for whom there is no place to answer the close frame
 
 
