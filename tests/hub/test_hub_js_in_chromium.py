@@ -223,3 +223,16 @@ def test_a_page_of_another_origin_may_have_the_script_and_its_hub(page, hub, ser
             f"{server.page_url}wslab/hub.js",
         )
         assert len(hub.clients) == 1
+
+
+def test_inside_an_application_the_script_knows_where_the_hub_is(page, hub):
+    async def app(scope, receive, send):
+        fields = [(b"content-type", b"text/html")]
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send({"type": "http.response.body", "body": PAGE.encode()})
+
+    with wslab.serve(hub.asgi(app, path="/sockets/here")) as server:
+        open_page(page, server.page_url)
+        say(page, 20)
+        settled(page, 20)
+    assert hub.said == list(range(20))

@@ -18,6 +18,8 @@
  * @typedef {{resolve: (data: any) => void, reject: (error: Error) => void, timer: any, packet: Packet}} Call
  */
 
+/** Where the hub's WebSocket is, seen from here; whoever hands this file out writes it in. */
+const SOCKET = "..";
 const DEFAULTS = {
   /** A page that is loaded again goes on with its session from here: sessionStorage, say. */
   store: /** @type {Storage | undefined} */ (undefined),
@@ -103,7 +105,7 @@ export class Hub {
   constructor(url, options) {
     this.#options = { ...DEFAULTS, ...options };
     const base = url === undefined ? import.meta.url : globalThis.document?.baseURI;
-    this.#url = new URL(url ?? "..", base);
+    this.#url = new URL(url ?? SOCKET, base);
     this.#url.protocol = this.#url.protocol.replace("http", "ws");
     this.#url.hash = "";
     if (this.#options.store) this.#goOnFrom(this.#options.store);

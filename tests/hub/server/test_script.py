@@ -19,7 +19,11 @@ def asked(**headers):
 def test_it_is_the_file_as_a_module_for_any_page():
     response = asked()
     assert response.status == 200
-    assert response.body == (Path(wslab.__file__).parent / "hub" / "hub.js").read_bytes()
+    written = (Path(wslab.__file__).parent / "hub" / "hub.js").read_bytes()
+    assert response.body == written.replace(b'const SOCKET = "..";', b'const SOCKET = "../";')
+    elsewhere = script_response(HttpRequest("GET", SCRIPT_PATH), '/w"s')
+    assert rb'const SOCKET = "../w\"s";' in elsewhere.body
+    assert dict(elsewhere.headers)["ETag"] != dict(response.headers)["ETag"]
     headers = dict(response.headers)
     assert headers["Content-Type"] == "text/javascript; charset=utf-8"
     assert headers["X-Content-Type-Options"] == "nosniff"

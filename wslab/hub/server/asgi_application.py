@@ -16,6 +16,7 @@ from ..protocol.limits import Limits
 from .asgi_http import answered, deny, request_of, respond
 from .asgi_link import AsgiLink, Message, Receive, Send, path_of
 from .entrance import Entrance
+from .script import script_response
 
 __all__ = ["Application", "AsgiHub", "HubApplication"]
 
@@ -92,7 +93,7 @@ class HubApplication:
             return
         if kind == "http" and (is_socketio or path.startswith(_OWN)):
             hub = self.hub
-            again = await answered(scope, receive, send, hub.http, hub.max_body_bytes)
+            again = await answered(scope, receive, send, self._http, hub.max_body_bytes)
             if again is None:
                 return
             receive = again
@@ -100,6 +101,9 @@ class HubApplication:
             await self.app(scope, receive, send)
         else:
             await self._not_found(scope, path, receive, send)
+
+    async def _http(self, request: HttpRequest) -> HttpResponse | None:
+        return script_response(request, self.path) or await self.hub.http(request)
 
     async def _socket(
         self, scope: Message, receive: Receive, send: Send, *, is_socketio: bool

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from importlib.resources import files
 
 from ...wire.http.message import HttpRequest, HttpResponse
@@ -18,19 +19,29 @@ __all__ = ["SCRIPT_PATH", "script_response"]
 SCRIPT_PATH = "/wslab/hub.js"
 
 
-@functools.cache
-def _script() -> tuple[bytes, str]:
+_SOCKET = b'const SOCKET = "..";'
+
+
+@functools.lru_cache(maxsize=8)
+def _script(path: str) -> tuple[bytes, str]:
     body = (files("wslab.hub") / "hub.js").read_bytes()
+    assert _SOCKET in body
+    body = body.replace(_SOCKET, f"const SOCKET = {json.dumps('..' + path)};".encode(), 1)
     return body, f'"{hashlib.sha256(body).hexdigest()[:24]}"'
 
 
-def script_response(request: HttpRequest) -> HttpResponse | None:
-    """Answer a request for hub.js; None where something else is asked for (RFC 9110 §13.1.2)."""
+def script_response(request: HttpRequest, path: str = "/") -> HttpResponse | None:
+    """Answer a request for hub.js; None where something else is asked for (RFC 9110 §13.1.2).
+
+    Args:
+        request: what came.
+        path: where the hub's WebSocket is.
+    """
     if request.path != SCRIPT_PATH:
         return None
     if request.method not in ("GET", "HEAD"):
         return HttpResponse(405, [("Allow", "GET, HEAD")])
-    body, etag = _script()
+    body, etag = _script(path)
     headers = [
         ("Cache-Control", "no-cache"),
         ("ETag", etag),
