@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 import wslab
 from tests.browser import Sync
 from tests.hub.bad_line import BadLine
+from tests.kernels import PROJECT
 from tests.peers import until
 
 pytestmark = pytest.mark.browser
@@ -236,3 +240,56 @@ def test_inside_an_application_the_script_knows_where_the_hub_is(page, hub):
         say(page, 20)
         settled(page, 20)
     assert hub.said == list(range(20))
+
+
+def page_in(text):
+    """Return the one page that a text shows."""
+    [html] = re.findall(r"```html\n(.*?)```", text, re.DOTALL)
+    assert "hub.js" in html
+    assert len(html.splitlines()) <= 12
+    return html
+
+
+def test_the_page_of_the_readme(page, expect):
+    hub = wslab.Hub(history=100)
+
+    @hub.on("chat")
+    async def chat(client, text):
+        await hub.emit("chat", text, skip=client)
+        return "said"
+
+    html = page_in((PROJECT / "README.md").read_text("utf-8"))
+    with wslab.serve(hub, page=html) as server, wslab.connect(server) as alice:
+        page.goto(server.page_url)
+        expect(page).to_have_title("open")
+        page.locator("input").fill("hello")
+        page.locator("input").press("Enter")
+        expect(page.locator("li")).to_have_text(["said"])
+        alice.emit("chat", "and <b>you</b>")
+        expect(page.locator("li")).to_have_text(["said", "and <b>you</b>"])
+
+
+def test_the_page_of_lesson_06(page, expect):
+    cells = json.loads((PROJECT / "notebooks/06_rooms.ipynb").read_text("utf-8"))["cells"]
+    [html] = (
+        page_in("".join(cell["source"])) for cell in cells if "hub.js" in "".join(cell["source"])
+    )
+    [source] = ("".join(cell["source"]) for cell in cells if cell["id"] == "hub")
+    names = {"wslab": wslab}
+    exec(source, names)
+    hub = names["hub"]
+    heard = []
+    with (
+        wslab.serve(hub, page=html) as server,
+        wslab.connect(f"{server.url}?name=ana", reconnect=True) as ana,
+    ):
+        ana.on("said", heard.append)
+        ana.emit("join", {"room": "kitchen"})
+        page.goto(server.page_url)
+        until(lambda: len(hub.rooms.get("kitchen", ())) == 2)
+        page.locator("input").fill("tea?")
+        page.locator("input").press("Enter")
+        until(lambda: heard)
+        assert heard == [{"from": "page", "text": "tea?", "room": "kitchen"}]
+        ana.emit("say", {"room": "kitchen", "text": "yes"})
+        expect(page.locator("ul")).to_have_text("ana: yes")
