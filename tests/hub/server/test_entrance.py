@@ -14,6 +14,7 @@ from wslab.wire.http.message import HttpRequest
 pytestmark = pytest.mark.usefixtures("memory_network")
 
 
+@pytest.mark.websockets_only
 @aio
 async def test_socket_io_clients_come_to_a_path_of_their_own():
     hub = Hub()

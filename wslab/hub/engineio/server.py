@@ -217,7 +217,9 @@ class EngineServer:
             self._failed(exc, session)
         finally:
             if session.state is not EngineState.CLOSED:
-                _ = self.start(self._close(session))
+                closing = self.start(self._close(session))
+                if session.link is not None:  # whoever carries it would end it at once
+                    await asyncio.wait([closing])
 
     async def _close(self, session: EngineSession) -> None:
         with contextlib.suppress(TimeoutError):
