@@ -32,6 +32,8 @@ class Answering:
                 await asyncio.Event().wait()
             finally:
                 self.let_go.set()
+        if request.path == "/no":
+            return HttpResponse(403, (), b"not you")
         if request.path == "/fail":
             raise ZeroDivisionError("one")
         if request.path == "/split":

@@ -33,6 +33,12 @@ def test_what_the_handler_does_not_answer_gets_the_page_on_the_same_connection()
         assert not server.errors
 
 
+def test_what_the_handler_refuses_is_a_refusal_also_by_get():
+    with wslab.serve(Answering()) as server:
+        assert ask(server, "GET", "/no")[0] == 403
+        assert [(r.status, r.reason) for r in server.refusals] == [(403, "not you")]
+
+
 def test_its_page():
     class Silent(Answering):
         async def http(self, request):

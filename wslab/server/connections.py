@@ -97,10 +97,10 @@ class Connections:
         """Prepare a protocol of websockets for the first byte of a request."""
         heads.read_head_of(protocol, _has_frames, self._keeps)
 
-    def note_response(self, websocket: Any, response: Response) -> None:
-        """Note an answer that is a refusal."""
+    def note_response(self, websocket: Any, response: Response, *, is_page: bool = True) -> None:
+        """Note an answer that is a refusal; ``is_page``: plain HTTP is the page's affair."""
         request, status = websocket.request, response.status_code
-        is_for_page = request is not None and request.method in PAGE_METHODS
+        is_for_page = is_page and request is not None and request.method in PAGE_METHODS
         if status >= 400 and not (
             is_for_page and not asks_for_websocket(request.headers.raw_items())
         ):

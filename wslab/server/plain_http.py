@@ -50,7 +50,7 @@ class PlainHttp:
         user_code: runs those, and records what they and the handler let through.
         address: where the server listens: pages from there are its own.
         entry: tells whom Jupyter's server has let in.
-        note: told of each answer, as websockets tells of its own.
+        note: told of each answer, as websockets tells of its own, and whether it is a page.
         begin: prepares a protocol of websockets for its first byte.
     """
 
@@ -60,7 +60,7 @@ class PlainHttp:
         user_code: UserCode,
         address: ListenAddress,
         entry: TunnelEntry,
-        note: Callable[[Any, Response], object],
+        note: Callable[..., object],
         begin: Callable[[Any], object],
     ) -> None:
         self._options = options
@@ -142,8 +142,15 @@ class PlainHttp:
             headers[name.decode("ascii")] = value.decode("latin-1")
         request = Request(head.target.decode("latin-1"), headers, head.method.decode("ascii"))
         websocket.request = request
+        is_page = True
         try:
-            response = await self._respond(websocket, request, body)
+            was_let_in = self._entry.let_in(request.headers)
+            response = await self._user_code.ask("process_request", websocket, request)
+            if response is None:
+                response = await self._handled(websocket, request, body, was_let_in)
+                is_page = response is None
+            if response is None:
+                response = await self._page(websocket, request)
             changed = await self._user_code.ask("process_response", websocket, request, response)
             response = changed or response
         except asyncio.CancelledError as exc:
@@ -152,21 +159,21 @@ class PlainHttp:
             response = _failed()  # it awaited something that was cancelled
         except Exception:
             response = _failed()
-        self._note(websocket, response)
+        self._note(websocket, response, is_page=is_page)
         fields = list(response.headers.raw_items())
         return response.status_code, fields, bytes(response.body or b"")
 
-    async def _respond(self, websocket: Any, request: Request, body: bytes) -> Response:
-        was_let_in = self._entry.let_in(request.headers)
-        response = await self._user_code.ask("process_request", websocket, request)
-        if response is not None:
-            return response  # type: ignore[no-any-return]
+    async def _handled(
+        self, websocket: Any, request: Request, body: bytes, was_let_in: bool
+    ) -> Response | None:
         http = _method(self._options.handler, "http")
         if http is not None:
             with self._user_code.recording("http", websocket):
                 answer = await http(self._asked(websocket, request, body, was_let_in))
-                if answer is not None:
-                    return _response(answer)
+                return None if answer is None else _response(answer)
+        return None
+
+    async def _page(self, websocket: Any, request: Request) -> Response:
         with self._user_code.recording("page", websocket):
             page = http_page.respond(
                 request,
