@@ -1,5 +1,5 @@
-"""A stock Socket.IO client, as people install it, in a page on a real JupyterHub: it talks to a Hub
-in the kernel, through the Hub's proxy and the tunnel, by each of its transports.
+"""A stock Socket.IO client, as people install it, and hub.js, in a page on a real JupyterHub: they
+talk to a Hub in the kernel, through the Hub's proxy and the tunnel, by each of their transports.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 from tests import node
 from tests.browser import Sync
 from tests.jupyterhub.rig import User
-from tests.jupyterhub.test_on_jupyterhub import TOKEN, frame_of
+from tests.jupyterhub.test_on_jupyterhub import FETCH, TOKEN, frame_of
 from tests.lab.harness import Notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.timeout(300)]
@@ -67,6 +67,17 @@ TALK = """async options => {
   return { first, last, answer, text, blob: [...new Uint8Array(blob)], said, id };
 }"""
 
+MODULE = """async () => {
+  const { connect } = await import("./wslab/hub.js");
+  const hub = connect();
+  const heard = new Promise(go => hub.on("said", (...args) => go(args)));
+  const answer = await hub.call("say", ["hello", new Uint8Array([1, 2, 3])]);
+  const [text, blob] = (await heard).flat();
+  const { id, state } = hub;
+  hub.close();
+  return { answer, text, blob: [...blob], id, state };
+}"""
+
 
 @pytest.fixture
 def page(alice: User) -> Iterator[tuple[Notebook, Sync]]:
@@ -103,3 +114,14 @@ def test_a_stock_client_by_each_of_its_transports(page: tuple[Notebook, Sync]):
     notebook.wait_until(f"{token.encode()!r} not in {tape}")
     notebook.wait_until("not server.errors")
     assert notebook.console == []
+
+
+def test_hub_js_is_imported_and_talks(page: tuple[Notebook, Sync]):
+    """A module's request has no place for a header or a changing query; a fetch must have one."""
+    notebook, frame = page
+    assert frame.evaluate(FETCH, ["wslab/hub.js", ""])[0] == 403
+    told = frame.evaluate(MODULE)
+    assert told["answer"] == ["HELLO", 3]
+    assert (told["text"], told["blob"], told["state"]) == ("hello", [1, 2, 3], "open")
+    notebook.wait_until(f"{told['id']!r} in ended")
+    notebook.wait_until("not server.errors")

@@ -129,7 +129,17 @@ class TunnelHandler(_Handler):
 
         Jupyter has checked its cross-site token by then, of whatever is no GET.
         """
-        await super().prepare()
+        headers = self.request.headers
+        is_module = self._is_module()
+        if is_module:
+            # JupyterHub asks for no token where a page includes a script, since it can only run it;
+            # of modules, which can't carry one and tell a page less, it has not thought.
+            headers["Sec-Fetch-Mode"] = "no-cors"
+        try:
+            await super().prepare()
+        finally:
+            if is_module:
+                headers["Sec-Fetch-Mode"] = "cors"
         if not self._finished:  # sent to the login
             carrying = self._carry(*self.path_args)
             if carrying is not None:  # the same, by a Jupyter that leaves it to us
@@ -181,6 +191,12 @@ class TunnelHandler(_Handler):
             upstream.transport.abort()
             raise
         await relay(stream, upstream, head)
+
+    def _is_module(self) -> bool:
+        """Tell whether a page of this origin imports a module: no script can set these headers."""
+        names = ("Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-Site")
+        told = [self.request.headers.get(name) for name in names]
+        return self.request.method == "GET" and told == ["cors", "script", "same-origin"]
 
     def _check_site(self) -> None:
         """Refuse other sites' pages, which come with the user's cookie.
