@@ -183,7 +183,7 @@ def test_the_states_and_what_led_to_them_are_those_of_the_hubs_table():
         assert left() == ["return → admitted"]
         ana.close()
         until(lambda: record.left_seen == 2)
-        assert left() == ["end → gone", "end → gone"]
+        assert left() == ["end → gone", "return → admitted"]
     shown = model.life()
     assert [row["state"] for row in shown] == [state.value for state in LifeState]
     assert {(row["state"], one["event"], one["state"]) for row in shown for one in row["next"]} == {

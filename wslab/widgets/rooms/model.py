@@ -59,7 +59,7 @@ _TEXT = re.compile(r'"text": ?("(?:[^"\\]|\\.)*"?)')
 # Who left.
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Departure:
     """A client that is gone; ``at`` is in seconds since the epoch."""
 
@@ -69,10 +69,13 @@ class Departure:
     rooms: tuple[str, ...]
     reason: str
     session: weakref.ref[ServerSession[Any]] | None
+    has_returned: bool = False  # and has left again since, which is another departure
 
     @property
     def state(self) -> LifeState:
         """Where its life has led since: it is away, over, or goes on in another connection."""
+        if self.has_returned:
+            return LifeState.ADMITTED
         session = self.session() if self.session is not None else None
         return session.state if session is not None else LifeState.GONE
 
@@ -93,6 +96,8 @@ class Departures:
             del self.names[next(iter(self.names))]
         session = connection_of(client).session
         kept = weakref.ref(session) if session is not None else None
+        for earlier in self.left:
+            earlier.has_returned |= kept is not None and earlier.session == kept
         rooms = tuple(sorted(client.rooms))
         self.left.append(Departure(time.time(), client.id, name, rooms, reason, kept))
         self.left_seen += 1
