@@ -7,6 +7,8 @@ import re
 import pytest
 
 import wslab
+from tests.hub import stock
+from tests.node import need
 from tests.peers import until
 from wslab.client.backoff import Reconnect
 from wslab.examples.chat import MAX_ROOMS, PAGE, SHOW, chat
@@ -53,6 +55,43 @@ def test_a_room_is_deaf_to_the_others(server):
     assert [said["text"] for said in heard] == ["black"]
     ana.close()
     ben.close()
+
+
+async def heard(client, what, count=1):
+    """Return what a stock client tells next of a kind; what comes in between is left out."""
+    found = []
+    while len(found) < count:
+        told = await client.hear()
+        if told[: len(what)] == what:
+            found.append(told[len(what)])
+    return found
+
+
+@pytest.mark.asyncio
+async def test_stock_clients_of_socket_io_talk_with_everybody(server):
+    need("socket.io-client")
+    url = server.url.replace("ws:", "http:").rstrip("/")
+    ana, _ = entered(server, "ana")
+    async with stock.node(url) as ben, stock.python(url) as cy:
+        for client, name in ((ben, "ben"), (cy, "cy")):
+            await heard(client, ["connect"])
+            client.say("call", 5000, "enter", {"name": name, "room": "lobby"})
+            [answer] = await heard(client, ["answer"])
+            assert (answer["room"], answer["past"]) == ("lobby", [])
+        [people] = await heard(ben, ["event", "people"])
+        assert people["people"] == ["ana", "ben", "cy"]
+        ben.say("send", "hello")  # as a text that is no event: in the lobby
+        cy.say("emit", "say", {"room": "lobby", "text": "hi"})
+        for client in (ben, cy):
+            said = await heard(client, ["event", "said"], 2)
+            assert {(each["name"], each["text"]) for each in said} == {
+                ("ben", "hello"), ("cy", "hi"),
+            }  # fmt: skip
+        assert ana.call("enter", {"name": "ana", "room": "lobby"})["past"] == said
+        cy.say("call", 5000, "say", {"room": "tea", "text": "hot"})
+        [answer] = await heard(cy, ["answer"])
+        assert answer["error"]["code"] == "refused"
+    ana.close()
 
 
 @pytest.mark.parametrize(
