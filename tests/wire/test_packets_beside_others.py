@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from engineio.packet import Packet as PythonEnginePacket
 from engineio.payload import Payload as PythonPayload
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from socketio.packet import Packet as PythonPacket
 
@@ -24,7 +24,8 @@ from tests.wire import test_engineio, test_socketio
 from tests.wire.test_socketio import only
 from wslab.wire import engineio
 from wslab.wire.engineio import SEPARATOR
-from wslab.wire.socketio import Packet, PacketType, encode
+from wslab.wire.socketio import Packet, PacketType, decode_text, encode
+from wslab.wire.violation import ProtocolViolation
 
 EVENT, ACK = PacketType.EVENT, PacketType.ACK
 BINARY = {EVENT: PacketType.BINARY_EVENT, ACK: PacketType.BINARY_ACK}
@@ -65,8 +66,8 @@ LAXER: dict[str, tuple[Any, Any]] = {
     "empty-packet": (ALL, ALL),
     "unknown-type": (NONE, ("7", "\u0662[]")),
     "bad-json": (
-        ('2["a",1e999]', '2["a",99999999', '2\ufeff["a"]'),
-        ('2["a",NaN]', '2["a",-Infinit', '2["a",1e999]', '21-["a"]'),
+        ('2["a",1e999]', '2["a",99999999', '2\ufeff["a"]', '2 ["a"]', '2\n["a"]'),
+        ('2["a",NaN]', '2["a",-Infinit', '2["a",1e999]', '2 ["a"]', '2\n["a"]', '21-["a"]'),
     ),
     "too-deep": (NONE, NONE),
     "bad-event": (("2", "27", "2/admin,"), ALL),
@@ -202,6 +203,29 @@ def test_socket_io_parser_reads_what_we_write(node, packet):
     answer = node.ask({"decode": packed([text, *attachments])})
     assert answer["error"] is None
     assert unpacked(answer["packets"]) == [as_javascript(packet)]
+
+
+def in_doubles(value: Any) -> Any:
+    """Return a value with its large numbers as JavaScript has them."""
+    if isinstance(value, list):
+        return [in_doubles(item) for item in value]
+    if isinstance(value, dict):
+        return {key: in_doubles(item) for key, item in value.items()}
+    return float(value) if type(value) is int and abs(value) >= 2**53 else value
+
+
+@given(test_socketio.written, st.integers(0, 40), st.text(max_size=2))
+@example('2["a",9007199254740993,1e22]', 40, "")
+def test_whatever_text_we_take_socket_io_parser_takes_for_the_same(node, text, at, put):
+    text = text[:at] + put + text[at + 1 :]
+    try:
+        packet, missing = decode_text(text)
+    except ProtocolViolation:
+        return
+    answer = node.ask({"decode": [text, *[packed(b"x")] * missing]})
+    assert answer["error"] is None
+    if not missing:  # else its bytes have been put in
+        assert in_doubles(answer["packets"]) == in_doubles([as_javascript(packet)])
 
 
 @given(test_socketio.packets)

@@ -148,6 +148,8 @@ REFUSED = [
     (('2\ufeff["a"]',), "bad-json"),
     (('2/admin["a","b"]',), "bad-json"),  # all before the comma is the namespace
     (('2-1["a"]',), "bad-json"),
+    (('2 ["a"]',), "bad-json"),
+    (('2\n["a"]',), "bad-json"),
     (('21-["a"]',), "bad-json"),  # how many attachments: only of a type that has some
     (('2["a",' + "[" * 100_000,), "too-deep"),
     (('2["a",' + '{"a":' * 100_000,), "too-deep"),

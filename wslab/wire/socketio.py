@@ -9,11 +9,11 @@ when, such as anything before CONNECT, which is the connection's affair.
 
 from __future__ import annotations
 
-import json
 import re
 from enum import IntEnum
-from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
+from typing import Any, Final, NamedTuple
 
+from .placeholders import Place, escaped, from_json, places_of, put, to_json
 from .violation import ProtocolViolation, shown
 
 __all__ = [
@@ -76,9 +76,6 @@ _PLAIN: Final = {_BINARY_EVENT: _EVENT, _BINARY_ACK: _ACK}
 _BINARY: Final = {plain: binary for binary, plain in _PLAIN.items()}
 _COUNT: Final = re.compile(r"([1-9][0-9]*)-")
 _ADDRESS: Final = re.compile(r"(?:(/[^,]*),?)?([0-9]*)")
-# A list or dict, and where in it which attachment belongs.
-_Place: TypeAlias = tuple[Any, Any, int]
-_TOO_DEEP: Final = ("too-deep", "data of a sensible depth", "some that is nested too deep")
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -101,7 +98,7 @@ class Decoder:
         self._max_attachments = max_attachments
         self._max_bytes = max_bytes
         self._partial: Packet | None = None
-        self._places: list[_Place] = []
+        self._places: list[Place] = []
         self._text_of_partial = ""  # of a large one: its JSON can take 25 times the memory
         self._attachments: list[bytes] = []
         self._size = 0
@@ -147,8 +144,7 @@ class Decoder:
         self._drop()
         if text:
             partial, places = _decode(text, self._max_attachments)
-        for container, key, number in places:
-            container[key] = attachments[number]
+        put(places, attachments)
         return partial._replace(attachments=attachments)
 
     def _count(self, size: int, before: int) -> None:
@@ -205,7 +201,7 @@ def cut(text: str) -> tuple[str, str, str, str, str]:
     return type, count, namespace, address[2], rest[address.end() :]
 
 
-def _decode(text: str, max_attachments: int) -> tuple[Packet, list[_Place]]:
+def _decode(text: str, max_attachments: int) -> tuple[Packet, list[Place]]:
     type = _TYPES.get(text[:1])
     if type is None:
         if not text:
@@ -222,10 +218,10 @@ def _decode(text: str, max_attachments: int) -> tuple[Packet, list[_Place]]:
     namespace, digits = address.groups()
     id = _id(digits) if digits else None
     rest = text[address.end() :]
-    data = _from_json(rest) if rest else None
+    data = from_json(rest) if rest else None
     packet = Packet(type, namespace or "/", id, data)
     _check(packet, bool(rest))
-    return packet, _places(data, count) if count else []
+    return packet, places_of(data, count) if count else []
 
 
 def _attachment_count(text: str, most: int) -> tuple[int, int]:
@@ -249,65 +245,6 @@ def _id(digits: str) -> int:
             "bad-id", "a whole number below 2**53, without zeros before it", f"{digits:.60}"
         )
     return int(digits)
-
-
-def _no_json(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if number in (float("inf"), -float("inf")):  # it could be read, but not sent on
-        raise ValueError(f"{digits:.20} is too large a number")
-    return number
-
-
-_read = json.JSONDecoder(parse_constant=_no_json, parse_float=_finite).decode
-
-
-def _from_json(text: str) -> Any:
-    try:
-        return _read(text)
-    except RecursionError:
-        raise ProtocolViolation(*_TOO_DEEP) from None
-    except ValueError as exc:
-        raise ProtocolViolation("bad-json", "JSON", f"{shown(text)}: {exc!s:.100}") from None
-
-
-def _places(data: Any, count: int) -> list[_Place]:
-    """Return where the attachments belong, once each."""
-    places: list[_Place] = []
-    missing = set(range(count))
-    inner = [data]
-    while inner:  # no recursion: JSON may be nested deeper than that goes
-        outer = inner.pop()
-        for key, value in enumerate(outer) if isinstance(outer, list) else outer.items():
-            if not isinstance(value, list | dict):
-                continue
-            if isinstance(value, list) or not _is_placeholder(value):
-                inner.append(value)
-                continue
-            number = value.get("num")
-            if type(number) is not int or number not in missing or len(value) != 2:
-                raise _bad_placeholder(count, shown(value))
-            missing.remove(number)
-            places.append((outer, key, number))
-    if missing:
-        raise _bad_placeholder(count, f"{len(places)} places for {count} attachments")
-    return places
-
-
-def _is_placeholder(value: dict[Any, Any]) -> bool:
-    return value.get("_placeholder") is True
-
-
-def _bad_placeholder(count: int, got: str) -> ProtocolViolation:
-    return ProtocolViolation(
-        "bad-placeholder",
-        'each attachment\'s place once, {"_placeholder":true,"num":N} with N '
-        + ("0" if count == 1 else f"0 to {count - 1}"),
-        got,
-    )
 
 
 # --- both ways -----------------------------------------------------------------------------------
@@ -381,7 +318,7 @@ def head(
             )
         text = f"{int(binary)}{attachments}-"
     if namespace != "/":
-        if not namespace.startswith("/") or "," in namespace or _escaped(namespace) != namespace:
+        if not namespace.startswith("/") or "," in namespace or escaped(namespace) != namespace:
             raise ProtocolViolation(
                 "bad-namespace",
                 "a name that begins with / and holds no comma",
@@ -408,51 +345,5 @@ def encode(packet: Packet) -> tuple[str, list[bytes]]:
     has_data = data is not None
     _check(packet._replace(type=type, data=data), has_data)
     attachments: list[bytes] = []
-    text = _to_json(data, attachments) if has_data else ""
+    text = to_json(data, attachments) if has_data else ""
     return head(type, packet.namespace, packet.id, len(attachments)) + text, attachments
-
-
-def _to_json(data: Any, attachments: list[bytes]) -> str:
-    def put(value: Any) -> Any:
-        if not isinstance(value, bytes | bytearray | memoryview):
-            raise TypeError(
-                "expected data that JSON can hold (text, numbers, lists, dicts, None) or bytes, "
-                f"got {value.__class__.__name__} {shown(value)}"
-            )
-        attachments.append(bytes(value))
-        return {"_placeholder": True, "num": len(attachments) - 1}
-
-    encoder = json.JSONEncoder(
-        ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=put
-    )
-    try:
-        text = _escaped(encoder.encode(data))
-        if attachments and _has_placeholder(data):
-            raise ProtocolViolation(
-                "bad-placeholder",
-                'no "_placeholder" in data that carries bytes: there it stands for them',
-                shown(data),
-            )
-    except RecursionError:
-        raise ProtocolViolation(*_TOO_DEEP) from None
-    except ProtocolViolation:
-        raise
-    except ValueError as exc:  # NaN, or a circle
-        raise ProtocolViolation("bad-json", "data that JSON can hold", f"{exc!s:.100}") from None
-    return text
-
-
-def _has_placeholder(data: Any) -> bool:
-    if isinstance(data, dict):
-        return _is_placeholder(data) or any(map(_has_placeholder, data.values()))
-    return isinstance(data, list | tuple) and any(map(_has_placeholder, data))
-
-
-def _escaped(text: str) -> str:
-    # JSON may hold half a surrogate pair, UTF-8 may not: it stays the escape that it came as.
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            return text.encode(errors="backslashreplace").decode()
-    return text
