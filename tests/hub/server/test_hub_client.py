@@ -102,3 +102,13 @@ async def test_a_name_is_text(told):
             await wire.abort()
         async with speaking(f"{url}{url_of}&offset=0"):
             assert told == [frozenset(), {"lobby"}]  # it sees the rooms that it comes back to
+
+
+@aio
+async def test_the_headers_of_its_request_by_names_in_any_case():
+    hub = Hub()
+    async with listening(hub) as url:
+        async with speaking(url, additional_headers={"Cookie": "a=1", "X-Y": "2"}):
+            headers = one(hub).headers
+            assert (headers["cookie"], headers["x-y"]) == ("a=1", "2")
+            assert headers.get("X-None") is None

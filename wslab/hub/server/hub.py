@@ -279,8 +279,10 @@ class Hub:
     ) -> HubApplication:
         """Return an ASGI application that has this hub's sockets, around another one.
 
-            app = FastAPI()
-            app = hub.asgi(app)  # uvicorn main:app, or wslab.serve(app)
+            from fastapi import FastAPI
+
+            inner = FastAPI()
+            app = hub.asgi(inner)  # uvicorn main:app, or wslab.serve(app)
 
         Serve what is returned, and not the inner application, which has no sockets. One process
         serves a hub: of several workers each would have its own clients and rooms.

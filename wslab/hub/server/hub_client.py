@@ -6,7 +6,7 @@ Its rule: it shows a `Connection` and has nothing of its own; all of it works fr
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -114,6 +114,11 @@ class HubClient:
         """The path that was asked for, with its query; what names a session in it is left out."""
         link = self._connection.link
         return link.dialect.shown_path(link.path)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of its request, by names in any case: its cookies, say, or its Origin."""
+        return self._connection.link.headers
 
     @property
     def query(self) -> dict[str, str]:
