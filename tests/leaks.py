@@ -1,4 +1,5 @@
-"""What a test left behind in this process: threads, sockets, children, tasks on the lab's loop.
+"""What a test left behind in this process: threads, sockets, children, tasks on the lab's loop,
+connections that nobody has told that they are lost.
 
 Compare two snapshots. The one thing allowed to stay is the lab's own loop: it is started on first
 use and serves the whole process, so its thread, its self-pipe and its main task are left out.
@@ -71,6 +72,13 @@ def _networks() -> tuple[Any, ...]:
     return tuple(module.IN_USE) if module is not None else ()
 
 
+def _connections() -> dict[Any, str]:
+    """Return the ends of connections that are recorded and not lost: by address, whose they are."""
+    module = sys.modules.get("wslab.network.traffic")
+    ends = dict(module._ENDS) if module is not None else {}
+    return {where: ", ".join(f"{one.id} ({one.label})" for one in ends[where]) for where in ends}
+
+
 def _children() -> set[int]:
     found: set[int] = set()
     with contextlib.suppress(FileNotFoundError):
@@ -111,6 +119,7 @@ class Snapshot:
     children: set[int]
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     networks: tuple[Any, ...] = ()
+    connections: dict[Any, str] = field(default_factory=dict)
 
     @classmethod
     def take(cls) -> Self:
@@ -122,6 +131,7 @@ class Snapshot:
             _children(),
             asyncio.all_tasks(portal.loop) if portal else set(),
             _networks(),
+            _connections(),
         )
 
     def left_since(self, before: Snapshot) -> list[str]:
@@ -135,6 +145,11 @@ class Snapshot:
                 f"a MemoryNetwork in use, with {len(network.connections)} connections"
                 for network in self.networks
                 if network not in before.networks
+            ),
+            *(
+                f"connections from {where} that were not told that they are lost: {ids}"
+                for where, ids in self.connections.items()
+                if where not in before.connections
             ),
         ]
 

@@ -12,9 +12,22 @@ from subprocess import PIPE
 import pytest
 
 from tests.leaks import Snapshot, wait_for_nothing
+from wslab.network import traffic
 from wslab.network.memory import MemoryNetwork
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def test_a_connection_that_was_not_told_that_it_is_lost_is_seen():
+    before = Snapshot.take()
+    end = traffic.Traffic("abcdef")
+    end.address = ("127.0.0.1", 1)
+    traffic.introduce(end)
+    [left] = wait_for_nothing(before, deadline_s=0.1)
+    assert "from ('127.0.0.1', 1)" in left
+    assert "abcdef" in left
+    traffic.forget(end)
+    assert wait_for_nothing(before) == []
 
 
 @linux
