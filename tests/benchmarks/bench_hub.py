@@ -91,10 +91,12 @@ class Crowd:
     Args:
         server: whose clients they are.
         count: how many.
+        is_socketio: whether they speak Socket.IO; None where the kind of server says it.
     """
 
-    def __init__(self, server: Server, count: int) -> None:
+    def __init__(self, server: Server, count: int, is_socketio: bool | None = None) -> None:
         self.server = server
+        self.is_socketio = server.kind == "socketio" if is_socketio is None else is_socketio
         self.frames = 0
         self.last_s = 0.0
         self.answer: bytes = b""  # what is sent for each frame that comes
@@ -102,7 +104,7 @@ class Crowd:
         self._epoll = select.epoll()  # Linux
         self._sockets: dict[int, socket.socket] = {}
         self._rest: dict[int, bytes] = {}
-        greetings = {"hub": 1, "socketio": 2}.get(server.kind, 0)
+        greetings = 2 if self.is_socketio else {"hub": 1}.get(server.kind, 0)
         while len(self._sockets) < count:
             self._open(min(64, count - len(self._sockets)))
             self.wait(greetings * len(self._sockets))
@@ -114,8 +116,8 @@ class Crowd:
         return len(self._sockets)
 
     def _open(self, count: int) -> None:
-        port, is_socketio = self.server.port, self.server.kind == "socketio"
-        path = "/socket.io/?EIO=4&transport=websocket" if is_socketio else "/"
+        port = self.server.port
+        path = "/socket.io/?EIO=4&transport=websocket" if self.is_socketio else "/"
         request = build_request(path, f"127.0.0.1:{port}", "dGhlIHNhbXBsZSBub25jZQ==")
         if self.server.is_compressed:
             request = request.removesuffix(b"\r\n") + (
@@ -132,7 +134,7 @@ class Crowd:
             has_deflate = b"permessage-deflate" in head
             if b" 101 " not in head or has_deflate != self.server.is_compressed:
                 raise RuntimeError(f"{self.server.kind}: expected an upgrade, got {head!r}")
-            if is_socketio:
+            if self.is_socketio:
                 sock.sendall(masked("40"))  # to its default namespace
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setblocking(False)
@@ -232,9 +234,8 @@ def emitted(crowd: Crowd) -> Figure:
 
 def answered(crowd: Crowd, ahead: int) -> Figure:
     """Return microseconds an event takes until its answer is there, with that many on the way."""
-    is_socketio = crowd.server.kind == "socketio"
     ask = '{"event":"add","data":{"a":2,"b":3},"id":7}'
-    if is_socketio:
+    if crowd.is_socketio:
         ask = '427["add",{"a":2,"b":3}]'
     crowd.frames, crowd.answer = 0, masked(ask)
     count = SENDS // 2 if len(crowd) > 1 else SENDS // 10

@@ -35,6 +35,7 @@ def messages(count: int) -> list[dict[str, Any]]:
     ]
 
 
+tasks: list[asyncio.Task[Any]] = []  # that serve, for as long as this process lives
 Served = tuple[int, Callable[[Any], Awaitable[None]], Callable[[], int]]
 
 
@@ -50,10 +51,11 @@ async def serve_websockets(handler: Any, compression: str | None) -> int:
     return int(server.sockets[0].getsockname()[1])
 
 
-async def serve_hub(compression: str | None) -> Served:
-    from wslab import Hub
+def crowded_hub() -> tuple[Any, Callable[[Any], Awaitable[None]]]:
+    from wslab import Hub, SocketIO
 
-    hub = Hub()
+    # The crowd answers no pings.
+    hub = Hub(socketio=SocketIO(ping_interval_s=3600, ping_timeout_s=3600))
 
     @hub.on("connect")
     async def connect(client: Any) -> None:
@@ -66,7 +68,28 @@ async def serve_hub(compression: str | None) -> Served:
     async def say(data: Any) -> None:
         hub.emit("chat", data, to="everybody")
 
+    return hub, say
+
+
+async def serve_hub(compression: str | None) -> Served:
+    hub, say = crowded_hub()
     return await serve_websockets(hub, compression), say, lambda: len(hub.clients)
+
+
+async def serve_uvicorn(compression: str | None) -> Served:
+    import uvicorn
+
+    hub, say = crowded_hub()
+    config = uvicorn.Config(
+        hub.asgi(), "127.0.0.1", 0, loop="none", log_config=None, ws="websockets-sansio",
+        ws_ping_interval=None, ws_per_message_deflate=compression is not None, backlog=1024,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    tasks.append(asyncio.create_task(server.serve()))
+    while not server.started:  # noqa: ASYNC110 - it has no event for that
+        await asyncio.sleep(0.01)
+    [sock] = server.servers[0].sockets
+    return int(sock.getsockname()[1]), say, lambda: len(hub.clients)
 
 
 def packet(data: Any) -> str:
