@@ -74,10 +74,8 @@ class _Uvicorn(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def _listening_asgi(hub: Any, small_buffers: bool) -> Any:
-    application = hub.asgi(path="/")
-
     async def at_any_path(scope: Any, receive: Any, send: Any) -> None:
-        await application({**scope, "path": "/"}, receive, send)
+        await hub.asgi(path=scope["path"])(scope, receive, send)
 
     config = uvicorn.Config(
         at_any_path, port=0, log_config=None, ws="websockets-sansio", lifespan="off",
