@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import html
 import threading
 import time
 import types
@@ -528,6 +529,29 @@ def test_a_panel_goes_when_its_server_was_replaced_and_nobody_looks(server):
         Page(stopped).say(type="gone", for_good=False)
         panel_of(other)  # what is over goes when something else is shown
         assert stopped.comm is None
+
+
+def test_a_panel_shows_itself_as_text_too(server, alice):
+    alice.send("<hello>")
+    alice.recv(5)
+    for thing, said in ((server, "1 connected now"), (alice, "<hello>")):
+        shown = panel_of(thing)
+        data, _ = shown._repr_mimebundle_()
+        assert "application/vnd.jupyter.widget-view+json" in data
+        assert said in str(shown)
+        assert data["text/plain"] == str(shown)
+        assert html.escape(said) in data["text/html"]
+
+
+def test_a_panel_whose_server_is_gone_shows_how_it_was():
+    server = wslab.serve(echo, name="gone")
+    shown = panel_of(server)
+    server.stop()
+    shown.refresh()
+    del server
+    gc.collect()
+    assert str(shown).startswith("server 'gone', stopped")
+    shown.close()
 
 
 def test_a_panel_does_not_keep_its_server_alive():
