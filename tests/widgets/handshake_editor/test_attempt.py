@@ -11,8 +11,7 @@ from tests.widgets.handshake_editor.handlers import key_of
 from wslab.errors import NobodyListening
 from wslab.widgets import HandshakeEditor
 from wslab.widgets.handshake_editor.attempt import attempt
-from wslab.widgets.handshake_editor.plan import plan_of
-from wslab.widgets.handshake_editor.target import HandshakeTarget
+from wslab.widgets.handshake_editor.target import HandshakeTarget, plan_of
 from wslab.wire.http.accept import accept_key
 from wslab.wire.http.building import build_response
 

@@ -2,25 +2,29 @@
 
 Its rule: one page has the sockets, the first that showed the Browser; the others look on. It keeps
 them until it lets go, or takes its last view away, or does not answer when another page asks; what
-became of its sockets is said, and what was open is opened again by the page that is next.
+became of its sockets is said, and what was open is opened again by the page that is next. A batch
+of what it tells is taken once, in its turn, and answered; those that overtook others on the
+kernel's threads wait, as many as a page of ours can be ahead, and no more.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .commands import CommandsUnderWay
 from .page_sockets import PageSockets
-from .record import STATES, to_page
+from .record import STATES, bytes_of, to_page
 
-__all__ = ["Pages"]
+__all__ = ["Batches", "Pages"]
 
 RETURN_S = 0.8  # for a page that takes its last view away only to draw it again
 ROLL_CALL_S = 2.0  # for the page that has the sockets to answer another one
 MAX_PAGES = 64
 HISTORY = 100  # events that a page gets when it is loaded again
+MAX_EARLY = 8  # batches that overtook others, and at most so many bytes of them:
+MAX_EARLY_BYTES = 32 * 2**20
 
 Json = dict[str, Any]
 
@@ -164,3 +168,44 @@ class Pages:
 
     def _history(self) -> list[Json]:
         return [to_page(event) for event in self._page_sockets.record.events[-HISTORY:]]
+
+
+class Batches:
+    """The numbered batches of the page that has the sockets.
+
+    Attributes:
+        ack: the last one that was taken, which is what the page is told.
+    """
+
+    def __init__(self) -> None:
+        self.ack = 0
+        self.early: dict[int, tuple[Json, list[Any]]] = {}
+        self.early_bytes = 0
+
+    def put(self, said: Json, buffers: list[Any]) -> bool:
+        """Take a batch in; False where it is too far ahead of the others to be kept."""
+        number, size = int(said["number"]), _size_bytes(said, buffers)
+        if number <= self.ack or number in self.early:
+            return True
+        is_early = number > self.ack + 1
+        is_full = len(self.early) >= MAX_EARLY or self.early_bytes + size > MAX_EARLY_BYTES
+        if is_early and is_full:
+            return False  # no page of ours is so far ahead: after a few it waits for an answer
+        self.early[number] = said, buffers
+        self.early_bytes += size
+        return True
+
+    def take(self) -> Iterator[tuple[Json, list[Any]]]:
+        """Take out those whose turn it is, in order."""
+        while self.ack + 1 in self.early:
+            self.ack += 1
+            said, buffers = self.early.pop(self.ack)
+            self.early_bytes -= _size_bytes(said, buffers)
+            yield said, buffers
+
+
+def _size_bytes(said: Json, buffers: list[Any]) -> int:
+    """Return about how much memory a batch stands for."""
+    parts = [*said["events"], *said.get("orders", ())]
+    texts = sum(bytes_of(str(part.get("data") or "")) for part in parts)
+    return 300 * len(parts) + texts + sum(map(len, buffers))

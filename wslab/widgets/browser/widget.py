@@ -21,10 +21,9 @@ from ...wire.frames.close_codes import CLOSE_CODES
 from .. import live
 from ..widget import Widget, read_static
 from . import static_html
-from .batches import Batches
 from .kernel_socket import KernelSockets
 from .page_sockets import PageSockets
-from .pages import Pages
+from .pages import Batches, Pages
 from .record import PageClock, from_page, words_of
 
 __all__ = ["BrowserView"]

@@ -25,8 +25,7 @@ from ...wire.http.head_reader import HeadReader
 from ...wire.http.heads import Problem, Request, Response
 from ...wire.http.redaction import find_secrets, redact
 from ..panels import model
-from .plan import DEFAULTS, Plan, label_of
-from .target import HandshakeTarget, read_answer
+from .target import DEFAULTS, HandshakeTarget, Plan, label_of, read_answer
 
 __all__ = ["HandshakeAttempt", "attempt", "to_json"]
 

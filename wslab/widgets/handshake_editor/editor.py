@@ -19,8 +19,7 @@ from ...wire.http.header_purposes import explain
 from ..attempts.editor import AttemptEditor
 from ..widget import read_static
 from .attempt import HandshakeAttempt, attempt, to_json
-from .plan import DEFAULTS, Plan, plan_of
-from .target import HandshakeTarget
+from .target import DEFAULTS, HandshakeTarget, Plan, plan_of
 
 __all__ = ["HandshakeEditor"]
 

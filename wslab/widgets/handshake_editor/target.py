@@ -1,12 +1,15 @@
-"""HandshakeTarget: an address to ask, or a callback that is listened for while it answers.
+"""What a handshake is sent to, and its lines: HandshakeTarget (an address, or a callback that is
+listened for while it answers), and a Plan, with how it differs from a good one.
 
-Its rule: the bytes go out as they are; what opens is closed as RFC 6455 §7.1.2 wants.
+Its rule: what somebody wrote is kept as it is, right or wrong, and its bytes go out as they are;
+secrets are hidden in a plan's name only. What opens is closed as RFC 6455 §7.1.2 wants.
 """
 
 from __future__ import annotations
 
 import os
 import ssl as tls
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,10 +19,25 @@ from ...server.server import Server
 from ...wire.frames.layout import encode_frame
 from ...wire.http.head_reader import HeadReader
 from ...wire.http.heads import Problem, Request, Response
+from ...wire.http.secret_values import hide_secrets
+from ..panels import model
 
-__all__ = ["HandshakeTarget", "read_answer"]
+__all__ = ["DEFAULTS", "HandshakeTarget", "Plan", "label_of", "plan_of", "read_answer"]
 
 _NORMAL = (1000).to_bytes(2, "big")
+_MAX_LABEL = 90
+
+Plan = dict[str, Any]
+"""What to send: ``method``, ``target``, ``version``, and ``lines``: [[name, value], ...]."""
+
+DEFAULTS = (
+    ("Host", ""),
+    ("Upgrade", "websocket"),
+    ("Connection", "Upgrade"),
+    ("Sec-WebSocket-Key", ""),
+    ("Sec-WebSocket-Version", "13"),
+)
+"""The five headers that a handshake must have (RFC 6455 §4.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +129,47 @@ def _say_goodbye(data: bytes) -> bytes:
     if not isinstance(head, Response) or head.status != 101:
         return b""
     return encode_frame(8, _NORMAL, mask_key=os.urandom(4))
+
+
+def plan_of(
+    target: HandshakeTarget,
+    key: str,
+    *,
+    omit: Iterable[str] = (),
+    headers: Iterable[tuple[str, str]] = (),
+    method: str = "GET",
+    path: str | None = None,
+    version: str = "HTTP/1.1",
+) -> Plan:
+    """Return a good request's lines, changed as told; a header of the same name is replaced."""
+    lines = [[name, key if name == "Sec-WebSocket-Key" else value] for name, value in DEFAULTS]
+    lines[0][1] = target.host_header
+    for name, value in headers:
+        same = [line for line in lines if line[0].lower() == name.lower()]
+        if same:
+            same[0][:] = [name, value]
+        else:
+            lines.append([name, value])
+    left_out = {name.lower() for name in ([omit] if isinstance(omit, str) else omit)}
+    lines = [line for line in lines if line[0].lower() not in left_out]
+    target_path = target.path if path is None else path
+    return {"method": method, "target": target_path, "version": version, "lines": lines}
+
+
+def label_of(plan: Plan, good: Plan) -> str:
+    """Name how a request differs from the good one."""
+    said = []
+    for part in ("method", "target", "version"):
+        if plan[part] != good[part]:
+            said.append(f"{part} {hide_secrets('', plan[part])}")
+    ours = {name.lower(): (name, value) for name, value in plan["lines"]}
+    theirs = {name.lower(): (name, value) for name, value in good["lines"]}
+    if gone := [name for low, (name, _) in theirs.items() if low not in ours]:
+        said.append(f"without {', '.join(gone)}")
+    for low, (name, value) in ours.items():
+        if low not in theirs:
+            said.append(f"with {name}: {hide_secrets(name, value)}")
+        elif value != theirs[low][1]:
+            said.append(f"{name}: {hide_secrets(name, value)}" if value else f"{name} empty")
+    text = model.one_line(", ".join(said)) or "as it should be"
+    return text if len(text) <= _MAX_LABEL else f"{text[: _MAX_LABEL - 1]}…"
