@@ -76,6 +76,19 @@ def free_port(host: str = "127.0.0.1") -> int:
         return sock.getsockname()[1]
 
 
+@contextlib.contextmanager
+def held(port: int) -> Iterator[None]:
+    """Keep a port from everybody else while nobody listens there; who reuses it may, meanwhile.
+
+    Between a test's server that stops and the one that follows it, another process that asks for
+    any free port would get this one now and then.
+    """
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("127.0.0.1", port))
+        yield
+
+
 def assert_free(port: int, host: str = "127.0.0.1") -> None:
     """Fail where a new server could not listen on that port."""
     with socket.create_server((host, port)):
