@@ -111,3 +111,35 @@ def test_a_stock_client_is_peeled(notebook: Notebook, expect):
                 notebook.screenshot(folder / name, index=1)
             assert page.locator(".wi").evaluate("each => each.scrollWidth <= each.clientWidth")
     assert notebook.console == []
+
+
+POLL = """
+polling = socketio.Client()
+polling.connect(f"http://127.0.0.1:{server.port}", transports=["polling"])
+assert polling.call("both", (b"one", b"two"), timeout=10) == (b"one", b"two")
+"""
+
+
+def test_a_body_of_several_packets_is_peeled(lab: Lab):
+    both = "from wslab.hub import Args\nhub.on('both', lambda client, *both: Args(*both))\n"
+    hub = HUB.replace("server =", f"{both}server =")
+    with lab.open(lab.write("polls.ipynb", [hub, SHOW, POLL])) as notebook:
+        for index in range(3):
+            notebook.run_cell(index)
+        assert notebook.errors() == []
+        page = notebook.page
+        page.get_by_role("searchbox", name="Search in paths").fill("3 packets: ack")
+        row(notebook, "3 packets: ack").click()
+        assert page.locator(".wi-peel").count() == 3
+        assert layers(notebook) == [
+            "HTTP body, packet 1", "Engine.IO 4 message",
+            "Socket.IO 62-1 ACK with 2 attachments, id 1", "answer",
+            "HTTP body, packet 2", "Engine.IO b message", "Socket.IO attachment 1 of 2",
+            "HTTP body, packet 3", "Engine.IO b message", "Socket.IO attachment 2 of 2",
+        ]  # fmt: skip
+        assert page.locator(".wi-args li").all_inner_texts() == ["<attachment 1>", "<attachment 2>"]
+        folder = keep_screenshots()
+        if folder:
+            page.get_by_role("searchbox", name="Search in paths").fill("")
+            notebook.screenshot(folder / "layers-polling.png", index=1)
+        assert notebook.console == []
