@@ -113,7 +113,7 @@ async def ask(
     track = None
     if tape is not None:
         track = tape.open(
-            f"{name} {secrets.token_hex(3)}",
+            secrets.token_hex(3),
             side="client",
             label=name,
             client_address=name,
@@ -191,7 +191,7 @@ class SideBySide:
         )
         return (
             '<div style="display:grid;gap:8px 24px;grid-template-columns:'
-            f'repeat(auto-fit,minmax(300px,1fr));max-width:960px">{columns}</div>'
+            f'repeat(auto-fit,minmax(min(280px,100%),1fr));max-width:960px">{columns}</div>'
         )
 
 
