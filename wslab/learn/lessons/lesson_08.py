@@ -26,6 +26,7 @@ from ...loops.portal import Portal
 from ...server.handler import handler_name
 from .. import learner_loop
 from ..exercises import Miss, exercise
+from ..page_look import PAGE_LOOK
 from ..testbench import TestBench, describe, nonce
 
 __all__ = ["effect_page"]
@@ -365,16 +366,14 @@ def effect_page(effect: str) -> str:
             ``show(text)``; what it returns, if anything, is its cleanup.
     """
     source = html.escape(inspect.cleandoc(effect))
-    return _PAGE.replace("%SOURCE%", source).replace("%EFFECT%", effect.strip().rstrip(";"))
+    page = _PAGE.replace("%LOOK%", PAGE_LOOK).replace("%SOURCE%", source)
+    return page.replace("%EFFECT%", effect.strip().rstrip(";"))
 
 
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>An effect</title>
-<link rel="icon" href="data:,">
+%LOOK%
 <style>
-  :root { color-scheme: light dark; }
-  body { margin: 0; padding: 10px 14px; font: 14px/1.5 system-ui, sans-serif;
-    color: light-dark(#1d2433, #e6e9ef); background: light-dark(#fff, #1b1f27); }
   pre { margin: 0 0 10px; padding: 8px 10px; overflow-x: auto; font: 13px/1.45 ui-monospace,
     monospace; border-left: 3px solid light-dark(#1d4ed8, #8ab4ff); }
   button { font: inherit; padding: 2px 12px; margin-right: 6px; }
