@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.widgets.inspector.tapes import rows_of
 from tests.wire.layers.talk import OPEN, SID, answer, get, post, say, stock, tell, websocket
 from wslab.widgets.inspector.feed import Feed
@@ -14,6 +16,19 @@ def test_polls_upgrade_and_websocket_share_a_lane():
     assert len({row["lane"] for row in rows}) == 1
     assert {row["layers"]["session"] for row in rows if "layers" in row} == {1}
     assert [row["at"] for row in rows] == sorted(row["at"] for row in rows)
+
+
+@pytest.mark.parametrize("form", ["har", "pcapng"])
+def test_a_file_says_as_much(form, tmp_path):
+    def said(tape):
+        return [row["layers"]["says"] for row in rows_of(tape) if "layers" in row]
+
+    tape = stock()
+    path = tmp_path / f"x.{form}"
+    getattr(tape, f"to_{form}")(path)
+    again = Tape.load(path)
+    assert said(again) == said(tape)
+    assert len({row["lane"] for row in rows_of(again)}) == 1
 
 
 def test_each_session_behind_one_proxy_has_its_own():

@@ -45,6 +45,12 @@ def test_a_stock_client_is_one_conversation():
     assert not [each.violation for _, each in found if each.violation]
 
 
+def test_it_is_one_conversation_with_its_secrets_too():
+    reader = LayerReader()
+    found = [reader.feed(event) for event in stock().read(reveal=True)]
+    assert {each.session.number for each in found if each is not None} == {1}
+
+
 def test_the_transport_changes_with_the_upgrade():
     tape = stock()
     reader = LayerReader()
