@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
@@ -456,3 +457,63 @@ async def test_more_bytes_than_a_stock_client_takes_are_refused_before_they_are_
         assert (await session.said("0"))["pid"] == pid
         await session.said('2["e",1,')
         assert (await session.said('2["dropped"'))[1] == {"count": 1}
+
+
+@aio
+async def test_what_nobody_will_take_holds_up_nobody():
+    hub = Hub(limits=Limits(grace_s=0.05))
+    at_work = asyncio.Event()
+
+    @hub.on("slow")
+    async def slow(client, data):
+        at_work.set()
+        await asyncio.Event().wait()
+
+    hub.of("/other").on("add", lambda client, a, b: a + b)
+    event = '2["slow","' + "x" * 10_000 + '"]'
+    async with session_of(hub, "0", "0/other,", *([event] * 4)) as session:
+        await at_work.wait()
+        one(hub).disconnect()
+        session.feed('2/other,7["add",1,2]')
+        assert await session.said("3/other,7") == [3]
+
+
+@aio
+async def test_sessions_that_are_away_are_bounded_as_those_of_others():
+    hub = Hub(history=10, limits=Limits(sessions=2))
+    for _ in range(5):
+        async with session_of(hub, "0") as session:
+            await session.said("0")
+    assert len(sessions_of(hub).away) == 2
+    assert hub.limited["sessions"] == 3
+
+
+PIECES = [
+    "0", "0/admin,", "1", "1/admin,", '2["say",1]', '2/admin,["say"]', "27", '["say"]', "5", "51-",
+    "52-", '["e",{"_placeholder":true,"num":0}]', "/admin,", "3", "37[1]", "4", "6", "[", "{", "]",
+    '"', ",", "9", "", "\x1e", "e", "-1", "é", '0{"pid":1}', "[[" * 50, b"x", b"",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("first", range(0, 400, 100))
+@aio
+async def test_whatever_comes_the_hub_lives_on(first):
+    hub = chat()
+    hub.of("/admin").on("*", lambda client, event, data: data)
+    for seed in range(first, first + 100):
+        source = random.Random(seed)
+        messages = ["0"] if source.random() < 0.7 else []
+        for _ in range(source.randrange(8)):
+            piece = source.choice(PIECES)
+            if isinstance(piece, str) and source.random() < 0.5:
+                piece += "".join(
+                    each for each in source.choices(PIECES, k=2) if isinstance(each, str)
+                )
+            messages.append(piece)
+        async with session_of(hub, *messages) as session:
+            # It has ended because of a rule, or takes what comes next.
+            session.feed("0", '2["fence"]', '2["add",1]', "9")
+            await until(lambda session=session: not session.is_open, f"seed {seed}: {messages}")
+            assert session.reason, f"seed {seed}"
+    assert not hub.clients
+    assert not hub.errors

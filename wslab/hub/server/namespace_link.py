@@ -106,7 +106,7 @@ class NamespaceLink:
     ) -> None:
         self._session = session
         self._taken = taken
-        self._messages: collections.deque[str | bytes] = collections.deque()
+        self._messages: collections.deque[str | bytes] | None = None  # an idle one needs none
         self._reader: asyncio.Future[None] | None = None
         self._tell_lost: Callable[[], object] | None = None
         self._closed: Closed | None = None
@@ -163,14 +163,23 @@ class NamespaceLink:
             finally:
                 self._reader = None
         message = self._messages.popleft()
+        if not self._messages:
+            self._messages = None
         self._taken(len(message) + OWN_BYTES)
         return message
 
     def give(self, message: str | bytes) -> int:
         """Let a message wait to be received, and return its bytes."""
+        if self._messages is None:
+            self._messages = collections.deque()
         self._messages.append(message)
         self._wake()
         return len(message) + OWN_BYTES
+
+    def clear(self) -> int:
+        """Let go of what waits, since nobody will receive it, and return its bytes."""
+        waiting, self._messages = self._messages or (), None
+        return sum(len(message) + OWN_BYTES for message in waiting)
 
     def speak(self, dialect: Dialect) -> None:
         self.dialect = dialect

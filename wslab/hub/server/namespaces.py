@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import re
 import secrets
 from collections.abc import Callable, Coroutine
@@ -77,12 +78,17 @@ class Namespaces:
         self.by_name[namespace.name] = namespace
         return namespace
 
-    async def serve(self, session: EngineSession) -> None:
-        """Bring a session's messages to its namespaces, until it ends."""
-        await _Session(session, self.by_name).serve()
+    def serve(self, session: EngineSession) -> Coroutine[Any, Any, None]:
+        """Return what brings a session's messages to its namespaces, until it ends."""
+        return _Session(session, self.by_name).serve()
 
 
 class _Session:
+    __slots__ = (
+        "_failure", "_links", "_missing", "_namespaces", "_session", "_target", "_tasks", "_timer",
+        "_waiting", "_waiting_bytes",
+    )  # fmt: skip
+
     def __init__(self, session: EngineSession, namespaces: dict[str, Namespace]) -> None:
         self._session = session
         self._namespaces = namespaces
@@ -102,7 +108,11 @@ class _Session:
         try:
             with contextlib.suppress(session.closed_error):
                 while True:
-                    await self._take(await session.receive())
+                    message = await session.receive()
+                    if not self._pass_on(message):
+                        await self._take(message)  # type: ignore[arg-type]
+                    while self._waiting_bytes > AHEAD_BYTES and session.is_open:
+                        await self._changed()
         except ProtocolViolation as violation:
             self._namespaces["/"].context.complaints[VIOLATION] += 1
             await self._close(f"{violation.rule}: {violation}", PROTOCOL_ERROR)
@@ -124,26 +134,27 @@ class _Session:
 
     # What comes.
 
-    async def _take(self, message: str | bytes) -> None:
+    def _pass_on(self, message: str | bytes) -> bool:
+        """Give a message to the namespace that it is for; whether it is one for a namespace."""
         if not isinstance(message, str):
             self._give_attachment(message)
-        elif self._missing:
+            return True
+        if self._missing:
             raise ProtocolViolation(
                 "attachment-missing", f"{self._missing} more binary attachments", "text"
             )
-        elif (head := _HEAD.match(message)) is not None:
-            count, namespace = head.groups()
-            link = self._links.get(namespace or "/")
-            if link is None:
-                raise _not_connected(namespace or "/")
-            # What is wrong with the number, whoever reads the packet will say.
-            self._missing = int(count) if count and len(count) < 3 else 0
-            self._target = link
-            self._give(link, message)
-        else:
-            await self._take_other(message)
-        while self._waiting_bytes > AHEAD_BYTES and self._session.is_open:
-            await self._changed()
+        head = _HEAD.match(message)
+        if head is None:
+            return False
+        count, namespace = head.groups()
+        link = self._links.get(namespace or "/")
+        if link is None:
+            raise _not_connected(namespace or "/")
+        # What is wrong with the number, whoever reads the packet will say.
+        self._missing = int(count) if count and len(count) < 3 else 0
+        self._target = link
+        self._give(link, message)
+        return True
 
     def _give_attachment(self, message: bytes) -> None:
         if not self._missing or self._target is None:
@@ -169,7 +180,7 @@ class _Session:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
-    async def _take_other(self, message: str) -> None:
+    async def _take(self, message: str) -> None:
         packet = Decoder().add(message)
         assert packet is not None
         link = self._links.get(packet.namespace)
@@ -208,10 +219,11 @@ class _Session:
             self._timer.cancel()
         task = asyncio.get_running_loop().create_task(namespace.serve(link))
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(functools.partial(self._ended, link))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, link: NamespaceLink, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._taken(link.clear())
         if not task.cancelled() and task.exception() is not None:
             self._failure = self._failure or task.exception()
             self._session.abort()
