@@ -79,6 +79,13 @@ def test_a_row_stays_small_whatever_comes():
     assert body["layers"]["says"].startswith("3,000 packets: event a, event a, event a, …")
 
 
+def test_what_is_too_long_to_be_read_is_told():
+    tape = Tape()
+    post(tape.open("a1"), "4" + "x" * 300_000)
+    body = [row for row in rows_of(tape) if "more" in row.get("layers", ())]
+    assert [row["layers"]["says"] for row in body] == ["packets too long to be read here"]
+
+
 def test_rules_that_are_broken_are_faults_of_their_rows():
     tape = Tape()
     first, second = tape.open("a1"), tape.open("a2")

@@ -24,7 +24,7 @@ from tests.wire.layers.talk import (
     websocket,
 )
 from tests.wire.taping import MASK
-from wslab.wire.events import FrameEvent, MessageEvent
+from wslab.wire.events import DroppedEvent, FrameEvent, MessageEvent
 from wslab.wire.frames.layout import encode_frame
 from wslab.wire.layers.body import MAX_BODY
 from wslab.wire.layers.reader import LayerReader
@@ -224,6 +224,51 @@ def test_frames_that_were_passed_over_make_no_violations():
     assert [packet.says for packet in found] == [
         "open", "connect", "bytes of something before", "bytes of something before",
     ]  # fmt: skip
+
+
+def test_what_the_tape_dropped_makes_no_violations():
+    tape = Tape()
+    track = tape.open("a1")
+    websocket(track, sid="")
+    tell(track, OPEN % SID)
+    say(track, "40")
+    reader = LayerReader()
+    layers(tape, reader)
+    dropped = DroppedEvent(at_s=1.0, connection_id="a1", sender="client", size_bytes=9, frames=1)
+    assert reader.feed(dropped) is not None
+    event = MessageEvent(
+        at_s=1.0, connection_id="a1", sender="client", data=b"x", began_s=1.0, fragments=1,
+        wire_bytes=7, compressed=False,
+    )  # fmt: skip
+    found = reader.feed(event)
+    assert found is not None
+    assert [packet.says for packet in found.packets] == ["bytes of something before"]
+
+
+@pytest.mark.parametrize("data", ["", "7", "[]", "{}", '{"sid":7}', '{"sid":""}', '{"sid"'])
+def test_an_open_packet_without_an_id_binds_nothing(data):
+    tape = Tape()
+    track = tape.open("a1")
+    websocket(track, sid="")
+    tell(track, f"0{data}")
+    reader = LayerReader()
+    layers(tape, reader)
+    assert reader._sessions == {}
+
+
+def test_an_id_that_is_hidden_without_a_mark_is_nobodys():
+    tape = Tape()
+    for number in range(2):
+        track = tape.open(f"a{number}")
+        get(track, sid="")
+        answer(track, OPEN % "short")
+    assert {each.session.number for _, each in layers(tape)} == {1, 2}
+
+
+def test_a_query_of_very_many_fields_is_no_session():
+    tape = Tape()
+    get(tape.open("a1"), path=f"/?{'a=1&' * 60}EIO=4&transport=")
+    assert layers(tape) == []
 
 
 def test_a_message_that_nobody_can_read_makes_no_violations():
