@@ -23,7 +23,7 @@ from tests.jupyters import (
     settled,
 )
 from tests.peers import read_head
-from tests.tunnel.rig import LOGIN, MIB, ask, host_of, status
+from tests.tunnel.rig import LOGIN, MIB, OPENING, ask, host_of, status
 from wslab import tunnel
 
 pytestmark = pytest.mark.usefixtures("kernel")
@@ -268,6 +268,36 @@ def test_a_held_request_is_held_and_its_end_arrives(
     assert read_to_end(server) == b""
     server.close()
     assert settled(lambda: jupyter.sockets) <= sockets
+
+
+def test_a_servers_cookie_comes_back_to_it_and_jupyters_do_not(
+    jupyter: Jupyter, behind: Behind, cookie: str
+) -> None:
+    prefix = behind.path.rstrip("/")
+    host = host_of(jupyter)
+    with jupyter.dial(head(behind, "GET {path}", LOGIN)) as client:
+        server = behind.accept()
+        read_head(server)
+        server.sendall(b"HTTP/1.1 303 See Other\r\nLocation: /in\r\nSet-Cookie: sid=")
+        server.sendall(b"abc; Path=/; HttpOnly\r\nConnection: close\r\n\r\n")
+        server.close()
+        answer = read_to_end(client).decode("latin-1")
+    assert f"\r\nLocation: {prefix}/in\r\n" in answer
+    [pair] = re.findall(rf"\r\nSet-Cookie: ([^;]*sid=abc); Path={prefix}/; HttpOnly\r\n", answer)
+    lines = (f"{cookie}; {pair}; other=1", "Sec-Fetch-Site: same-origin")
+    for opens in ((), OPENING):
+        with jupyter.dial(head(behind, "GET {path}", *lines, *opens, host=host)):
+            came = read_head(behind.accept()).decode("latin-1")
+        assert re.findall(r"(?im)^cookie: ([^\r]*)", came) == ["sid=abc"]
+
+
+def test_an_answer_that_is_no_http_arrives(jupyter: Jupyter, behind: Behind) -> None:
+    with jupyter.dial(head(behind, "GET {path}", LOGIN)) as client:
+        server = behind.accept()
+        read_head(server)
+        server.sendall(b"hello\n")
+        server.close()
+        assert read_to_end(client) == b"hello\n"
 
 
 @pytest.fixture

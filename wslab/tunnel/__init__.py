@@ -1,9 +1,10 @@
 """The way from a browser, through Jupyter's server, to a server of ours: byte for byte.
 
 A Jupyter server extension. `registry` is how a server makes itself known (a file in Jupyter's
-runtime directory), `request_head` what of a request goes on, `relay` moves the bytes, `handlers`
-stands in Jupyter's server. Its rule: whoever Jupyter lets in reaches servers that wslab started and
-nothing else, and after the request's head nothing is looked at and nothing changed.
+runtime directory), `request_head` what of a request goes on and `response_head` what of an answer
+comes back, `relay` moves the bytes, `handlers` stands in Jupyter's server. Its rule: whoever
+Jupyter lets in reaches servers that wslab started and nothing else, and after the heads nothing is
+looked at and nothing changed.
 Importing this loads neither tornado nor Jupyter: a kernel registers its servers without them.
 """
 

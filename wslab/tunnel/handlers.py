@@ -23,6 +23,7 @@ from .registry.files import ID, NoEntry
 from .registry.jupyter import find
 from .relay import connect_upstream, relay
 from .request_head import BadHead, rewrite, without_tokens
+from .response_head import ResponseHead
 
 __all__ = ["ProbeHandler", "TunnelHandler", "routes"]
 
@@ -190,7 +191,8 @@ class TunnelHandler(_Handler):
         except BaseException:
             upstream.transport.abort()
             raise
-        await relay(stream, upstream, head)
+        answer = ResponseHead("".join(prefix[:2]), request.host)
+        await relay(stream, upstream, head, answer)
 
     def _is_module(self) -> bool:
         """Tell whether a page of this origin imports a module: no script can set these headers."""

@@ -1,7 +1,7 @@
 """Moving bytes between a browser's connection to Jupyter's server and a server behind it.
 
 The browser's side is tornado's stream, the other an asyncio transport. Its rules: nothing is looked
-at but whether the answer is 101; every piece goes on as it comes (events that a server sends are
+at but the answer's head; every piece goes on as it comes (events that a server sends are
 not gathered); whoever does not read makes the other side wait, so that what is under way is
 bounded; one side's end becomes the other's, after all that came before it; and nothing outlives the
 connection. Who may come here has been decided before.
@@ -19,6 +19,7 @@ from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
 
 from .registry.jupyter import Entry
 from .request_head import RequestHead
+from .response_head import ResponseHead
 
 __all__ = ["Upstream", "connect_upstream", "relay"]
 
@@ -41,6 +42,7 @@ class Upstream(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None
         self._stream: IOStream | None = None
         self._first = b""
+        self._head: ResponseHead | None = None  # while it comes
         self._written: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -48,20 +50,27 @@ class Upstream(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=CHUNK_BYTES)
 
-    def begin(self, stream: IOStream, head: bytes) -> None:
-        """Send the request's head; from now on what comes goes to the stream."""
-        self._stream = stream
+    def begin(self, stream: IOStream, head: bytes, answer: ResponseHead) -> None:
+        """Send the request's head; from now on what comes goes to the stream, its head changed."""
+        self._stream, self._head = stream, answer
         if not self.transport.is_closing():
             self.transport.write(head)
 
     def data_received(self, data: bytes) -> None:
         """Hand on what came; where the browser does not take it, read no more until it does."""
-        stream = self._stream
         if not self.answered.done():
             self._first += data[: len(_SWITCHED) - len(self._first)]
             if len(self._first) == len(_SWITCHED):
                 self.answered.set_result(self._first == _SWITCHED)
-        if stream is None or stream.closed():
+        if self._head is not None:
+            data = self._head.receive(data)
+            if self._head.is_over:
+                self._head = None
+        self._to_stream(data)
+
+    def _to_stream(self, data: bytes) -> None:
+        stream = self._stream
+        if not data or stream is None or stream.closed():
             return
         try:
             written = stream.write(data)
@@ -92,6 +101,9 @@ class Upstream(asyncio.Protocol):
         self.resume_writing()
 
     def _end(self) -> None:
+        if self._head is not None:
+            self._to_stream(self._head.end())
+            self._head = None
         if not self.answered.done():
             self.answered.set_result(False)
         if not self.ended.done():
@@ -146,7 +158,9 @@ async def connect_upstream(entry: Entry) -> Upstream:
     return upstream
 
 
-async def relay(stream: IOStream, upstream: Upstream, head: RequestHead) -> None:
+async def relay(
+    stream: IOStream, upstream: Upstream, head: RequestHead, answer: ResponseHead
+) -> None:
     """Send the head, then move bytes both ways until both sides have ended; closes both.
 
     The body goes on as it comes. What the browser sends behind it goes on only after a 101, and
@@ -157,13 +171,14 @@ async def relay(stream: IOStream, upstream: Upstream, head: RequestHead) -> None
         stream: the browser's side, detached from HTTP.
         upstream: the other side, connected and not spoken to.
         head: what `request_head.rewrite` made of the request's.
+        answer: changes the head of what comes back.
     """
     loop = asyncio.get_running_loop()
     gone: asyncio.Future[None] = loop.create_future()
     stream.set_close_callback(lambda: None if gone.done() else gone.set_result(None))
     with contextlib.suppress(OSError, StreamClosedError):
         stream.set_nodelay(True)
-    upstream.begin(stream, head.data)
+    upstream.begin(stream, head.data, answer)
     forwarding = loop.create_task(_forward(stream, upstream, head, gone))
     try:
         await _first(forwarding, upstream.ended)

@@ -2,8 +2,8 @@
 
 Its rule: the head is built anew from its parsed parts, so that only what both sides read in the
 same way can pass; whatever could frame a second message inside it is refused (RFC 9112 section
-11.2): a body has one Content-Length and no transfer coding. Cookies stay with Jupyter, whose they
-are. Who may ask is not decided here.
+11.2): a body has one Content-Length and no transfer coding. Jupyter's cookies stay with Jupyter.
+Who may ask is not decided here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import NamedTuple
 from urllib.parse import unquote_plus
 
 from ..wire.http.field_values import asks_for_websocket
+from .response_head import own_cookies
 
 __all__ = ["SECRET_HEADER", "BadHead", "RequestHead", "rewrite", "without_tokens"]
 
@@ -113,6 +114,9 @@ def rewrite(
     lines = [f"{method} {without_tokens(target[len(prefix) :])} HTTP/1.1"]
     for name, value in headers:
         lower = name.lower()
+        if lower == "cookie" and (value := own_cookies(value, prefix)):
+            lines.append(f"{name}: {value}")
+            continue
         is_dropped = _DROPPED.fullmatch(lower) and not (has_body and lower in _OF_A_BODY)
         if is_dropped or hide_secrets(name, "x") == MARKER:
             continue
