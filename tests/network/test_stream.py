@@ -9,7 +9,7 @@ from tests.hub.rig import until
 from tests.network.rig import End, run
 from wslab.network import stream as stream_module
 from wslab.network.memory import MemoryNetwork
-from wslab.network.stream import Stream, current_stream
+from wslab.network.stream import Stream
 from wslab.wire.tape.tape import Tape
 
 
@@ -21,7 +21,7 @@ async def _connected(protocol, tape=None):
     with MemoryNetwork():
         server = await loop.create_server(
             lambda: Stream(
-                lambda: protocol,
+                lambda _stream: protocol,
                 lambda stream: told.append(("made", stream)),
                 lambda stream: told.append(("lost", stream)),
                 lambda stream, data: told.append(("unasked", data)),
@@ -54,24 +54,6 @@ def test_what_passes_is_counted_recorded_and_not_changed():
             assert [type(event).__name__ for event in tape.events] == [
                 "OpenedEvent", "RequestEvent", "ResponseEvent", "EndedEvent"
             ]  # fmt: skip
-
-    run(main)
-
-
-def test_what_is_started_for_a_request_finds_its_connection():
-    found = []
-
-    class Asks(End):
-        def data_received(self, data):
-            super().data_received(data)
-            asyncio.get_running_loop().call_soon(lambda: found.append(current_stream.get()))
-
-    async def main():
-        async with _connected(Asks()) as (stream, client, _told):
-            client.transport.write(b"x")
-            await until(lambda: found)
-            assert found == [stream]
-            assert current_stream.get(None) is None
 
     run(main)
 

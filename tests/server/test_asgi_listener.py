@@ -11,8 +11,11 @@ from websockets.exceptions import ConnectionClosed
 
 import wslab
 from tests import peers
+from tests.notebook.pretended import Shell
 from tests.peers import until
 from tests.server.asgi_rig import application, get, start
+from wslab.notebook import cells
+from wslab.notebook import shell as shells
 from wslab.wire.events import BodyEvent, MessageEvent, RequestEvent
 
 
@@ -194,3 +197,28 @@ def test_a_starlette_application_with_a_page_an_api_and_a_socket():
             assert server.connections[0].subprotocol == "v1"
         until(lambda: not server.connections)
         assert not server.errors  # Starlette lets WebSocketDisconnect through: it is no failure
+
+
+def test_a_cell_that_runs_again_replaces_it_on_the_same_port(monkeypatch):
+    shell = Shell()
+    monkeypatch.setattr(shells, "running_shell", lambda: shell)
+    monkeypatch.setattr(shells, "_heard_shells", set())
+    monkeypatch.setattr(cells, "_things", {})
+    monkeypatch.setattr(cells, "_records", {})
+    first = shell.run("A", lambda: wslab.serve(application))
+    client = wslab.connect(first)
+    second = shell.run("A", lambda: wslab.serve(application))
+    assert (second.port, first.is_serving) == (first.port, False)
+    with pytest.raises(ConnectionClosed):
+        client.recv(timeout=5)
+    assert client.close_code == 1012
+    assert "replaces what this cell had started" in second.note
+    assert get(second) == (200, b"hello")
+    wslab.shutdown()
+
+
+def test_on_a_network_in_memory(memory_network):
+    with wslab.serve(application) as server, wslab.connect(server) as client:
+        client.send("x")
+        assert client.recv(timeout=5) == "x"
+        assert [each.received for each in server.connections] == [1]

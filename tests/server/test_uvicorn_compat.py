@@ -10,6 +10,7 @@ import email.utils
 import inspect
 import time
 
+import pytest
 import uvicorn.config
 import uvicorn.protocols.utils
 import uvicorn.server
@@ -18,7 +19,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from tests.network.rig import run
 from wslab.server import uvicorn_compat
-from wslab.server.uvicorn_compat import HANDED_ON, config_of, protocol_maker, says_gone
+from wslab.server.uvicorn_compat import HANDED_ON, STREAM, config_of, protocol_maker, says_gone
 
 
 async def nobody(scope, receive, send):
@@ -53,10 +54,14 @@ def test_the_protocols_are_made_so():
         assert names[:3] == ["config", "server_state", "app_state"]
 
     async def main():
-        protocol = protocol_maker(nobody, config_of({}))()
+        protocol = protocol_maker(nobody, config_of({}))("stream")
         assert type(protocol) is H11Protocol
         assert protocol.ws_protocol_class is WebSocketsSansIOProtocol
-        assert protocol.config.loaded_app is nobody  # and nothing of uvicorn's around it
+        # What is called, and nothing of uvicorn's around it.
+        assert protocol.app.args == ("stream", nobody)
+        assert WebSocketsSansIOProtocol(protocol.config, protocol.server_state, {}).app is (
+            protocol.app
+        )
 
     run(main)
 
@@ -66,7 +71,7 @@ def test_the_headers_that_its_server_would_set(monkeypatch):
     monkeypatch.setattr(uvicorn_compat.time, "time", lambda: now_s[0])
 
     async def main():
-        state = protocol_maker(nobody, config_of({"headers": [("X-Ours", "1")]}))().server_state
+        state = protocol_maker(nobody, config_of({"headers": [("X-Ours", "1")]}))(None).server_state
         first = state.default_headers
         assert first == [
             (b"date", b"Sun, 09 Sep 2001 01:46:40 GMT"),
@@ -77,7 +82,9 @@ def test_the_headers_that_its_server_would_set(monkeypatch):
         now_s[0] += 1
         [date, *_] = state.default_headers
         assert date == (b"date", b"Sun, 09 Sep 2001 01:46:41 GMT")
-        bare = protocol_maker(nobody, config_of({"date_header": False, "server_header": False}))()
+        bare = protocol_maker(nobody, config_of({"date_header": False, "server_header": False}))(
+            None
+        )
         assert bare.server_state.default_headers == []
 
     run(main)
@@ -92,7 +99,7 @@ def test_no_thread_no_signal_handler_and_no_logging_of_its_own():
     before = signal.getsignal(signal.SIGINT), logging.getLogger("uvicorn").handlers[:]
 
     async def main():
-        protocol_maker(nobody, config_of({}))()
+        protocol_maker(nobody, config_of({}))(None)
 
     run(main)
     assert before == (signal.getsignal(signal.SIGINT), logging.getLogger("uvicorn").handlers)
@@ -112,23 +119,17 @@ def test_an_upgrade_hands_the_connection_over():
     assert "protocol.connection_made(self.transport)" in source
 
 
-def test_each_request_runs_in_a_task_that_inherits_its_connection():
-    # create_task() within data_received(), without a context of its own.
-    seen = asyncio.run(_task_contexts())
-    assert seen == ["here"]
-
-
-async def _task_contexts():
-    import contextvars
-
-    mark = contextvars.ContextVar("mark", default="nowhere")
+@pytest.mark.parametrize(
+    "options", [{}, {"reset_contextvars": True}, {"proxy_headers": True}], ids=str
+)
+def test_each_request_knows_its_connection(options):
     seen, done = [], asyncio.Event()
 
     async def app(scope, receive, send):
-        seen.append(mark.get())
-        done.set()
+        seen.append(scope[STREAM])
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
+        done.set()
 
     class Transport(asyncio.Transport):
         def write(self, data):
@@ -140,11 +141,12 @@ async def _task_contexts():
         def close(self):
             pass
 
-    protocol = protocol_maker(app, config_of({}))()
-    context = contextvars.copy_context()
-    context.run(mark.set, "here")
-    protocol.connection_made(Transport())
-    context.run(protocol.data_received, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-    await done.wait()
-    await asyncio.sleep(0)
-    return seen
+    async def main():
+        protocol = protocol_maker(app, config_of({}) | options)("here")
+        protocol.connection_made(Transport())
+        protocol.data_received(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        await done.wait()
+        protocol.connection_lost(None)
+        assert seen == ["here"]
+
+    run(main)

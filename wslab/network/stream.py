@@ -8,7 +8,6 @@ answers by itself (pongs) has a bound while the client does not read. What is sa
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import uuid
 from collections.abc import Callable, Iterable
 from typing import Any, cast
@@ -18,17 +17,14 @@ from ..wire.tape.tape import Tape
 from .recording import begin_record
 from .traffic import Traffic, forget
 
-__all__ = ["Stream", "current_stream"]
-
-current_stream: contextvars.ContextVar[Stream] = contextvars.ContextVar("stream")
-"""The connection that a request came on; whatever a protocol starts for it finds it here."""
+__all__ = ["Stream"]
 
 
 class Stream(asyncio.Protocol):
     """The server's end of one connection.
 
     Args:
-        make: makes the protocol that speaks on it, on the loop.
+        make: makes the protocol that speaks on it, given this; on the loop.
         made: called on the loop with this, which has its ``traffic`` now, before any byte.
         lost: called on the loop with this, when it is gone.
         unasked: called with this and what is written while ``requests`` is 0: nobody but the
@@ -43,7 +39,7 @@ class Stream(asyncio.Protocol):
 
     def __init__(
         self,
-        make: Callable[[], asyncio.Protocol],
+        make: Callable[[Stream], asyncio.Protocol],
         made: Callable[[Stream], object],
         lost: Callable[[Stream], object],
         unasked: Callable[[Stream, bytes], object],
@@ -55,7 +51,6 @@ class Stream(asyncio.Protocol):
         self._make, self._made, self._lost, self._unasked = make, made, lost, unasked
         self._tape = tape
         self._protocol: asyncio.Protocol | None = None
-        self._context = contextvars.copy_context()  # of what a request's bytes start
         self._record_came: Callable[[bytes], None] | None = None
         self._record_went: Callable[[bytes], None] | None = None
         self._is_reading = self._is_full = False  # while its protocol reads; while TCP has no room
@@ -81,13 +76,12 @@ class Stream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self._context.run(current_stream.set, self)
         self._made(self)
         self._record_came, self._record_went = begin_record(
             self.traffic, self.transport, side="server", tape=self._tape
         )
         try:
-            self._protocol = self._make()
+            self._protocol = self._make(self)
             self._protocol.connection_made(cast("Any", _Through(self)))
         except BaseException:
             self.transport.abort()  # an event loop would leave it open
@@ -104,8 +98,6 @@ class Stream(asyncio.Protocol):
             if self.traffic.track is not None:
                 self.traffic.track.end()
             self._lost(self)
-            # They lead back here: a cycle that only the garbage collector would end.
-            self._context = contextvars.Context()
 
     def data_received(self, data: bytes) -> None:
         self.traffic.received_bytes += len(data)
@@ -113,7 +105,7 @@ class Stream(asyncio.Protocol):
             self._record_came(data)
         self._is_reading = True
         try:
-            self._context.run(self._spoken_by.data_received, data)
+            self._spoken_by.data_received(data)
         finally:
             self._is_reading = False
 

@@ -50,7 +50,7 @@ class AsgiConnections:
         return tuple(self._streams)
 
     def factory(
-        self, make: Callable[[], asyncio.Protocol], tape: Tape | None
+        self, make: Callable[[Stream], asyncio.Protocol], tape: Tape | None
     ) -> Callable[[], Stream]:
         """Return what a listening socket makes of each connection.
 

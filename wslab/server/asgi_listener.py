@@ -133,6 +133,8 @@ class AsgiListener:
             await connections.emptied(CLOSE_GRACE_S - HANDLER_GRACE_S)
             for stream in connections.streams:
                 stream.transport.abort()
+            if hasattr(server, "abort_clients"):  # from Python 3.13: TLS that never opened
+                server.abort_clients()
             closing.cancel()
             stubborn = await application.end(HANDLER_GRACE_S)
             await connections.emptied(HANDLER_GRACE_S)

@@ -17,7 +17,7 @@ from typing import Any
 from websockets.datastructures import Headers
 
 from ..loops.watchdog import timed
-from ..network.stream import Stream, current_stream
+from ..network.stream import Stream
 from .asgi_connections import AsgiConnections
 from .asgi_socket import AsgiSocket, Message
 from .handler import awaited, handler_name
@@ -26,7 +26,7 @@ from .origins import refusal_of_origin
 from .refusals import RefusalLog
 from .tunnel_entry import TunnelEntry
 from .user_code import Options, UserCode
-from .uvicorn_compat import says_gone
+from .uvicorn_compat import STREAM, says_gone
 
 __all__ = ["AsgiRunner"]
 
@@ -72,7 +72,7 @@ class AsgiRunner:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request; what uvicorn calls."""
-        stream, task = current_stream.get(), asyncio.current_task()
+        stream, task = scope.pop(STREAM), asyncio.current_task()
         assert task is not None
         self._tasks[task] = scope["type"]
         self._connections.asked(stream)

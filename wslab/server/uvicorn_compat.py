@@ -8,6 +8,8 @@ Its rule: no server of uvicorn's runs, so none of its signal handlers, its loggi
 from __future__ import annotations
 
 import asyncio
+import copy
+import functools
 import logging
 import sys
 import time
@@ -15,12 +17,14 @@ from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from typing import Any
 
-__all__ = ["HANDED_ON", "config_of", "protocol_maker", "says_gone"]
+__all__ = ["HANDED_ON", "STREAM", "config_of", "protocol_maker", "says_gone"]
+
+STREAM = "wslab.stream"  # in a scope: the connection that it came on
 
 # The keywords of uvicorn.Config that say how it speaks, and not how it runs.
 HANDED_ON = (
     "date_header", "forwarded_allow_ips", "h11_max_incomplete_event_size", "headers",
-    "limit_concurrency", "proxy_headers", "reset_contextvars", "root_path", "server_header",
+    "limit_concurrency", "proxy_headers", "root_path", "server_header",
     "timeout_keep_alive",
 )  # fmt: skip
 
@@ -40,11 +44,12 @@ def config_of(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 def protocol_maker(
     application: Callable[..., Any], config: Mapping[str, Any]
-) -> Callable[[], asyncio.Protocol]:
-    """Return what makes a protocol for each connection that comes.
+) -> Callable[[Any], asyncio.Protocol]:
+    """Return what makes a protocol for each connection that comes, given that.
 
     Args:
-        application: called with scope, receive and send, for each request and each WebSocket.
+        application: called with scope, receive and send, for each request and each WebSocket; the
+            connection is in the scope, as `STREAM`.
         config: of ``uvicorn.Config``.
 
     Raises:
@@ -94,10 +99,19 @@ def protocol_maker(
     made.load()
     state, kind = State(), made.http_protocol_class
 
-    def make() -> asyncio.Protocol:
-        return kind(config=made, server_state=state, app_state={})  # type: ignore[call-arg]
+    def make(stream: Any) -> asyncio.Protocol:
+        # A protocol calls its config's application. By a context it could not be told apart:
+        # some versions start each request in an empty one.
+        own = copy.copy(made)
+        own.loaded_app = functools.partial(_called_on, stream, made.loaded_app)
+        return kind(config=own, server_state=state, app_state={})  # type: ignore[call-arg]
 
     return make
+
+
+async def _called_on(stream: Any, application: Any, scope: Any, receive: Any, send: Any) -> None:
+    scope[STREAM] = stream
+    await application(scope, receive, send)
 
 
 def says_gone(exc: BaseException) -> bool:
