@@ -12,7 +12,7 @@ import pytest
 from tests.browser import Sync
 from tests.jupyterhub.rig import User
 from tests.jupyterhub.test_on_jupyterhub import TOKEN, frame_of
-from tests.lab.harness import Notebook
+from tests.lab.harness import Notebook, keep_screenshots
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.timeout(300)]
 
@@ -129,3 +129,40 @@ def test_what_a_page_sends_and_what_it_may_wait_for(page: tuple[Notebook, Sync])
     notebook.wait_until("ended == ['/events', '/hold']")
     notebook.wait_until("not any('xsrf' in head.lower() for head in heads)")
     notebook.wait_until("not any('cookie' in head.lower() for head in heads)")
+
+
+TEAM = """
+import wslab
+from wslab.examples.team import Members, team
+server = wslab.serve(team(Members("open sesame", "", "signs")), name="team")"""
+SHOW = """
+from IPython.display import IFrame
+IFrame(server.page_url, "100%", 400)"""
+
+
+def test_an_application_with_a_login_by_cookie(alice: User, expect):
+    """FastAPI with a hub inside: the cookie is asked for before the WebSocket opens."""
+    pytest.importorskip("fastapi")
+    with alice.open(alice.write("team.ipynb", [TEAM, SHOW])) as notebook:
+        for index in range(2):
+            notebook.run_cell(index)
+        assert notebook.errors() == []
+        frame = frame_of(notebook, 1)
+        expect(frame.locator("#state")).to_have_text("Log in first.")
+        frame.get_by_label("Name").fill("ana")
+        frame.get_by_label("Password").fill("wrong")
+        frame.get_by_role("button", name="Log in").click()
+        expect(frame.locator("#state")).to_contain_text("no member")
+        frame.get_by_label("Password").fill("open sesame")
+        frame.get_by_role("button", name="Log in").click()
+        expect(frame.locator("#state")).to_have_text("connected")
+        frame.get_by_label("Say something").fill("hello over the Hub")
+        frame.get_by_role("button", name="Send").click()
+        expect(frame.locator("#log li")).to_have_text("anahello over the Hub")
+        if folder := keep_screenshots():
+            notebook.screenshot(folder / "team-on-jupyterhub.png", index=1)
+        names = [one["name"] for one in notebook.page.context.cookies() if "team" in one["name"]]
+        assert [name.partition("-team")[0][:6] for name in names] == ["wslab-"]
+        frame.get_by_role("button", name="Log out").click()
+        expect(frame.locator("#login")).to_be_visible()
+        notebook.wait_until("not server.errors")
