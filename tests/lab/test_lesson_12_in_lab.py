@@ -45,6 +45,14 @@ def take_pictures(lesson: Lesson, names: tuple[str, ...], width: int) -> None:
     lesson.notebook.set_theme(LIGHT)
 
 
+# As people do whose window is narrow.
+WITHOUT_FILES = "() => window.jupyterapp.commands.execute('application:toggle-left-area')"
+CUT_OFF = """() => [...document.querySelectorAll(".jp-RenderedMarkdown table")]
+  .filter(table => table.getBoundingClientRect().right
+    > table.closest(".jp-RenderedMarkdown").getBoundingClientRect().right + 1)
+  .map(table => table.innerText)"""
+
+
 def test_a_learner_works_through_it(any_lab: Lab, expect):
     with any_lab.open(f"notebooks/{LESSON.name}", viewport={"width": 1280, "height": 900}) as page:
         lesson = Lesson(page)
@@ -99,7 +107,7 @@ def test_a_learner_works_through_it(any_lab: Lab, expect):
         assert complaints(page) == []
 
 
-def test_in_a_narrow_page_the_answers_stand_below_each_other(lab: Lab, expect):
+def test_in_a_narrow_page_answers_stand_below_each_other_and_no_table_is_cut_off(lab: Lab):
     with lab.open(f"notebooks/{LESSON.name}", viewport={"width": 640, "height": 900}) as page:
         lesson = Lesson(page)
         lesson.run_to("inner-run")
@@ -108,4 +116,6 @@ def test_in_a_narrow_page_the_answers_stand_below_each_other(lab: Lab, expect):
         assert boxes[1]["y"] >= boxes[0]["y"] + boxes[0]["height"]
         output = lesson.cell("by-hand").locator(".jp-OutputArea-output").last
         assert output.evaluate("e => e.scrollWidth <= e.clientWidth"), "no bar"
+        page.page.evaluate(WITHOUT_FILES)
+        assert page.page.evaluate(CUT_OFF) == []
         take_pictures(lesson, ("by-hand", "by-hand-look", "port", "setup", "express"), 640)

@@ -190,7 +190,7 @@ class SideBySide:
             for one in self.answers
         )
         return (
-            '<div style="display:grid;gap:8px 24px;grid-template-columns:'
+            '<div style="display:grid;gap:8px 24px;padding-left:8px;grid-template-columns:'
             f'repeat(auto-fit,minmax(min(280px,100%),1fr));max-width:960px">{columns}</div>'
         )
 
