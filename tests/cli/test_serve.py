@@ -8,6 +8,7 @@ import signal
 import socket
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -62,6 +63,45 @@ def test_chat_is_a_hub_with_a_page_of_its_own(which: tuple[str, ...]) -> None:
         with opener.open(serving.url.replace("ws:", "http:"), timeout=WAIT_S) as response:
             assert "<title>Chat</title>" in response.read().decode()
         assert serving.end(signal.SIGTERM) == (0, "wslab: stopped\n", "")
+
+
+@needs_posix
+@pytest.mark.parametrize("transports", [["polling"], ["websocket"], None])
+def test_chat_takes_stock_clients_of_socket_io(transports: list[str] | None) -> None:
+    import socketio
+
+    with Serving("chat", "--quiet") as serving:
+        client = socketio.Client(reconnection=False)
+        client.connect(serving.url.replace("ws:", "http:"), transports=transports)
+        try:
+            entered = client.call("enter", {"name": "ana", "room": "lobby"}, timeout=WAIT_S)
+            assert entered["people"] == ["ana"]
+        finally:
+            client.disconnect()
+        assert serving.end(signal.SIGTERM) == (0, "wslab: stopped\n", "")
+
+
+@needs_posix
+def test_an_asgi_application(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(
+        "import wslab\n"
+        "async def inner(scope, receive, send):\n"
+        "    fields = [(b'content-type', b'text/plain')]\n"
+        "    await send({'type': 'http.response.start', 'status': 200, 'headers': fields})\n"
+        "    await send({'type': 'http.response.body', 'body': b'the page'})\n"
+        "app = wslab.Hub('lobby').asgi(inner)\n"
+    )
+    with Serving("main.py:app", cwd=tmp_path) as serving:
+        with connect(f"{serving.url}ws") as alice:
+            assert json.loads(alice.recv(timeout=WAIT_S))["event"] == "welcome"
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            with opener.open(serving.url.replace("ws:", "http:"), timeout=WAIT_S) as response:
+                assert response.read() == b"the page"
+            code, _, err = serving.end(signal.SIGTERM)
+            with pytest.raises(ConnectionClosed):
+                alice.recv(timeout=WAIT_S)
+            assert alice.close_code == 1001
+        assert code == 0, err
 
 
 @needs_posix

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from typing import Any
+from typing import Any, cast
 
 from ..errors import LoopBlocked, WslabError
-from ..server.handler import Handler, handler_name
+from ..server.handler import Application, Handler, handler_name, is_application
 from ..server.serve import serve
 from ..server.server import Server
 from .arguments import UserError, complain, port
@@ -24,7 +24,7 @@ HANDLER is
   echo             every message goes back to its sender (the default)
   chat             a chat with rooms, names and history; its page is a client
   FILE.py:NAME     your own: `async def NAME(websocket)` in FILE.py, written as
-                   in the websockets documentation
+                   in the websockets documentation, a Hub, or an ASGI application
 
 It prints the URL for clients and that of a page to try it with, then a line
 for each client that comes or goes. A handler's exception is printed with its
@@ -105,10 +105,10 @@ def run(args: argparse.Namespace) -> int:
             signal.signal(number, previous)
 
 
-def _start(args: argparse.Namespace, handler: Handler, log: ServeLog) -> Server:
+def _start(args: argparse.Namespace, handler: Handler | Application, log: ServeLog) -> Server:
     try:
         return serve(
-            log.wrap(handler),
+            handler if is_application(handler) else log.wrap(cast("Handler", handler)),
             args.host,
             args.port,
             name=args.name or handler_name(handler),

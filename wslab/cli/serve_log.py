@@ -28,6 +28,10 @@ __all__ = ["ServeLog", "printable"]
 MAX_LINES = 10_000  # that may wait for a terminal that is stopped (Ctrl-S)
 
 
+# What a handler, such as a Hub, answers plain HTTP with.
+_OF_HTTP = ("http", "refusal", "end_http", "max_body_bytes")
+
+
 class ServeLog:
     """The lines of one server; ``is_quiet`` leaves out clients that come and go."""
 
@@ -102,6 +106,9 @@ class ServeLog:
 
         functools.update_wrapper(logged, handler)
         logged.__name__ = handler_name(handler)
+        for name in _OF_HTTP:
+            if hasattr(handler, name):
+                setattr(logged, name, getattr(handler, name))
         return logged
 
     def refused(self, refusal: Refusal) -> None:

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from ..failures import in_words
-from ..server.handler import Handler, check_handler
+from ..server.handler import Application, Handler, check_handler, is_application
 from ..server.http_page import Page
 from .arguments import UserError
 
 __all__ = ["handler_of", "page_of"]
 
 
-def handler_of(what: str) -> Handler:
-    """Return the handler that a command line names."""
+def handler_of(what: str) -> Handler | Application:
+    """Return the handler, or the ASGI application, that a command line names."""
     if what == "echo":
         from ..examples.echo import echo
 
@@ -43,7 +43,8 @@ def handler_of(what: str) -> Handler:
         has = f"its async functions are {', '.join(there)}" if there else "it has no async function"
         raise UserError(f"{file} has no {name!r}; {has}") from None
     try:
-        check_handler(handler)
+        if not is_application(handler):
+            check_handler(handler)
     except TypeError as exc:
         raise UserError(f"{what}: {exc}") from None
     return handler  # type: ignore[no-any-return]
