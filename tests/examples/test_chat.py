@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
 
 import pytest
 
@@ -225,6 +227,26 @@ def test_two_windows_talk_lose_their_line_and_go_on(server, hub, chromium, expec
     assert with_console == []
     assert hub.errors_seen == 0
     for context, _ in windows:
+        context.close()
+
+
+@pytest.mark.browser
+def test_who_enters_before_the_hub_has_answered_is_let_in(hub, chromium, expect):
+    pressed = threading.Event()
+
+    async def slow(_connection, request):
+        if "Upgrade" in request.headers:
+            await asyncio.to_thread(pressed.wait, 20)
+
+    with wslab.serve(hub, page=PAGE, process_request=slow) as server:
+        context = chromium.new_context()
+        page = context.new_page()
+        page.goto(server.page_url)
+        page.get_by_label("Your name").fill("ana")
+        page.get_by_role("button", name="Enter").click()
+        expect(page.locator("button.main").first).to_be_visible()
+        pressed.set()
+        expect(page.locator("#people li")).to_have_text(["ana (you)"])
         context.close()
 
 
