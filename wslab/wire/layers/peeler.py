@@ -102,7 +102,7 @@ class Peeler:
         if is_long and text[0] == "b":
             return self.binary(size * 3 // 4)
         try:
-            packet = engineio.decode_text(text[:1] if is_long and text[0] in "0234" else text)
+            packet = engineio.decode_text(text)
         except ProtocolViolation as exc:
             return self._broken(size, None, (("unknown", text),) if text else (), exc)
         engine, data = packet
