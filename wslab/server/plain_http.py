@@ -70,11 +70,19 @@ class PlainHttp:
         self._note = note
         self._begin = begin
         self._connections: set[HttpConnection] = set()
+        self._http_of: tuple[Any, Callable[..., Awaitable[Any]] | None] = (None, None)
 
     @property
     def is_answered(self) -> bool:
         """Whether the handler answers some of it."""
-        return _method(self._options.handler, "http") is not None
+        return self._http is not None
+
+    @property
+    def _http(self) -> Callable[..., Awaitable[Any]] | None:
+        handler = self._options.handler
+        if self._http_of[0] is not handler:  # looking at it takes a while
+            self._http_of = handler, _method(handler, "http")
+        return self._http_of[1]
 
     def take(self, websocket: Any) -> None:
         """Speak HTTP on a connection whose first request asks for no WebSocket."""
@@ -166,7 +174,7 @@ class PlainHttp:
     async def _handled(
         self, websocket: Any, request: Request, body: bytes, was_let_in: bool
     ) -> Response | None:
-        http = _method(self._options.handler, "http")
+        http = self._http
         if http is not None:
             with self._user_code.recording("http", websocket):
                 answer = await http(self._asked(websocket, request, body, was_let_in))

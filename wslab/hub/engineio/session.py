@@ -156,7 +156,7 @@ class EngineSession:
         """Whether it is open and takes a message now."""
         if self._state is EngineState.WEBSOCKET:
             assert self.link is not None
-            return not self.outbox and self.link.is_writable
+            return self._flush is None and self.link.is_writable
         return self.is_open and not self.outbox.is_full
 
     @property
@@ -257,9 +257,10 @@ class EngineSession:
                 return False
             self.put(message, dialect)
             return True
-        if self.outbox:
+        if self._flush is not None:  # what was said before goes first
             return False
-        link.speak(dialect)
+        if link.dialect is not dialect:
+            link.speak(dialect)
         return link.write(message)
 
     def put(self, message: Message, dialect: Any = None) -> None:
