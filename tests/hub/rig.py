@@ -79,7 +79,7 @@ async def _listening_asgi(hub: Any, small_buffers: bool) -> Any:
 
     config = uvicorn.Config(
         at_any_path, port=0, log_config=None, ws="websockets-sansio", lifespan="off",
-        timeout_graceful_shutdown=2,
+        ws_per_message_deflate=False, timeout_graceful_shutdown=2,
     )  # fmt: skip
     server = _Uvicorn(config)
     running = asyncio.ensure_future(server.serve())

@@ -93,6 +93,7 @@ async def test_what_the_hub_asks_is_answered():
 
 
 @pytest.mark.parametrize("history", [0, 1000])
+@pytest.mark.websockets_only
 @aio
 async def test_what_was_said_while_away_comes_later_and_in_order(history):
     hub, heard = hub_of(history=history)
@@ -109,6 +110,7 @@ async def test_what_was_said_while_away_comes_later_and_in_order(history):
         await client.told_of("settled")
 
 
+@pytest.mark.websockets_only
 @aio
 async def test_a_call_that_was_under_way_is_lost_without_a_session_and_answered_with_one():
     hub, _ = hub_of()
@@ -225,6 +227,7 @@ async def test_closing_says_goodbye_and_the_session_is_forgotten():
         assert len(hub._context.backplane.sessions) == 0
 
 
+@pytest.mark.websockets_only
 @aio
 async def test_a_server_that_is_no_hub_is_found_out():
     async def echo(websocket):
@@ -274,6 +277,7 @@ async def test_an_idle_connection_is_not_a_silent_one():
     assert heard == [0, 1, 2, 3]
 
 
+@pytest.mark.websockets_only
 @aio
 async def test_an_answer_goes_to_the_connection_that_asked_and_to_no_other():
     hub, _ = hub_of()
