@@ -146,6 +146,7 @@ async def test_a_call_that_was_under_way_is_lost_without_a_session_and_answered_
 async def test_a_call_that_nobody_answers_ends_in_time():
     hub, _ = hub_of(history=10)
     async with listening(hub) as url, page(url) as client:
+        await client.told_of("welcome")
         client.do("call", 1, "wait", None, {"timeoutMs": 50})
         assert (await client.told_of("failed", 1))[2] == "timeout"
         one(hub).disconnect(1012, "again")
