@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import resource
 import threading
 
+import h11
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import wslab
 from tests import peers
 from tests.server.http_rig import Answering, is_closed, read_answer
 from wslab.server import http_connection
+from wslab.server.http_connection import HttpConnection
 from wslab.wire.http.message import HttpResponse
 
 HOST = b"Host: h\r\n"
@@ -230,3 +236,115 @@ def test_answers_that_nobody_reads_are_not_made():
         assert asked < 30  # what TCP itself holds
         for _ in range(asked + 20):
             assert read_answer(sock)[0] == 200
+
+
+class Wire:
+    """A transport that keeps what is written."""
+
+    def __init__(self):
+        self.sent, self.closed = b"", False
+
+    def write(self, data):
+        self.sent += data
+
+    def close(self):
+        self.closed = True
+
+    def is_closing(self):
+        return self.closed
+
+    def can_write_eof(self):
+        return True
+
+    def write_eof(self):
+        pass
+
+    def pause_reading(self):
+        pass
+
+    resume_reading = pause_reading
+
+
+async def answered(pieces):
+    """Return what a connection answers to these reads, and what went wrong within."""
+    wire, failed = Wire(), []
+
+    async def answer(request, body):
+        return 200, (("X", "y"),), request.method + request.target + body
+
+    async def drain():
+        pass
+
+    connection = HttpConnection(
+        wire, drain, answer, lambda: 1000, failed.append, lambda request, rest: False
+    )
+    connection.task = task = asyncio.ensure_future(connection.run())
+    for piece in pieces:
+        connection.data_received(piece)
+        for _ in range(5):
+            await asyncio.sleep(0)
+    connection.finish()
+    await asyncio.wait([task])
+    if not task.cancelled() and task.exception() is not None:
+        raise task.exception()
+    return wire.sent, failed
+
+
+def cut(data, at):
+    places = sorted({0, len(data), *[each % (len(data) + 1) for each in at]})
+    return [data[a:b] for a, b in itertools.pairwise(places)]
+
+
+REQUESTS = st.lists(
+    st.tuples(st.sampled_from([b"GET", b"POST"]), st.binary(max_size=50), st.booleans()),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(REQUESTS, st.lists(st.integers(0, 10_000), max_size=10))
+def test_requests_cut_anywhere_get_the_same_answers(requests, at):
+    stream, bodies = b"", []
+    for method, body, is_chunked in requests:
+        stream += method + b" /x HTTP/1.1\r\n" + HOST
+        if is_chunked and body:
+            stream += b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+        else:
+            stream += b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+        bodies.append(method + b"/x" + body)
+    sent, failed = asyncio.run(answered(cut(stream, at)))
+    assert not failed
+    client = h11.Connection(h11.CLIENT)
+    got = []
+    for method, _, _ in requests:
+        client.send(h11.Request(method=method, target="/x", headers=[("Host", "h")]))
+        client.send(h11.EndOfMessage())
+        client.receive_data(sent)
+        sent, body = b"", b""
+        while not isinstance(event := client.next_event(), h11.EndOfMessage):
+            assert event is not h11.NEED_DATA
+            body += bytes(event.data) if isinstance(event, h11.Data) else b""
+        got.append(body)
+        client.start_next_cycle()
+    assert got == bodies
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=60),
+            st.sampled_from(
+                [b"GET / HTTP/1.1\r\n", HOST, b"\r\n", b"Content-Length: 5\r\n", b"0\r\n\r\n",
+                 b"Transfer-Encoding: chunked\r\n", b"Expect: 100-continue\r\n", b"Upgrade: x\r\n",
+                 b"Connection: upgrade\r\n", b"CONNECT a:1 HTTP/1.1\r\n", b"ffffffffffffffff\r\n"]
+            ),
+        ),
+        max_size=12,
+    )
+)  # fmt: skip
+def test_whatever_comes_is_answered_or_closed(pieces):
+    sent, failed = asyncio.run(answered(pieces))
+    assert not failed
+    assert sent[:9] in (b"", b"HTTP/1.1 ")

@@ -39,7 +39,7 @@ class Heartbeat:
     __slots__ = ("_has_more_time", "_interval_s", "_is_awaited", "_patient", "_timeout_s", "_timer")
 
     def __init__(self, patient: Patient, interval_s: float, timeout_s: float) -> None:
-        self._patient = patient
+        self._patient: Patient | None = patient
         self._interval_s = interval_s
         self._timeout_s = timeout_s
         self._is_awaited = self._has_more_time = False
@@ -54,11 +54,13 @@ class Heartbeat:
         return asyncio.get_running_loop().call_later(seconds, then)
 
     def _beat(self) -> None:
+        assert self._patient is not None
         self._is_awaited, self._has_more_time = True, False
         self._timer = self._in(self._timeout_s, self._check)
         self._patient.ping()
 
     def _check(self) -> None:
+        assert self._patient is not None
         if self._patient.is_listened_to:
             self._patient.expire()
         else:
@@ -79,6 +81,7 @@ class Heartbeat:
             self._timer = self._in(self._timeout_s, self._check)
 
     def stop(self) -> None:
-        """Beat no more."""
+        """Beat no more; idempotent."""
         self._is_awaited = False
         self._timer.cancel()
+        self._patient = None  # it leads back here: a cycle for the collector

@@ -232,7 +232,8 @@ class EngineServer:
         """Forget a session; it tells when it is over."""
         if self.sessions.pop(session.id, None) is None:
             return
-        self._polling.pop(session.id, None)
+        if self._polling.pop(session.id, None) is not None:
+            session.when_filled(None)  # who holds a poll has been told; a cycle for the collector
         self._unpolled.pop(session.id, None)
         who = address_of(session.address)
         self._addresses[who] -= 1
