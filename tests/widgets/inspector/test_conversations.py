@@ -117,6 +117,23 @@ def test_sessions_are_forgotten_with_what_the_tape_forgets():
     assert not conversations._readers[0]._connections
 
 
+def test_a_connection_of_another_tape_with_the_same_id_stays():
+    tapes = [Tape(max_bytes=2**20), Tape()]
+    feed = Feed(tapes)
+    feed.catch_up()
+    for tape in tapes:
+        target = f"/?EIO=4&transport=polling&sid={SID}"
+        tape.open("a1").client(f"POST {target} HTTP/1.1\r\nContent-Length: 2\r\n\r\n4".encode())
+    feed.poll()
+    conversations = feed.timeline._conversations
+    lanes = feed.timeline.lanes
+    del lanes.connections[0, "a1"]  # the first tape has forgotten it
+    conversations.forget()
+    assert [list(reader._connections) for reader in conversations._readers.values()] == [
+        [], ["a1"],
+    ]  # fmt: skip
+
+
 def test_a_lane_that_was_forgotten_is_no_trouble_to_a_session_that_goes_on():
     tape = Tape(max_bytes=2**20)
     feed = Feed([tape], max_rows=10)

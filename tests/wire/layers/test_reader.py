@@ -294,6 +294,41 @@ def test_fragments_are_one_packet():
     assert said(tape) == ["open", "connect", "event a"]
 
 
+def test_fragments_and_control_frames_are_no_gaps():
+    tape = Tape()
+    track = tape.open("a1")
+    websocket(track, sid="")
+    tell(track, OPEN % SID)
+    say(track, "40")
+    track.client(encode_frame(1, b'42["a"', fin=False, mask_key=MASK))
+    track.client(encode_frame(0, b"]", mask_key=MASK))
+    track.client(encode_frame(9, b"", mask_key=MASK))
+    say(track, b"x", '42/other,["b"]')
+    assert violations(tape) == ["attachment-unexpected", "before-connect"]
+
+
+def test_after_a_body_that_is_no_text_nothing_is_sure():
+    tape = Tape()
+    track = tape.open("a1")
+    get(track, sid="")
+    answer(track, OPEN % SID)
+    for body in (b"4\xff", b"bAQID"):
+        post(track, body)
+        answer(track, "ok")
+    assert violations(tape) == ["bad-utf8"]
+
+
+def test_a_body_that_a_poll_should_not_have_is_nothing():
+    tape = Tape()
+    track = tape.open("a1")
+    head = (
+        f"GET /socket.io/?EIO=4&transport=polling&sid={SID} HTTP/1.1\r\nContent-Length: 2\r\n\r\n"
+    )
+    track.client(head.encode() + b"42")
+    answer(track, "2")
+    assert said(tape) == ["ping"]
+
+
 def test_the_end_of_a_connection_is_not_that_of_the_session():
     tape = Tape()
     polls, socket = tape.open("a1"), tape.open("a2")
