@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from tests.hub.soak_attacks import Attacked
 from wslab.errors import ClientGone, Refused
 from wslab.hub import Hub
+from wslab.hub.server.hub_client import connection_of
 
 LOBBY = "lobby"
 SHORT_S = 15.0  # more than an attacker's connection lasts
@@ -121,7 +122,7 @@ class Line:
     @property
     def is_open(self) -> bool:
         client = self.client
-        return client is not None and client.is_open and not client.websocket.transport.is_closing()
+        return client is not None and client.is_open and not connection_of(client).link.is_closing
 
 
 class Book:
@@ -234,18 +235,10 @@ class World:
             return
         book.away_s = time.monotonic()
         book.stayed_s += book.away_s - book.came_s
-        received = client.websocket.protocol.close_rcvd
+        said_goodbye = connection_of(client).link.said_goodbye
         # Too slow (1013) and continued elsewhere (4409): the session goes on.
         sent_away = reason.startswith("sent away") and not re.search(r"with (1013|4409)", reason)
-        if (
-            not self.keeps
-            or sent_away
-            or (
-                not reason.startswith("sent away")
-                and received is not None
-                and received.code == 1000
-            )
-        ):
+        if not self.keeps or sent_away or (not reason.startswith("sent away") and said_goodbye):
             self.end(book)
 
     def end(self, book: Book) -> None:

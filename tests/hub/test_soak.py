@@ -10,6 +10,7 @@ import weakref
 
 import pytest
 
+from tests.hub import rig
 from tests.hub.rig import TOKEN, FakeSocket, aio, one, until
 from tests.hub.soak import WORLDS, Soak, soak
 from tests.hub.soak_attacks import KINDS
@@ -30,6 +31,16 @@ async def test_a_crowd_at_random_loses_nothing_and_gets_nothing_twice(seed):
         assert stats[what], f"{what} did not occur: {found.table()}"
     dropped = {world.name for world in found.worlds if world.stats["dropped"]}
     assert dropped == set(WORLDS), found.table()
+    assert "nothing lost, nothing twice" in found.table()
+
+
+@pytest.mark.slow
+@aio
+async def test_a_crowd_under_uvicorn_loses_nothing_and_gets_nothing_twice(monkeypatch):
+    monkeypatch.setattr(rig, "carrier", "asgi")
+    found = await soak(40, 8.0, 3)
+    for what in ("read", "answers", "abort", "close", "flood", "refused", "resumed", "replayed"):
+        assert found.stats[what], f"{what} did not occur: {found.table()}"
     assert "nothing lost, nothing twice" in found.table()
 
 

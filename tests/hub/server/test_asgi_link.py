@@ -253,3 +253,34 @@ async def test_what_waits_keeps_the_dialect_in_which_it_was_said():
         assert link.write(said)
         await until(lambda: len(server.texts) == 2)
         assert server.texts == ['{"event":"tick","data":1}', '42/admin,["tick",1]']
+
+
+@aio
+async def test_what_was_said_last_goes_out_though_its_server_is_cancelled():
+    server = Server()
+    link = AsgiLink(server.scope, server.receive, server.send, 100)
+
+    async def serve(link):
+        link.write(PreparedMessage("refused"))
+        closing = asyncio.ensure_future(link.close(1008, "no"))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            closing.cancel()
+
+    running = asyncio.ensure_future(link.run(serve))
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait([running])
+    assert running.cancelled()
+    assert [each["type"] for each in server.sent] == ["websocket.send", "websocket.close"]
+
+
+@aio
+async def test_who_does_not_take_the_last_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(asgi_link, "LAST_WORD_S", 0.01)
+    server = Server()
+    server.may_send.clear()
+    async with linked(server) as link:
+        link.write(PreparedMessage("x"))
+    assert server.sent == []

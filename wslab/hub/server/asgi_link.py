@@ -34,7 +34,7 @@ Send = Callable[[Message], Awaitable[None]]
 MAX_AHEAD = 16  # messages that are read before they are asked for, as websockets has it
 HIGH_BYTES, LOW_BYTES = 2**16, 2**14  # that wait to be sent: no more is taken; it is again
 MAX_WAITING = 1024  # messages of them
-LAST_WORD_S = 1.0  # for how it ended to be told, where writing has failed
+LAST_WORD_S = 1.0  # for the last to go out; for how it ended to be told, where that has failed
 
 
 class AsgiClosed(ConnectionError):
@@ -52,7 +52,7 @@ class AsgiConnection:
         traffic: what went through it, where ``wslab.serve`` counts that.
     """
 
-    __slots__ = ("headers", "id", "path", "scope", "traffic")
+    __slots__ = ("__weakref__", "headers", "id", "path", "scope", "traffic")
 
     def __init__(
         self, id: uuid.UUID, scope: Message, path: str, headers: Headers, traffic: Any
@@ -127,6 +127,12 @@ class AsgiLink:
         try:
             await serve(self)
         finally:
+            # What was said last goes out, also where whoever served it was cancelled.
+            while self._writer is not None and not self._is_ended:
+                done, _ = await asyncio.wait([self._writer], timeout=LAST_WORD_S)
+                if not done:
+                    break
+                await asyncio.sleep(0)  # there may be a next one
             self._end()
             tasks = [task for task in (self._reader, self._writer) if task is not None]
             for task in tasks:
