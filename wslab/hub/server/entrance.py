@@ -20,7 +20,6 @@ from .link import Link
 from .namespaces import Namespaces
 from .prepared_message import PreparedMessage
 from .script import script_response
-from .websockets_link import WebSocketsLink
 
 __all__ = ["Entrance"]
 
@@ -51,19 +50,15 @@ class Entrance:
         self.namespaces = Namespaces()
         self._engine: EngineServer | None = None
 
-    async def websocket(self, websocket: Any) -> None:
-        """Serve a connection of websockets until it ends."""
-        link = WebSocketsLink(websocket)
-        with link.bounded(self._context.settings.limits.max_size):
-            await self.serve(link)
+    def serve(self, link: Link) -> Coroutine[Any, Any, None]:
+        """Return what serves a link until it ends: a plain client's, or Socket.IO's, by its path.
 
-    async def serve(self, link: Link) -> None:
-        """Serve a link until it ends: a plain client's, or Socket.IO's, by its path."""
+        No coroutine around it: each idle connection would hold one more.
+        """
         self._take_loop()
         if self._engine is not None and self._engine.is_asked_for(link.path):
-            await self._engine.websocket(link)
-        else:
-            await self.serving(link)
+            return self._engine.websocket(link)
+        return self.serving(link)
 
     def is_asked_for(self, path: str) -> bool:
         """Whether a request's path is Socket.IO's."""

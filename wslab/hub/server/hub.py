@@ -28,6 +28,7 @@ from .namespaces import Namespace
 from .registry import Clients, Rooms, check_room
 from .settings import HubSettings, Policy
 from .targets import Skip, To, resolved
+from .websockets_link import WebSocketsLink
 
 __all__ = ["Hub"]
 
@@ -251,7 +252,9 @@ class Hub:
 
     async def __call__(self, websocket: Any) -> None:
         """Serve one connection until it ends; what ``serve`` calls."""
-        await self._entrance.websocket(websocket)
+        link = WebSocketsLink(websocket)
+        with link.bounded(self.limits.max_size):
+            await self._entrance.serve(link)
 
     async def http(self, request: HttpRequest) -> HttpResponse | None:
         """Answer a plain HTTP request of a Socket.IO client; None where it is for others."""
