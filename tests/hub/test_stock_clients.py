@@ -299,6 +299,26 @@ async def test_a_gap_is_no_recovery(way):
         assert (await client.hear())[:3] == ["event", "tick", 2]
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@aio
+async def test_a_server_that_starts_again_is_a_moment_of_absence(transport):
+    need("socket.io-client")
+    hub, way = chat(history=100), Way("node", transport, "wslab")
+    with wslab.serve(hub) as server:
+        async with way.client(server.url) as client:
+            _, sid, _ = await client.hear()
+            hub.emit("tick", 1)
+            await client.hear()
+            server.restart()
+            hub.emit("tick", 2)
+            assert (await client.hear())[0] == "disconnect"
+            told = await client.hear()
+            while told[0] == "connect_error":  # while nobody listens
+                told = await client.hear()
+            assert told == ["connect", sid, True]
+            assert (await client.hear())[:3] == ["event", "tick", 2]
+
+
 VIOLATIONS = [
     ["9"], ["x"], ["40", "9"], ["40", "4"], ["40", "49"], ["40", "42[1"], ["40", "42{}"],
     ["40", '42["connect"]'], ["40", "43[]"], ["40", "430{}"], ['42["echo"]'], ["40", b"x"],

@@ -42,7 +42,10 @@ async def test_a_handler_that_asks_for_several_arguments_gets_the_items_of_a_lis
         for data, got in ((1, 1), ([1, 2, 3], 3), (None, 1)):
             error = await wire.call("add", data)
             assert error["code"] == "bad-packet"
-            assert error["message"] == f"expected 2 arguments for this event, got {got}"
+            assert error["message"] == (
+                f"expected 2 arguments for this event, got {got}; a handler (client, *args) takes "
+                "any number"
+            )
         hub.emit("move", Args("e2", "e4"))
         assert await wire.all() == [{"event": "move", "data": ["e2", "e4"]}]
 

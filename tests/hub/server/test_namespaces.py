@@ -54,11 +54,15 @@ async def test_a_failure_answers_as_one_argument():
     async def fails(client, data):
         raise Refused("not you")
 
-    async with session_of(hub, "0", '27["fails"]', '2["fails"]', '28["nobody"]') as session:
+    messages = ["0", '27["fails"]', '2["fails"]', '28["nobody"]', '29["fails",1,2]']
+    async with session_of(hub, *messages) as session:
         assert await session.said("37") == [{"error": {"code": "refused", "message": "not you"}}]
         assert (await session.said('2["error"'))[1]["event"] == "fails"
         [error] = await session.said("38")
         assert error["error"]["code"] == "unknown-event"
+        [error] = await session.said("39")
+        assert error["error"]["code"] == "bad-packet"
+        assert error["error"]["message"].startswith("expected 1 argument for this event, got 2; a")
         assert session.is_open
 
 

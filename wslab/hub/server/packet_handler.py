@@ -200,7 +200,9 @@ class PacketHandler:
 
 def _miscounted(handler: Handler, args: tuple[Any, ...]) -> str:
     least, most = handler.least, handler.most
-    expected = (
-        f"{least}" if most == least else f"{least} or more" if most > 99 else f"{least} to {most}"
+    expected = f"{least}" + ("" if most == least else " or more" if most > 99 else f" to {most}")
+    arguments = "argument" if least == most == 1 else "arguments"
+    return (
+        f"expected {expected} {arguments} for this event, got {len(args)}; a handler "
+        "(client, *args) takes any number"
     )
-    return f"expected {expected} arguments for this event, got {len(args)}"
