@@ -49,18 +49,26 @@ function start(options) {
 </script>"""
 TALK = """async options => {
   const socket = start({ ...options, forceNew: true, reconnection: false });
-  const failed = new Promise((_, no) => socket.on("connect_error", no));
-  const heard = new Promise(go => socket.on("said", (...args) => go(args)));
-  await Promise.race([failed, new Promise(go => socket.on("connect", go))]);
   const { engine } = socket.io;
   const first = engine.transport.name;
   const upgraded = options.transports ? null : new Promise(go => engine.on("upgrade", go));
-  const answer = await Promise.race([
-    failed, socket.timeout(10000).emitWithAck("say", "hello", new Uint8Array([1, 2, 3])),
-  ]);
-  const [text, blob] = await heard;
-  await upgraded;
-  const said = await socket.timeout(10000).emitWithAck("say", "again", new Uint8Array(70000));
+  const failed = new Promise((_, no) => {
+    socket.on("connect_error", no);
+    const where = () => [done, socket.connected, engine.readyState, engine.transport.name];
+    setTimeout(() => no(new Error(`after 60 s: ${where()}`)), 60_000);
+  });
+  let done = "nothing";
+  const heard = new Promise(go => socket.on("said", (...args) => go(args)));
+  await Promise.race([failed, new Promise(go => socket.on("connect", go))]);
+  done = "connected";
+  const three = new Uint8Array([1, 2, 3]);
+  const answer = await socket.timeout(20_000).emitWithAck("say", "hello", three);
+  done = "answered";
+  const [text, blob] = await Promise.race([failed, heard]);
+  done = "heard";
+  await Promise.race([failed, upgraded]);
+  done = "upgraded";
+  const said = await socket.timeout(20_000).emitWithAck("say", "again", new Uint8Array(70000));
   const last = engine.transport.name;
   const id = socket.id;
   socket.disconnect();

@@ -34,6 +34,7 @@ from tests.lab.stuck import WATCH, what_it_waits_for
 COURSE = Path(__file__).resolve().parents[2] / "notebooks"
 LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
 VIEWPORT = {"width": 1400, "height": 900}
+SLICE_S = 20.0
 
 # No question about news, no saving behind a test's back, every cell in the page.
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -92,11 +93,14 @@ LEAVE = """async () => {
 
 SHUT_DOWN = "() => window.jupyterapp.shell.currentWidget?.context?.sessionContext.shutdown()"
 
-COMMAND = """async ([command, args, timeout_ms]) => {
-  const late = new Promise(go => setTimeout(() => go("too late"), timeout_ms));
-  const run = window.jupyterapp.commands.execute(command, args).then(() => "done");
-  return await Promise.race([run, late]);
+COMMAND = """([command, args]) => {
+  window.wslabRuns = window.jupyterapp.commands.execute(command, args).then(() => true);
+  window.wslabRuns.catch(() => {});  // who asks below is told
 }"""
+
+ENDED = """async timeout_ms => await Promise.race([
+  window.wslabRuns, new Promise(go => setTimeout(() => go(false), timeout_ms)),
+])"""
 
 ASK = """async ([code, timeout_ms]) => {
   const late = new Promise((_, no) => setTimeout(() => no(new Error("too late")), timeout_ms));
@@ -508,15 +512,24 @@ class Notebook:
 
     def wait_idle(self, timeout: float = 60.0) -> None:
         """Wait until the kernel is idle and no cell is queued or running."""
-        if not self.page.evaluate(IDLE, timeout * 1000):
+        if not self._within(IDLE, timeout):
             raise TimeoutError(
                 f"expected {self.path} to be idle within {timeout:g} s; {self._stuck()}"
             )
 
     def command(self, name: str, args: Any = None, *, timeout: float = 60.0) -> None:
         """Execute a command of JupyterLab and wait for its end."""
-        if self.page.evaluate(COMMAND, [name, args or {}, timeout * 1000]) != "done":
+        self.page.evaluate(COMMAND, [name, args or {}])
+        if not self._within(ENDED, timeout):
             raise TimeoutError(f"expected {name} to end within {timeout:g} s; {self._stuck()}")
+
+    def _within(self, script: str, timeout: float) -> bool:
+        """Ask the page again and again, in slices: `tests.browser` gives up on a long question."""
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            if self.page.evaluate(script, min(left, SLICE_S) * 1000):
+                return True
+        return False
 
     def _stuck(self) -> str:
         """Say what it waits for; interrupts the kernel."""
