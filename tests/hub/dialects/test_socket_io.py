@@ -81,9 +81,11 @@ def test_who_comes_and_goes():
     )  # fmt: skip
     with pytest.raises(TypeError, match="JSON can hold"):
         ROOT.refusal("full", "no", {1})
-    assert ROOT.farewell("why", was_let_in=True) == ("41", ())
-    assert ADMIN.farewell("why", was_let_in=True) == ("41/admin,", ())
-    assert ROOT.farewell("why", was_let_in=False) == ('44{"message":"why"}', ())
+    assert ROOT.farewell(1000, "why", was_let_in=True) == ("41", ())
+    assert ADMIN.farewell(4001, "why", was_let_in=True) == ("41/admin,", ())
+    assert ROOT.farewell(1013, "why", was_let_in=False) == ('44{"message":"why"}', ())
+    for code in (1002, 1013):  # with the connection
+        assert ROOT.farewell(code, "why", was_let_in=True) == (None, ())
 
 
 @pytest.mark.parametrize(

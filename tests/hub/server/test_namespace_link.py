@@ -97,6 +97,6 @@ async def test_one_that_has_ended_before_tells_so():
 @aio
 async def test_a_violation_ends_the_session():
     session, link, _ = linked()
-    await link.close(1002, "bad-json: ...", WORD)
+    await link.close(1002, "bad-json: ...", PreparedMessage(None))
     assert (session.reason, session.written) == ("bad-json: ...", [])
     assert not link.is_open

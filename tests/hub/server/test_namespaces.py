@@ -521,3 +521,20 @@ async def test_whatever_comes_the_hub_lives_on(first):
             assert session.reason, f"seed {seed}"
     assert not hub.clients
     assert not hub.errors
+
+
+@aio
+async def test_who_is_too_slow_is_cut_off_so_that_it_comes_again():
+    hub = Hub(history=10, slow="disconnect", backlog=2)
+    async with session_of(hub, "0") as session:
+        pid = (await session.said("0"))["pid"]
+        session.is_paused = True
+        for number in range(4):
+            hub.emit("n", number)
+        await until(lambda: not session.is_open)
+        assert session.code == 1013
+        assert session.reason.startswith("too slow")
+    async with session_of(hub, f'0{{"pid":"{pid}"}}') as session:
+        assert (await session.said("0"))["pid"] == pid
+        await session.said('2["n",3')
+        assert len(session.written) == 5

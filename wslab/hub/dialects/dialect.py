@@ -133,11 +133,12 @@ class Dialect(Protocol):
             TypeError, ValueError: JSON cannot hold the data.
         """
 
-    def farewell(self, reason: str, *, was_let_in: bool) -> Payloads:
+    def farewell(self, code: int, reason: str, *, was_let_in: bool) -> Payloads:
         """Return the last that is said before a link is closed, where that itself says too little.
 
         Args:
-            reason: why, in words.
+            code: why, as a close code.
+            reason: the same in words.
             was_let_in: whether its client was.
         """
 

@@ -80,7 +80,7 @@ class PlainJson:
         error = {"code": code, "message": message, "data": data}
         return packets.encode_event("error", error)
 
-    def farewell(self, reason: str, *, was_let_in: bool) -> Payloads:
+    def farewell(self, code: int, reason: str, *, was_let_in: bool) -> Payloads:
         return None, ()
 
     def welcome(self, fields: Mapping[str, Any]) -> Payloads:

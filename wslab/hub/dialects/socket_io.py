@@ -32,6 +32,9 @@ __all__ = ["MESSAGE", "VIOLATION", "SocketIo"]
 
 VIOLATION: Final = "violation"  # what is told before a connection ends because of one
 MESSAGE: Final = str(int(EngineType.MESSAGE))  # before each text
+# What ends the connection, and not the namespace alone: a violation, and being too slow. Who is
+# told to disconnect does not come again by itself (RFC 6455 §7.4.1).
+_ENDS_ALL: Final = {1002, 1013}
 _PLACEHOLDER: Final = re.compile(r'\{\s*"\$binary"\s*:\s*(\d+)\s*\}')
 _PID: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _OFFSET: Final = re.compile(r"([A-Za-z0-9_-]+)\.([0-9]{1,15})")
@@ -170,7 +173,9 @@ class SocketIo:
         to_json(told)  # which is stricter
         return self._encoded(PacketType.CONNECT_ERROR, told)
 
-    def farewell(self, reason: str, *, was_let_in: bool) -> Payloads:
+    def farewell(self, code: int, reason: str, *, was_let_in: bool) -> Payloads:
+        if code in _ENDS_ALL and was_let_in:
+            return None, ()
         if was_let_in:
             return self._encoded(PacketType.DISCONNECT, None)
         return self.refusal("refused", reason or "refused")

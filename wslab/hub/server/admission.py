@@ -88,7 +88,7 @@ class Admission:
             if self.turning_away <= MAX_TURNING_AWAY:
                 with contextlib.suppress(TimeoutError, link.closed_error):
                     async with asyncio.timeout(TURN_AWAY_S):
-                        word = PreparedMessage(*link.dialect.farewell(told, was_let_in=False))
+                        word = PreparedMessage(*link.dialect.farewell(1013, told, was_let_in=False))
                         await link.close(1013, told, word)
                         return
         finally:

@@ -248,7 +248,7 @@ class Connection:
         if ends_session:
             self.session_part.end()
         if word is None:
-            told = self.link.dialect.farewell(reason, was_let_in=self._was_admitted)
+            told = self.link.dialect.farewell(code, reason, was_let_in=self._was_admitted)
             word = PreparedMessage(*told)
         self._closing = self.context.loop.start(self._close(code, reason, word))
         self._state = next_state(self._state, LifeEvent.SEND_AWAY)

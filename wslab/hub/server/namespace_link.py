@@ -18,10 +18,9 @@ from ..dialects.socket_io import SocketIo
 from .link import Closed
 from .prepared_message import PreparedMessage
 
-__all__ = ["PROTOCOL_ERROR", "EngineSession", "NamespaceClosed", "NamespaceLink"]
+__all__ = ["EngineSession", "NamespaceClosed", "NamespaceLink"]
 
 OWN_BYTES = 64  # what a message that waits takes beside its own
-PROTOCOL_ERROR = 1002  # RFC 6455 §7.4.1
 
 
 class EngineSession(Protocol):
@@ -193,9 +192,9 @@ class NamespaceLink:
     # Its end.
 
     async def close(self, code: int, reason: str, word: PreparedMessage | None = None) -> None:
-        if code == PROTOCOL_ERROR:
+        if word is None or not word.size_bytes:  # it ends with the session, which says so
             await self._session.close(reason, code)
-        elif word is not None:
+        else:
             while not self.is_closing and not self.write(word):
                 await self._session.drain()
                 await asyncio.sleep(0)

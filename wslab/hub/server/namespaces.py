@@ -22,14 +22,14 @@ from ..dialects.socket_io import MESSAGE, VIOLATION, SocketIo
 from ..engineio.requests import is_of_python
 from .hub_context import HubContext
 from .link import Link
-from .namespace_link import PROTOCOL_ERROR, EngineSession, NamespaceLink
+from .namespace_link import EngineSession, NamespaceLink
 from .prepared_message import PreparedMessage
 
 __all__ = ["Namespace", "Namespaces"]
 
 CONNECT_TIMEOUT_S = 45.0  # without a namespace, as for the reference server
 CLOSE_GRACE_S = 5.0
-POLICY = 1008  # RFC 6455 §7.4.1
+PROTOCOL_ERROR, POLICY = 1002, 1008  # RFC 6455 §7.4.1
 AHEAD_BYTES = 2**14  # of messages that wait for a session's namespaces, beside the last
 MAX_TASKS = 16  # of one session's namespaces that it has left, and that have not ended
 _HEAD: Final = re.compile(r"[2356](?:([0-9]*)-)?(/[^,]*)?")
