@@ -24,7 +24,7 @@ HANDLER is
   echo             every message goes back to its sender (the default)
   chat             a chat with rooms, names and history; its page is a client
   FILE.py:NAME     your own: `async def NAME(websocket)` in FILE.py, written as
-                   in the websockets documentation, a Hub, or an ASGI application
+                   in the documentation of websockets, a Hub, or an ASGI app
 
 It prints the URL for clients and that of a page to try it with, then a line
 for each client that comes or goes. A handler's exception is printed with its
