@@ -333,9 +333,11 @@ class StockSoak:
         clients: how many people.
         seconds: how long they come and go.
         seed: of all their decisions.
+        asgi: whether the hub is an ASGI application.
     """
 
-    def __init__(self, clients: int, seconds: float, seed: int) -> None:
+    def __init__(self, clients: int, seconds: float, seed: int, asgi: bool = False) -> None:
+        self.is_asgi = asgi
         self.clients, self.seconds, self.seed = clients, seconds, seed
         self.random = random.Random(seed)
         self.stats: collections.Counter[str] = collections.Counter()
@@ -359,7 +361,7 @@ class StockSoak:
 
     async def run(self) -> None:
         """Do it all; what was wrong is in ``faults``."""
-        with wslab.serve(self.hub) as server:
+        with wslab.serve(self.hub.asgi(path="/") if self.is_asgi else self.hub) as server:
             self.url, self.http_url = server.url, server.url.replace("ws:", "http:")
             people = [Person(self, who) for who in range(self.clients)]
             tasks = [asyncio.create_task(self.life(person)) for person in people]
@@ -426,9 +428,9 @@ class StockSoak:
                           *told])  # fmt: skip
 
 
-async def soak(clients: int, seconds: float, seed: int) -> StockSoak:
+async def soak(clients: int, seconds: float, seed: int, asgi: bool = False) -> StockSoak:
     """Run one soak; raise AssertionError where something was wrong."""
-    found = StockSoak(clients, seconds, seed)
+    found = StockSoak(clients, seconds, seed, asgi)
     await found.run()
     assert not found.faults, found.table()
     return found
@@ -440,6 +442,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=60)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--asgi", action="store_true", help="the hub as an ASGI application")
     arguments = parser.parse_args()
     print(asyncio.run(soak(**vars(arguments))).table())
 

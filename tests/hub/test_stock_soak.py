@@ -11,10 +11,10 @@ from wslab.hub.server.prepared_message import PLAIN, Form
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("seed", "asgi"), [(1, False), (2, False), (3, True)])
 @aio
-async def test_stock_clients_that_come_and_go_lose_nothing_and_get_nothing_twice(seed):
-    found = await soak(24, 4.0, seed)
+async def test_stock_clients_that_come_and_go_lose_nothing_and_get_nothing_twice(seed, asgi):
+    found = await soak(24, 4.0, seed, asgi)
     for what in ("recovered", "answers", "asked by the hub", "heard"):
         assert found.stats[what], f"{what} did not occur: {found.table()}"
     assert "nothing lost, nothing twice" in found.table()
