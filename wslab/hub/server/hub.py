@@ -288,7 +288,10 @@ class Hub:
             app = hub.asgi(inner)  # uvicorn main:app, or wslab.serve(app)
 
         Serve what is returned, and not the inner application, which has no sockets. One process
-        serves a hub: of several workers each would have its own clients and rooms.
+        serves a hub: of several workers each would have its own clients and rooms. A server that
+        stops waits for answers under way, and a Socket.IO client's poll is held for up to a ping
+        interval: ``uvicorn main:app --timeout-graceful-shutdown 3`` sets a bound. (``wslab.serve``
+        ends polls itself.)
 
         Args:
             app: answers everything else, its lifespan included; None for the hub alone.
