@@ -3,11 +3,11 @@
     python -m tests.hub.soak --clients 500 --seconds 600 --seed 1 [--attacks]
 
 Five hubs in this process, one a policy and two with history, and the clients with them: plain
-websockets connections that speak the packets by hand. What each of them reads is held against
-`soak_model` at once; what they do is in `soak_people`. Its rule: the decisions come from the seed,
-the timing does not; every wait is bounded. What fails a run is the model and the counts of what is
-left. Memory is told, with clients and model in it; the second half of a long run may add no more
-than GROWTH_BYTES, since by then every history is full.
+websockets connections that speak the packets by hand, and Socket.IO's (`soak_stock`). What each of
+them reads is held against `soak_model` at once; what they do is in `soak_people`. Its rule: the
+decisions come from the seed, the timing does not; every wait is bounded. What fails a run is the
+model and the counts of what is left. Memory is told, with clients and model in it; the second half
+of a long run may add no more than GROWTH_BYTES, since by then every history is full.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from tests.hub.rig import inside, listening, sessions_of
 from tests.hub.soak_attacks import TOKEN as ATTACKER
 from tests.hub.soak_model import Fault, World
 from tests.hub.soak_people import Call, Person
+from tests.hub.soak_stock import SETTINGS, WAYS, in_uvicorn
 from wslab.hub import HubClient, Limits
 from wslab.hub.server.hub_client import connection_of
 
@@ -45,7 +46,7 @@ LONG_S = 300.0  # from here on memory counts
 WORLDS: dict[str, dict[str, Any]] = {
     "oldest": {"slow": "drop-oldest", "backlog": 16},
     "latest": {"slow": "keep-latest", "backlog": 16},
-    "strict": {"slow": "disconnect", "backlog": 24},
+    "strict": {"slow": "disconnect", "backlog": 12},
     "kept": {"slow": "disconnect", "backlog": 24, "history": 120, "session_s": 60.0},
     "short": {"slow": "drop-oldest", "backlog": 16, "history": 20, "session_s": 1.5},
 }
@@ -76,12 +77,16 @@ class Soak:
         seconds: how long they act.
         seed: of all their decisions.
         attacks: let attackers in, in turns with quiet; honest clients' latency is told of both.
+        stock: what part of the people without a session come by Socket.IO.
     """
 
     wait_s = WAIT_S
 
-    def __init__(self, clients: int, seconds: float, seed: int, attacks: bool = False) -> None:
+    def __init__(
+        self, clients: int, seconds: float, seed: int, attacks: bool = False, stock: float = 0.4
+    ) -> None:
         self.clients, self.seconds, self.seed, self.attacks = clients, seconds, seed, attacks
+        self.stock = stock
         self.random = random.Random(seed)
         self.stats: collections.Counter[str] = collections.Counter()
         self.faults: list[str] = []
@@ -92,7 +97,7 @@ class Soak:
         self.change = asyncio.Event()
         self.people: list[Person] = []
         self.worlds = [
-            World(name, self.fault, limits=self.limits(), **options)
+            World(name, self.fault, limits=self.limits(), socketio=SETTINGS, **options)
             for name, options in WORLDS.items()
         ]
         self.waits: dict[object, tuple[str, Person, float]] = {}
@@ -191,11 +196,14 @@ class Soak:
                 )
                 for world in self.worlds
             ]
+            stock_urls = [
+                await stack.enter_async_context(in_uvicorn(world.hub)) for world in self.worlds
+            ]
             for world in self.worlds:
                 world.serve(self.meet)
             for who in range(self.clients):
                 nth = who % len(self.worlds)
-                self.people.append(Person(self, who, self.worlds[nth], urls[nth]))
+                self.people.append(Person(self, who, self.worlds[nth], urls[nth], stock_urls[nth]))
             tasks = [asyncio.create_task(self.life(person)) for person in self.people]
             try:
                 if self.attacks:
@@ -223,7 +231,8 @@ class Soak:
 
     def meet(self, client: HubClient) -> None:
         self.met.add(client)
-        self.sockets.add(client.websocket)
+        if isinstance(client.websocket, ServerConnection):  # else it came under ASGI
+            self.sockets.add(client.websocket)
 
     async def life(self, person: Person) -> None:
         try:
@@ -499,7 +508,7 @@ class Soak:
             still = list(self.met) or list(self.sockets)
             self.fault(f"{told}; {_held_by(still)}" if still else told)
         after = self.sample()
-        fds = after["fds"] - self.before["fds"] - len(hubs)
+        fds = after["fds"] - self.before["fds"] - 2 * len(hubs)
         servers = len(hubs) if rig.carrier == "asgi" else 0  # uvicorn's run in a task each
         if not self.faults and (fds > 0 or after["tasks"] > self.before["tasks"] + 2 + servers):
             self.fault(f"left behind: {fds} descriptors, tasks {asyncio.all_tasks()}")
@@ -528,6 +537,8 @@ class Soak:
             "clients, seconds, seed": f"{self.clients}, {self.seconds:g} ({took_s:.0f} in all), "
             f"{self.seed}",
             "connections": f"{stats['connections']:,}, of these {stats['refused']} refused",
+            "of stock clients": ", ".join(f"{stats['by ' + way]:,} {way}" for way in WAYS)
+            + f" ({stats['went over']:,} went over)",
             "came back": f"{stats['resumed']:,} resumed, {stats['unknown']} unknown, "
             f"{stats['too old']} too old; {stats['replayed']:,} events replayed, "
             f"{stats['skipped']:,} skipped",
@@ -576,9 +587,9 @@ class Soak:
         }  # fmt: skip
 
 
-async def soak(clients: int, seconds: float, seed: int, attacks: bool = False) -> Soak:
+async def soak(clients: int, seconds: float, seed: int, attacks: bool = False, **more: Any) -> Soak:
     """Run one, and return it; AssertionError with the report where anything was wrong."""
-    one = Soak(clients, seconds, seed, attacks)
+    one = Soak(clients, seconds, seed, attacks, **more)
     await one.run()
     if one.faults:
         raise AssertionError("\n".join(one.faults))

@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tests.hub.rig import SMALL_BUFFER
 from tests.hub.soak_model import LOBBY, Fault, Line, World
+from tests.hub.soak_stock import WAYS, StockSocket
 
 if TYPE_CHECKING:
     from tests.hub.soak import Soak
@@ -38,15 +39,20 @@ ACTS = {  # by weight
     "say": 50, "call": 12, "echo": 3, "ask": 4, "join": 9, "leave": 5, "sweep": 0.3, "bad": 4,
     "boom": 1, "flood": 5, "abort": 3, "close": 1.5, "bye": 0.7, "take over": 2, "refused": 1,
 }  # fmt: skip
+STOCK_ACTS = ACTS | {"upgrade": 10}
 
 
 class Person:
     """One client, over all its connections."""
 
-    def __init__(self, soak: Soak, who: int, world: World, url: str) -> None:
+    def __init__(self, soak: Soak, who: int, world: World, url: str, stock_url: str) -> None:
         self.soak, self.who, self.world, self.url = soak, who, world, url
+        self.stock_url = stock_url
         self.random = random.Random(soak.random.getrandbits(64))
         self.is_small = self.random.random() < 0.5
+        # A stock client's packets have no numbers: where sessions are kept, the books need them.
+        is_stock = soak.stock and not world.keeps and self.random.random() < soak.stock
+        self.way = self.random.choice(WAYS) if is_stock else ""
         self.compression = "deflate" if self.random.random() < 0.3 else None
         self.log: collections.deque[str] = collections.deque(maxlen=20)
         self.nth = self.calls_made = 0
@@ -117,7 +123,8 @@ class Person:
     async def act(self, call: Call) -> None:
         """Do one thing."""
         rng, keeps = self.random, self.world.keeps
-        act = rng.choices(list(ACTS), list(ACTS.values()))[0]
+        acts = STOCK_ACTS if self.way else ACTS
+        act = rng.choices(list(acts), list(acts.values()))[0]
         self.soak.stats[act] += 1
         self.note(act)
         with contextlib.suppress(ConnectionClosed):
@@ -130,11 +137,15 @@ class Person:
             elif act in ("join", "leave", "sweep"):
                 await call.emit(act, is_call=rng.random() < 0.5, room=rng.choice(ROOMS))
             elif act == "bad":
-                bad = rng.choice(list(BAD))
+                # What is no packet of Socket.IO's ends its connection.
+                bad = rng.choice(list(BAD)) if not self.way else '{"event": "nobody-handles-this"}'
                 call.complaints[BAD[bad]] += 1
                 await call.send(bad)
             elif act == "flood":
                 await self.flood(call)
+            elif act == "upgrade":
+                if self.way == "upgrade":
+                    call.websocket.wants_upgrade = True
             elif act == "abort":
                 self.back_when(late=rng.random() < 0.3)
                 call.is_ours = True
@@ -218,7 +229,7 @@ class Call:
             path += f"&offset={line.offset}" if line.offset is not None else ""
         options: dict[str, Any] = {"ping_interval": None, "compression": person.compression}
         sock = None
-        if person.is_small:
+        if person.is_small and not person.way:
             sock = socket.socket()
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
             sock.setblocking(False)
@@ -229,10 +240,21 @@ class Call:
         self.soak.stats["connections"] += 1
         wait_s = self.soak.wait_s
         try:
-            self.websocket = await connect(
-                person.url + path, open_timeout=wait_s, close_timeout=wait_s, **options
-            )
-        except (OSError, InvalidHandshake, TimeoutError) as exc:
+            if person.way:
+                self.websocket = StockSocket(
+                    person.way, person.stock_url + path, self.soak.stats.update
+                )
+                self.websocket.wants_upgrade = (
+                    person.way == "upgrade" and person.random.random() < 0.6
+                )
+                self.soak.stats["by " + person.way] += 1
+                async with asyncio.timeout(wait_s):
+                    await self.websocket.begin()
+            else:
+                self.websocket = await connect(
+                    person.url + path, open_timeout=wait_s, close_timeout=wait_s, **options
+                )
+        except (OSError, InvalidHandshake, TimeoutError, ConnectionClosed) as exc:
             self.over.set()
             self.soak.fault(f"it could not connect: {exc!r}", person)
             return
@@ -414,7 +436,7 @@ class Call:
         fine = (
             self.is_ours
             or (code == 1013 and "too slow" in reason and world.slow == "disconnect")
-            or (code == 4000 and self.is_bye)
+            or (code == 4000 and (self.is_bye or (person.way and world.slow == "disconnect")))
             or (code == 4409 and self.is_replaced)
             or (code == 1008 and line.is_refused)
         )

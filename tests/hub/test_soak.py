@@ -15,6 +15,7 @@ from tests.hub.rig import TOKEN, FakeSocket, aio, one, until
 from tests.hub.soak import WORLDS, Soak, soak
 from tests.hub.soak_attacks import KINDS
 from wslab.hub import Hub
+from wslab.hub.engineio.outbox import Outbox
 from wslab.hub.protocol.server_session import ServerSession
 from wslab.hub.server.registry import Registry
 from wslab.hub.server.send_queue import SENT, SendQueue
@@ -24,10 +25,11 @@ from wslab.hub.server.send_queue import SENT, SendQueue
 @pytest.mark.parametrize("seed", [1, 2])
 @aio
 async def test_a_crowd_at_random_loses_nothing_and_gets_nothing_twice(seed):
-    found = await soak(60, 6.0, seed)
+    found = await soak(60, 9.0, seed)
     stats = found.stats
     for what in ("read", "answers", "abort", "close", "bye", "flood", "bad", "boom", "refused",
-                 "resumed", "replayed", "taken over", "too slow"):  # fmt: skip
+                 "resumed", "replayed", "taken over", "too slow", "by websocket", "by polling",
+                 "by upgrade", "went over"):  # fmt: skip
         assert stats[what], f"{what} did not occur: {found.table()}"
     dropped = {world.name for world in found.worlds if world.stats["dropped"]}
     assert dropped == set(WORLDS), found.table()
@@ -101,7 +103,24 @@ async def test_it_notices_one_event_that_is(how, policy, monkeypatch):
         # Where another is dropped and told before the loss shows, it is taken for the lost one.
         wanted = "(lost|out of order: event)"
     with pytest.raises(AssertionError, match=f"(?s)^seed 7: {wanted}.*its last steps"):
-        await soak(20, 2.0, 7)
+        await soak(20, 2.0, 7, stock=0)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+@aio
+async def test_it_notices_what_a_polling_client_does_not_get_or_gets_twice(count, monkeypatch):
+    puts = iter(range(100_000))
+    true_put = Outbox.put
+
+    def put(self, message, dialect):
+        # An event of the crowd's: not a ping, nor what tells of a loss.
+        is_meant = getattr(getattr(message, "_said", None), "event", "") == "say"
+        for _ in range(count if is_meant and next(puts) % 20 == 19 else 1):
+            true_put(self, message, dialect)
+
+    monkeypatch.setattr(Outbox, "put", put)
+    with pytest.raises(AssertionError, match="seed 7: "):
+        await soak(20, 3.0, 7, stock=1.0)
 
 
 @aio
@@ -117,7 +136,7 @@ async def test_it_notices_a_packet_that_is_handled_twice(monkeypatch):
 
     monkeypatch.setattr(ServerSession, "received", property(received, set_received), raising=False)
     with pytest.raises(AssertionError, match="seed 7: "):
-        await soak(20, 2.0, 7)
+        await soak(20, 2.0, 7, stock=0)
 
 
 @aio
@@ -132,7 +151,7 @@ async def test_it_notices_a_room_that_nobody_left(monkeypatch):
     with pytest.raises(
         AssertionError, match="seed 7: (.*rooms differ|not meant for it|event .* had)"
     ):
-        await soak(20, 2.0, 7)
+        await soak(20, 2.0, 7, stock=0)
 
 
 @aio
