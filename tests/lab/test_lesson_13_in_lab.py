@@ -61,6 +61,7 @@ def take_pictures(lesson: Lesson, names: tuple[str, ...], width: int) -> None:
     folder = keep_screenshots()
     if folder is None:
         return
+    lesson.notebook.page.emulate_media(color_scheme="null")  # or Playwright's is every frame's
     place = lesson.notebook.lab.base_url.strip("/").replace("/", "-") or "root"
     for theme in (LIGHT, DARK):
         lesson.notebook.set_theme(theme)
