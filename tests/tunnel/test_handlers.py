@@ -91,6 +91,7 @@ def test_a_person_without_a_login_is_sent_to_it(jupyter: Jupyter, victim: wslab.
         assert status(answer) == 302
         assert f"Location: {BASE_URL}login?next=" in answer.decode()
     assert untouched(victim)
+    assert "exception" not in jupyter.log
 
 
 def test_a_token_in_a_link_becomes_a_cookie(jupyter: Jupyter, victim: wslab.Server) -> None:
