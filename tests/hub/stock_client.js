@@ -25,7 +25,7 @@ const acts = {
   auth: (auth) => { socket.auth = auth; },
   connect: () => socket.connect(),
   disconnect: () => socket.disconnect(),
-  cut: () => socket.io.engine.close(),
+  cut: () => { socket.io.reconnection(false); socket.io.engine.close(); }, // until "connect"
   transport: () => tell("transport", socket.io.engine.transport.name),
 };
 require("readline").createInterface({ input: process.stdin })

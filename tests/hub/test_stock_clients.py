@@ -245,6 +245,13 @@ async def test_clients_that_keep_a_history_get_what_they_can_use(way):
         assert len(args) == 1 + way.is_node
 
 
+async def cut(client, hub):
+    """Let a client lose its connection, until it is told to connect."""
+    client.say("cut")
+    assert await client.hear() == ["disconnect", "forced close"]
+    await until(lambda: not hub.clients)
+
+
 @by_node
 @aio
 async def test_recovery(way):
@@ -254,12 +261,11 @@ async def test_recovery(way):
         assert (kind, recovered) == ("connect", False)
         await client.call("join", "red")
         for turn in range(4):  # the first two without any event before
-            client.say("cut")
-            await until(lambda: not hub.clients)
+            await cut(client, hub)
             if turn > 1:
                 hub.emit("tick", turn, to="red")
                 hub.emit("tick", "text", to="red")
-            assert await client.hear() == ["disconnect", "forced close"]
+            client.say("connect")
             kind, sid, recovered = await client.hear()
             assert (kind, sid, recovered) == ("connect", first, True)
             assert one(hub).id == first
@@ -284,17 +290,15 @@ async def test_a_gap_is_no_recovery(way):
         await client.hear()
         hub.emit("tick", 0)
         await client.hear()
-        client.say("cut")
-        await until(lambda: not hub.clients)
+        await cut(client, hub)
         for _ in range(3):
             hub.emit("tick", 1)
-        await client.hear()
+        client.say("connect")
         assert (await client.hear())[::2] == ["connect", False]
         assert await client.call("echo", 1) == [1]  # nothing else came before
-        client.say("cut")
-        await until(lambda: not hub.clients)
+        await cut(client, hub)
         hub.emit("tick", 2)
-        await client.hear()
+        client.say("connect")
         assert (await client.hear())[::2] == ["connect", True]
         assert (await client.hear())[:3] == ["event", "tick", 2]
 
