@@ -22,7 +22,7 @@ import pytest
 
 from tests.browser import Sync
 from tests.front_ends.firefox import NAMES, Firefox, find_firefox
-from tests.lab.harness import COMMAND, IDLE, READY, Lab
+from tests.lab.harness import COMMAND, ENDED, IDLE, READY, Lab
 from tests.lab.test_browser_in_lab import Shown
 from tests.lab.test_panels_in_lab import complaints
 
@@ -81,8 +81,9 @@ FOCUS = """() => {
 }"""
 RUN_CELL = """async ([index, timeout_ms]) => {
   window.jupyterapp.shell.currentWidget.content.activeCellIndex = index;
-  return await (COMMAND)(["notebook:run-cell", {}, timeout_ms]);
-}""".replace("COMMAND", COMMAND)
+  (COMMAND)(["notebook:run-cell", {}]);
+  return await (ENDED)(timeout_ms);
+}""".replace("COMMAND", COMMAND).replace("ENDED", ENDED)
 STREAM = """index => {
   const cell = window.jupyterapp.shell.currentWidget.content.model.cells.get(index).toJSON();
   return cell.outputs.map(output => [output.text ?? ""].flat().join("")).join("");
@@ -108,7 +109,7 @@ def test_firefox(lab: Lab):
         firefox.evaluate(FOCUS)
         firefox.evaluate(READY, 60_000)
         for index in range(3):
-            assert firefox.evaluate(RUN_CELL, [index, 60_000]) == "done"
+            assert firefox.evaluate(RUN_CELL, [index, 60_000])
         assert firefox.evaluate(IDLE, 60_000)
         shown = f"() => ({TEXT})([2, '.ws-machine [aria-current=step] b'])"
         assert firefox.wait_for(shown) in ("CONNECTING", "OPEN", "CLOSING", "CLOSED")
@@ -116,7 +117,7 @@ def test_firefox(lab: Lab):
         assert "ana" in firefox.wait_for(f"() => ({TEXT})([0, '.wslab'])")
         assert "handler" in firefox.wait_for(f"() => ({TEXT})([1, '.ws-panel'])")
         for _ in range(40):
-            assert firefox.evaluate(RUN_CELL, [3, 60_000]) == "done"
+            assert firefox.evaluate(RUN_CELL, [3, 60_000])
             said = json.loads(firefox.evaluate(STREAM, 3) or "[0, 0, 0]")
             if said[2]:
                 break
