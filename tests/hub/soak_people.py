@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tests.hub.rig import SMALL_BUFFER
 from tests.hub.soak_model import LOBBY, Fault, Line, World
-from tests.hub.soak_stock import WAYS, StockSocket
+from tests.hub.soak_stock import OVERTAKEN, WAYS, StockSocket
 
 if TYPE_CHECKING:
     from tests.hub.soak import Soak
@@ -315,7 +315,8 @@ class Call:
                     await self.take(packet, parts)
         except ConnectionClosed:
             person.note(f"{self.line.nth} ended: {self.websocket.close_code} "
-                        f"{self.websocket.close_reason}")  # fmt: skip
+                        f"{self.websocket.close_reason}; {person.way or 'plain'}; "
+                        f"the hub: {self.line.reason}")  # fmt: skip
             self.judge_end()
         except Fault as exc:
             self.soak.fault(str(exc), person)
@@ -436,7 +437,8 @@ class Call:
         fine = (
             self.is_ours
             or (code == 1013 and "too slow" in reason and world.slow == "disconnect")
-            or (code == 4000 and (self.is_bye or (person.way and world.slow == "disconnect")))
+            or (code == 4000 and self.is_bye)
+            or (code in (4000, OVERTAKEN) and person.way and world.slow == "disconnect")
             or (code == 4409 and self.is_replaced)
             or (code == 1008 and line.is_refused)
         )

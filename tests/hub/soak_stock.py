@@ -24,6 +24,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedError, Inval
 from tests.hub.rig import SMALL_BUFFER
 from wslab.hub import SocketIO
 
+OVERTAKEN = 4013  # our own word
 WAYS = ("websocket", "polling", "upgrade")
 # Who stalls for two seconds answers no ping meanwhile.
 SETTINGS = SocketIO(ping_interval_s=1.0, ping_timeout_s=8.0)
@@ -67,7 +68,7 @@ class StockSocket:
         self._parts: collections.deque[bytes] = collections.deque()
         self._sending = asyncio.Lock()
         self._open: set[asyncio.StreamWriter] = set()
-        self._is_over = self._is_ours = False
+        self._is_over = self._is_ours = self._has_gone_over = False
         self.wants_upgrade = False
         self.close_code: int | None = None
         self.close_reason = ""
@@ -128,15 +129,20 @@ class StockSocket:
         poll = asyncio.create_task(self._poll())
         try:
             await self._dial_beside()
-            self._came.extend(each for each in await poll if each != "6")
+        except (ConnectionClosed, InvalidHandshake):
+            self._websocket = None  # it stays with polling, and hears there what has become of it
+            self._came.extend(await poll)
+            return
         except BaseException:
             poll.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await poll
             raise
+        self._came.extend(each for each in await poll if each != "6")
         async with self._sending:
             await self._websocket.send("5")
             self.way = "websocket"
+        self._has_gone_over = True
         self._count(["went over"])
 
     async def _dial_beside(self) -> None:
@@ -193,7 +199,8 @@ class StockSocket:
                 elif packet[0] == "4":
                     told = await self._told(packet[1:])
                     return json.dumps(told)
-                elif packet != "6":
+                elif packet == "1":
+                    self.close_code = self.close_code or 4000
                     raise ConnectionClosedError(None, None)
         except ConnectionClosed:
             await self._end()
@@ -245,10 +252,15 @@ class StockSocket:
             with contextlib.suppress(ConnectionClosed, OSError):
                 await self._write("1")
         self._is_over = True
-        self.close_code = self.close_code or 1006
         self.abort()
         if self._websocket is not None:
             await self._websocket.wait_closed()
+            self.close_reason = self.close_reason or self._websocket.close_reason
+            code = self._websocket.close_code
+            # Sent away just when it went over, it may not hear all that had waited for a poll.
+            is_overtaken = code == 1013 and self._has_gone_over
+            self.close_code = self.close_code or (OVERTAKEN if is_overtaken else code)
+        self.close_code = self.close_code or 1006
 
     async def close(self) -> None:
         """Say goodbye."""
