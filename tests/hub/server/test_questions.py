@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import math
 import time
 
@@ -95,11 +96,11 @@ async def test_calls_from_everywhere():
         await alice.send({"answer": 1, "data": "alice"})
         await until(lambda: one(hub).name)
         async with speaking(url) as bob:
-            await bob.read()
-            await bob.send({"answer": 1, "data": "bob"})
+            asked = await bob.read()
+            await bob.send({"answer": asked["id"], "data": "bob"})
             await bob.emit("other", alice.id, id=7)
-            assert await alice.read() == {"event": "who", "data": "bob", "id": 2}
-            await alice.send({"answer": 2, "data": {"$binary": 0}, "binary": 1}, b"it is me")
+            assert await alice.read() == {"event": "who", "data": "bob", "id": 3}
+            await alice.send({"answer": 3, "data": {"$binary": 0}, "binary": 1}, b"it is me")
             assert await bob.read() == {"answer": 7, "data": {"$binary": 0}, "binary": 1}
             assert await bob.read() == b"it is me"
             task = asyncio.create_task(hub.clients[bob.id].call("x", timeout=DEADLINE_S))
@@ -385,3 +386,31 @@ async def test_what_was_taken_up_no_longer_counts_as_read_ahead(is_binary):
         assert await wire.all() == []
         assert connection_of(one(hub)).reader.ahead_bytes == 0
     assert answers == list(range(40))
+
+
+@aio
+async def test_an_answer_over_the_next_connection_answers_no_other_question():
+    # A stock client, and ours, sends what its handler returns on the connection that it has then.
+    hub, token = Hub(history=10), "0123456789abcdef"
+    answers: list[object] = []
+
+    @hub.on("ask me")
+    async def ask_me(client, question):
+        with contextlib.suppress(ClientGone):
+            answers.append(await client.call(question, timeout=DEADLINE_S))
+
+    async with listening(hub) as url:
+        async with speaking(f"{url}?session={token}") as wire:
+            await wire.emit("ask me", "your name?")
+            old = await wire.read()
+            wire.websocket.transport.abort()
+            await wire.websocket.wait_closed()
+        async with speaking(f"{url}?session={token}&offset=0") as wire:
+            await wire.emit("ask me", "your age?")
+            new = await wire.read()
+            assert (old["event"], new["event"]) == ("your name?", "your age?")
+            await wire.send(
+                {"answer": old["id"], "data": "alice"}, {"answer": new["id"], "data": 7}
+            )
+            await until(lambda: answers)
+    assert answers == [7]

@@ -29,6 +29,7 @@ from .link import Link
 from .packet_handler import PacketHandler
 from .packet_reader import PacketReader
 from .prepared_message import PreparedMessage
+from .questions import Questions
 from .replies import Replies
 from .send_queue import SendQueue
 
@@ -105,6 +106,7 @@ class Connection:
             self.send_queue,
             context.settings,
             context.ahead,
+            Questions(context.question_numbers, context.settings.loads),
         )
         self.packet_handler = PacketHandler(self)
         self._departure = Departure(self)

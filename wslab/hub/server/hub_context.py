@@ -6,6 +6,7 @@ Its rule: it names the parts and does nothing itself. A connection knows this, a
 from __future__ import annotations
 
 import collections
+import itertools
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -44,6 +45,7 @@ class HubContext:
         registry: the connections that are here, and their rooms.
         holders: which connection has a session now.
         ahead: what waits of all clients, in bytes.
+        question_numbers: of what clients are asked.
         max_size: returns the most bytes of one message from a client.
         takes_raw: returns whether somebody handles what is no packet.
     """
@@ -64,6 +66,7 @@ class HubContext:
         )
         self.holders: weakref.WeakKeyDictionary[Session, Holder[Any]] = weakref.WeakKeyDictionary()
         self.ahead = ByteCount()
+        self.question_numbers = itertools.count(1)
         # Asked for each message: one function for all connections.
         self.max_size = lambda: settings.limits.max_size
         self.takes_raw = lambda: "message" in self.handlers.by_event

@@ -44,10 +44,10 @@ class PacketReader:
         queue: the connection's outgoing side, which may be full of answers.
         settings: the hub's; its limits count.
         ahead_in_all: what waits of all clients.
+        questions: what its client was asked; it is read ahead while there is one.
 
     Attributes:
         received: messages that came.
-        questions: what its client was asked; it is read ahead while there is one.
     """
 
     __slots__ = (
@@ -73,6 +73,7 @@ class PacketReader:
         queue: SendQueue,
         settings: HubSettings,
         ahead_in_all: ByteCount,
+        questions: Questions,
     ) -> None:
         self._link = link
         self._assembler = assembler
@@ -85,7 +86,7 @@ class PacketReader:
         self._pump: asyncio.Task[None] | None = None
         self._turn: asyncio.Future[None] | None = None
         self.ahead_bytes = 0
-        self.questions = Questions(settings.loads)
+        self.questions = questions
         self.received = 0
 
     @property

@@ -1,13 +1,13 @@
 """What a hub has asked one client, and waits for the answers to.
 
-Its rule: a question has a number, an answer comes to whoever asked, and one that comes too late is
-nobody's.
+Its rule: a question has a number that no other of the hub's has, an answer comes to whoever asked,
+and one that comes too late, perhaps over the client's next connection, is nobody's.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...calls.calling import must_pass
@@ -22,15 +22,16 @@ class Questions:
     """One client's open questions; on the hub's loop only.
 
     Args:
+        numbers: of questions, of all the hub's clients.
         loads: what makes values of an answer's JSON text, in place of ours.
     """
 
-    __slots__ = ("_loads", "_next", "_open")
+    __slots__ = ("_loads", "_numbers", "_open")
 
-    def __init__(self, loads: packets.Loads | None) -> None:
+    def __init__(self, numbers: Iterator[int], loads: packets.Loads | None) -> None:
+        self._numbers = numbers
         self._loads = loads
         self._open: dict[int, asyncio.Future[Any]] | None = None  # most clients are never asked
-        self._next = 1
 
     def __len__(self) -> int:
         return len(self._open or ())
@@ -39,7 +40,7 @@ class Questions:
         """Return the number of a new question, and what will be its answer; `forget` it then."""
         if self._open is None:
             self._open = {}
-        number, self._next = self._next, self._next + 1
+        number = next(self._numbers)
         answer = self._open[number] = asyncio.get_running_loop().create_future()
         return number, answer
 
