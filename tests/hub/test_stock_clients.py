@@ -229,9 +229,10 @@ async def test_a_client_that_disconnects(way):
         client.say("disconnect")
         assert (await client.hear())[0] == "disconnect"
         await until(lambda: reasons)
-        # python-socketio closes its WebSocket before its DISCONNECT has gone out.
-        said = " (left the namespace)" * way.is_node
-        assert reasons == [f"closed by the client with 1000{said}"]
+        # python-socketio may close its WebSocket before its DISCONNECT has gone out.
+        [reason] = reasons
+        left = reason.removeprefix("closed by the client with 1000")
+        assert left == " (left the namespace)" or (left == "" and not way.is_node)
 
 
 @aio
