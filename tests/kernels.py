@@ -404,6 +404,9 @@ def run_with_nbclient(
                 kernel_spec_manager=specs,
                 context=context,
                 connection_file=f"{folder}/kernel.json",
+                # Ports are chosen here and bound there: in between somebody else may take one.
+                transport="ipc",
+                ip=f"{folder}/kernel",
             )
             client = NotebookClient(
                 document,
