@@ -14,6 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.cli.rig import WAIT_S, Serving, connect, needs_posix, refused
+from wslab.learn.stock_client import StockClient
 
 
 @needs_posix
@@ -68,16 +69,10 @@ def test_chat_is_a_hub_with_a_page_of_its_own(which: tuple[str, ...]) -> None:
 @needs_posix
 @pytest.mark.parametrize("transports", [["polling"], ["websocket"], None])
 def test_chat_takes_stock_clients_of_socket_io(transports: list[str] | None) -> None:
-    import socketio
-
     with Serving("chat", "--quiet") as serving:
-        client = socketio.Client(reconnection=False)
-        client.connect(serving.url.replace("ws:", "http:"), transports=transports)
-        try:
-            entered = client.call("enter", {"name": "ana", "room": "lobby"}, timeout=WAIT_S)
-            assert entered["people"] == ["ana"]
-        finally:
-            client.disconnect()
+        with StockClient(serving.url, transports=transports, wait_s=WAIT_S) as client:
+            client.connect()
+            assert client.ask("enter", {"name": "ana", "room": "lobby"})["people"] == ["ana"]
         assert serving.end(signal.SIGTERM) == (0, "wslab: stopped\n", "")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -153,20 +154,24 @@ def test_a_wrong_password(url):
 
 @pytest.mark.parametrize("transports", [["polling"], ["websocket"], None])
 def test_stock_clients_of_socket_io_show_their_cookie_too(url, transports):
-    import requests
+    import aiohttp
     import socketio
 
     headers = {"Cookie": cookie_of(url, "cy")}
-    session = requests.Session()  # as a browser has them: the cookie goes with each request
-    session.cookies.set(*headers["Cookie"].split("=", 1))
-    client = socketio.Client(reconnection=False, http_session=session)
-    client.connect(url, transports=transports)
-    try:
-        assert client.call("say", "hi", timeout=5) == 1
-        assert json.loads(ask(url + "api/people", **headers)[2]) == ["cy"]
-    finally:
-        client.disconnect()
-        session.close()
+
+    async def visit():
+        # As a browser has it: the cookie goes with each request.
+        async with aiohttp.ClientSession(headers=headers) as session:
+            client = socketio.AsyncClient(reconnection=False, http_session=session)
+            await client.connect(url, transports=transports)
+            try:
+                assert await client.call("say", "hi", timeout=5) == 1
+                people = await asyncio.to_thread(ask, url + "api/people", **headers)
+                assert json.loads(people[2]) == ["cy"]
+            finally:
+                await client.disconnect()
+
+    asyncio.run(visit())
 
 
 def test_its_end_is_told():

@@ -13,6 +13,7 @@ from tests.hub.rig import TOKEN, aio, inside, one, until
 from tests.hub.server.asgi_rig import Server
 from wslab.errors import HandshakeRefused
 from wslab.hub import Hub, Limits
+from wslab.learn.stock_client import StockClient
 from wslab.wire.http.message import HttpResponse
 
 
@@ -216,24 +217,16 @@ def test_the_inner_application_alone_has_no_sockets():
 
 @pytest.mark.parametrize("transports", [["polling"], ["websocket"], None])
 def test_a_stock_client_of_socket_io(transports):
-    import socketio
-
     hub, said = Hub(), []
     hub.on("chat", lambda client, text: hub.emit("said", text, skip=client) and len(text))
-    with wslab.serve(hub.asgi(app)) as server:
-        with wslab.connect(server.url + "ws") as plain:
-            plain.on("said", said.append)
-            client = socketio.Client(reconnection=False)
-            client.connect(server.url.replace("ws:", "http:"), transports=transports)
-            try:
-                assert client.call("chat", "hello", timeout=5) == 5
-                assert len(hub.clients) == 2
-                peers.until(lambda: said == ["hello"])
-                if transports == ["polling"]:  # its WebSocket it leaves open when we end it
-                    server.stop()
-                    client.wait()
-            finally:
-                client.disconnect()
+    with wslab.serve(hub.asgi(app)) as server, wslab.connect(server.url + "ws") as plain:
+        plain.on("said", said.append)
+        with StockClient(server.url, transports=transports) as client:
+            client.connect()
+            assert client.ask("chat", "hello") == 5
+            assert len(hub.clients) == 2
+            peers.until(lambda: said == ["hello"])
+        assert not client.troubles
         assert not server.errors
 
 
