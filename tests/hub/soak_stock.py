@@ -257,7 +257,8 @@ class StockSocket:
             await self._websocket.wait_closed()
             self.close_reason = self.close_reason or self._websocket.close_reason
             code = self._websocket.close_code
-            # Sent away just when it went over, it may not hear all that had waited for a poll.
+            # Sent away soon after it went over, it may not hear all that was written before.
+            # Nothing was left in the session then: why it does not come is not known.
             is_overtaken = code == 1013 and self._has_gone_over
             self.close_code = self.close_code or (OVERTAKEN if is_overtaken else code)
         self.close_code = self.close_code or 1006

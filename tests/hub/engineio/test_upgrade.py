@@ -59,6 +59,27 @@ async def test_what_is_said_during_the_upgrade_goes_to_a_poll_or_to_the_socket()
             assert session.is_writable
 
 
+async def test_what_waits_for_who_goes_over_while_it_is_sent_away_goes_out_first():
+    async with engine(silent) as rig:
+        sid, session = await started(rig)
+        async with rig.socket(sid) as socket:
+            await socket.send("2probe")
+            await soon(socket.recv())
+            for n in range(100):
+                assert session.write(prepared(f"{n}"), PLAIN_JSON)
+            closing = asyncio.create_task(session.close("too slow", 1013))
+            await asyncio.sleep(0)
+            assert session.state is EngineState.CLOSING
+            await socket.send("5")
+            assert [await soon(socket.recv()) for _ in range(100)] == [f"4{n}" for n in range(100)]
+            assert await soon(socket.recv()) == "1"
+            with pytest.raises(ConnectionClosed):
+                await soon(socket.recv())
+            assert (socket.close_code, socket.close_reason) == (1013, "too slow")
+            await soon(closing)
+        assert session.state is EngineState.CLOSED
+
+
 async def test_a_second_socket_is_accepted_and_closed():
     async with engine() as rig:
         sid, session = await started(rig)

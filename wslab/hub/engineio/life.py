@@ -64,7 +64,10 @@ TRANSITIONS: Final[Mapping[EngineState, Mapping[EngineEvent, EngineState]]] = {
         EngineEvent.CLOSE: EngineState.CLOSING,
         EngineEvent.END: EngineState.CLOSED,
     },
-    EngineState.CLOSING: {EngineEvent.END: EngineState.CLOSED},
+    EngineState.CLOSING: {
+        EngineEvent.UPGRADE: EngineState.CLOSING,  # it polls no more: what waits goes out there
+        EngineEvent.END: EngineState.CLOSED,
+    },
     EngineState.CLOSED: {},
 }
 

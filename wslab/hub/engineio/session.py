@@ -295,6 +295,8 @@ class EngineSession:
             self._flush = None
             self.outbox.clear()
             self._ping_waits = False
+        if self._state is EngineState.CLOSING and self._closed is not None:
+            self.end(self._closed)  # it went over while a close packet waited for a poll
 
     async def drain(self) -> None:
         """Wait until it may be writable again, or has ended."""

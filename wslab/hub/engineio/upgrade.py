@@ -41,14 +41,14 @@ async def upgraded(polling: Polling, link: Link, probed: Message, timeout_s: flo
             while True:
                 came = await link.receive()
                 packet = engineio.decode_text(came) if isinstance(came, str) else None
+                if packet == UPGRADE and has_asked and session.state is not EngineState.CLOSED:
+                    session.go_over(link)  # also where this side has begun to close it
+                    return True
                 if session.state is not EngineState.UPGRADING:
                     break
                 if packet == PROBE and link.write(probed):
                     has_asked = polling.is_probed = True
                     polling.wake()
-                elif packet == UPGRADE and has_asked:
-                    session.go_over(link)
-                    return True
                 else:
                     break
     except (TimeoutError, ProtocolViolation, link.closed_error):
