@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ...wire.engineio import PacketType
+from ..protocol.life import follow
 
 __all__ = ["FROM_CLIENT", "MEANINGS", "TRANSITIONS", "EngineEvent", "EngineState", "next_state"]
 
@@ -90,10 +91,4 @@ def next_state(state: EngineState, event: EngineEvent) -> EngineState:
     Raises:
         ValueError: nothing of the kind can happen in that state.
     """
-    try:
-        return TRANSITIONS[state][event]
-    except KeyError:
-        known = " or ".join(repr(each.value) for each in TRANSITIONS[state]) or "nothing"
-        raise ValueError(
-            f"expected {known} of a session that is {state.value}, got {event.value!r}"
-        ) from None
+    return follow(TRANSITIONS, state, event, "a session")

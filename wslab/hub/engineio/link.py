@@ -25,7 +25,14 @@ class Message(Protocol):
 
 
 class Link(Protocol):
-    """A WebSocket: what the hub's Link says, as far as a session needs it."""
+    """A WebSocket, as far as a session needs it.
+
+    Attributes:
+        dialect: what is spoken on it.
+        path: what was asked for, with its query.
+        headers: of the request; names in any case.
+        closed_error: what receiving raises once it has ended, and sending on ``connection``.
+    """
 
     dialect: Any
     path: str
@@ -34,23 +41,23 @@ class Link(Protocol):
 
     @property
     def connection(self) -> Any:
-        """What is behind it, for handlers."""
+        """What is behind it, such as websockets' connection: for handlers, not for a hub."""
 
     @property
     def address(self) -> tuple[str, int] | None:
-        """Host and port of the other end."""
+        """Host and port of the other end; None where it has none."""
 
     @property
     def is_open(self) -> bool:
-        """Whether neither side has begun to close it."""
+        """Whether neither side has begun to close it (RFC 6455 §7.1.3)."""
 
     @property
     def is_closing(self) -> bool:
-        """Whether nothing can be written any more."""
+        """Whether nothing can be written any more: it is being closed, or cut off."""
 
     @property
     def is_writable(self) -> bool:
-        """Whether it takes a message now."""
+        """Whether it is open and takes a message now, and no half of another is on its way."""
 
     @property
     def closed(self) -> Closed | None:
@@ -58,25 +65,31 @@ class Link(Protocol):
 
     @property
     def said_goodbye(self) -> bool:
-        """Whether the client has closed it with 1000."""
+        """Whether the client has closed it with 1000: it does not mean to come back."""
 
     def receive(self) -> Awaitable[str | bytes]:
-        """Return the next whole message; raises ``closed_error``."""
+        """Return the next whole message, text or binary.
+
+        What has come already is returned without a turn for others on the loop.
+
+        Raises:
+            closed_error: it has ended.
+        """
 
     def speak(self, dialect: Any) -> None:
-        """Write in this dialect from now on."""
+        """Speak another dialect from now on: several may take turns on one connection."""
 
     def write(self, message: Any) -> bool:
-        """Hand a message over if it is writable, and return whether it was."""
+        """Hand a message over if it is writable, and return whether it was; never waits."""
 
     async def drain(self) -> None:
         """Wait until it may be writable again, or has ended."""
 
     async def close(self, code: int, reason: str) -> None:
-        """Close it and wait for the client's answer."""
+        """Close it and wait for the client's answer, for as long as it takes (RFC 6455 §7.1.2)."""
 
     def abort(self) -> None:
-        """Cut it off."""
+        """Cut it off without a word."""
 
     def when_lost(self, tell: Callable[[], object]) -> None:
-        """Have somebody told when it has ended."""
+        """Have somebody told when it has ended, in a later turn of the loop."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar
 
-__all__ = ["MEANINGS", "TRANSITIONS", "LifeEvent", "LifeState", "next_state"]
+__all__ = ["MEANINGS", "TRANSITIONS", "LifeEvent", "LifeState", "follow", "next_state"]
 
 
 class LifeState(enum.Enum):
@@ -70,16 +70,29 @@ TRANSITIONS: Final[Mapping[LifeState, Mapping[LifeEvent, LifeState]]] = {
 }
 
 
+S = TypeVar("S", bound=enum.Enum)
+E = TypeVar("E", bound=enum.Enum)
+
+
 def next_state(state: LifeState, event: LifeEvent) -> LifeState:
     """Return the state that an event leads to.
 
     Raises:
         ValueError: nothing of the kind can happen in that state.
     """
+    return follow(TRANSITIONS, state, event, "a client")
+
+
+def follow(transitions: Mapping[S, Mapping[E, S]], state: S, event: E, whose: str) -> S:
+    """Return the state that an event leads to, by a table of a life; ``whose`` it is, in words.
+
+    Raises:
+        ValueError: nothing of the kind can happen in that state.
+    """
     try:
-        return TRANSITIONS[state][event]
+        return transitions[state][event]
     except KeyError:
-        known = " or ".join(repr(each.value) for each in TRANSITIONS[state]) or "nothing"
+        known = " or ".join(repr(each.value) for each in transitions[state]) or "nothing"
         raise ValueError(
-            f"expected {known} of a client that is {state.value}, got {event.value!r}"
+            f"expected {known} of {whose} that is {state.value}, got {event.value!r}"
         ) from None

@@ -10,70 +10,18 @@ from __future__ import annotations
 import asyncio
 import collections
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from ..dialects.dialect import Dialect
 from ..dialects.socket_io import SocketIo
+from ..engineio.session import EngineSession
 from .link import Closed
 from .prepared_message import PreparedMessage
 
-__all__ = ["EngineSession", "NamespaceClosed", "NamespaceLink"]
+__all__ = ["NamespaceClosed", "NamespaceLink"]
 
 OWN_BYTES = 64  # what a message that waits takes beside its own
-
-
-class EngineSession(Protocol):
-    """An Engine.IO session, as far as its namespaces need it.
-
-    Attributes:
-        id: its secret name.
-        path: what was asked for first, with its query.
-        headers: of that request.
-        connection: what is behind it, for handlers.
-        closed_error: what receiving raises once it has ended.
-    """
-
-    id: str
-    path: str
-    headers: Mapping[str, str]
-    address: tuple[str, int] | None
-    connection: Any
-    closed_error: type[Exception]
-
-    @property
-    def is_open(self) -> bool:
-        """Whether neither side has begun to close it."""
-
-    @property
-    def is_closing(self) -> bool:
-        """Whether nothing can be written any more."""
-
-    @property
-    def is_writable(self) -> bool:
-        """Whether it takes a message now."""
-
-    @property
-    def closed(self) -> Closed | None:
-        """How it was closed; None while it is open, and where it broke off."""
-
-    def receive(self) -> Awaitable[str | bytes]:
-        """Return the next message, without Engine.IO's digit; raises ``closed_error``."""
-
-    def write(self, message: PreparedMessage, dialect: Any) -> bool:
-        """Hand a message over if it is writable, and return whether it was."""
-
-    async def drain(self) -> None:
-        """Wait until it may be writable again, or has ended."""
-
-    async def close(self, reason: str, code: int = 1000) -> None:
-        """Close it, and wait until the client has been told, for as long as it takes."""
-
-    def abort(self) -> None:
-        """Cut it off."""
-
-    def when_lost(self, tell: Callable[[], object]) -> None:
-        """Have somebody told when it has ended."""
 
 
 class NamespaceClosed(Exception):

@@ -20,9 +20,10 @@ from ...wire.socketio import Decoder, PacketType
 from ...wire.violation import ProtocolViolation
 from ..dialects.socket_io import MESSAGE, VIOLATION, SocketIo
 from ..engineio.requests import is_of_python
+from ..engineio.session import EngineSession
 from .hub_context import HubContext
 from .link import Link
-from .namespace_link import EngineSession, NamespaceLink
+from .namespace_link import NamespaceLink
 from .prepared_message import PreparedMessage
 
 __all__ = ["Namespace", "Namespaces"]
