@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-import re
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -22,7 +21,7 @@ from .asgi_connections import AsgiConnections
 from .asgi_socket import AsgiSocket, Message
 from .handler import awaited, handler_name
 from .listen_address import ListenAddress
-from .origins import refusal_of_origin
+from .origins import is_origin_of, refusal_of_origin
 from .refusals import RefusalLog
 from .tunnel_entry import TunnelEntry
 from .user_code import Options, UserCode
@@ -130,7 +129,7 @@ class AsgiRunner:
             return next(filter(None, texts), "")
         # As websockets has it: None in the list stands for a client that sends none.
         came = origins[0] if len(origins) == 1 else None
-        if len(origins) < 2 and any(_fits(came, each) for each in allowed):
+        if len(origins) < 2 and any(is_origin_of(came, each) for each in allowed):
             return ""
         return f"Expected an Origin of serve(..., origins=[...]), got {', '.join(origins)!r}.\n"
 
@@ -209,12 +208,6 @@ class AsgiRunner:
         stubborn = len(self._tasks)
         self._tasks.clear()
         return stubborn
-
-
-def _fits(origin: str | None, allowed: Any) -> bool:
-    if isinstance(allowed, re.Pattern):
-        return origin is not None and allowed.fullmatch(origin) is not None
-    return bool(origin == allowed)
 
 
 def _headers_of(scope: Message) -> Headers:

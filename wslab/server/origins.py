@@ -5,12 +5,13 @@ Its rule: pages of this machine, of the notebook, and of the server itself.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ..notebook.allowed_origins import is_allowed_origin
 from .listen_address import ListenAddress
 
-__all__ = ["refusal_of_origin"]
+__all__ = ["is_origin_of", "refusal_of_origin"]
 
 
 def refusal_of_origin(origin: str, address: ListenAddress, reached_at: Any) -> str:
@@ -28,3 +29,10 @@ def refusal_of_origin(origin: str, address: ListenAddress, reached_at: Any) -> s
         "reach a port on your machine. If you trust that page, allow it: "
         f"serve(..., origins=[{origin!r}, None]).\n"
     )
+
+
+def is_origin_of(origin: str | None, allowed: str | re.Pattern[str] | None) -> bool:
+    """Whether an Origin is one of ``serve(origins=[...])``; None stands for who sends none."""
+    if isinstance(allowed, re.Pattern):
+        return origin is not None and allowed.fullmatch(origin) is not None
+    return origin == allowed

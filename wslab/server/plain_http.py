@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import functools
 import inspect
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ from . import http_page
 from .connection import address_of
 from .http_connection import Answer, HttpConnection
 from .listen_address import ListenAddress
-from .origins import refusal_of_origin
+from .origins import is_origin_of, refusal_of_origin
 from .tunnel_entry import TunnelEntry
 from .user_code import Options, UserCode
 
@@ -216,11 +215,7 @@ class PlainHttp:
             )
         allowed = self._options.kwargs["origins"]
         return allowed is None or all(
-            any(
-                each.fullmatch(origin) if isinstance(each, re.Pattern) else each == origin
-                for each in allowed
-            )
-            for origin in origins
+            any(is_origin_of(origin, each) for each in allowed) for origin in origins
         )
 
 
