@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tests.hub.rig import SMALL_BUFFER
 from tests.hub.soak_model import LOBBY, Fault, Line, World
-from tests.hub.soak_stock import OVERTAKEN, WAYS, StockSocket
+from tests.hub.soak_stock import WAYS, StockSocket
 
 if TYPE_CHECKING:
     from tests.hub.soak import Soak
@@ -438,7 +438,7 @@ class Call:
             self.is_ours
             or (code == 1013 and "too slow" in reason and world.slow == "disconnect")
             or (code == 4000 and self.is_bye)
-            or (code in (4000, OVERTAKEN) and person.way and world.slow == "disconnect")
+            or (code == 4000 and person.way and world.slow == "disconnect")
             or (code == 4409 and self.is_replaced)
             or (code == 1008 and line.is_refused)
         )

@@ -24,7 +24,6 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedError, Inval
 from tests.hub.rig import SMALL_BUFFER
 from wslab.hub import SocketIO
 
-OVERTAKEN = 4013  # our own word
 WAYS = ("websocket", "polling", "upgrade")
 # Who stalls for two seconds answers no ping meanwhile.
 SETTINGS = SocketIO(ping_interval_s=1.0, ping_timeout_s=8.0)
@@ -68,7 +67,7 @@ class StockSocket:
         self._parts: collections.deque[bytes] = collections.deque()
         self._sending = asyncio.Lock()
         self._open: set[asyncio.StreamWriter] = set()
-        self._is_over = self._is_ours = self._has_gone_over = False
+        self._is_over = self._is_ours = False
         self.wants_upgrade = False
         self.close_code: int | None = None
         self.close_reason = ""
@@ -142,7 +141,6 @@ class StockSocket:
         async with self._sending:
             await self._websocket.send("5")
             self.way = "websocket"
-        self._has_gone_over = True
         self._count(["went over"])
 
     async def _dial_beside(self) -> None:
@@ -195,7 +193,9 @@ class StockSocket:
                 packet = await self._read()
                 assert isinstance(packet, str), packet
                 if packet == "2":
-                    await self._write("3")
+                    # Where the server has closed meanwhile, what it wrote before is still to come.
+                    with contextlib.suppress(ConnectionClosed):
+                        await self._write("3")
                 elif packet[0] == "4":
                     told = await self._told(packet[1:])
                     return json.dumps(told)
@@ -256,11 +256,7 @@ class StockSocket:
         if self._websocket is not None:
             await self._websocket.wait_closed()
             self.close_reason = self.close_reason or self._websocket.close_reason
-            code = self._websocket.close_code
-            # Sent away soon after it went over, it may not hear all that was written before.
-            # Nothing was left in the session then: why it does not come is not known.
-            is_overtaken = code == 1013 and self._has_gone_over
-            self.close_code = self.close_code or (OVERTAKEN if is_overtaken else code)
+            self.close_code = self.close_code or self._websocket.close_code
         self.close_code = self.close_code or 1006
 
     async def close(self) -> None:
