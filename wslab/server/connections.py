@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Connections"]
 
 OPEN_TIMEOUT_S = 10.0  # websockets' own, where none is given
+CLOCK_STEP_S = 0.001  # uvloop's clock has whole milliseconds, and stands still within a turn
 PAGE_METHODS = ("GET", "HEAD")  # what a page answers: a 404 there is no refusal
 
 
@@ -56,6 +56,7 @@ class Connections:
         self._user_code = user_code
         self._refusals = refusals
         self._at_tcp: dict[int, Any] = {}
+        self._made_s: dict[int, float] = {}  # by the loop's clock, which open_timeout goes by
 
     @property
     def at_tcp(self) -> tuple[Any, ...]:
@@ -89,6 +90,7 @@ class Connections:
 
     def _made(self, websocket: Any, transport: asyncio.Transport) -> None:
         self._at_tcp[id(websocket)] = websocket
+        self._made_s[id(websocket)] = asyncio.get_running_loop().time()
         websocket.traffic.fileno = fork.close_in_child(transport)
         self.begin(websocket.protocol)
         heads.note_responses(websocket, functools.partial(self.note_response, websocket))
@@ -109,13 +111,14 @@ class Connections:
 
     def _lost(self, websocket: Any) -> None:
         self._at_tcp.pop(id(websocket), None)
+        lasted_s = asyncio.get_running_loop().time() - self._made_s.pop(id(websocket))
         heads.stop_noting(websocket)
         limit_s = self._options.kwargs.get("open_timeout", OPEN_TIMEOUT_S)
         if (
             heads.broke_off(websocket)
             and limit_s is not None
             and websocket.traffic.received_bytes
-            and time.monotonic() - websocket.traffic.began_s >= limit_s
+            and lasted_s >= limit_s - CLOCK_STEP_S
         ):
             text = f"hung up: the request did not end within {limit_s:g} s (open_timeout)"
             self._refusals.add(websocket, 408, text)
