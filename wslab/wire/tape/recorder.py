@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -77,6 +78,9 @@ class Recorder:
         max_bytes: how much it keeps, its own bookkeeping included. Only what belongs to a
             connection that is still open comes on top.
         began_s: when it began, by the monotonic clock; now by default.
+
+    Attributes:
+        listeners: called after each chunk, on the thread that recorded it; for who waits.
     """
 
     def __init__(self, max_bytes: int = DEFAULT_MAX_BYTES, *, began_s: float | None = None) -> None:
@@ -86,6 +90,7 @@ class Recorder:
                 "drops whole stretches of 16 KiB at a time"
             )
         self.max_bytes = max_bytes
+        self.listeners: list[Callable[[], object]] = []
         self._began_s = _clock() if began_s is None else began_s
         self._lock = threading.Lock()
         self._segments: deque[Segment] = deque([Segment()])
@@ -143,6 +148,9 @@ class Recorder:
             segment.room -= CHUNK_BYTES
             if end >= segment.room:
                 self._begin_segment()
+        if self.listeners:
+            for tell in tuple(self.listeners):
+                tell()
         return at_s
 
     def count_dropped(self, size_bytes: int) -> None:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from ..events import Event, FrameEvent, MessageEvent
     from .reader import TapeReader
+    from .sent import Sent
     from .snapshot import Snapshot
+    from .waiting import Wanted
 
 __all__ = ["Chunk", "Tape"]
 
@@ -147,6 +149,64 @@ class Tape:
     def messages(self) -> tuple[MessageEvent, ...]:
         """The whole messages that are kept (RFC 6455 §5.4)."""
         return tuple(event for event in self.read() if event.kind == "message")  # type: ignore[misc]
+
+    def sent_by(self, sender: Sender, *, connection: str | None = None) -> Sent:
+        """Return the messages of one side: a list of str and bytes that knows the frames around.
+
+        Args:
+            sender: "client" or "server".
+            connection: only those of this connection (its id or label); all by default.
+
+        Raises:
+            ValueError: neither side.
+        """
+        from .sent import Sent, check_sender, ids_of, labels_of
+
+        check_sender(sender)
+        ids = ids_of(self.recorder, connection)
+        events = [
+            event for event in self.read() if connection is None or event.connection_id in ids
+        ]
+        return Sent(events, sender, labels_of(self.recorder))
+
+    def wait_for(
+        self,
+        wanted: Wanted = None,
+        *,
+        kind: str | None = None,
+        sender: Sender | None = None,
+        connection: str | None = None,
+        count: int = 1,
+        timeout: float | None = 5.0,
+    ) -> Event:
+        """Wait until something is on the tape, and return its event; what is there already counts.
+
+        In async code: ``await asyncio.to_thread(tape.wait_for, "hello")``. What the code's own
+        loop is to send can't come while a plain call holds that loop.
+
+        Args:
+            wanted: a message's text or bytes, or a function of an event that says whether it fits.
+            kind: of the event: "message", "frame", "close", "pong", "ended", ...
+            sender: who caused it: "client" or "server".
+            connection: on which connection (its id or label).
+            count: return the nth that fits.
+            timeout: seconds; None waits without end.
+
+        Raises:
+            TimeoutError: it did not come in time; the text shows the frames that did.
+            TypeError, ValueError: nothing to wait for, or no such kind.
+        """
+        from .waiting import wait_for
+
+        return wait_for(
+            self.recorder,
+            wanted,
+            kind=kind,
+            sender=sender,
+            connection=connection,
+            count=count,
+            timeout=timeout,
+        )
 
     def chunks(self) -> Iterator[Chunk]:
         """Give the recorded bytes as they crossed the transport, heads unredacted."""
