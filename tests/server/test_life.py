@@ -221,3 +221,63 @@ def test_stop_after_the_lab_was_shut_down():
     peers.assert_free(server.port)
     with pytest.raises(PortalClosed):  # a handle of an ended lab is told so
         server.restart()
+
+
+def linger(told):
+    """Return a handler that takes longer to end than handlers get, unless more was asked for."""
+
+    async def lingers(websocket):
+        await websocket.wait_closed()
+        try:
+            await asyncio.sleep(0.8)
+            told.append("written")
+        except asyncio.CancelledError:
+            told.append("cancelled")
+            raise
+
+    return lingers
+
+
+def linger_as_application(told):
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            return
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        try:
+            await asyncio.sleep(0.8)
+            told.append("written")
+        except asyncio.CancelledError:
+            told.append("cancelled")
+            raise
+
+    return app
+
+
+@pytest.mark.parametrize("kind", [linger, linger_as_application])
+@pytest.mark.parametrize(("grace_s", "expected"), [(30.0, "written"), (0, "cancelled")])
+def test_handlers_have_their_grace(kind, grace_s, expected):
+    told = []
+    with wslab.serve(kind(told), handler_grace_s=grace_s) as server:
+        wslab.connect(server)
+        until(lambda: server.connections_seen == 1)
+        server.stop(timeout=5)
+        assert told == [expected]
+        assert not server.errors
+
+
+def test_a_grace_comes_on_top_of_the_time_to_stop():
+    told = []
+    with wslab.serve(linger(told), handler_grace_s=30) as server:
+        wslab.connect(server)
+        until(lambda: server.connections_seen == 1)
+        server.stop(timeout=0.1)
+        assert told == ["written"]
+
+
+@pytest.mark.parametrize("grace_s", [-1, float("inf"), float("nan")])
+def test_a_grace_has_an_end(grace_s):
+    with pytest.raises(ValueError, match="expected handler_grace_s of 0 or more"):
+        wslab.serve(echo, handler_grace_s=grace_s)

@@ -42,6 +42,8 @@ class AsgiListener:
         refusals: where requests go that did not become a WebSocket.
         tape: what to record on.
         runner: whose loop it runs on.
+        handler_grace_s: how long what answers a WebSocket may go on after it, until it is
+            cancelled.
 
     Attributes:
         connections: those that it has accepted.
@@ -56,7 +58,9 @@ class AsgiListener:
         refusals: RefusalLog,
         tape: Tape | None,
         runner: Portal | KernelPortal,
+        handler_grace_s: float,
     ) -> None:
+        self._handler_grace_s = handler_grace_s
         self.connections = AsgiConnections(options, refusals)
         self._options = options
         self._user_code = user_code
@@ -136,7 +140,7 @@ class AsgiListener:
             if hasattr(server, "abort_clients"):  # from Python 3.13: TLS that never opened
                 server.abort_clients()
             closing.cancel()
-            stubborn = await application.end(HANDLER_GRACE_S)
+            stubborn = await application.end(self._handler_grace_s, HANDLER_GRACE_S)
             await connections.emptied(HANDLER_GRACE_S)
             await lifespan.stop()
             return stubborn

@@ -190,8 +190,12 @@ class AsgiRunner:
             if kind == "http":
                 task.cancel()
 
-    async def end(self, grace_s: float) -> int:
+    async def end(self, grace_s: float, cancelled_s: float) -> int:
         """End what still runs: first it has a while, then it is cancelled.
+
+        Args:
+            grace_s: until it is cancelled.
+            cancelled_s: seconds to end then, each time: it may swallow a cancellation.
 
         Returns:
             How many go on all the same, and are left to themselves.
@@ -204,7 +208,7 @@ class AsgiRunner:
                 break
             for task in tuple(self._tasks):
                 task.cancel()
-            await asyncio.wait(tuple(self._tasks), timeout=grace_s)
+            await asyncio.wait(tuple(self._tasks), timeout=cancelled_s)
         stubborn = len(self._tasks)
         self._tasks.clear()
         return stubborn

@@ -25,7 +25,7 @@ from .listening import accept_no_more, descriptors, listen
 __all__ = ["Listener"]
 
 CLOSE_GRACE_S = 2.0  # for clients to answer the close frame before they are cut off
-HANDLER_GRACE_S = 0.5  # for handlers to clean up after their connection before they are cancelled
+HANDLER_GRACE_S = 0.5  # for handlers to end after their connection, and again once cancelled
 
 
 class Listener:
@@ -35,6 +35,8 @@ class Listener:
         connections: those that it has accepted.
         runner: whose loop it runs on.
         end_http: ends plain HTTP, before the connections end.
+        handler_grace_s: how long handlers may go on after their connection, until they are
+            cancelled.
     """
 
     def __init__(
@@ -42,8 +44,10 @@ class Listener:
         connections: Connections,
         runner: Portal | KernelPortal,
         end_http: Callable[[], Awaitable[None]],
+        handler_grace_s: float,
     ) -> None:
         self._end_http = end_http
+        self._handler_grace_s = handler_grace_s
         self._connections = connections
         self._runner = runner
         self._server: ws_server.Server | None = None
@@ -90,7 +94,7 @@ class Listener:
             await asyncio.wait(waiting, timeout=0)  # lets the close frames go out
             await self._end_connections()
             endings.abort_unopened(server)
-            await asyncio.wait(waiting, timeout=HANDLER_GRACE_S)
+            await asyncio.wait(waiting, timeout=self._handler_grace_s)
             stubborn = await endings.end_handlers(server, HANDLER_GRACE_S)
             await asyncio.wait(waiting, timeout=HANDLER_GRACE_S)
             for waiter in waiting:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 from typing import Any, Literal
 
 from websockets.asyncio import server as ws_server
@@ -20,6 +21,7 @@ from ..notebook import cells
 from ..websockets_compat.keywords import check_keywords
 from .handler import Application, Handler, check_handler, handler_name, is_application
 from .http_page import Page, check_page
+from .listener import HANDLER_GRACE_S
 from .server import Server
 from .uvicorn_compat import HANDED_ON
 
@@ -37,6 +39,7 @@ def serve(
     keep: bool = False,
     record: bool | int = True,
     compression: str | None = None,
+    handler_grace_s: float = HANDLER_GRACE_S,
     **kwargs: Any,
 ) -> Server:
     """Start a WebSocket server; it is listening when the call returns.
@@ -63,6 +66,9 @@ def serve(
             in bytes. False keeps no byte; messages are still counted.
         compression: off by default, unlike in websockets, so that what you see on the wire is what
             you sent; ``"deflate"`` turns it on (RFC 7692).
+        handler_grace_s: how many seconds ``stop()`` lets a handler go on after its connection has
+            closed, before it cancels it: for one that writes a file or a database at its end. 0
+            cancels at once.
         kwargs: ``origins``, ``ssl``, ``subprotocols``, ``max_size``, ``ping_interval``,
             ``process_request`` and all others of ``websockets.serve``. Without ``origins``, pages
             from this machine and this notebook may connect, as may clients that send no Origin;
@@ -91,6 +97,11 @@ def serve(
         )
         check_handler(handler)
         check_page(page)
+    if not 0 <= handler_grace_s < math.inf:
+        raise ValueError(
+            f"expected handler_grace_s of 0 or more seconds, and not without end, got "
+            f"{handler_grace_s!r}"
+        )
     if loop not in ("lab", "kernel"):
         raise ValueError(f'expected loop="lab" or loop="kernel", got {loop!r}')
     runner = portals.kernel() if loop == "kernel" else portals.lab()
@@ -106,6 +117,7 @@ def serve(
         runner=runner,
         claim=claim,
         tape=new_tape(record, name=name or handler_name(handler)),
+        handler_grace_s=handler_grace_s,
         kwargs={**finite_times(kwargs), "compression": compression},
     )
     if claim.handover is not None:

@@ -29,7 +29,7 @@ from .connections import Connections
 from .handler import Application, Handler, handler_name, is_application
 from .life import Life, State
 from .listen_address import ListenAddress, port_of
-from .listener import Listener
+from .listener import HANDLER_GRACE_S, Listener
 from .plain_http import PlainHttp
 from .refusals import Refusal, RefusalLog
 from .tunnel_entry import TunnelEntry
@@ -84,6 +84,7 @@ class Server:
         claim: cells.Claim,
         tape: Tape | None,
         kwargs: dict[str, Any],
+        handler_grace_s: float = HANDLER_GRACE_S,
         on_exception: Callable[[BaseException], object] | None = None,
     ) -> None:
         self.tape = tape
@@ -104,7 +105,7 @@ class Server:
         if is_application(handler):
             self._listener = AsgiListener(
                 self._options, self._user_code, self._address, self._entry, self._refusals, tape,
-                runner,
+                runner, handler_grace_s,
             )  # fmt: skip
             self._connections = self._listener.connections
         else:
@@ -114,8 +115,10 @@ class Server:
             about = (self._options, self._user_code, self._address, self._entry)
             http = PlainHttp(*about, connections.note_response, connections.begin)
             self._admission = Admission(*about, http)
-            self._listener = Listener(connections, runner, http.end)
+            self._listener = Listener(connections, runner, http.end, handler_grace_s)
         self._life = Life(runner, self._listener)
+        # What a longer grace than usual adds to the time that stop() takes.
+        self._more_grace_s = max(0.0, handler_grace_s - HANDLER_GRACE_S)
 
     # What it was asked for; what is set here holds for the next connection.
 
@@ -306,11 +309,12 @@ class Server:
     def stop(self, timeout: float | None = 5.0) -> None:
         """Stop: 1001 (going away) to every client, and the port is free; idempotent.
 
-        Clients have 2 s to answer the close frame, handlers 0.5 s more to clean up; then they are
-        cut off and cancelled.
+        Clients have 2 s to answer the close frame, handlers ``handler_grace_s`` more (0.5 s unless
+        :func:`serve` was told otherwise) to clean up; then they are cut off and cancelled.
 
         Args:
-            timeout: seconds to wait for all that; None waits until it has stopped.
+            timeout: seconds to wait for all that, and what ``handler_grace_s`` has above 0.5 s on
+                top; None waits until it has stopped.
 
         Raises:
             LoopBlocked: something holds the server's loop (it names what), so that the server
@@ -318,7 +322,7 @@ class Server:
             WrongThread: called on the server's own loop.
         """
         self._life.refuse_own_thread("stop")
-        self._life.finish(self.begin_close(), timeout, name=self.name)
+        self._life.finish(self.begin_close(), self._with_grace(timeout), name=self.name)
 
     def restart(self, timeout: float | None = 5.0) -> None:
         """Stop with 1012 (service restart) to every client and start again on the same port.
@@ -331,7 +335,7 @@ class Server:
         with self._life.lock:
             stopping = self.begin_close(replaced=True)
             self.replaced = False  # by itself
-            self._life.finish(stopping, timeout, name=self.name)
+            self._life.finish(stopping, self._with_grace(timeout), name=self.name)
             self.start()
             self.note = "restarted on the same port; its clients were told 1012 (service restart)"
             self.claim.reopen(self)
@@ -345,6 +349,9 @@ class Server:
         self.replaced = self.replaced or replaced
         code = 1012 if replaced else 1001
         return self._life.begin_close(lambda: self._close(code), lambda: cells.forget(self))
+
+    def _with_grace(self, timeout: float | None) -> float | None:
+        return None if timeout is None else timeout + self._more_grace_s
 
     async def _close(self, code: int) -> None:
         self._entry.remove()
