@@ -67,6 +67,11 @@ def test_origins_that_were_given():
     with wslab.serve(application, origins=[None]) as server, wslab.connect(server) as client:
         client.send("x")
         assert client.recv(timeout=5) == "x"
+    with wslab.serve(application, origins=None) as server:  # everybody, as with a handler
+        for origin in ("https://example.org", None):
+            with wslab.connect(server, origin=origin) as client:
+                client.send("x")
+                assert client.recv(timeout=5) == "x"
 
 
 def test_a_refusal_by_the_application_and_by_uvicorn():
@@ -98,7 +103,7 @@ def test_a_refusal_by_the_application_and_by_uvicorn():
         assert server.refusals_seen == 3
 
 
-def test_the_sign_of_the_tunnel_is_not_the_applications_business(monkeypatch):
+def test_the_sign_of_the_tunnel_is_not_the_applications_business(monkeypatch, tmp_path):
     from wslab.tunnel.request_head import SECRET_HEADER
 
     async def mirror(scope, receive, send):
@@ -108,6 +113,7 @@ def test_the_sign_of_the_tunnel_is_not_the_applications_business(monkeypatch):
         await send({"type": "http.response.body", "body": names})
 
     monkeypatch.setenv("JPY_PARENT_PID", "1")
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))  # there is one, on a fresh machine too
     with wslab.serve(mirror) as server:
         status, names = get(server, headers={SECRET_HEADER: "guess", "X-Other": "1"})
         assert status == 200

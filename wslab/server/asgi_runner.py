@@ -120,14 +120,16 @@ class AsgiRunner:
             del self._connections.sockets[socket]
 
     def _refusal(self, headers: Headers, stream: Stream) -> str:
-        allowed = self._options.kwargs.get("origins")
         origins = headers.get_all("Origin")
-        if allowed is None:
+        if "origins" not in self._options.kwargs:
             texts = (
                 refusal_of_origin(each, self._address, stream.local_address) for each in origins
             )
             return next(filter(None, texts), "")
-        # As websockets has it: None in the list stands for a client that sends none.
+        # As websockets has it: None lets everybody in, and in the list stands for who sends none.
+        allowed = self._options.kwargs["origins"]
+        if allowed is None:
+            return ""
         came = origins[0] if len(origins) == 1 else None
         if len(origins) < 2 and any(is_origin_of(came, each) for each in allowed):
             return ""

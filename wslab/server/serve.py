@@ -72,7 +72,8 @@ def serve(
         kwargs: ``origins``, ``ssl``, ``subprotocols``, ``max_size``, ``ping_interval``,
             ``process_request`` and all others of ``websockets.serve``. Without ``origins``, pages
             from this machine and this notebook may connect, as may clients that send no Origin;
-            other pages get 403 (RFC 6455 §10.2). For an application: those of
+            other pages get 403 (RFC 6455 §10.2); ``origins=None`` lets every page in. For an
+            application: those of
             ``create_server``, ``max_size``, ``open_timeout``, ``origins``, ``ping_interval``,
             ``ping_timeout``, and uvicorn's ``root_path``, ``proxy_headers`` and the like.
 
