@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .hub import Hub, Limits, SocketIO
     from .network.memory import MemoryNetwork
     from .widgets.browser.browser import Browser
+    from .widgets.chat.panel import ChatPanel
     from .widgets.inspector.inspector import Inspector
 
     __version__: str
@@ -62,6 +63,7 @@ __all__ = [  # noqa: RUF022  in the order in which help() and the reference show
     "SocketIO",
     "Browser",
     "Inspector",
+    "ChatPanel",
     "Tape",
     "MemoryNetwork",
     "run",
@@ -89,6 +91,7 @@ __all__ = [  # noqa: RUF022  in the order in which help() and the reference show
 # Loaded by whoever asks for them: widgets, and what many notebooks do without.
 _LATER = {
     "Browser": "wslab.widgets.browser.browser",
+    "ChatPanel": "wslab.widgets.chat.panel",
     "Hub": "wslab.hub",
     "Inspector": "wslab.widgets.inspector.inspector",
     "Limits": "wslab.hub",
