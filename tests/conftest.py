@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -14,6 +15,7 @@ from tests.browser import NAMES, Chromium, Sync, find_chromium
 from tests.leaks import Snapshot, wait_for_nothing
 from wslab.network.memory import MemoryNetwork
 
+COURSE = "tests/test_course.py::"
 REQUIRE_BROWSER = os.environ.get("REQUIRE_BROWSER", "") not in ("", "0")
 NO_BROWSER = (
     f"no Chromium on the PATH ({', '.join(NAMES)}); on Debian and Ubuntu: apt install chromium"
@@ -31,13 +33,34 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what needs a browser last; without one skip it, with one reason for all."""
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    """Put what needs a browser last; without one skip it, with one reason for all.
+
+    What starts kernels comes first: it waits a lot, so that who runs several tests at a time shall
+    not be left with it at the end.
+    """
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("browser") is not None,
+            item.get_closest_marker("kernel") is None,
+        )
+    )
     if find_chromium() is None and not REQUIRE_BROWSER:
         skip = pytest.mark.skip(reason=NO_BROWSER)
         for item in items:
             if item.get_closest_marker("browser"):
                 item.add_marker(skip)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out whole files with `--dist loadfile`, but the runs of the course one by one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if nodeid.startswith(COURSE) else super()._split_scope(nodeid)
+
+    return Scheduling(config, log) if config.option.dist == "loadfile" else None
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
