@@ -54,7 +54,7 @@ check: $(TEST) ## Check style (ruff) and types (mypy --strict)
 	@status=0; \
 	"$(BIN)/python" -m ruff check . || status=1; \
 	"$(BIN)/python" -m ruff format --check . || status=1; \
-	"$(BIN)/python" -m mypy --strict -p wslab || status=1; \
+	"$(BIN)/python" -m mypy --strict -p wslab -m pytest_wslab || status=1; \
 	exit $$status
 
 coverage: $(TEST) ## Say which lines and branches no test runs (without a browser)

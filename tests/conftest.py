@@ -16,6 +16,8 @@ from tests.leaks import Snapshot, wait_for_nothing
 from wslab.network.memory import MemoryNetwork
 
 COURSE = "tests/test_course.py::"
+pytest_plugins = ["pytester"]  # runs of pytest inside a test, for our own plugin
+
 REQUIRE_BROWSER = os.environ.get("REQUIRE_BROWSER", "") not in ("", "0")
 NO_BROWSER = (
     f"no Chromium on the PATH ({', '.join(NAMES)}); on Debian and Ubuntu: apt install chromium"

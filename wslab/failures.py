@@ -53,6 +53,7 @@ class Failure:
         who: the id of the connection or client that it was called for; "" where there is none.
         address: host and port of that client.
         kind: the exception's qualified name; a builtin's without a module (``ValueError``).
+        kinds: its own and those of all classes that it is derived from.
         message: what the exception says, at most 2,000 characters of it.
         traceback: the formatted traceback from the user's own code on, at most 16,000 characters.
     """
@@ -62,6 +63,7 @@ class Failure:
     who: str
     address: tuple[str, int] | None
     kind: str
+    kinds: tuple[str, ...]
     message: str
     traceback: str
 
@@ -82,6 +84,7 @@ class Failure:
             who=who,
             address=address,
             kind=kind_of(exc),
+            kinds=tuple(map(_name_of, type(exc).__mro__)),
             message=said_by(exc),
             traceback=users_traceback(exc),
         )
@@ -92,6 +95,10 @@ class Failure:
         name = self.kind.rpartition(".")[2]
         return f"{name}: {self.message}" if self.message else name
 
+    def is_a(self, kind: type[BaseException]) -> bool:
+        """Whether the exception was of this class or of one derived from it, by name."""
+        return _name_of(kind) in self.kinds
+
     def end_of_traceback(self, max_chars: int) -> str:
         """Return the traceback's last characters: there stands what was raised."""
         text = self.traceback
@@ -100,7 +107,7 @@ class Failure:
     @property
     def size_bytes(self) -> int:
         """What keeping it costs."""
-        texts = (self.where, self.who, self.kind, self.message, self.traceback)
+        texts = (self.where, self.who, self.kind, self.message, self.traceback, *self.kinds)
         return 200 + sum(map(sys.getsizeof, texts))
 
     def __str__(self) -> str:
@@ -225,7 +232,10 @@ class FailureLog:
 
 def kind_of(exc: BaseException) -> str:
     """Return an exception's qualified name; a builtin's, or one of a cell's, without a module."""
-    kind = type(exc)
+    return _name_of(type(exc))
+
+
+def _name_of(kind: type) -> str:
     module = kind.__module__
     return (
         kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"

@@ -52,6 +52,7 @@ def told(error: ErrorReceived) -> EventFailure:
         who="",
         address=None,
         kind="",
+        kinds=(),
         message=error.message[:MAX_TOLD],
         traceback="",
         event=error.event[:MAX_NAME] if error.event is not None else None,

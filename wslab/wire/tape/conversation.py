@@ -45,7 +45,7 @@ def conversation(
         arrow = "->" if event.sender == "client" else "<-"
         if event.kind == "ended":  # whose transport told is not who ended it
             arrow = "--"
-        lines.append(f"  {event.at_s:9.3f} s  {who} {arrow} {_cut(_said(event, row))}")
+        lines.append(f"  {event.at_s:7.3f} s  {who} {arrow} {_cut(_said(event, row))}")
     return "\n".join(lines)
 
 

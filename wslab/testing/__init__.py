@@ -1,0 +1,11 @@
+"""What pytest's plugin is made of: servers, clients and a network for one test at a time.
+
+pytest finds the plugin by itself (``pytest_wslab``, beside this package) and has the fixtures
+``ws_serve``, ``ws_connect`` and ``ws_network``. Here are the names for who annotates them.
+"""
+
+from __future__ import annotations
+
+from .fixtures import Connect, Serve
+
+__all__ = ["Connect", "Serve"]
