@@ -268,6 +268,7 @@ LARGE_CLASSES = {
     "hub.engineio.session.EngineSession", "hub.server.connection.Connection",
     "hub.server.hub.Hub", "hub.server.hub_client.HubClient",
     "hub.server.namespace_link.NamespaceLink",
+    "network.line.Line", "network.line_conditions.LineConditions",
     "network.transport.MemoryTransport", "server.server.Server",
     "wire.connection.reader.ConnectionReader",
     "wire.frames.decoder.FrameDecoder", "wire.frames.frame.Frame", "wire.tape.tape.Tape",

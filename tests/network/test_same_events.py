@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -142,7 +143,7 @@ def history(steps) -> list[object]:
             [told(event) for event in server.tape.events],
             *([told(event) for event in client.tape.events] for client in player.all),
             *((client.close_code, client.close_reason, client.received) for client in player.all),
-            *(client.why_closed.replace(str(server.port), "PORT") for client in player.all),
+            *(re.sub(f"{server.port}|[0-9.]+ s before", "", c.why_closed) for c in player.all),
         ]
 
 

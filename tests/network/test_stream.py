@@ -9,6 +9,7 @@ from tests.hub.rig import until
 from tests.network.rig import End, run
 from wslab.network import stream as stream_module
 from wslab.network.memory import MemoryNetwork
+from wslab.network.networks import ServerNetwork
 from wslab.network.stream import Stream
 from wslab.wire.tape.tape import Tape
 
@@ -26,6 +27,7 @@ async def _connected(protocol, tape=None):
                 lambda stream: told.append(("lost", stream)),
                 lambda stream, data: told.append(("unasked", data)),
                 tape,
+                ServerNetwork(tuple),
             ),
             "127.0.0.1",
             0,

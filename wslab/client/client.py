@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosedOK
 from websockets.protocol import State
 
 from ..loops.portal import Portal
+from ..network.line_conditions import LineConditions
 from ..notebook import cells
 from ..wire.tape.tape import Tape
 from .arguments import Destination
@@ -187,6 +188,15 @@ class Client:
         """The websockets connection itself; use it on the lab's loop only."""
         connection = self._life.connection
         return None if connection is None else connection.websocket  # type: ignore[return-value]
+
+    @property
+    def network(self) -> LineConditions:
+        """The network under it: delay, jitter and rate to set, a cable to cut, RST, and presets.
+
+        Such as ``alice.network.delay_s = 0.2``, ``alice.network.cut()``; it goes from one
+        connection to the next.
+        """
+        return self._life.opener.network.conditions
 
     # Messages.
 

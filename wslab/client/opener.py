@@ -14,6 +14,7 @@ from websockets.asyncio import client as ws_client
 
 from ..errors import WslabError
 from ..loops import fork
+from ..network.networks import OneNetwork
 from ..network.recording import recorded
 from ..websockets_compat import attempts
 from ..wire.tape.tape import Tape
@@ -59,13 +60,14 @@ class Opener:
         self._counted = (0, 0, 0, 0)  # on connections before the latest
         self._incoming = incoming
         self._told_lost: Callable[[Connection], object] | None = lost
+        self.network = OneNetwork()
         self._attempted: Attempted | None = None  # where the last attempt got to
         kwargs = dict(destination.kwargs)
         base: Any = kwargs.pop("create_connection", None) or ws_client.ClientConnection
         if getattr(base, "recv", None) is ws_client.ClientConnection.recv:
             base = direct(base)
         kwargs["create_connection"] = recorded(
-            base, self._made, self._lost, side="client", tape=tape
+            base, self._made, self._lost, side="client", tape=tape, networks=self.network
         )
         kwargs.setdefault("logger", logger)
         self._kwargs = kwargs

@@ -42,6 +42,7 @@ class DirectWrites:
         if self._descriptor is not None:
             transport.write, transport.writelines = self._write, self._write_lines
             transport.close, transport.write_eof = self.close, self.write_eof
+            transport.goes_by_loop = self.stop
 
     def write_now(
         self, frame: bytes, may_send: Callable[[Any], bool], connection: Any = None
@@ -81,7 +82,7 @@ class DirectWrites:
         return True
 
     def stop(self) -> None:
-        """Write no more past the loop: the socket is about to be closed; on the loop."""
+        """Write no more past the loop: the socket is about to be closed, or lies behind a line."""
         with self._lock:
             self._descriptor = None
 

@@ -19,6 +19,8 @@ __all__ = ["Mark", "Pipe"]
 
 _JOIN_S: Final = 0.001  # what is written within so much time travels as one
 _JOIN_BYTES: Final = 2**16
+_PACKET_BYTES: Final = 1448  # what a TCP segment carries on Ethernet, with time stamps
+_TICK_S: Final = 0.01  # where packets come faster than this, several are one piece
 
 
 class Mark(enum.Enum):
@@ -45,6 +47,7 @@ class Pipe:
         "_conditions",
         "_cuts",
         "_delays",
+        "_passed_s",
         "_until_cut",
         "has_fin",
         "size_bytes",
@@ -56,6 +59,7 @@ class Pipe:
         self._delays = random.Random(f"{seed} delays")
         self._cuts = random.Random(f"{seed} cuts")
         self._until_cut = 0  # bytes, where pieces are cut
+        self._passed_s = 0.0  # when the last byte had passed, where so many pass in a second
         self._coming: collections.deque[tuple[float, bytearray | Mark]] = collections.deque()
         self.size_bytes = 0
         self.has_fin = False
@@ -83,10 +87,13 @@ class Pipe:
         """Return what has come and can be read now, or None where that is nothing."""
         if not self.has_come(now_s):
             return None
-        first = self._coming[0][1]
+        first_s, first = self._coming[0]
         if isinstance(first, Mark):
             self._coming.popleft()
             return first
+        rate = self._conditions.bytes_per_s
+        if rate is not None:
+            max_bytes = min(max_bytes, len(first), _piece_bytes(rate))
         most = self._conditions.max_chunk_bytes
         if most is None:
             self._until_cut = 0
@@ -94,9 +101,9 @@ class Pipe:
             self._until_cut = self._until_cut or self._cuts.randint(1, most)
             max_bytes = min(max_bytes, self._until_cut)
         taken = bytearray()
-        while self.has_come(now_s) and len(taken) < max_bytes:
-            chunk = self._coming[0][1]
-            if isinstance(chunk, Mark):
+        while self._coming and len(taken) < max_bytes:
+            due_s, chunk = self._coming[0]
+            if due_s > now_s or isinstance(chunk, Mark):
                 break
             wanted = max_bytes - len(taken)
             taken += chunk[:wanted]
@@ -106,6 +113,8 @@ class Pipe:
                 self._coming.popleft()
         if most is not None:
             self._until_cut -= len(taken)
+        if rate is not None:
+            self._passed_s = max(first_s, self._passed_s) + len(taken) / rate
         self.size_bytes -= len(taken)
         return bytes(taken)
 
@@ -121,17 +130,48 @@ class Pipe:
         self._coming = kept
         self.size_bytes = sum(len(what) for _, what in kept if isinstance(what, bytearray))
 
+    def hasten(self) -> None:
+        """Let all that is under way be due, as where the conditions are no more."""
+        self._coming = collections.deque((0.0, what) for _, what in self._coming)
+
+    def note_change(self, now_s: float) -> None:
+        """Take note of other conditions: what has stood still is not made up for."""
+        rate = self._conditions.bytes_per_s
+        if rate is not None:
+            self._passed_s = max(self._passed_s, now_s - _piece_bytes(rate) / rate)
+
     def has_come(self, now_s: float) -> bool:
         """Whether something can be read now."""
-        return bool(self._coming) and not self._conditions.is_cut and self._coming[0][0] <= now_s
+        due_s = self.due_s()
+        return due_s is not None and due_s <= now_s
 
     def has_reset(self, now_s: float) -> bool:
         """Whether RST has come, read or not."""
+        due_s = self.reset_s()
+        return due_s is not None and due_s <= now_s
+
+    def reset_s(self) -> float | None:
+        """Return when RST comes to an end that reads nothing; None where none is under way."""
         if not self._coming or self._conditions.is_cut:
-            return False
+            return None
         due_s, last = self._coming[-1]
-        return last is Mark.RST and due_s <= now_s
+        return due_s if last is Mark.RST else None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether neither bytes nor what comes behind them are under way."""
+        return not self._coming
 
     def due_s(self) -> float | None:
         """Return when the next piece comes; None where nothing is under way, or the line is cut."""
-        return self._coming[0][0] if self._coming and not self._conditions.is_cut else None
+        if not self._coming or self._conditions.is_cut:
+            return None
+        due_s, first = self._coming[0]
+        rate = self._conditions.bytes_per_s
+        if rate is None or isinstance(first, Mark):
+            return due_s
+        return max(due_s, self._passed_s) + min(len(first), _piece_bytes(rate)) / rate
+
+
+def _piece_bytes(rate: float) -> int:
+    return max(_PACKET_BYTES, int(rate * _TICK_S))

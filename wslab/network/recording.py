@@ -25,6 +25,9 @@ from .traffic import Traffic, forget, introduce
 
 if TYPE_CHECKING:
     from ..wire.sender import Sender
+    from .line import Line
+    from .line_conditions import LineConditions
+    from .networks import Networks
 
 __all__ = ["FailedConnection", "begin_record", "new_tape", "recorded"]
 
@@ -35,9 +38,10 @@ class _Transport:
     def __init__(
         self, transport: asyncio.Transport, traffic: Traffic, record: Callable[[bytes], None] | None
     ) -> None:
-        self._transport = transport
         # What websockets calls for each message is bound here; the rest goes through __getattr__.
+        self._transport: Any = transport
         self.is_closing = transport.is_closing
+        self.goes_by_loop: Callable[[], None] = _nothing  # ends writes past the loop
         write = transport.write
 
         def noted(data: bytes) -> None:
@@ -57,24 +61,54 @@ class _Transport:
         def counted_lines(lines: Iterable[bytes]) -> None:
             counted(b"".join(lines))
 
+        def write_only(data: bytes) -> None:
+            write(data)
+
+        def put(line: Line) -> None:
+            nonlocal write
+            self.goes_by_loop()
+            self._transport, self.is_closing, write = line, line.is_closing, line.write
+
         # The two halves of a write, for who writes past the loop (see `direct_writes`).
-        self.record, self.write_only = noted, write
+        self.record, self.write_only = noted, write_only
+        self.put = put
         self.write = counted
         self.writelines = counted_lines
+
+    # Others keep these, and a line may come in between.
+
+    def pause_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._transport.resume_reading()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def write_eof(self) -> None:
+        self._transport.write_eof()
+
+    def get_write_buffer_size(self) -> int:
+        return cast("int", self._transport.get_write_buffer_size())
 
     @property
     def max_size(self) -> int:
         """Bytes that asyncio reads at once."""
-        return cast("int", cast("Any", self._transport).max_size)
+        return cast("int", self._transport.max_size)
 
     @max_size.setter
     def max_size(self, size_bytes: int) -> None:
         if not hasattr(self._transport, "max_size"):
             raise AttributeError("this transport has no max_size")
-        cast("Any", self._transport).max_size = size_bytes
+        self._transport.max_size = size_bytes
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+
+def _nothing() -> None:
+    pass
 
 
 class FailedConnection(asyncio.Protocol):
@@ -91,6 +125,10 @@ def _recorded_kind(kind: Any) -> type:
     # that a user's factory has made can become one of it.
     class Recorded(kind):  # type: ignore[misc]
         traffic: Traffic
+        line_conditions: LineConditions | None
+        _networks: Networks
+        _is_new = True  # until the first byte may come
+        _under: Any  # the transport that websockets sees
         _made: Any
         _lost: Any
         _side: Sender
@@ -109,9 +147,24 @@ def _recorded_kind(kind: Any) -> type:
             self._record_came, record_went = begin_record(
                 traffic, transport, side=self._side, tape=self._tape
             )
-            super().connection_made(_Transport(transport, traffic, record_went))
+            self._under = _Transport(transport, traffic, record_went)
+            super().connection_made(self._under)
             self.turns = Turns(self, super().data_received)
             self.pong_debt = PongDebt(self)
+            self._networks.made(self)
+            self._is_new = False
+
+        @property
+        def network(self) -> LineConditions:
+            return self._networks.of(self)
+
+        def put_line(self, make: Callable[..., Line]) -> Line | None:
+            under = self._under
+            if under.is_closing():
+                return None
+            line = make(under._transport, self, is_new=self._is_new, is_full=self.paused)
+            under.put(line)
+            return line
 
         def connection_lost(self, exc: Exception | None) -> None:
             try:
@@ -121,6 +174,7 @@ def _recorded_kind(kind: Any) -> type:
                 if self.traffic.track is not None:
                     self.traffic.track.end()
                 self._lost(self)
+                self._networks.lost(self)
                 # They lead back here by way of their owner: a cycle that only the garbage
                 # collector would end.
                 self._made = self._lost = None
@@ -231,6 +285,7 @@ def recorded(
     *,
     side: Sender,
     tape: Tape | None,
+    networks: Networks,
 ) -> Callable[..., Any]:
     """Return a ``create_connection`` for websockets that records what goes through the transport.
 
@@ -241,6 +296,7 @@ def recorded(
         lost: called on the loop with each connection that is gone.
         side: which end of the connection this is.
         tape: what to record on; None counts, and keeps no byte.
+        networks: say which network each connection has under it.
     """
     known: Any = _recorded_kind(cast("Any", base)) if isinstance(base, type) else None
 
@@ -256,6 +312,7 @@ def recorded(
             connection.__class__ = _recorded_kind(kind)
         connection._made, connection._lost = made, lost
         connection._side, connection._tape = side, tape
+        connection._networks, connection.line_conditions = networks, None
         return connection
 
     return factory

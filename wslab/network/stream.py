@@ -14,6 +14,9 @@ from typing import Any, cast
 
 from ..websockets_compat.pongs import MAX_HELD_S, MAX_OWED_BYTES
 from ..wire.tape.tape import Tape
+from .line import Line
+from .line_conditions import LineConditions
+from .networks import Networks
 from .recording import begin_record
 from .traffic import Traffic, forget
 
@@ -30,9 +33,11 @@ class Stream(asyncio.Protocol):
         unasked: called with this and what is written while ``requests`` is 0: nobody but the
             protocol itself has answered.
         tape: what to record on; None counts, and keeps no byte.
+        networks: say which network each connection has under it.
 
     Attributes:
-        transport: the connection's own.
+        transport: the connection's own, or a line over it.
+        loop: the connection's.
         traffic: what went through it.
         requests: how many are being answered; whoever answers them counts.
     """
@@ -44,8 +49,13 @@ class Stream(asyncio.Protocol):
         lost: Callable[[Stream], object],
         unasked: Callable[[Stream, bytes], object],
         tape: Tape | None,
+        networks: Networks,
     ) -> None:
         self.requests = 0
+        self.loop = asyncio.get_running_loop()
+        self.line_conditions: LineConditions | None = None
+        self._networks = networks
+        self._is_new = True  # until the first byte may come
         self.traffic = Traffic(uuid.uuid4().hex[:6])
         self.transport: asyncio.Transport
         self._make, self._made, self._lost, self._unasked = make, made, lost, unasked
@@ -68,6 +78,19 @@ class Stream(asyncio.Protocol):
         """Where this end is."""
         return self.transport.get_extra_info("sockname")
 
+    @property
+    def network(self) -> LineConditions:
+        """The network under it."""
+        return self._networks.of(self)
+
+    def put_line(self, make: Callable[..., Line]) -> Line | None:
+        """See `line_conditions`."""
+        if self.transport.is_closing():
+            return None
+        line = make(self.transport, self, is_new=self._is_new, is_full=self._is_full)
+        self.transport = cast("asyncio.Transport", line)
+        return line
+
     def take_protocol(self, protocol: asyncio.Protocol) -> None:
         """Let another protocol speak from here on."""
         self._protocol = protocol
@@ -83,6 +106,8 @@ class Stream(asyncio.Protocol):
         try:
             self._protocol = self._make(self)
             self._protocol.connection_made(cast("Any", _Through(self)))
+            self._networks.made(self)
+            self._is_new = False
         except BaseException:
             self.transport.abort()  # an event loop would leave it open
             raise
@@ -98,6 +123,7 @@ class Stream(asyncio.Protocol):
             if self.traffic.track is not None:
                 self.traffic.track.end()
             self._lost(self)
+            self._networks.lost(self)
 
     def data_received(self, data: bytes) -> None:
         self.traffic.received_bytes += len(data)
@@ -166,7 +192,7 @@ class _Through:
     """The transport that the protocol sees: what the stream has to know passes there."""
 
     def __init__(self, stream: Stream) -> None:
-        self._transport = stream.transport
+        self._stream = stream
         self.write = stream.write
         self.pause_reading, self.resume_reading = stream.pause_reading, stream.resume_reading
         self.set_protocol = stream.take_protocol
@@ -175,4 +201,4 @@ class _Through:
         self.write(b"".join(lines))
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
+        return getattr(self._stream.transport, name)

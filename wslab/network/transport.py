@@ -64,6 +64,7 @@ class MemoryTransport(asyncio.Transport):
         self._wants_to_read = True
         self._has_got_fin = self._has_sent_fin = False
         self._is_closing = self._is_lost = False
+        self._is_void = False  # it ends by RST
         self._is_full = False  # the protocol was told to pause writing
         self._low, self._high = _HIGH_WATER_BYTES // 4, _HIGH_WATER_BYTES
         conditions.changed = lambda: self.post(self._look)
@@ -265,7 +266,8 @@ class MemoryTransport(asyncio.Transport):
         if self._is_lost:
             return
         self._is_lost = True
-        if self._incoming.has_come(self._loop.time()) and self._incoming.size_bytes:
+        has_unread = self._incoming.has_come(self._loop.time()) and self._incoming.size_bytes
+        if has_unread or self._is_void:
             self._send(Mark.RST)  # it ends with bytes unread
         elif not self._has_sent_fin:
             self._send(Mark.FIN)
@@ -274,6 +276,11 @@ class MemoryTransport(asyncio.Transport):
         self._look()
         if protocol is not None:
             protocol.connection_lost(exc)
+
+    def void(self) -> None:
+        """End the connection by RST, as a socket does that is closed with SO_LINGER of 0 s."""
+        self._is_void = True
+        self.abort()
 
     def reset(self) -> None:
         """End this end as RST from the network does, whatever is under way; from any thread."""

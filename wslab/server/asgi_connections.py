@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..loops import fork
+from ..network.networks import ServerNetwork
 from ..network.stream import Stream
 from .asgi_socket import AsgiSocket
 from .connection import Connection
@@ -37,6 +38,7 @@ class AsgiConnections:
         self._refusals = refusals
         self._streams: dict[Stream, asyncio.TimerHandle | None] = {}
         self._emptied: asyncio.Future[None] | None = None
+        self.network = ServerNetwork(lambda: self.streams)
         self.sockets: dict[AsgiSocket, None] = {}
 
     @property
@@ -47,7 +49,7 @@ class AsgiConnections:
     @property
     def streams(self) -> tuple[Stream, ...]:
         """Every connection that has not been lost, oldest first."""
-        return tuple(self._streams)
+        return tuple(self._streams.copy())
 
     def factory(
         self, make: Callable[[Stream], asyncio.Protocol], tape: Tape | None
@@ -58,7 +60,8 @@ class AsgiConnections:
             make: makes the protocol that speaks on it.
             tape: what to record on.
         """
-        return lambda: Stream(make, self._made, self._lost, self._unasked, tape)
+        hooks = (self._made, self._lost, self._unasked)
+        return lambda: Stream(make, *hooks, tape, self.network)
 
     def asked(self, stream: Stream) -> None:
         """Note that a request has come, and is being answered."""

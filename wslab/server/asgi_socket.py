@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from ..network.line_conditions import LineConditions
 from ..network.stream import Stream
 
 __all__ = ["AsgiSocket", "Requested"]
@@ -65,6 +66,11 @@ class AsgiSocket:
     def remote_address(self) -> Any:
         """Where the other end is."""
         return self.stream.remote_address
+
+    @property
+    def network(self) -> LineConditions:
+        """The network under it."""
+        return self.stream.network
 
     async def receive(self) -> Message:
         """What the application calls."""

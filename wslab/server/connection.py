@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
+    from ..network.line_conditions import LineConditions
     from ..network.traffic import Traffic
 
 __all__ = ["Connection", "address_of"]
@@ -86,6 +87,11 @@ class Connection:
     def sent_bytes(self) -> int:
         """Bytes that went out, HTTP heads and frame headers included."""
         return self._traffic.sent_bytes
+
+    @property
+    def network(self) -> LineConditions:
+        """The network under it: delay, jitter and rate to set, a cable to cut, RST, and presets."""
+        return self._websocket.network  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         label = f" {self.label!r}" if self.label else ""

@@ -15,6 +15,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.protocol import State
 
 from ..loops import fork
+from ..network.networks import ServerNetwork
 from ..network.recording import FailedConnection, recorded
 from ..websockets_compat import heads
 from ..wire.http.field_values import asks_for_websocket
@@ -37,6 +38,8 @@ PAGE_METHODS = ("GET", "HEAD")  # what a page answers: a 404 there is no refusal
 class Connections:
     """The connections of one server; ``at_tcp`` are all of them, in their handshake or open.
 
+    ``network`` is the one of those to come.
+
     Args:
         options: ``create_connection`` and ``open_timeout`` of ``websockets.serve`` count.
         user_code: records what the user's ``create_connection`` lets through.
@@ -57,6 +60,7 @@ class Connections:
         self._refusals = refusals
         self._at_tcp: dict[int, Any] = {}
         self._made_s: dict[int, float] = {}  # by the loop's clock, which open_timeout goes by
+        self.network = ServerNetwork(lambda: self.at_tcp)
 
     @property
     def at_tcp(self) -> tuple[Any, ...]:
@@ -72,7 +76,8 @@ class Connections:
 
     def factory(self, tape: Tape | None) -> Callable[..., Any]:
         """Return the ``create_connection`` for ``websockets.serve``; it records on ``tape``."""
-        return recorded(self._create(), self._made, self._lost, side="server", tape=tape)
+        made, lost = self._made, self._lost
+        return recorded(self._create(), made, lost, side="server", tape=tape, networks=self.network)
 
     def _create(self) -> Callable[..., Any]:
         base = self._options.kwargs.get("create_connection") or ServerConnection

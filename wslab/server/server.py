@@ -19,6 +19,7 @@ from ..errors import PortInUse
 from ..loops.kernel_portal import KernelPortal
 from ..loops.portal import Portal
 from ..loops.watchdog import Blockage
+from ..network.networks import ServerNetwork
 from ..notebook import cells, routes
 from ..notebook.routes import Route
 from .admission import Admission
@@ -261,6 +262,11 @@ class Server:
         """Say what holds this server's loop at this moment, or None where it answers."""
         return None if self.runner.answers() else self.runner.held_by()
 
+    @property
+    def network(self) -> ServerNetwork:
+        """The network under connections to come; ``connections[i].network`` is that of one."""
+        return self._connections.network
+
     # Starting and stopping.
 
     def start(self, *, on_any_port: bool = False) -> None:
@@ -362,6 +368,7 @@ class Server:
                 "CancelledError. Let that exception through"
             )
             self._user_code.record(stubborn, None)
+        self.network.end_lines()
 
     # Handles are context managers, and show themselves as text.
 
