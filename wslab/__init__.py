@@ -36,7 +36,6 @@ from .errors import (
 from .loops.nesting import allow_nested_loops
 from .loops.run import run
 from .loops.shutdown import shutdown
-from .replay.replay import Replay, replay
 from .server.serve import serve
 from .server.server import Server
 from .started import running
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     from .widgets.browser.browser import Browser
     from .widgets.chat.panel import ChatPanel
     from .widgets.inspector.inspector import Inspector
+    from .widgets.network_controls.controls import NetworkControls
 
     __version__: str
 
@@ -59,14 +59,13 @@ __all__ = [  # noqa: RUF022  in the order in which help() and the reference show
     "connect",
     "Client",
     "Reconnect",
-    "replay",
-    "Replay",
     "Hub",
     "Limits",
     "SocketIO",
     "Browser",
     "Inspector",
     "ChatPanel",
+    "NetworkControls",
     "Tape",
     "MemoryNetwork",
     "run",
@@ -99,6 +98,7 @@ _LATER = {
     "Inspector": "wslab.widgets.inspector.inspector",
     "Limits": "wslab.hub",
     "MemoryNetwork": "wslab.network.memory",
+    "NetworkControls": "wslab.widgets.network_controls.controls",
     "SocketIO": "wslab.hub",
     "doctor": "wslab.checkup.doctor",
 }

@@ -11,7 +11,7 @@ from typing import cast
 
 from ..wire.tape.track import Track
 
-__all__ = ["Traffic", "forget", "introduce"]
+__all__ = ["Traffic", "forget", "introduce", "other_end"]
 
 
 class Traffic:
@@ -69,3 +69,12 @@ def forget(traffic: Traffic) -> None:
         ends.remove(traffic)
         if not ends:
             del _ENDS[cast("tuple[str, int]", traffic.address)]
+
+
+def other_end(traffic: Traffic) -> Traffic | None:
+    """Return the connection's other end where it is in this process and not over; from any thread.
+
+    It may be there when this end is over: then it has not heard of that.
+    """
+    ends = _ENDS.get(traffic.address, ()) if traffic.address is not None else ()
+    return next((end for end in tuple(ends) if end is not traffic), None)

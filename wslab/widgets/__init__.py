@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .frame_editor.editor import FrameEditor
     from .handshake_editor.editor import HandshakeEditor
     from .inspector.inspector import Inspector
+    from .network_controls.controls import NetworkControls
     from .rooms.rooms import RoomMap, WhoIsHere
     from .seconds.slider import SecondsSlider
     from .timelines.connection_timeline import ConnectionTimeline
@@ -30,6 +31,7 @@ __all__ = [
     "FrameEditor",
     "HandshakeEditor",
     "Inspector",
+    "NetworkControls",
     "RoomMap",
     "SecondsSlider",
     "WhoIsHere",
@@ -43,6 +45,7 @@ _MODULES = {
     "FrameEditor": "frame_editor.editor",
     "HandshakeEditor": "handshake_editor.editor",
     "Inspector": "inspector.inspector",
+    "NetworkControls": "network_controls.controls",
     "RoomMap": "rooms.rooms",
     "SecondsSlider": "seconds.slider",
     "WhoIsHere": "rooms.rooms",

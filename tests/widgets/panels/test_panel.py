@@ -373,8 +373,9 @@ def test_only_what_changed_is_sent_and_in_one_message(server, monkeypatch):
         assert panel.refresh() > 100
         [message] = page.messages
         assert message["method"] == "update"
-        assert set(message["state"]) == {"view"}
+        assert set(message["state"]) == {"view", "network"}
         assert message["state"]["view"]["rows"][0]["label"] == "alice"
+        assert message["state"]["network"]["rows"][0]["client"] == "alice"
 
 
 def test_a_click_is_answered_with_its_id_and_the_state_after_it(server):

@@ -123,7 +123,9 @@ function server(model, ui, hands) {
   );
   const empty = h("p", { class: "ws-empty ws-soft", "data-hides": "" });
   const more = h("p", { class: "ws-more ws-soft", "data-hides": "" });
-  ui.body.append(table, empty, more);
+  const network = networkRows(model, hands);
+  const net = h("details", { class: "ws-net", hidden: "" }, h("summary", {}, "Network"), network.element);
+  ui.body.append(table, empty, more, net);
   const now = ui.sum("", " connected now");
   const seen = ui.sum("", " since it was made");
   const came = ui.sum("in ");
@@ -165,6 +167,9 @@ function server(model, ui, hands) {
     table.hidden = !view.rows.length;
     write(empty, isServing && !view.rows.length ? "Nobody is connected." : "");
     write(more, view.more);
+    const nets = model.get("network");
+    net.hidden = !nets.rows.length && !net.open;
+    network.draw(nets);
     ui.body.hidden = table.hidden && empty.hidden;
     now(view.now);
     seen(view.seen);
@@ -251,7 +256,7 @@ function render({ model, el }) {
     drawView();
     ui.drawTrouble();
   };
-  const names = ["view", "messages", "trouble", "failure"];
+  const names = ["view", "messages", "trouble", "failure", "network", "done"];
   const rest = live(model, el, ui.root, { gone: ui.gone, hands, draw, names });
   const log = ui.root.querySelector(".ws-log");
   if (log) log.scrollTop = log.scrollHeight;  // now that it has a height

@@ -26,6 +26,8 @@ from ...notebook import environment
 from ...notebook.page import note_page_origin
 from ...server.server import Server
 from .. import live
+from ..network_controls.model import NetworkReader, presets, steps
+from ..network_controls.verbs import act
 from ..widget import Widget, read_static
 from . import model, static_html
 
@@ -43,8 +45,15 @@ class Panel(Widget):
         thing: the Server or Client; it is not kept alive by its panel.
     """
 
-    _esm = read_static("widgets/dom.js", "widgets/panels/panel_dom.js", "widgets/panels/panel.js")
-    _css = read_static("widgets/theme.css", "widgets/panels/panel.css")
+    _esm = read_static(
+        "widgets/dom.js",
+        "widgets/panels/panel_dom.js",
+        "widgets/network_controls/rows.js",
+        "widgets/panels/panel.js",
+    )
+    _css = read_static(
+        "widgets/theme.css", "widgets/panels/panel.css", "widgets/network_controls/controls.css"
+    )
 
     view = traitlets.Dict().tag(sync=True)
     trouble: traitlets.List[Any] = traitlets.List().tag(sync=True)
@@ -189,11 +198,18 @@ class Panel(Widget):
 
 
 class ServerPanel(Panel):
-    """A server's URL, state, connections and troubles, with buttons to stop and restart it."""
+    """A server's URL, state, connections and troubles, with buttons to stop and restart it.
+
+    Folded away, the network of each connection: see `NetworkControls`.
+    """
 
     kind = traitlets.Unicode("server").tag(sync=True)
+    network = traitlets.Dict().tag(sync=True)
+    steps = traitlets.Dict(steps()).tag(sync=True)
+    presets: traitlets.List[Any] = traitlets.List(presets()).tag(sync=True)
 
     def __init__(self, server: Server) -> None:
+        self._reader = NetworkReader()
         self._where = environment.detect()  # kept: it reads files
         super().__init__(server)
 
@@ -202,7 +218,12 @@ class ServerPanel(Panel):
         return {
             "view": model.server_view(thing, here=self._where),
             "trouble": model.server_trouble(thing, held=held),
+            "network": self._networks(thing),
         }
+
+    def _networks(self, server: Server) -> dict[str, Any]:
+        with self._lock_views:
+            return self._reader.look(server)
 
     def _is_replaced(self, thing: Server) -> bool:
         return thing.replaced and not thing.is_serving
@@ -219,7 +240,10 @@ class ServerPanel(Panel):
         server.note = "started again on the same port"
         return "started on the same port"
 
-    actions: ClassVar = {"stop": _do_stop, "restart": _do_restart}
+    def _do_network(self, server: Server, data: Any) -> str:
+        return act(self._reader, server, data)  # with no lock: the lab's loop may have to do it
+
+    actions: ClassVar = {"stop": _do_stop, "restart": _do_restart, "network": _do_network}
 
 
 class ClientPanel(Panel):

@@ -1,0 +1,1 @@
+"""Sliders and a cable to cut, a connection each."""
