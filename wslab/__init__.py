@@ -36,6 +36,7 @@ from .errors import (
 from .loops.nesting import allow_nested_loops
 from .loops.run import run
 from .loops.shutdown import shutdown
+from .replay.replay import Replay, replay
 from .server.serve import serve
 from .server.server import Server
 from .started import running
@@ -59,6 +60,8 @@ __all__ = [  # noqa: RUF022  in the order in which help() and the reference show
     "connect",
     "Client",
     "Reconnect",
+    "replay",
+    "Replay",
     "Hub",
     "Limits",
     "SocketIO",

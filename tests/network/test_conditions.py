@@ -14,6 +14,7 @@ from wslab.network.conditions import Conditions
         ("delay_s", float("nan")),
         ("delay_s", "1"),
         ("jitter_s", -0.1),
+        ("bytes_per_s", 0),
         ("max_chunk_bytes", 0),
         ("buffer_bytes", -1),
     ],
@@ -40,8 +41,8 @@ def test_who_moves_the_bytes_is_told_when_they_can_move_again():
 
 
 def test_it_shows_what_it_does():
-    conditions = Conditions(delay_s=0.2, max_chunk_bytes=5)
-    assert repr(conditions) == "<Conditions delay 0.2 s + 0 s, pieces of 1 to 5 B>"
+    conditions = Conditions(delay_s=0.2, bytes_per_s=1_000, max_chunk_bytes=5)
+    assert repr(conditions) == "<Conditions delay 0.2 s + 0 s, 1000 B/s, pieces of 1 to 5 B>"
     conditions.cut()
     conditions.stop_reading()
     assert repr(conditions).endswith(", cut, not reading>")

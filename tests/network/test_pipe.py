@@ -101,6 +101,101 @@ def test_all_arrives_once_and_in_order(sizes, seed, max_chunk_bytes, delay_s, ji
     assert pipe.size_bytes == 0
 
 
+def test_so_many_bytes_pass_in_a_second_and_no_packet_in_parts():
+    pipe = Pipe(Conditions(bytes_per_s=1_000, delay_s=1.0), "seed")
+    pipe.put(b"a" * 2_000, 0.0)
+    assert pipe.due_s() == 1.0 + 1.448
+    assert (pipe.take(2.4, 10_000), len(pipe.take(2.45, 10_000))) == (None, 1_448)
+    assert pipe.due_s() == 3.0
+    assert pipe.take(3.0, 10_000) == b"a" * 552
+
+
+def test_another_rate_holds_for_what_is_held_and_makes_up_for_nothing():
+    conditions = Conditions(bytes_per_s=10)
+    pipe = Pipe(conditions, "seed")
+    pipe.put(b"a" * 100_000, 0.0)
+    conditions.bytes_per_s = 10_000
+    pipe.note_change(60.0)
+    taken = sum(len(what) for what in drained(pipe, 60.0, 100_000))
+    assert taken <= 1_448
+    taken += sum(len(what) for what in drained(pipe, 61.0, 100_000))
+    assert 10_000 <= taken <= 12_000
+
+
+def test_what_waits_for_its_time_can_be_let_go():
+    pipe = Pipe(Conditions(delay_s=60.0), "seed")
+    pipe.put(b"early", 0.0)
+    pipe.put(Mark.FIN, 5.0)
+    pipe.hasten()
+    assert drained(pipe, 5.0) == [b"early", Mark.FIN]
+    assert pipe.is_empty
+
+
+def test_a_seed_repeats_the_jitter():
+    def times(seed: str) -> list[float | None]:
+        pipe = Pipe(Conditions(jitter_s=1.0), seed)
+        found = []
+        for number in range(5):
+            pipe.put(b"x", 10.0 * number)
+            found.append(pipe.due_s())
+            drained(pipe, 10.0 * number + 1)
+        return found
+
+    assert times("7") == times("7") != times("8")
+
+
+def test_many_small_writes_on_a_long_way_are_few_pieces():
+    pipe = Pipe(Conditions(delay_s=100.0, jitter_s=100.0), "seed")
+    for number in range(50_000):
+        pipe.put(b"x", number / 1_000)
+    assert len(pipe._coming) < 1_000
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["put", "take", "cut", "restore", "rate", "delay", "clear"]),
+            st.integers(1, 2_000),
+            st.sampled_from([0.0, 0.001, 0.3]),
+        )
+    )
+)
+def test_whatever_changes_meanwhile_all_arrives_once_and_in_order(steps):
+    conditions = Conditions(jitter_s=0.05)
+    pipe, sent, came, now_s = Pipe(conditions, "seed"), b"", b"", 0.0
+
+    def take() -> bytes:
+        return b"".join(what for what in drained(pipe, now_s) if isinstance(what, bytes))
+
+    for number, (step, figure, gap_s) in enumerate(steps):
+        match step:
+            case "put":
+                data = bytes([number % 256]) * figure
+                pipe.put(data, now_s)
+                sent += data
+            case "take":
+                came += take()
+            case "cut":
+                conditions.cut()
+            case "restore":
+                conditions.restore()
+            case "rate":
+                conditions.bytes_per_s = None if figure % 3 == 0 else figure * 10
+            case "delay":
+                conditions.delay_s = figure / 1_000
+            case "clear":
+                pipe.hasten()
+        if step not in ("put", "take"):
+            pipe.note_change(now_s)
+        assert pipe.size_bytes == len(sent) - len(came)
+        now_s += gap_s
+    conditions.restore()
+    while (due_s := pipe.due_s()) is not None:
+        now_s = max(now_s, due_s)
+        came += take()
+    assert came == sent
+
+
 @given(st.lists(st.integers(1, 400), min_size=1), st.lists(st.integers(1, 400), min_size=1))
 def test_a_seed_cuts_the_same_bytes_at_the_same_places(some, others):
     def cuts(sizes: list[int], seed: str = "7") -> set[int]:

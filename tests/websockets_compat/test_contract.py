@@ -297,11 +297,12 @@ def test_a_server_has_its_handlers_tasks_and_the_task_that_closes_it():
 
 @pytest.mark.parametrize("size_bytes", [0, 1, 5, 125, 126, 70_000])
 @pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY])
-def test_a_frame_is_put_together_as_websockets_does(opcode, size_bytes, monkeypatch):
+@pytest.mark.parametrize("mask", [True, False])
+def test_a_frame_is_put_together_as_websockets_does(mask, opcode, size_bytes, monkeypatch):
     monkeypatch.setattr("secrets.token_bytes", lambda count: b"\x01\x80\xff\x07"[:count])
     payload = bytes(number % 256 for number in range(size_bytes))
-    expected = Frame(opcode, payload).serialize(mask=True)
-    assert sending.masked_frame(int(opcode), payload) == expected
+    expected = Frame(opcode, payload).serialize(mask=mask)
+    assert sending.frame_of(int(opcode), payload, mask=mask) == expected
 
 
 def test_a_process_request_that_is_cancelled_ends_without_a_word_and_without_a_cut():

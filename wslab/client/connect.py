@@ -18,10 +18,9 @@ from ..wire.tape.tape import Tape
 from .arguments import Addressed, Destination, check_known, destination_of
 from .backoff import Reconnect
 from .client import Client
+from .opener import OPEN_TIMEOUT_S
 
 __all__ = ["begin_connect", "connect"]
-
-OPEN_TIMEOUT_S = 10.0
 
 _numbers = itertools.count(1)
 

@@ -22,7 +22,7 @@ from ..loops import fork
 from ..network.direct_writes import DirectWrites
 from ..network.traffic import Traffic
 from ..websockets_compat.endings import blame
-from ..websockets_compat.sending import masked_frame, takes_frame
+from ..websockets_compat.sending import frame_of, takes_frame
 from .incoming import Incoming
 from .send_queue import SendQueue
 
@@ -140,7 +140,7 @@ def direct(kind: Any) -> type:
             """Send a message past the loop, from any thread; whether that was possible."""
             if self.writes is None or self.protocol.extensions:
                 return False
-            frame = masked_frame(_TEXT if is_text else _BINARY, payload)
+            frame = frame_of(_TEXT if is_text else _BINARY, payload, mask=True)
             return self.writes.write_now(frame, takes_frame, self)
 
         def process_event(self, event: Any) -> None:

@@ -6,6 +6,7 @@ the transport. Whether and when to open another one is not known here.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +25,9 @@ from .incoming import Incoming
 from .open_diagnosis import Attempted, not_opened
 from .urls import with_query
 
-__all__ = ["Opener"]
+__all__ = ["OPEN_TIMEOUT_S", "Opener"]
+
+OPEN_TIMEOUT_S = 10.0  # websockets' own, where none is given
 
 # A child of websockets' own, so that what its documentation says of logging holds; silent unless
 # the user configures one of the two.
@@ -78,6 +81,8 @@ class Opener:
         url = with_query(self._url, query) if query else self._url
         connector = ws_client.connect(url, **self._kwargs)
         try:
+            if self.network.conditions.is_cut:
+                await self._until_whole()
             await connector
         except AssertionError:
             # What a server that speaks first (SSH, SMTP) does to websockets; it knows the reason.
@@ -95,6 +100,14 @@ class Opener:
             self._attempted = Attempted(self._url if last == url else last, proxy)
         assert tried is not None
         return tried
+
+    async def _until_whole(self) -> None:
+        """Let nothing through to a server over a line that is cut, not even TCP's first packet."""
+        try:
+            async with asyncio.timeout(self._kwargs.get("open_timeout", OPEN_TIMEOUT_S)):
+                await self.network.conditions.until_whole()
+        except TimeoutError:
+            raise TimeoutError("timed out while connecting: the line is cut") from None
 
     def _made(self, websocket: Any, transport: Any) -> None:
         # A redirect makes several of them, one after the other; the last one counts.

@@ -64,7 +64,7 @@ class Line(asyncio.Protocol):
         self._ended = ended
         self._wake_going: asyncio.Handle | None = None
         self._wake_coming: asyncio.Handle | None = None
-        self._orphan: asyncio.TimerHandle | None = None
+        self._orphan: asyncio.Task[None] | None = None
         self._wants_to_read = self._is_read = is_new or transport.is_reading()
         self._is_full = self._is_full_below = is_full
         self._is_closing = self._is_lost = False  # towards the protocol
@@ -364,8 +364,15 @@ class Line(asyncio.Protocol):
                     self._going.put(Mark.FIN, now_s)
                 self._coming.drop_beyond(0)
                 self._tune_reading()
-                self._orphan = self._loop.call_later(ORPHAN_S, self._transport.abort)
+                self._orphan = self._loop.create_task(self._outlive())
                 self._send()
+
+    async def _outlive(self) -> None:
+        # A task, since whoever ends a loop cancels those first: then nothing is held any more.
+        try:
+            await asyncio.sleep(ORPHAN_S)
+        finally:
+            self._transport.abort()
 
     def _reset_below(self) -> None:
         transport = self._transport

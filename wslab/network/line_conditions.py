@@ -67,6 +67,7 @@ class LineConditions:
         self._lines: dict[Line, None] = {}  # of the connection, and of earlier ones not yet over
         self._line: Line | None = None  # the connection's
         self._numbers = itertools.count(1)
+        self._waiters: dict[asyncio.Future[None], None] = {}
 
     # What a user sets.
 
@@ -142,6 +143,7 @@ class LineConditions:
             conditions.bytes_per_s, conditions.buffer_bytes = None, BUFFER_BYTES
             conditions.is_cut = conditions.is_stopped = False
         self._tell(Line.hasten)
+        self._wake()
 
     # What a user does to it.
 
@@ -162,6 +164,7 @@ class LineConditions:
         for conditions in (self._sending, self._receiving):
             conditions.is_cut = False
         self._changed()
+        self._wake()
 
     def stop_reading(self) -> None:
         """Read nothing, whatever the program wants: be the slow reader, whom TCP waits for."""
@@ -230,6 +233,23 @@ class LineConditions:
         self._joint, self._line = joint, None
         if not self.is_plain:
             self._on_loop(self._put)
+
+    async def until_whole(self) -> None:
+        """Wait until it is not cut: until then TCP would open no connection over it."""
+        loop = asyncio.get_running_loop()
+        while self.is_cut:
+            waiter = loop.create_future()
+            self._waiters[waiter] = None
+            try:
+                if self.is_cut:
+                    await waiter
+            finally:
+                del self._waiters[waiter]
+
+    def _wake(self) -> None:
+        for waiter in tuple(self._waiters.copy()):
+            with contextlib.suppress(RuntimeError):  # its loop has ended
+                waiter.get_loop().call_soon_threadsafe(_set, waiter)
 
     def end(self) -> None:
         """Give up what is held, and end what is left of connections; on their loop."""
@@ -312,6 +332,11 @@ class LineConditions:
 
     def _over(self, line: Line) -> None:
         self._lines.pop(line, None)
+
+
+def _set(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

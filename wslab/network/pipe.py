@@ -18,6 +18,7 @@ from .conditions import Conditions
 __all__ = ["Mark", "Pipe"]
 
 _JOIN_S: Final = 0.001  # what is written within so much time travels as one
+_JOIN_PART: Final = 0.01  # or within such a part of the longest way, which bounds the pieces
 _JOIN_BYTES: Final = 2**16
 _PACKET_BYTES: Final = 1448  # what a TCP segment carries on Ethernet, with time stamps
 _TICK_S: Final = 0.01  # where packets come faster than this, several are one piece
@@ -77,7 +78,8 @@ class Pipe:
             self.has_fin |= what is Mark.FIN
             return
         self.size_bytes += len(what)
-        is_as_late = due_s - last_s < _JOIN_S or due_s <= now_s
+        longest_s = conditions.delay_s + conditions.jitter_s
+        is_as_late = due_s - last_s < max(_JOIN_S, _JOIN_PART * longest_s) or due_s <= now_s
         if isinstance(last, bytearray) and len(last) + len(what) <= _JOIN_BYTES and is_as_late:
             last += what
         else:

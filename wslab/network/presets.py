@@ -39,16 +39,24 @@ def _mbit(rate: float) -> float:
 
 
 PRESETS: Final[dict[str, Preset]] = {
-    # WebPageTest's profile "3G": 1.6 Mbit/s down, 768 kbit/s up, 300 ms round trip.
+    # WebPageTest's profile "3G" (its www/settings/connectivity.ini.sample): 1.6 Mbit/s down,
+    # 768 kbit/s up, 300 ms round trip.
     "3g": Preset(Rate(_mbit(0.768), 0.15), Rate(_mbit(1.6), 0.15)),
-    # WebPageTest's "3G Slow": 400 kbit/s both ways, 400 ms round trip.
-    "slow 3g": Preset(Rate(_mbit(0.4), 0.2), Rate(_mbit(0.4), 0.2)),
-    # WebPageTest's "4G": 9 Mbit/s both ways, 170 ms round trip.
-    "4g": Preset(Rate(_mbit(9), 0.085), Rate(_mbit(9), 0.085)),
+    # WebPageTest's "3GSlow": 780 kbit/s down, 330 up, 200 ms round trip.
+    "slow 3g": Preset(Rate(_mbit(0.33), 0.1), Rate(_mbit(0.78), 0.1)),
+    # WebPageTest's "Edge": 240 kbit/s down, 200 up, 840 ms round trip.
+    "edge": Preset(Rate(_mbit(0.2), 0.42), Rate(_mbit(0.24), 0.42)),
+    # WebPageTest's "Cable": 5 Mbit/s down, 1 up, 28 ms round trip.
+    "cable": Preset(Rate(_mbit(1), 0.014), Rate(_mbit(5), 0.014)),
     # A geostationary one: RFC 2488 §2 has at least 558 ms for there and back by light alone. The
     # rates are those that the FCC called broadband from 2015 to 2024, and that providers sell:
     # 25 Mbit/s down, 3 up.
     "satellite": Preset(Rate(_mbit(3), 0.279), Rate(_mbit(25), 0.279)),
+    # Put together: 375 kbit/s is the middle of what blog.wirelessmoves.com found on an ICE at 150
+    # to 200 km/h where radio was poor (in 2007, 250 to 500 kbit/s); the delay is that of "3g"; and
+    # a handover that loses a packet costs TCP its retransmission timeout, 1 s at the least
+    # (RFC 6298 §2.4), so jitter is up to 1 s. A tunnel is cut() and restore().
+    "train": Preset(Rate(_mbit(0.375), 0.15), Rate(_mbit(0.375), 0.15), jitter_s=1.0),
 }
 
 

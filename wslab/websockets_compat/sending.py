@@ -13,11 +13,11 @@ from typing import Any
 
 from websockets.asyncio.connection import Connection
 from websockets.frames import Frame, Opcode, apply_mask  # type: ignore[attr-defined]
-from websockets.protocol import State
+from websockets.protocol import CLIENT, State
 
 __all__ = [
+    "frame_of",
     "is_sending",
-    "masked_frame",
     "play_full",
     "play_writable",
     "send",
@@ -44,11 +44,15 @@ async def send(connection: Any, message: Any, *, text: bool | None = None) -> No
     ):
         await Connection.send(connection, message, text=text)
         return
-    if type(message) is str:
-        connection.protocol.send_text(message.encode())
+    protocol = connection.protocol
+    is_text = type(message) is str
+    payload = message.encode() if is_text else message
+    if protocol.extensions or protocol.debug or protocol.expect_continuation_frame:
+        (protocol.send_text if is_text else protocol.send_binary)(payload)
+        connection.send_data()
     else:
-        connection.protocol.send_binary(message)
-    connection.send_data()
+        opcode = Opcode.TEXT if is_text else Opcode.BINARY
+        connection.transport.write(frame_of(opcode, payload, mask=protocol.side is CLIENT))
     if connection.paused or connection.transport.is_closing():
         try:
             await connection.drain()
@@ -65,14 +69,16 @@ def is_sending(connection: Any) -> bool:
     return connection.send_in_progress is not None
 
 
-def masked_frame(opcode: int, payload: bytes) -> bytes:
-    """Return what ``Frame.serialize(mask=True)`` gives for a whole message (RFC 6455 §5.2, §5.3).
+def frame_of(opcode: int, payload: bytes, *, mask: bool) -> bytes:
+    """Return what ``Frame.serialize(mask=...)`` gives for a whole message (RFC 6455 §5.2, §5.3).
 
-    A short one is put together here, which takes half the time: a round trip waits for it.
+    A short one is put together here, which takes half the time: every echo waits for it.
     """
     size_bytes = len(payload)
     if size_bytes > _SHORT_BYTES:
-        return Frame(Opcode(opcode), payload).serialize(mask=True)
+        return Frame(Opcode(opcode), payload).serialize(mask=mask)
+    if not mask:
+        return bytes((0x80 | opcode, size_bytes)) + payload
     key = secrets.token_bytes(4)
     return bytes((0x80 | opcode, 0x80 | size_bytes)) + key + apply_mask(payload, key)
 

@@ -1,0 +1,319 @@
+"""Matching: whether what came is what the record has, and which values stand for which.
+
+Its rule: a value that is made anew in each run (an id, a time, a token) is bound when it is first
+seen: from then on the recorded one stands for the one of this run, in what is compared and in what
+is played. Pure: it knows two messages and nothing of connections.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal
+
+from ..wire.http.secret_values import MARKER
+from .paths import Paths, parse_paths, step_into
+
+__all__ = ["Match", "Matcher", "Message", "new_matcher"]
+
+Message = str | bytes
+Match = Literal["exact", "json"] | Callable[[Message, Message], bool]
+Scalar = str | int | float
+
+# What stands before the JSON of a packet of Engine.IO or Socket.IO: `42/admin,7["chat"]`.
+_PREFIX = re.compile(r"[\w/,\-]{0,64}(?=[\[{])")
+_SECRET = re.compile(re.escape(MARKER) + r"(?:[0-9a-f]{8})?\**")
+_MAX_BOUND_BYTES = 4 * 2**10  # of a value of this run
+_MIN_REPLACED = 4  # characters of a text that is replaced wherever it stands
+_SHOWN = 40  # characters of a value
+_MISSING: Any = object()
+
+
+def new_matcher(
+    match: Match, ignore: Iterable[str] = (), bind: Iterable[str | re.Pattern[str]] = ()
+) -> Matcher:
+    """Return what compares messages, from the keywords of ``replay``.
+
+    Raises:
+        TypeError, ValueError: which one is wrong.
+    """
+    if match not in ("exact", "json") and not callable(match):
+        raise ValueError(
+            f'expected match= to be "exact", "json" or a function of two messages, got {match!r}'
+        )
+    if isinstance(bind, str | re.Pattern):
+        raise TypeError(f"expected bind= to be a list, got one: [{bind!r}]")
+    bind = list(bind)
+    patterns = [each for each in bind if isinstance(each, re.Pattern)]
+    for pattern in patterns:
+        if not isinstance(pattern.pattern, str) or pattern.groups > 1:
+            raise ValueError(
+                "expected a pattern in bind= to be one of text, with at most one group, got "
+                f"{pattern.pattern!r:.60}"
+            )
+    named = [each for each in bind if not isinstance(each, re.Pattern)]
+    matcher = Matcher(match, parse_paths(ignore, "ignore"), parse_paths(named, "bind"), patterns)
+    if callable(match) and (matcher.ignore or bind):
+        raise ValueError(
+            "expected no ignore= and bind= beside match=function: the function decides alone"
+        )
+    return matcher
+
+
+class Matcher:
+    """Compares messages, and remembers what is bound.
+
+    Args:
+        match: "exact"; "json": what both say as JSON, where both are JSON; or a function of the
+            recorded message and the one that came.
+        ignore: paths that are not compared, with all below them; they imply "json".
+        bind: paths whose values are bound; they imply "json".
+        patterns: what is bound in text, wherever it stands: the group, or the whole match.
+    """
+
+    def __init__(
+        self,
+        match: Match = "exact",
+        ignore: Paths = (),
+        bind: Paths = (),
+        patterns: Iterable[re.Pattern[str]] = (),
+    ) -> None:
+        self.match = match
+        self.ignore = ignore
+        self.paths = bind
+        self.patterns = tuple(patterns)
+        self.bound: dict[Scalar, Scalar] = {}
+        self._is_json = match == "json" or bool(ignore or bind)
+        self._latest: tuple[str, tuple[str, Any] | None] = "", None
+
+    def fresh(self) -> Matcher:
+        """Return one that compares likewise, with nothing bound."""
+        return Matcher(self.match, self.ignore, self.paths, self.patterns)
+
+    def matches(self, expected: Message, seen: Message) -> bool:
+        """Tell whether a message may stand for a recorded one; binds nothing."""
+        return self._compare(expected, seen) is not None
+
+    def bind(self, expected: Message, seen: Message) -> None:
+        """Bind what a matching message has in the places that are bound."""
+        self.bound |= self._compare(expected, seen) or {}
+
+    def explain(self, expected: Message, seen: Message) -> str:
+        """Say where two messages differ, as far as that can be told in a line; else ""."""
+        if isinstance(expected, str) is not isinstance(seen, str):
+            return f"{_kind(expected)} was expected, {_kind(seen)} came"
+        if callable(self.match) or not isinstance(expected, str) or not isinstance(seen, str):
+            return ""
+        parsed = _parse_short(expected), _parse(seen)
+        if parsed[0] is None or parsed[1] is None or parsed[0][0] != parsed[1][0]:
+            return ""
+        comparison = _Comparison(self, in_json=True)
+        try:
+            found = list(itertools.islice(comparison.differing(parsed[0][1], parsed[1][1]), 4))
+        except RecursionError:
+            return ""
+        said = "; ".join(f"{path}: {_shown(was)} → {_shown(now)}" for path, was, now in found[:3])
+        return said + ("; and more" if len(found) > 3 else "")
+
+    def replaced(self, message: Message) -> Message:
+        """Return a message of the record with this run's values, to be played.
+
+        What is in a bound place and has not been seen is what this run has from now on: the other
+        side is expected to give it back.
+        """
+        if not isinstance(message, str) or not (self.paths or self.patterns):
+            return message
+        parsed = _parse(message) if self.paths else None
+        if parsed is not None:
+            try:
+                value, is_changed = self._put(parsed[1], self.paths)
+            except RecursionError:
+                return message
+            if not is_changed:
+                return message
+            tight = '": ' not in message
+            separators = (",", ":") if tight else None
+            return parsed[0] + json.dumps(value, ensure_ascii=False, separators=separators)
+        return self._replaced_text(message)
+
+    def _compare(self, expected: Message, seen: Message) -> dict[Scalar, Scalar] | None:
+        """Return what a matching message binds; None for one that does not match."""
+        if callable(self.match):
+            return {} if self.match(expected, seen) else None
+        if not isinstance(expected, str) or not isinstance(seen, str):
+            return {} if type(expected) is type(seen) and expected == seen else None
+        comparison = _Comparison(self, in_json=False)
+        if self._is_json or MARKER in expected:
+            parsed, came = _parse_short(expected), self._parse_seen(seen)
+            if parsed is not None and came is not None:
+                comparison = _Comparison(self, in_json=True)
+                try:
+                    is_same = parsed[0] == came[0] and comparison.is_same(parsed[1], came[1])
+                except RecursionError:
+                    is_same = expected == seen
+                return comparison.new if is_same else None
+        return comparison.new if comparison.is_same(expected, seen) else None
+
+    def _parse_seen(self, seen: str) -> tuple[str, Any] | None:
+        # One message that came is held against many of the record's.
+        if self._latest[0] is not seen:
+            self._latest = seen, _parse(seen)
+        return self._latest[1]
+
+    def pieces(self, text: str) -> tuple[list[str], list[str]]:
+        """Return what of a text is around the patterns, and what they match."""
+        spans = sorted(
+            match.span(pattern.groups) for pattern in self.patterns
+            for match in pattern.finditer(text)
+        )  # fmt: skip
+        around, values, at = [], [], 0
+        for begin, end in spans:
+            if at <= begin < end:
+                around.append(text[at:begin])
+                values.append(text[begin:end])
+                at = end
+        return [*around, text[at:]], values
+
+    def _replaced_text(self, text: str) -> str:
+        if not self.patterns:
+            known = self.bound.get(text) if len(text) >= _MIN_REPLACED else None
+            return text if known is None else str(known)
+        around, values = self.pieces(text)
+        new = [str(self.bound.setdefault(value, value)) for value in values]
+        return "".join(itertools.chain(*itertools.zip_longest(around, new, fillvalue="")))
+
+    def _put(self, value: Any, paths: Paths) -> tuple[Any, bool]:
+        if isinstance(value, dict | list):
+            items: Iterable[tuple[Any, Any]] = (
+                value.items() if isinstance(value, dict) else enumerate(value)
+            )
+            done = [(key, *self._put(each, step_into(paths, key))) for key, each in items]
+            if not any(is_changed for _, _, is_changed in done):
+                return value, False
+            if isinstance(value, dict):
+                return {key: new for key, new, _ in done}, True
+            return [new for _, new, _ in done], True
+        if () in paths and _is_scalar(value):
+            known = self.bound.setdefault(value, value)
+            return known, known != value
+        if isinstance(value, str):
+            new = self._replaced_text(value)
+            return new, new != value
+        return value, False
+
+
+class _Comparison:
+    """One comparison of two messages; ``new`` is what it would bind."""
+
+    def __init__(self, matcher: Matcher, *, in_json: bool) -> None:
+        self.matcher = matcher
+        self.new: dict[Scalar, Scalar] = {}
+        self._paths = (matcher.ignore, matcher.paths) if in_json else ((), ())
+
+    def is_same(self, expected: Any, seen: Any) -> bool:
+        return next(self.differing(expected, seen), None) is None
+
+    def differing(self, expected: Any, seen: Any) -> Iterator[tuple[str, Any, Any]]:
+        """Give the places in which two values differ, each with what is there in both."""
+        yield from self._walk(expected, seen, *self._paths, "")
+
+    def _walk(
+        self, expected: Any, seen: Any, ignore: Paths, bind: Paths, path: str
+    ) -> Iterator[tuple[str, Any, Any]]:
+        if () in ignore:
+            return
+        if isinstance(expected, dict) and isinstance(seen, dict):
+            keys: Iterable[Any] = dict.fromkeys([*expected, *seen])
+            get: Callable[[Any, Any], Any] = _of_dict
+        elif isinstance(expected, list) and isinstance(seen, list):
+            keys, get = range(max(len(expected), len(seen))), _of_list
+        else:
+            if not self._is_same_leaf(expected, seen, is_bound=() in bind):
+                yield path or "the whole", expected, seen
+            return
+        for key in keys:
+            below = f"{path}.{key}" if path else str(key)
+            both = get(expected, key), get(seen, key)
+            yield from self._walk(*both, step_into(ignore, key), step_into(bind, key), below)
+
+    def _is_same_leaf(self, expected: Any, seen: Any, *, is_bound: bool) -> bool:
+        if is_bound and _is_scalar(expected) and _is_scalar(seen):
+            return isinstance(expected, str) is isinstance(seen, str) and self._bind(expected, seen)
+        if not isinstance(expected, str) or not isinstance(seen, str):
+            return isinstance(expected, bool) is isinstance(seen, bool) and bool(expected == seen)
+        if MARKER in expected:
+            return _is_around_secrets(expected, seen)
+        around, values = self.matcher.pieces(expected)
+        if values:
+            others, came = self.matcher.pieces(seen)
+            return around == others and all(map(self._bind, values, came))
+        # The other side gives back what has been bound elsewhere.
+        known = self.matcher.bound.get(expected) if len(expected) >= _MIN_REPLACED else None
+        return seen in (expected, known)
+
+    def _bind(self, expected: Scalar, seen: Scalar) -> bool:
+        known = self.matcher.bound.get(expected, self.new.get(expected, _MISSING))
+        if known is not _MISSING:
+            return bool(known == seen)
+        if isinstance(seen, str) and len(seen) > _MAX_BOUND_BYTES:
+            return False
+        self.new[expected] = seen
+        return True
+
+
+def _is_around_secrets(expected: str, seen: str) -> bool:
+    """Whether a text is a recorded one that secrets were taken out of: anything fits there."""
+    first, *others = _SECRET.split(expected)
+    if not seen.startswith(first):
+        return False
+    at = len(first)
+    for part in others[:-1]:
+        at = seen.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return len(seen) - len(others[-1]) >= at and seen.endswith(others[-1])
+
+
+def _of_dict(value: dict[str, Any], key: str) -> Any:
+    return value.get(key, _MISSING)
+
+
+def _of_list(value: list[Any], index: int) -> Any:
+    return value[index] if index < len(value) else _MISSING
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
+def _parse(text: str) -> tuple[str, Any] | None:
+    """Return what stands before JSON, and what it says; None for other text."""
+    prefix = _PREFIX.match(text)
+    start = prefix.end() if prefix is not None else 0
+    try:
+        return text[:start], json.loads(text[start:])
+    except (ValueError, RecursionError):
+        return None
+
+
+_parse_kept = functools.lru_cache(maxsize=256)(_parse)
+
+
+def _parse_short(text: str) -> tuple[str, Any] | None:
+    # The same messages of a record are looked at over and over.
+    return _parse_kept(text) if len(text) <= _MAX_BOUND_BYTES else _parse(text)
+
+
+def _kind(message: Message) -> str:
+    return "text" if isinstance(message, str) else "binary"
+
+
+def _shown(value: Any) -> str:
+    if value is _MISSING:
+        return "nothing"
+    said = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return said if len(said) <= _SHOWN else said[: _SHOWN - 1] + "…"

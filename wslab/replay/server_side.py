@@ -1,0 +1,250 @@
+"""The server's side of a record, played to whoever connects.
+
+Its rule: the n-th newcomer gets the n-th connection of the record, or each the one that was asked
+for; it is a handler and two hooks of `serve()`, and what to do next is for `player` to say. What
+crosses with a close frame is not compared: nobody could tell it from chance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from ..wire.http.field_values import asks_for_websocket, parse_token_list
+from .differences import Difference, DifferenceLog, cut
+from .endings import CATCH_S, note_closed
+from .matching import Matcher
+from .player import Abort, Action, Catch, Close, Ping, Player, Send, Wait
+from .script import Script
+
+__all__ = ["ServerSide"]
+
+# They tell of the connection, or of a form of the body that is gone.
+_NOT_PLAYED = {"connection", "content-encoding", "content-length", "transfer-encoding", "upgrade"}
+
+
+class ServerSide:
+    """The server's side of some scripts.
+
+    Args:
+        scripts: to play one after the other; where there is but one that was asked for, again and
+            again.
+        matcher: compares what clients send. What it binds holds for all connections, but for one
+            that is played again.
+        log: takes the differences.
+        is_repeated: each newcomer gets the first script.
+        factor, timeout_s: see :class:`Player`.
+
+    Attributes:
+        is_played: set while all scripts have been played and none is being played.
+    """
+
+    def __init__(
+        self,
+        scripts: Sequence[Script],
+        matcher: Matcher,
+        log: DifferenceLog,
+        *,
+        is_repeated: bool,
+        factor: float,
+        timeout_s: float,
+    ) -> None:
+        self._scripts = scripts
+        self._matcher = matcher
+        self._log = log
+        self._is_repeated = is_repeated
+        self._factor = factor
+        self._timeout_s = timeout_s
+        self._taken = 0
+        self._given: dict[Any, Script] = {}
+        self._unplayed: set[Player | Script] = set()
+        self.is_played = threading.Event()
+
+    @property
+    def left(self) -> Sequence[Script]:
+        """The scripts that nobody has connected for."""
+        if self._is_repeated and self._taken:
+            return ()
+        return self._scripts[self._taken :]
+
+    # Hooks, on the server's loop.
+
+    def process_request(self, websocket: ServerConnection, request: Request) -> Response | None:
+        """Give a newcomer its script; answer as the record does where that is a refusal."""
+        if not asks_for_websocket(request.headers.raw_items()):
+            return None
+        left = self.left
+        if self._is_repeated:
+            left = self._scripts
+        if not left:
+            self._differ(
+                "the end",
+                "no further connection",
+                f"a request for {request.path:.200}",
+            )
+            return websocket.respond(
+                503,
+                "This replay has played every connection of its record: start it again, or with "
+                "connection=0 to play one to everybody.\n",
+            )
+        script = left[0]
+        self._taken += 1
+        self._compare_request(script, request)
+        if script.is_refusal:
+            self._note_played()
+            return _refusal(script)
+        self._given[websocket] = script
+        self._unplayed.add(script)
+        self.is_played.clear()
+        return None
+
+    def select_subprotocol(self, websocket: ServerConnection, offered: Sequence[Any]) -> Any:
+        """Choose the subprotocol of the record, where it is offered."""
+        script = self._given.get(websocket)
+        return script.subprotocol if script and script.subprotocol in offered else None
+
+    def _compare_request(self, script: Script, request: Request) -> None:
+        path = request.path.partition("?")[0]
+        if path != script.path:
+            self._differ(script.name, f"a request for {script.path:.200}", f"{path:.200}")
+        values = request.headers.get_all("Sec-WebSocket-Protocol")
+        offered = [name for value in values for name in parse_token_list(value)]
+        if offered != script.offered:
+            expected, seen = (", ".join(names) or "none" for names in (script.offered, offered))
+            self._differ(script.name, f"the subprotocols {expected:.200}", f"{seen:.200}")
+
+    def _differ(self, name: str, expected: str, seen: str) -> None:
+        self._log.add(Difference("handshake", name, "client", expected, cut(seen)))
+
+    # The handler.
+
+    async def __call__(self, websocket: Any) -> None:
+        """Play to one connection."""
+        script = self._given.pop(websocket)
+        matcher = self._matcher.fresh() if self._is_repeated else self._matcher
+        player = Player(
+            script,
+            "server",
+            matcher,
+            self._log,
+            factor=self._factor,
+            timeout_s=self._timeout_s,
+            now_s=time.monotonic(),
+        )
+        self._unplayed.discard(script)
+        self._unplayed.add(player)
+        try:
+            await self._play(websocket, player)
+        except Exception as exc:
+            player.fail("error", "a replay to its end", f"{type(exc).__name__}: {exc}"[:1000])
+            raise  # so that it is in server.errors, too
+        except asyncio.CancelledError:
+            player.fail("error", "a replay to its end", "the server was stopped")
+            raise
+        finally:
+            self._unplayed.discard(player)
+            self._note_played()
+
+    async def _play(self, websocket: Any, player: Player) -> None:
+        while not player.is_over:
+            action = player.next(time.monotonic())
+            if player.is_played:
+                self._unplayed.discard(player)
+                self._note_played()
+            try:
+                await self._do(websocket, player, action)
+            except ConnectionClosed as exc:
+                with contextlib.suppress(ConnectionClosed):
+                    await self._take_all(websocket, player)  # what had come before the end
+                note_closed(player, exc, was_busy=isinstance(action, Send | Ping))
+
+    async def _do(self, websocket: Any, player: Player, action: Action) -> None:
+        if isinstance(action, Wait):
+            try:
+                async with asyncio.timeout(action.at_most_s):
+                    message = await websocket.recv()
+            except TimeoutError:
+                return
+            player.message(message, time.monotonic())
+        elif isinstance(action, Send):
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    await websocket.send(action.data)
+            except TimeoutError:
+                player.fail("error", "a client that reads", f"none within {self._timeout_s:g} s")
+                websocket.transport.abort()
+        elif isinstance(action, Ping):
+            pong = await websocket.ping(action.data)
+            pong.add_done_callback(_retrieve)
+        elif isinstance(action, Catch):
+            await self._catch(websocket, player)
+        elif isinstance(action, Close):
+            await websocket.close(1000 if action.code == 1005 else action.code, action.reason)
+            await self._take_all(websocket, player)
+        elif isinstance(action, Abort):
+            websocket.transport.abort()
+            await self._take_all(websocket, player)
+
+    async def _catch(self, websocket: Any, player: Player) -> None:
+        pong = await websocket.ping()
+        pong.add_done_callback(_retrieve)
+        try:
+            async with asyncio.timeout(CATCH_S):
+                while not pong.done():
+                    await _one_or(pong, websocket, player)
+        except TimeoutError:
+            pass  # it answers no pings, so what is on its way is not waited for
+        while player.comparison.seen < websocket.traffic.received:
+            player.message(await websocket.recv(), time.monotonic())
+
+    async def _take_all(self, websocket: Any, player: Player) -> NoReturn:
+        """Take what comes up to the end.
+
+        Raises:
+            ConnectionClosed: how it ended.
+        """
+        while True:
+            player.message(await websocket.recv(), time.monotonic())
+
+    def _note_played(self) -> None:
+        if not self.left and not self._unplayed:
+            self.is_played.set()
+
+
+async def _one_or(pong: asyncio.Future[Any], websocket: Any, player: Player) -> None:
+    """Take one message, unless the pong comes before."""
+    receiving = asyncio.ensure_future(websocket.recv())
+    try:
+        await asyncio.wait((receiving, pong), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        receiving.cancel()
+        await asyncio.wait((receiving,))
+    if not receiving.cancelled():
+        player.message(receiving.result(), time.monotonic())
+
+
+def _retrieve(pong: asyncio.Future[Any]) -> None:
+    # Where the connection ends first nobody asks what became of a pong.
+    if not pong.cancelled():
+        pong.exception()
+
+
+def _refusal(script: Script) -> Response:
+    response = script.response
+    headers = Headers(
+        (header.name, header.value)
+        for header in response.headers
+        if header.name.lower() not in _NOT_PLAYED
+    )
+    headers["Connection"] = "close"
+    headers["Content-Length"] = str(len(script.body))
+    return Response(response.status, response.reason, headers, script.body)
