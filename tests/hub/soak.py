@@ -17,6 +17,7 @@ import asyncio
 import collections
 import contextlib
 import gc
+import inspect
 import json
 import os
 import random
@@ -52,21 +53,20 @@ WORLDS: dict[str, dict[str, Any]] = {
 }
 
 
-def _held_by(things: list[Any]) -> str:
-    """Say what leads to the first of these, which should be gone: two steps, by kind and text."""
+def _held_by(things: list[Any], steps: int = 6) -> str:
+    """Say what leads to the first of these, which should be gone: a line a holder, by its step."""
     known = {id(things), id(things[0])}
-    told = []
-    for holder in gc.get_referrers(things[0]):
-        if id(holder) in known or hasattr(holder, "f_back"):
-            continue
-        known.add(id(holder))
-        further = [
-            f"{type(each).__name__} {each!r:.120}"
-            for each in gc.get_referrers(holder)
-            if id(each) not in known and not hasattr(each, "f_back")
+    found, told = [things[0]], [f"{things[0]!r} is held by"]
+    for step in range(1, steps + 1):
+        holders = [
+            each
+            for each in gc.get_referrers(*found)
+            if id(each) not in known and each is not found and not inspect.isframe(each)
         ]
-        told.append(f"{type(holder).__name__} {holder!r:.120} < {further[:3]}")
-    return f"{things[0]!r} is held by " + "; ".join(told[:8])
+        known.update(map(id, holders), (id(holders), id(found)))
+        found = holders
+        told += [f"{step}: {type(each).__name__} {each!r:.120}" for each in found[:12]]
+    return "\n  ".join(told)
 
 
 class Soak:
