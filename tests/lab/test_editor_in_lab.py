@@ -74,8 +74,8 @@ def start_cell(notebook: Notebook, index: int) -> None:
     )
 
 
-def test_take_out_spoil_send_and_look_back(any_lab: Lab, expect):
-    with any_lab.open(any_lab.write("editor.ipynb", [SERVE, ASK, WIRE, SELF])) as notebook:
+def test_take_out_spoil_send_and_look_back(lab: Lab, expect):
+    with lab.open(lab.write("editor.ipynb", [SERVE, ASK, WIRE, SELF])) as notebook:
         notebook.run_cell(0)
         editor = Editor(notebook, 0)
         expect(editor.root).to_contain_text("Nothing was sent yet.")

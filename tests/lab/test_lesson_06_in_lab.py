@@ -22,8 +22,8 @@ def learners_part() -> str:
     return source[: source.index("if __name__")].replace("import wslab\nfrom wslab", "from wslab")
 
 
-def test_a_learner_plays_the_rooms(any_lab: Lab, expect):
-    with any_lab.open(f"notebooks/{LESSON.name}", viewport={"width": 1280, "height": 900}) as page:
+def test_a_learner_plays_the_rooms(lab: Lab, expect):
+    with lab.open(f"notebooks/{LESSON.name}", viewport={"width": 1280, "height": 900}) as page:
         lesson = Lesson(page)
         lesson.run_to("who-predict")
         asked = lesson.cell("who-predict")

@@ -171,9 +171,9 @@ for number in range(30):
         assert complaints(notebook) == []
 
 
-def test_run_again_loaded_again_and_restarted(any_lab: Lab, expect):
-    path = any_lab.write("again.ipynb", [SERVE, CONNECT, "server"])
-    with any_lab.open(path) as notebook:
+def test_run_again_loaded_again_and_restarted(lab: Lab, expect):
+    path = lab.write("again.ipynb", [SERVE, CONNECT, "server"])
+    with lab.open(path) as notebook:
         for index in (0, 1, 2, 0, 1):
             notebook.run_cell(index)
         assert notebook.errors() == []

@@ -76,9 +76,9 @@ class Player:
         return self.root.get_by_role("button", name=name, exact=True)
 
 
-def test_a_learner_plays_all_of_them(any_lab: Lab, expect):
-    path = any_lab.write("rooms.ipynb", [SERVE, CHAT, BUSY, "WhoIsHere(hub)"])
-    with any_lab.open(path) as notebook:
+def test_a_learner_plays_all_of_them(lab: Lab, expect):
+    path = lab.write("rooms.ipynb", [SERVE, CHAT, BUSY, "WhoIsHere(hub)"])
+    with lab.open(path) as notebook:
         for index in (0, 1, 3):
             notebook.run_cell(index)
         assert notebook.errors() == []
@@ -169,9 +169,9 @@ def test_a_learner_plays_all_of_them(any_lab: Lab, expect):
         assert complaints(notebook) == []
 
 
-def test_run_again_loaded_again_and_restarted(any_lab: Lab, expect):
-    path = any_lab.write("rooms_again.ipynb", [SERVE, CHAT, "panel", "hub"])
-    with any_lab.open(path) as notebook:
+def test_run_again_loaded_again_and_restarted(lab: Lab, expect):
+    path = lab.write("rooms_again.ipynb", [SERVE, CHAT, "panel", "hub"])
+    with lab.open(path) as notebook:
         notebook.run_all()
         old = notebook.cell(2)
         notebook.run_cell(1)

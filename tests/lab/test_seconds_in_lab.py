@@ -13,8 +13,8 @@ AWAITING = "await __import__('asyncio').sleep(1)"
 READ = "print(pause.value_s)"
 
 
-def test_the_next_cell_reads_where_it_was_put(any_lab: Lab, expect):
-    with any_lab.open(any_lab.write("slider.ipynb", [SLIDER, READ, AWAITING])) as notebook:
+def test_the_next_cell_reads_where_it_was_put(lab: Lab, expect):
+    with lab.open(lab.write("slider.ipynb", [SLIDER, READ, AWAITING])) as notebook:
         notebook.run_cell(0)
         slider = notebook.cell(0).get_by_role("slider", name="time.sleep, in seconds")
         expect(slider).to_have_value("2")
