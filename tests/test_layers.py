@@ -51,6 +51,7 @@ SOCKET_METHODS = {"create_server", "create_connection", "sock_connect"}
 MAY_OPEN_SOCKETS = {
     "server",
     "client",
+    "taps",  # from its own port to the server behind it
     "tunnel",  # lives in Jupyter's server, where it carries bytes to a server of ours
     "examples",  # plain websockets programs to copy; wslab's own code is not involved
     "loops",  # asks its own descriptors for their names, and opens none
@@ -270,7 +271,7 @@ LARGE_CLASSES = {
     "hub.server.hub.Hub", "hub.server.hub_client.HubClient",
     "hub.server.namespace_link.NamespaceLink",
     "network.line.Line", "network.line_conditions.LineConditions",
-    "network.transport.MemoryTransport", "server.server.Server",
+    "network.transport.MemoryTransport", "server.server.Server", "taps.tap.Tap",
     "wire.connection.reader.ConnectionReader",
     "wire.frames.decoder.FrameDecoder", "wire.frames.frame.Frame", "wire.tape.tape.Tape",
 }  # fmt: skip

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from .checkup.doctor import doctor
     from .hub import Hub, Limits, SocketIO
     from .network.memory import MemoryNetwork
+    from .taps.start import tap
+    from .taps.tap import Tap
     from .widgets.browser.browser import Browser
     from .widgets.chat.panel import ChatPanel
     from .widgets.inspector.inspector import Inspector
@@ -62,6 +64,8 @@ __all__ = [  # noqa: RUF022  in the order in which help() and the reference show
     "Reconnect",
     "replay",
     "Replay",
+    "tap",
+    "Tap",
     "Hub",
     "Limits",
     "SocketIO",
@@ -103,7 +107,9 @@ _LATER = {
     "MemoryNetwork": "wslab.network.memory",
     "NetworkControls": "wslab.widgets.network_controls.controls",
     "SocketIO": "wslab.hub",
+    "Tap": "wslab.taps.tap",
     "doctor": "wslab.checkup.doctor",
+    "tap": "wslab.taps.start",
 }
 
 _register()  # how they show themselves, where IPython already runs; loads no widget

@@ -11,10 +11,12 @@ import errno
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from ..errors import PortInUse
 from ..loops import fork
+from ..notebook import cells
 from .listen_address import port_of
 
-__all__ = ["accept_no_more", "descriptors", "listen"]
+__all__ = ["accept_no_more", "descriptors", "listen", "port_in_use"]
 
 ServerT = TypeVar("ServerT", bound=Any)
 
@@ -64,3 +66,17 @@ async def accept_no_more(server: Any) -> None:
         for number in listening:
             asyncio.get_running_loop().remove_reader(number)
     await asyncio.sleep(0)
+
+
+def port_in_use(host: str, port: int) -> PortInUse:
+    """Return the error for a port that is taken; it says by whom, where this process knows it."""
+    who = "another program"
+    for thing in cells.things():
+        if getattr(thing, "port", None) == port and getattr(thing, "is_serving", False):
+            kind, name = type(thing).__name__.lower(), getattr(thing, "name", "")
+            who = f"this notebook's own {kind} {name!r}, started in another cell"
+    return PortInUse(
+        errno.EADDRINUSE,
+        f"expected port {port} on {host} to be free, but {who} listens there. Stop it, choose "
+        "another port, or leave port out to get a free one",
+    )

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
-from ..errors import PortInUse
 from ..loops.kernel_portal import KernelPortal
 from ..loops.portal import Portal
 from ..loops.watchdog import Blockage
@@ -31,6 +30,7 @@ from .handler import Application, Handler, handler_name, is_application
 from .life import Life, State
 from .listen_address import ListenAddress, port_of
 from .listener import HANDLER_GRACE_S, Listener
+from .listening import port_in_use
 from .plain_http import PlainHttp
 from .refusals import Refusal, RefusalLog
 from .tunnel_entry import TunnelEntry
@@ -289,7 +289,7 @@ class Server:
             sockets = await self._listen(address, kwargs)
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE and address:
-                raise _port_in_use(self.host, address[1]) from exc
+                raise port_in_use(self.host, address[1]) from exc
             raise
         self._address.port = port_of(sockets) or self.port
         self._address.is_in_memory = all(sock.fileno() < 0 for sock in sockets)
@@ -393,15 +393,3 @@ class Server:
             errors="" if not failed else ", 1 error" if failed == 1 else f", {failed} errors",
         )
         return f"<Server {said}>"
-
-
-def _port_in_use(host: str, port: int) -> PortInUse:
-    who = "another program"
-    for thing in cells.things():
-        if isinstance(thing, Server) and thing.port == port and thing.is_serving:
-            who = f"this notebook's own server {thing.name!r}, started in another cell"
-    return PortInUse(
-        errno.EADDRINUSE,
-        f"expected port {port} on {host} to be free, but {who} listens there. Stop it, choose "
-        "another port, or leave port out to get a free one",
-    )

@@ -1,0 +1,1 @@
+"""A tap: a server that carries whatever connects to it, byte for byte, to another one."""
