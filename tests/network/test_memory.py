@@ -16,7 +16,6 @@ import websockets
 import wslab
 from tests.network.rig import LOOPS, End, run
 from tests.peers import until
-from wslab.loops import portal
 from wslab.network import exchange as exchanges
 from wslab.network.memory import MemoryNetwork
 
@@ -30,15 +29,6 @@ async def echo(websocket):
 def network():
     with MemoryNetwork(seed=7) as network:
         yield network
-
-
-@pytest.fixture(params=LOOPS)
-def lab_loop(request, monkeypatch):
-    """Let the lab have a loop of this kind, fresh."""
-    wslab.shutdown()
-    monkeypatch.setattr(portal, "loop_factory", lambda: request.param)
-    yield
-    wslab.shutdown()
 
 
 # As asyncio's callers see it.

@@ -8,37 +8,39 @@ from __future__ import annotations
 
 import sys
 
-from tests.network.reality.lines import real_line
+from tests.network.reality.lines import our_lines, real_line
 from tests.network.reality.player import Player, Report
 from tests.network.reality.reports import write
 from tests.network.reality.scenes import SCENES, Scene
 
 
-def _row(scene: Scene, number: int, reports: dict[str, Report]) -> str:
-    cells = []
-    for report in reports.values():
-        _, client, server = report[number]
-        said = [
-            f"{side}: {', '.join(what)}"
-            for side, what in (("client", client), ("server", server))
-            if what
-        ]
-        cells.append("; ".join(said) or "nothing")
-    same = [cells[0], *("the same" if cell == cells[0] else cell for cell in cells[1:])]
-    return f"| {scene.steps[number].words} | " + " | ".join(same) + " |"
+def _cell(report: Report, number: int) -> str:
+    _, client, server = report[number]
+    both = (("client", client), ("server", server))
+    return "; ".join(f"{side}: {', '.join(what)}" for side, what in both if what) or "nothing"
+
+
+def _group(scene: Scene, where: str) -> list[Report]:
+    lines = our_lines(scene)
+    return [Player(lines[name]()).play(scene) for name in lines if name.startswith(where)]
 
 
 def main() -> None:
     real = {scene.name: Player(real_line(scene)).play(scene) for scene in SCENES}
     if "--record" in sys.argv:
         write(real)
-    print("| step | the real network |")
-    print("| --- | --- |")
+    print("| step | the real network | TCP with conditions | memory with conditions |")
+    print("| --- | --- | --- | --- |")
     for scene in SCENES:
-        reports = {"": real[scene.name]}
-        print(f"| **{scene.name}** | |")
-        for number in range(len(scene.steps)):
-            print(_row(scene, number, reports))
+        print(f"| **{scene.name}** | | | |")
+        groups = [_group(scene, "TCP"), _group(scene, "memory")]
+        for number, step in enumerate(scene.steps):
+            truth = _cell(real[scene.name], number)
+            cells = []
+            for reports in groups:
+                others = {_cell(report, number) for report in reports} - {truth}
+                cells.append(" OR ".join(sorted(others)) or "the same")
+            print(f"| {step.words} | {truth} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -1,22 +1,28 @@
-"""The lines of the check: here the real network, where plain websockets speaks over sockets of two
-namespaces.
+"""The lines of the check: the real network, and wslab's conditions over TCP and in memory.
+
+On the real one plain websockets speaks over sockets of two namespaces. On ours the same script runs
+between a Server and a Client, with the conditions at the client's end or at the server's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import websockets
 
 import wslab
 from tests.network.reality.namespaces import SERVER, Namespace, VethLink
-from tests.network.reality.player import Seen, reader
+from tests.network.reality.player import Line, Seen, reader
 from tests.network.reality.scenes import Scene
 from tests.network.reality.tun_link import TunLink
+from tests.peers import until
+from wslab.network.memory import MemoryNetwork
 
 SILENT = logging.getLogger("tests.network.reality")
 SILENT.propagate, SILENT.disabled = False, True
@@ -24,6 +30,9 @@ SILENT.propagate, SILENT.disabled = False, True
 
 class RealLine:
     """Plain websockets in two namespaces."""
+
+    seen: Seen
+    moment_s = 0.1
 
     def __init__(self, kind: type[VethLink] | type[TunLink]) -> None:
         with contextlib.ExitStack() as stack:
@@ -36,10 +45,10 @@ class RealLine:
         self._tasks: list[Any] = []
         self.cut, self.restore = self.link.cut, self.link.restore
 
-    def open(self, seen: Seen, client: dict[str, Any], server: dict[str, Any]) -> tuple[Any, Any]:
-        return wslab.run(self._open, seen, client, server)
+    def open(self, client: dict[str, Any], server: dict[str, Any]) -> tuple[Any, Any]:
+        return wslab.run(self._open, client, server)
 
-    async def _open(self, seen: Seen, client: dict[str, Any], server: dict[str, Any]) -> Any:
+    async def _open(self, client: dict[str, Any], server: dict[str, Any]) -> Any:
         loop = asyncio.get_running_loop()
         accepted = loop.create_future()
 
@@ -50,7 +59,7 @@ class RealLine:
         listening = self._server.call(_listening)
         common: dict[str, Any] = {"compression": None, "logger": SILENT}
         self._listener = await websockets.serve(
-            handler, sock=listening, create_connection=seen.kind("server"), **common, **server
+            handler, sock=listening, create_connection=self.seen.kind("server"), **common, **server
         )
         sock = self._client.socket()
         try:
@@ -59,7 +68,7 @@ class RealLine:
                 here = await websockets.connect(
                     f"ws://{SERVER}/",
                     sock=sock,
-                    create_connection=seen.kind("client"),
+                    create_connection=self.seen.kind("client"),
                     proxy=None,
                     **common,
                     **client,
@@ -104,6 +113,88 @@ def _listening() -> socket.socket:
     return socket.create_server((SERVER, 0))
 
 
+class OurLine:
+    """A Server and a Client of wslab.
+
+    Args:
+        side: at which end the conditions are.
+        network: where both are; None is TCP on loopback.
+    """
+
+    seen: Seen
+    moment_s = 0.05  # nothing here takes time of its own
+
+    def __init__(self, side: str, network: MemoryNetwork | None = None) -> None:
+        self._side = side
+        self._rest = contextlib.ExitStack()
+        if network is not None:
+            self._rest.enter_context(network)
+        self._server: Any = None
+        self._ends: dict[str, Any] = {}
+
+    def open(self, client: dict[str, Any], server: dict[str, Any]) -> tuple[Any, Any]:
+        self._serve(server)
+        here = wslab.connect(
+            self._server, create_connection=self.seen.kind("client"), logger=SILENT, **client
+        )
+        self._rest.callback(here.close)
+        there = until(lambda: self._server.connections)[0]
+        self._ends = {"client": here, "server": there}
+        return here.websocket, there.websocket
+
+    def _serve(self, keywords: dict[str, Any]) -> None:
+        if self._server is None:
+            self._server = wslab.serve(
+                reader(), create_connection=self.seen.kind("server"), logger=SILENT, **keywords
+            )
+            self._rest.callback(self._server.stop)
+
+    @property
+    def _network(self) -> Any:
+        if self._ends:
+            return self._ends[self._side].network
+        self._serve({})  # a condition for connections to come
+        return self._server.network
+
+    def cut(self) -> None:
+        self._network.cut()
+
+    def restore(self) -> None:
+        self._network.restore()
+
+    def reset(self) -> None:
+        self._network.reset()
+
+    def stop_reading(self, side: str) -> None:
+        self._ends[side].network.stop_reading()
+
+    def resume_reading(self, side: str) -> None:
+        self._ends[side].network.resume_reading()
+
+    def set(self, *, delay_s: float, jitter_s: float, bytes_per_s: float | None) -> None:
+        network = self._network
+        network.delay_s, network.jitter_s, network.bytes_per_s = delay_s, jitter_s, bytes_per_s
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._network.clear()
+        self._rest.close()
+
+
 def real_line(scene: Scene) -> RealLine:
     """Return a line of the real network that can do what a scene needs."""
     return RealLine(VethLink if scene.needs == "cut" else TunLink)
+
+
+def our_lines(scene: Scene) -> dict[str, Callable[[], Line]]:
+    """Return how ours are made, by what the table calls them."""
+    return {
+        f"{where}, conditions at the {side}": functools.partial(_our_line, side, where)
+        for where in ("TCP", "memory")
+        for side in ("client", "server")
+        if side not in scene.not_at
+    }
+
+
+def _our_line(side: str, where: str) -> OurLine:
+    return OurLine(side, MemoryNetwork(seed=1) if where == "memory" else None)

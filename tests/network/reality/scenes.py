@@ -44,6 +44,7 @@ class Scene:
         at_least_s: from the opening to the last event at either end, on every line.
         is_a_race: whether the same network says now this exception, now that one: it depends on
             which of two kernels is the first to send again.
+        not_at: the ends at which our conditions are something else, with the reason.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Scene:
     needs: str = "cut"
     at_least_s: float = 0.0
     is_a_race: bool = False
+    not_at: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 QUIET: dict[str, Any] = {"ping_interval": None, "close_timeout": 0.4}
@@ -237,6 +239,7 @@ SCENES = [
     Scene(
         "opened while cut",
         (CUT, step("open", {"open_timeout": 0.5}, {}, client=1), RESTORE, NOTHING),
+        not_at={"client": "a client's handle is there when it is open"},
     ),
     Scene(
         "half a message, a cut, the other half",
@@ -379,5 +382,6 @@ SCENES = [
             step("resume_reading", "server", server=1),
         ),
         needs="packets",
+        not_at={"server": "reset() tells its own end at once, a kernel only who reads or writes"},
     ),
 ]
