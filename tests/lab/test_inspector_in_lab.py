@@ -290,3 +290,45 @@ def test_it_opens_on_an_arrow_and_keepalive_opens_with_a_click_or_a_key(lab: Lab
         page.get_by_label("Search in paths").fill("pong")
         expect(pongs).to_have_count(3)
         assert notebook.console == []
+
+
+ENDED = """
+from wslab.wire.frames.layout import encode_frame
+from wslab.wire.tape.segment import ENDED
+from wslab.wire.tape.tape import Tape
+
+tape = Tape(name="feed")
+track = tape.open("7f3a21", label="alice", client_address="a:1", server_address="s:1")
+track.client(
+    b"GET / HTTP/1.1\\r\\nHost: s\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\nSec-WebSocket-Version: 13\\r\\n\\r\\n", 0.0
+)
+track.server(
+    b"HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\\r\\n\\r\\n", 0.1
+)
+track.server(encode_frame(1, b"last words"), 2.0)
+track.ended_s = tape.recorder.record(track, ENDED, b"", 62.4)
+tape.to_pcapng("feed.pcapng")
+Inspector(Tape.load("feed.pcapng"))
+"""
+
+
+def test_the_end_of_a_capture_says_who_was_silent_and_which_limit_fits(lab: Lab, expect):
+    with lab.open(lab.write("ended.ipynb", [SETUP, ENDED])) as notebook:
+        notebook.run_cell(0)
+        notebook.run_cell(1)
+        assert notebook.errors() == []
+        row(notebook, "broke off: TCP ended without a close frame").click()
+        detail = notebook.page.locator(".wi-detail")
+        expect(detail).to_contain_text("Neither side had sent anything for 60.4 s before.")
+        expect(detail).to_contain_text("60 s are the default of nginx (proxy_read_timeout)")
+        if folder := keep_screenshots():
+            notebook.command("application:toggle-left-area")
+            for width in (1280, 640):
+                notebook.page.set_viewport_size({"width": width, "height": 900})
+                for theme in (DARK, LIGHT):
+                    notebook.set_theme(theme)
+                    name = f"inspector-ended-{width}-{theme.split()[-1].lower()}.png"
+                    notebook.screenshot(folder / name, index=1)
+        assert notebook.console == []

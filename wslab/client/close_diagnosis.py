@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from websockets.exceptions import ConnectionClosed
 
-from ..wire.frames.close_codes import close_code_meaning
+from ..wire.close_words import KEEPALIVE, broke_off, closed_by, unanswered_by
 from .open_diagnosis import innermost
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def closed(
         discarded: messages that came while it was closing and that were not kept.
     """
     sentences = [_who(exc, replaced=replaced)]
-    timed_out = any(frame is not None and frame.reason == _KEEPALIVE for frame in _frames(exc))
+    timed_out = any(frame is not None and frame.reason == KEEPALIVE for frame in _frames(exc))
     if handler_error is not None:
         sentences.append(f"The server's handler raised {handler_error}; see server.errors.")
     if unsent:
@@ -80,9 +80,6 @@ def closed(
     return " ".join(sentences)
 
 
-_KEEPALIVE = "keepalive ping timeout"  # the reason that websockets gives
-
-
 def _frames(exc: ConnectionClosed) -> tuple[Any, Any]:
     return exc.sent, exc.rcvd
 
@@ -92,26 +89,12 @@ def _who(exc: ConnectionClosed, *, replaced: bool) -> str:
     if replaced:
         return "Its cell ran again, so wslab closed it: the new client took its place."
     if sent is None and rcvd is None:
-        why = innermost(exc) if exc.__cause__ is not None else ""
-        return (
-            "The connection broke off: TCP ended without a close frame, which is reported as "
-            "1006 (never sent; RFC 6455 §7.1.5)" + (f": {why}." if why else ".")
-        )
+        return broke_off(innermost(exc) if exc.__cause__ is not None else "")
     if rcvd is not None and (sent is None or exc.rcvd_then_sent):
-        said = f"The server closed it with {_frame(rcvd)}."
-        if rcvd.reason == _KEEPALIVE:
-            said += " It had sent a ping, and this client's pong did not come in time."
-        return said
-    if sent.reason == _KEEPALIVE:
-        return (
-            "This client closed it with 1011 (internal error): it had sent a ping to see whether "
-            "the server is still there, and no pong came in time."
-        )
-    unanswered = "" if rcvd is not None else " The server did not answer the close frame."
-    cure = " connect(max_size=...) takes larger ones (bytes)." if sent.code == 1009 else ""
-    return f"This client closed it with {_frame(sent)}.{cure}{unanswered}"
-
-
-def _frame(close: Any) -> str:
-    reason = f' and the reason "{close.reason}"' if close.reason else ""
-    return f"{int(close.code)} ({close_code_meaning(int(close.code))}){reason}"
+        return closed_by("the server", "this client", int(rcvd.code), rcvd.reason)
+    told = [closed_by("this client", "the server", int(sent.code), sent.reason)]
+    if sent.code == 1009:
+        told.append("connect(max_size=...) takes larger ones (bytes).")
+    if rcvd is None and sent.reason != KEEPALIVE:
+        told.append(unanswered_by("the server"))
+    return " ".join(told)

@@ -111,6 +111,9 @@ def test_a_connection_that_breaks_off_says_so(closes, label):
     track.end()
     end = rows_of(tape)[-1]
     assert (end["what"], end["clean"], end["label"]) == ("ended", False, label)
+    who = "The server closed it with 1000" if closes else "The connection broke off: TCP ended"
+    assert end["why"].startswith(who)
+    assert end["why"].endswith("It had been open for 0.0 s.")
 
 
 def test_a_fault_is_on_its_frame_and_not_twice():

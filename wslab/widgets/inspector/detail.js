@@ -64,9 +64,9 @@ class Detail {
         h("p", {}, "Nobody's program sent these. The library at each end asks with a ping whether the other end is still there, and the other end's library answers with a pong. Engine.IO asks once more in messages of its own, since a page cannot see pings. A click on the line, or Enter, shows each of them. ", h("span", { class: "ws-soft" }, "RFC 6455 §5.5.2, §5.5.3; Engine.IO 4, Heartbeat"))];
     const says = row.what === "passed"
       ? `${plural(row.frames, "frame")} crossed the wire here faster than anybody can read. They are counted below, and kept on the tape as far as it reaches.`
-      : row.label;
+      : row.why ?? row.label;
     return [h("h3", {}, title), h("p", { class: "ws-soft" }, [lane, moment(row.at)].filter(Boolean).join(", ")), faults(row) ?? h("p", {}, says),
-      row.what === "ended" ? h("p", { class: "ws-soft" }, row.clean
+      row.what === "ended" && (row.clean || !row.why) ? h("p", { class: "ws-soft" }, row.clean
         ? "Both sides sent a close frame, then TCP ended: the closing handshake was complete. RFC 6455 §7.1.4"
         : "TCP ended without the closing handshake. 1006 never travels: it is what each side reports when that happens. RFC 6455 §7.1.5") : null].filter(Boolean);
   }

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...wire.close_evidence import CloseEvidence
 from ...wire.events import (
     BodyEvent,
     CloseEvent,
@@ -47,6 +48,8 @@ from .row_parts import (
 
 __all__ = ["Row", "Timeline"]
 
+MAX_WHY = 2_000  # characters of what is said about an end
+
 Json = dict[str, Any]
 
 
@@ -64,6 +67,7 @@ class _Connection:
 
     lane: int
     keepalive: Keepalive
+    evidence: CloseEvidence = field(default_factory=CloseEvidence)
     request: Row | None = None
     frame: Row | None = None
     faults: tuple[Fault, ...] = ()  # of that frame
@@ -131,8 +135,11 @@ class Timeline:
         for event in events:
             key = source, event.connection_id
             connection = self._connections.get(key) or self._meet(key)
+            if connection is None:
+                continue
+            connection.evidence.see(event)
             make = _MAKERS.get(type(event))
-            if connection is None or make is None:
+            if make is None:
                 continue
             lane = connection.lane
             part = self._conversations.part(key, event, lane)
@@ -317,7 +324,10 @@ class Timeline:
         client = self.lanes.name(connection.lane)
         label = ending_of(connection.closes, event.is_clean, client)
         code = connection.closes[0][1] if connection.closes and event.is_clean else 1006
-        return Row({"what": "ended", "clean": event.is_clean, "code": code, "label": label})
+        why = model.one_line(connection.evidence.told(client), MAX_WHY)
+        return Row(
+            {"what": "ended", "clean": event.is_clean, "code": code, "label": label, "why": why}
+        )
 
     def _dropped(self, connection: _Connection, event: DroppedEvent) -> Row:
         frames = f"{event.frames:,} frames, " if event.frames else ""

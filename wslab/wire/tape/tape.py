@@ -208,6 +208,36 @@ class Tape:
             timeout=timeout,
         )
 
+    def why_ended(self, connection: str | None = None) -> str:
+        """Say why a connection ended, as far as the record tells: also of other programs' files.
+
+        Args:
+            connection: its id or label; may be left out where the tape has one only.
+
+        Raises:
+            LookupError: no connection goes by that, or several do.
+        """
+        from ..close_evidence import why_ended
+        from .sent import ids_of, labels_of
+
+        ids = ids_of(self.recorder, connection)
+        if len(ids) != 1:
+            known = ", ".join(
+                f"{track.connection_id} ({track.label})" if track.label else track.connection_id
+                for track in self.connections[:8]
+            )
+            wanted = "its only connection" if connection is None else repr(connection)
+            raise LookupError(
+                f"expected one connection of this tape for {wanted}, found {len(ids)}; it has: "
+                f"{known or 'none'}"
+            )
+        [wanted] = ids
+        label = labels_of(self.recorder)[wanted]
+        return why_ended(
+            (event for event in self.iter_events() if event.connection_id == wanted),
+            label or "the client",
+        )
+
     def chunks(self) -> Iterator[Chunk]:
         """Give the recorded bytes as they crossed the transport, heads unredacted."""
         batch = self.recorder.take(Position())
