@@ -223,6 +223,7 @@ TESTED_IN = {
     "websockets_compat/receive_queue": "websockets_compat/test_contract",
     "websockets_compat/turns": "network/test_recording",
     "replay/endings": "replay/test_server_side",
+    "replay/run": "replay/test_replay",
     "widgets/attempts/editor": "widgets/handshake_editor/test_editor",
     "widgets/browser/page_sockets": "widgets/browser/test_browser",
     "widgets/browser/socket": "widgets/browser/test_browser",

@@ -150,3 +150,13 @@ def test_a_peer_that_sends_what_nobody_expects():
     assert found.dropped > 1_000
     assert max(len(each.seen or "") for each in found) == 4096
     assert {each.seen_size for each in found} >= {2**17}
+
+
+def test_no_token_is_shown():
+    welcome = '{{"event":"welcome","data":{{"session":"{}","n":{}}}}}'
+    said = [welcome.format("s3cretS3cret-1", 1), welcome.format("s3cretS3cret-2", 2)]
+    for match in ("exact", "json"):
+        [found] = differences(said[:1], said[1:], matcher=new_matcher(match))
+        assert "s3cret" not in repr(found)
+        assert '"session":"[redacted]' in found.expected
+        assert found.note == "data.n: 1 → 2"

@@ -13,6 +13,7 @@ from tests.replay.rig import kinds, script_of
 from wslab.replay.differences import DifferenceLog
 from wslab.replay.matching import Matcher
 from wslab.replay.player import Abort, Catch, Close, Ping, Player, Send, Wait, gap_factor
+from wslab.replay.run import Run
 from wslab.replay.script import Script
 
 Said = list[tuple]
@@ -21,7 +22,13 @@ Said = list[tuple]
 def player_of(script: Script, side: str, *, timing: object = "asap", timeout_s: float = 10.0):
     log = DifferenceLog()
     player = Player(
-        script, side, Matcher(), log, factor=gap_factor(timing), timeout_s=timeout_s, now_s=0.0
+        Run(1, script),
+        side,
+        Matcher(),
+        log,
+        factor=gap_factor(timing),
+        timeout_s=timeout_s,
+        now_s=0.0,
     )
     return log, player
 

@@ -21,6 +21,7 @@ from .differences import Difference, DifferenceLog
 from .endings import CATCH_S, note_closed
 from .matching import Matcher
 from .player import Abort, Action, Catch, Close, Ping, Player, Send
+from .run import Run
 from .script import Script
 
 __all__ = ["play_client"]
@@ -68,7 +69,7 @@ def play_client(
         if client.subprotocol != script.subprotocol:
             differ(f"the subprotocol {script.subprotocol}", f"{client.subprotocol}")
         player = Player(
-            script,
+            Run(1, script, client.id),
             "client",
             matcher,
             log,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ..wire.sender import Sender
 from .alignment import Alignment, Op
-from .differences import Difference, DifferenceLog, Kind, cut
+from .differences import Difference, DifferenceLog, Kind, cut, hidden
 from .matching import Matcher, Message
 from .script import Step
 
@@ -27,11 +27,12 @@ _REMEMBERED_BYTES = 2**16  # of each that came
 
 
 class Seen(NamedTuple):
-    """A message that came: the how-many-th, when (seconds since opening), and what it says."""
+    """A message that came: the how-many-th, when (seconds since opening), what, and its length."""
 
     number: int
     at_s: float
     data: Message
+    size: int
 
 
 class Comparison:
@@ -42,7 +43,7 @@ class Comparison:
         sender: whose they are.
         matcher: compares two.
         log: takes the differences.
-        connection: what they shall call the connection.
+        connection, run: what they shall say of the connection.
 
     Attributes:
         reached: how many of the record's messages count as having come.
@@ -56,6 +57,7 @@ class Comparison:
         matcher: Matcher,
         log: DifferenceLog,
         connection: str,
+        run: int = 1,
     ) -> None:
         self.reached = 0
         self.seen = 0
@@ -64,6 +66,7 @@ class Comparison:
         self._matcher = matcher
         self._log = log
         self._connection = connection
+        self._run = run
         self._base = 0  # of the record's messages: before it all is settled
         self._window: Sequence[Step] = ()
         self._alignment: Alignment | None = None
@@ -83,7 +86,7 @@ class Comparison:
     def see(self, data: Message, at_s: float) -> None:
         """Take a message that came."""
         self.seen += 1
-        seen = Seen(self.seen, at_s, data)
+        seen = Seen(self.seen, at_s, data, len(data))
         if self._alignment is None:
             if self._base < len(self._expected):
                 step = self._expected[self._base]
@@ -154,7 +157,10 @@ class Comparison:
                     assert op.expected is not None
                     step = window[op.expected]
                     serial = self._add(
-                        "changed", step, seen, self._matcher.explain(step.data, seen.data)
+                        "changed",
+                        step,
+                        seen,
+                        self._matcher.explain(hidden(step.data), hidden(seen.data)),
                     )
                     self._changed.append((serial, step, seen._replace(data=cut(seen.data))))
 
@@ -195,14 +201,15 @@ class Comparison:
                 kind,
                 self._connection,
                 self._sender,
-                expected=None if step is None or kind == "extra" else step.data,
+                expected=None if step is None or kind == "extra" else hidden(step.data),
                 seen=None if seen is None else cut(seen.data),
                 number=0 if step is None else step.number,
                 at_s=0.0 if step is None else step.at_s,
                 seen_number=None if seen is None else seen.number,
                 seen_s=None if seen is None else seen.at_s,
-                seen_size=0 if seen is None else len(seen.data),
+                seen_size=0 if seen is None else seen.size,
                 note=note,
+                run=self._run,
             )
         )
 

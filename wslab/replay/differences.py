@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, overload
 
+from ..wire.connection.token_redaction import hide_tokens
 from ..wire.sender import Sender
 from .matching import Message
 
@@ -34,7 +35,8 @@ class Difference:
             replay itself failed).
         connection: the connection's label or id on the record.
         sender: whose message it is.
-        expected: what the record has: a message, or words; None for nothing.
+        expected: what the record has: a message, or words; None for nothing. Session tokens are
+            redacted in it, as in what came.
         seen: what came, its first 4,096 characters or bytes; None for nothing.
         number: of the message on the record, both sides' counted from 1; of what is extra the one
             that it came after.
@@ -43,6 +45,7 @@ class Difference:
         seen_s: when it came, in seconds since this run's connection opened.
         seen_size: how long what came was, in characters or bytes.
         note: more about it, in words.
+        run: which of this replay's connections it was found on, counted from 1.
     """
 
     kind: Kind
@@ -56,6 +59,7 @@ class Difference:
     seen_s: float | None = None
     seen_size: int = 0
     note: str = ""
+    run: int = 1
 
     @property
     def where(self) -> str:
@@ -150,9 +154,14 @@ class DifferenceLog:
             return Differences(list(self._found.values()), self._dropped)
 
 
+def hidden(message: Message) -> Message:
+    """Return a message without the token that it tells, if it is a packet that does."""
+    return hide_tokens(message) if isinstance(message, str) else message
+
+
 def cut(message: Message) -> Message:
     """Return what is kept of a message that came."""
-    return message[:MAX_SEEN]
+    return hidden(message)[:MAX_SEEN]
 
 
 def _shown(message: Message, size: int = 0) -> str:

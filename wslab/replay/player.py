@@ -13,7 +13,8 @@ from ..wire.sender import Sender
 from .comparison import Comparison
 from .differences import Difference, DifferenceLog, Kind
 from .matching import Matcher, Message
-from .script import Script, Step, messages_of
+from .run import Run
+from .script import Step, messages_of
 
 __all__ = ["Abort", "Action", "Catch", "Close", "Ping", "Player", "Send", "Wait", "gap_factor"]
 
@@ -87,10 +88,10 @@ def gap_factor(timing: object) -> float:
 
 
 class Player:
-    """Plays one side of a script.
+    """Plays one side of a script, once.
 
     Args:
-        script: the connection.
+        run: what is played.
         side: whose part is played.
         matcher: compares what the other side sends.
         log: takes the differences.
@@ -107,7 +108,7 @@ class Player:
 
     def __init__(
         self,
-        script: Script,
+        run: Run,
         side: Sender,
         matcher: Matcher,
         log: DifferenceLog,
@@ -116,7 +117,8 @@ class Player:
         timeout_s: float,
         now_s: float,
     ) -> None:
-        self._script = script
+        self._run = run
+        self._script = script = run.script
         self._side = side
         self._other: Sender = "client" if side == "server" else "server"
         self._matcher = matcher
@@ -131,7 +133,12 @@ class Player:
         self._is_caught = False
         self.is_ours = self.is_played = self.is_over = False
         self.comparison = Comparison(
-            messages_of(script.steps, self._other), self._other, matcher, log, script.name
+            messages_of(script.steps, self._other),
+            self._other,
+            matcher,
+            log,
+            script.name,
+            run.number,
         )
 
     def next(self, now_s: float) -> Action:
@@ -274,6 +281,7 @@ class Player:
                 at_s=before.at_s if before else self._script.began_s,
                 seen_size=len(seen),
                 note=note,
+                run=self._run.number,
             )
         )
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..calls.waiting import is_set_within
+from ..client.client import Client
 from ..failures import FailureLog
 from ..server.handler import handler_name
 from ..server.serve import serve
@@ -23,6 +24,7 @@ from .client_side import play_client
 from .differences import Difference, DifferenceLog, Differences
 from .matching import Match, new_matcher
 from .player import gap_factor
+from .run import Run
 from .script import Script, chosen, load_record, scripts_of
 from .server_side import ServerSide
 
@@ -55,7 +57,7 @@ class Replay:
         log: DifferenceLog,
         *,
         server: Server | None = None,
-        tape: Tape | None = None,
+        client: Client | None = None,
         errors: FailureLog | None = None,
         playing: ServerSide | None = None,
     ) -> None:
@@ -64,7 +66,7 @@ class Replay:
         self.scripts = tuple(scripts)
         self.server = server
         self._log = log
-        self._tape = tape
+        self._client = client
         self._errors = errors
         self._playing = playing
         self._is_settled = False
@@ -85,7 +87,15 @@ class Replay:
     @property
     def tape(self) -> Tape | None:
         """What really crossed the wire."""
-        return self.server.tape if self.server is not None else self._tape
+        end = self.server or self._client
+        return end.tape if end is not None else None
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """What was played, the latest hundred: which script over which connection of ``tape``."""
+        if self._playing is not None:
+            return tuple(self._playing.runs)
+        return (Run(1, self.scripts[0], self._client.id if self._client is not None else ""),)
 
     @property
     def errors(self) -> FailureLog:
@@ -244,18 +254,17 @@ def replay(
         script = found[0]
         kwargs = {"name": name, "subprotocols": script.offered or None, **kwargs}
 
-        def play(to: Any) -> Tape | None:
-            client = play_client(
+        def play(to: Any) -> Client | None:
+            return play_client(
                 script, to, matcher, log, factor=factor, timeout_s=timeout_s, kwargs=kwargs
             )
-            return client.tape if client is not None else None
 
         if isinstance(target, str) or isinstance(getattr(target, "url", None), str):
-            crossed = play(target if isinstance(target, str) else _at(target.url, script))
-            return Replay(tape, side, [script], log, tape=crossed)
+            client = play(target if isinstance(target, str) else _at(target.url, script))
+            return Replay(tape, side, [script], log, client=client)
         with serve(target, name=handler_name(target), page=None) as server:
-            crossed = play(_at(server.url, script))
-        return Replay(tape, side, [script], log, tape=crossed, errors=server.errors)
+            client = play(_at(server.url, script))
+        return Replay(tape, side, [script], log, client=client, errors=server.errors)
     for taken in ("process_request", "select_subprotocol", "subprotocols", "page"):
         if taken in kwargs:
             raise TypeError(f"expected no {taken}=: a replay answers requests as its record does")

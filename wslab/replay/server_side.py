@@ -11,8 +11,9 @@ import asyncio
 import contextlib
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
@@ -20,10 +21,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from ..wire.http.field_values import asks_for_websocket, parse_token_list
-from .differences import Difference, DifferenceLog, cut
+from .differences import Difference, DifferenceLog
 from .endings import CATCH_S, note_closed
 from .matching import Matcher
 from .player import Abort, Action, Catch, Close, Ping, Player, Send, Wait
+from .run import MAX_RUNS, Run
 from .script import Script
 
 __all__ = ["ServerSide"]
@@ -45,6 +47,7 @@ class ServerSide:
         factor, timeout_s: see :class:`Player`.
 
     Attributes:
+        runs: the latest, oldest first.
         is_played: set while all scripts have been played and none is being played.
     """
 
@@ -65,8 +68,9 @@ class ServerSide:
         self._factor = factor
         self._timeout_s = timeout_s
         self._taken = 0
-        self._given: dict[Any, Script] = {}
-        self._unplayed: set[Player | Script] = set()
+        self._given: dict[Any, Run] = {}
+        self._unplayed: set[Player | Run] = set()
+        self.runs: deque[Run] = deque(maxlen=MAX_RUNS)
         self.is_played = threading.Event()
 
     @property
@@ -86,53 +90,53 @@ class ServerSide:
         if self._is_repeated:
             left = self._scripts
         if not left:
-            self._differ(
-                "the end",
-                "no further connection",
-                f"a request for {request.path:.200}",
-            )
+            last = Run(self._taken + 1, self._scripts[-1])
+            self._differ(last, "no further connection", f"a request for {request.path:.200}")
             return websocket.respond(
                 503,
                 "This replay has played every connection of its record: start it again, or with "
                 "connection=0 to play one to everybody.\n",
             )
-        script = left[0]
         self._taken += 1
-        self._compare_request(script, request)
-        if script.is_refusal:
+        run = Run(self._taken, left[0], cast("Any", websocket).traffic.id)
+        self.runs.append(run)
+        self._compare_request(run, request)
+        if run.script.is_refusal:
             self._note_played()
-            return _refusal(script)
-        self._given[websocket] = script
-        self._unplayed.add(script)
+            return _refusal(run.script)
+        self._given[websocket] = run
+        self._unplayed.add(run)
         self.is_played.clear()
         return None
 
     def select_subprotocol(self, websocket: ServerConnection, offered: Sequence[Any]) -> Any:
         """Choose the subprotocol of the record, where it is offered."""
-        script = self._given.get(websocket)
-        return script.subprotocol if script and script.subprotocol in offered else None
+        run = self._given.get(websocket)
+        return run.script.subprotocol if run and run.script.subprotocol in offered else None
 
-    def _compare_request(self, script: Script, request: Request) -> None:
+    def _compare_request(self, run: Run, request: Request) -> None:
+        script = run.script
         path = request.path.partition("?")[0]
         if path != script.path:
-            self._differ(script.name, f"a request for {script.path:.200}", f"{path:.200}")
+            self._differ(run, f"a request for {script.path:.200}", f"{path:.200}")
         values = request.headers.get_all("Sec-WebSocket-Protocol")
         offered = [name for value in values for name in parse_token_list(value)]
         if offered != script.offered:
             expected, seen = (", ".join(names) or "none" for names in (script.offered, offered))
-            self._differ(script.name, f"the subprotocols {expected:.200}", f"{seen:.200}")
+            self._differ(run, f"the subprotocols {expected:.200}", f"{seen:.200}")
 
-    def _differ(self, name: str, expected: str, seen: str) -> None:
-        self._log.add(Difference("handshake", name, "client", expected, cut(seen)))
+    def _differ(self, run: Run, expected: str, seen: str) -> None:
+        name = run.script.name
+        self._log.add(Difference("handshake", name, "client", expected, seen, run=run.number))
 
     # The handler.
 
     async def __call__(self, websocket: Any) -> None:
         """Play to one connection."""
-        script = self._given.pop(websocket)
+        run = self._given.pop(websocket)
         matcher = self._matcher.fresh() if self._is_repeated else self._matcher
         player = Player(
-            script,
+            run,
             "server",
             matcher,
             self._log,
@@ -140,7 +144,7 @@ class ServerSide:
             timeout_s=self._timeout_s,
             now_s=time.monotonic(),
         )
-        self._unplayed.discard(script)
+        self._unplayed.discard(run)
         self._unplayed.add(player)
         try:
             await self._play(websocket, player)

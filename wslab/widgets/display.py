@@ -1,4 +1,4 @@
-"""How a Server, Client or Hub shows itself where it is the last line of a cell.
+"""How a Server, Client, Hub or Replay shows itself where it is the last line of a cell.
 
 Registered with IPython by the types' names, so that `import wslab` loads no widget: that happens
 when something is shown first. Its rule: text in a terminal; in a kernel a live panel, and the same
@@ -17,15 +17,16 @@ from ..notebook.shell import running_shell
 if TYPE_CHECKING:
     from ..client.client import Client
     from ..hub import Hub
+    from ..replay.replay import Replay
     from ..server.server import Server
 
-__all__ = ["hub_mimebundle", "mimebundle", "register"]
+__all__ = ["hub_mimebundle", "mimebundle", "register", "replay_mimebundle"]
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def register(shell: Any = None) -> bool:
-    """Tell IPython how to show a Server, a Client and a Hub; idempotent, and loads no widget.
+    """Tell IPython how to show a Server, Client, Hub and Replay; idempotent, and loads no widget.
 
     Args:
         shell: IPython's shell; by default the running one, if IPython is imported at all.
@@ -40,6 +41,7 @@ def register(shell: Any = None) -> bool:
     formatter.for_type_by_name("wslab.server.server", "Server", mimebundle)
     formatter.for_type_by_name("wslab.client.client", "Client", mimebundle)
     formatter.for_type_by_name("wslab.hub.server.hub", "Hub", hub_mimebundle)
+    formatter.for_type_by_name("wslab.replay.replay", "Replay", replay_mimebundle)
     return True
 
 
@@ -94,6 +96,17 @@ def hub_mimebundle(hub: Hub, **_kwargs: Any) -> dict[str, Any]:
         return map_of(hub)
 
     return _with_panel(data, panel)
+
+
+def replay_mimebundle(replay: Replay, **_kwargs: Any) -> dict[str, Any]:
+    """Return all forms of a Replay: its record beside what came, as it is at this moment.
+
+    Args:
+        replay: what to show.
+    """
+    from .replays import static_html
+
+    return {"text/plain": static_html.to_text(replay), "text/html": static_html.to_html(replay)}
 
 
 def _with_panel(data: dict[str, Any], make: Callable[[], Any]) -> dict[str, Any]:

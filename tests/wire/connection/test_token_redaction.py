@@ -16,7 +16,7 @@ from tests.peers import until
 from tests.wire.taping import MASK, websocket
 from wslab.widgets.inspector import static_html
 from wslab.widgets.inspector.feed import Feed
-from wslab.wire.connection.token_redaction import _padding
+from wslab.wire.connection.token_redaction import _padding, hide_tokens
 from wslab.wire.events import FrameEvent
 from wslab.wire.frames.decoder import FrameDecoder
 from wslab.wire.frames.deflate import Deflate
@@ -295,3 +295,12 @@ def test_a_real_hub(compression, tmp_path):
                 for tape in (server.tape, first.tape, second.tape):
                     for view in views(tape, tmp_path):
                         assert token[:12].encode() not in view
+
+
+def test_a_whole_message():
+    packet = '{"event":"welcome","session":"s3cretS3cret"}'
+    assert hide_tokens(packet) == '{"event":"welcome","session":"[redacted]**"}'
+    assert hide_tokens('0{"sid":"s3cretS3cret"}' + "é" * 5000).endswith("é" * 5000)
+    assert "s3cret" not in hide_tokens('0{"sid":"s3cretS3cret"}')
+    for text in ("", "hello", '{"event":"chat","session":"s3cret"}', "4" * 10_000, "\ud800"):
+        assert hide_tokens(text) == text

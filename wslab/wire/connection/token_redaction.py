@@ -18,7 +18,7 @@ from ..frames.layout import apply_mask, encode_frame
 from ..frames.opcodes import TEXT
 from ..http.secret_values import MARKER, hide_session
 
-__all__ = ["TokenRedactor"]
+__all__ = ["TokenRedactor", "hide_tokens"]
 
 _PACKET = re.compile(rb'\s{0,8}\{\s{0,8}"event"\s{0,8}:\s{0,8}"welcome"|(?:0|40[^{]{0,128})\{')
 _TOKEN = re.compile(
@@ -98,6 +98,15 @@ class TokenRedactor:
             return content
         hidden = _overwrite(seen, before)
         return hidden + content[len(hidden) :]
+
+
+def hide_tokens(text: str) -> str:
+    """Return a whole text message, without what it has of a token."""
+    content = text[:_MAX_PACKET_BYTES].encode("utf-8", "surrogatepass")
+    if content[:1] not in _STARTS or _PACKET.match(content) is None:
+        return text
+    hidden = _overwrite(content, 0).decode("utf-8", "surrogatepass")
+    return hidden + text[_MAX_PACKET_BYTES:]
 
 
 def _overwrite(seen: bytes, start: int) -> bytes:

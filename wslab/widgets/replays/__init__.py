@@ -1,0 +1,1 @@
+"""How a replay shows itself: the record beside what came, message by message."""
