@@ -17,6 +17,7 @@ from websockets.protocol import State
 from ..loops.portal import Portal
 from ..network.line_conditions import LineConditions
 from ..notebook import cells
+from ..websockets_compat.receive_queue import queued_bytes
 from ..wire.tape.tape import Tape
 from .arguments import Destination
 from .backoff import Attempt, Reconnect
@@ -162,6 +163,12 @@ class Client:
     def waiting(self) -> int:
         """Messages that came and that nobody has taken yet."""
         return len(self._life.incoming.queue)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that came and that nobody has taken yet, also those that websockets still holds."""
+        queued = self._life.incoming.queue.size_bytes
+        return queued + queued_bytes(self.websocket)
 
     @property
     def discarded(self) -> int:

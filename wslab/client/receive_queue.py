@@ -70,6 +70,11 @@ class ReceiveQueue:
                 self._bell.put(None)
 
     @property
+    def size_bytes(self) -> int:
+        """At least the bytes of the messages in it."""
+        return self._size_bytes
+
+    @property
     def has_room(self) -> bool:
         """Whether another message may come, and somebody may wait for it to be taken."""
         is_below = len(self._messages) < self.limit and self._size_bytes < MAX_WAITING_BYTES

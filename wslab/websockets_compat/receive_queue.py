@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["LARGE_BYTES", "queue_bounded"]
+__all__ = ["LARGE_BYTES", "queue_bounded", "queued_bytes"]
 
 LARGE_BYTES = 2**13  # a frame that counts; websockets holds back the peer after 16 small ones
 
@@ -42,3 +42,10 @@ def queue_bounded(connection: Any, limit_bytes: int) -> Iterator[None]:
         yield
     finally:
         del queue.put  # it leads back here: a cycle that only the garbage collector would end
+
+
+def queued_bytes(connection: Any) -> int:
+    """Return the bytes of the frames that wait for ``recv()``; 0 where there is no such queue."""
+    queue = getattr(connection, "recv_messages", None)
+    frames = getattr(getattr(queue, "frames", None), "queue", ())
+    return sum(len(frame.data) for frame in tuple(frames))

@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .browser.browser import Browser
     from .chat.panel import ChatPanel
+    from .compression.bench import CompressionBench
     from .frame_editor.editor import FrameEditor
     from .handshake_editor.editor import HandshakeEditor
     from .inspector.inspector import Inspector
     from .network_controls.controls import NetworkControls
     from .rooms.rooms import RoomMap, WhoIsHere
     from .seconds.slider import SecondsSlider
+    from .tanks.tanks import Tanks
     from .timelines.connection_timeline import ConnectionTimeline
     from .timelines.echo_timeline import EchoTimeline
 
 __all__ = [
     "Browser",
     "ChatPanel",
+    "CompressionBench",
     "ConnectionTimeline",
     "EchoTimeline",
     "FrameEditor",
@@ -34,12 +37,14 @@ __all__ = [
     "NetworkControls",
     "RoomMap",
     "SecondsSlider",
+    "Tanks",
     "WhoIsHere",
 ]
 
 _MODULES = {
     "Browser": "browser.browser",
     "ChatPanel": "chat.panel",
+    "CompressionBench": "compression.bench",
     "ConnectionTimeline": "timelines.connection_timeline",
     "EchoTimeline": "timelines.echo_timeline",
     "FrameEditor": "frame_editor.editor",
@@ -48,6 +53,7 @@ _MODULES = {
     "NetworkControls": "network_controls.controls",
     "RoomMap": "rooms.rooms",
     "SecondsSlider": "seconds.slider",
+    "Tanks": "tanks.tanks",
     "WhoIsHere": "rooms.rooms",
 }
 

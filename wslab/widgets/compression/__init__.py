@@ -1,0 +1,1 @@
+"""What compression saves and costs, by the shape of the messages."""

@@ -1,0 +1,1 @@
+"""Tanks: where the bytes are that a server has sent and a client has not read."""
