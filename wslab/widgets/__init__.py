@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .handshake_editor.editor import HandshakeEditor
     from .inspector.inspector import Inspector
     from .network_controls.controls import NetworkControls
+    from .race.race import Race
     from .rooms.rooms import RoomMap, WhoIsHere
     from .seconds.slider import SecondsSlider
     from .tanks.tanks import Tanks
@@ -35,6 +36,7 @@ __all__ = [
     "HandshakeEditor",
     "Inspector",
     "NetworkControls",
+    "Race",
     "RoomMap",
     "SecondsSlider",
     "Tanks",
@@ -51,6 +53,7 @@ _MODULES = {
     "HandshakeEditor": "handshake_editor.editor",
     "Inspector": "inspector.inspector",
     "NetworkControls": "network_controls.controls",
+    "Race": "race.race",
     "RoomMap": "rooms.rooms",
     "SecondsSlider": "seconds.slider",
     "Tanks": "tanks.tanks",
