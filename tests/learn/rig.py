@@ -24,7 +24,8 @@ EXERCISE_MIN = {  # or 5
     "13 hub": 2.0,  # two lines, after the same by hand
 }
 WIDGETS = re.compile(
-    r"\b(?:predict|IFrame|Inspector|Browser|ChatPanel|Tanks|CompressionBench|\w+Editor|\w*[Ss]lider|hint|display)\("
+    r"\b(?:predict|IFrame|Inspector|Browser|ChatPanel|Tanks|CompressionBench|Race|\w+Editor"
+    r"|\w*[Ss]lider|hint|display)\("
     r"|^(?:server|hub|alice|lifetimes|lanes)$",
     re.MULTILINE,
 )

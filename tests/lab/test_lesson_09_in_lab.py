@@ -1,0 +1,97 @@
+"""Lesson 09 as a learner does it, in a real page: predicts, lets the page race the five ways, and
+solves the exercise. test_race_in_lab.py tunes a race by hand, and behind a Hub's base URL.
+
+WSLAB_SCREENSHOTS=folder keeps pictures of the cells of interest, in both themes and two widths.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.harness import COURSE, DARK, LIGHT, Lab, keep_screenshots
+from tests.lab.test_lesson_07_in_lab import Lesson
+from tests.lab.test_lesson_12_in_lab import CUT_OFF, WITHOUT_FILES
+from tests.lab.test_panels_in_lab import complaints
+
+pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.timeout(240)]
+
+LESSON = COURSE / "09_polling_sse_websocket.ipynb"
+SOLUTION = COURSE / "solutions" / "09_polling_sse_websocket.py"
+OF_INTEREST = (
+    "setup", "ways", "race-predict", "race", "race-compare", "bytes", "cache-compare", "between",
+    "again", "exercise-cases", "exercise-check", "transfer-run",
+)  # fmt: skip
+
+
+def learners_part() -> str:
+    """Return the solution's function, as a learner would type it."""
+    source = SOLUTION.read_text()
+    return source[source.index("def pick") : source.index("if __name__")].rstrip()
+
+
+def take_pictures(lesson: Lesson, names: tuple[str, ...], width: int) -> None:
+    folder = keep_screenshots()
+    if folder is None:
+        return
+    lesson.notebook.page.emulate_media(color_scheme="null")  # or Playwright's is every frame's
+    place = lesson.notebook.lab.base_url.strip("/").replace("/", "-") or "root"
+    for theme in (LIGHT, DARK):
+        lesson.notebook.set_theme(theme)
+        for name in names:
+            shade = theme.split()[-1].lower()
+            lesson.notebook.select(lesson.index[name])
+            file = folder / f"09-{place}-{width}-{shade}-{name}.png"
+            lesson.notebook.screenshot(file, index=lesson.index[name])
+    lesson.notebook.set_theme(LIGHT)
+
+
+def test_a_learner_works_through_it(lab: Lab):
+    with lab.open(f"notebooks/{LESSON.name}", viewport={"width": 1280, "height": 900}) as page:
+        lesson = Lesson(page)
+        lesson.run_to("race-predict")
+        asked = lesson.cell("race-predict").locator(".ws-predict").first
+        asked.get_by_text("over 20,000", exact=True).click()
+        asked.locator("button").click()
+        lesson.run_to("race-compare")
+        page.wait_until("first.ran_in == 'page' and not any(one.missed for one in first.ways)")
+        assert lesson.outcomes("race-compare") == [
+            "between 2,100 and 4,000", "less than twice its bytes", "they are much the same",
+            "22", "1", "the header Upgrade",
+        ]  # fmt: skip
+
+        lesson.run_to("cache-compare")
+        assert lesson.outcomes("cache-compare") == ["1"]
+        lesson.run_to("fixed")
+        assert "5 requests have reached the server" in lesson.text("fixed")
+
+        lesson.run_to("exercise-check")
+        assert "09 pick: not yet" in lesson.text("exercise-check")
+        lesson.replace("exercise-pick", "def pick(case):\n    return 'WebSocket'")
+        lesson.run_to("exercise-pick")
+        lesson.run_to("exercise-check")
+        assert "not right yet" in lesson.text("exercise-check")
+        lesson.replace("exercise-pick", learners_part())
+        lesson.run_to("exercise-pick")
+        lesson.run_to("exercise-check")
+        assert "09 pick: passed" in lesson.text("exercise-check")
+
+        lesson.run_to("transfer-compare")
+        assert lesson.outcomes("transfer-compare")[0] == "the two whose answers come to an end"
+        take_pictures(lesson, OF_INTEREST, 1280)
+        lesson.run_to("the-end")
+        assert "open connections: 0, servers: 0, tasks: 0" in lesson.text("the-end")
+        assert page.errors() == []
+        assert complaints(page) == []
+
+
+def test_in_a_narrow_page_the_race_folds_and_nothing_is_cut_off(lab: Lab):
+    with lab.open(f"notebooks/{LESSON.name}", viewport={"width": 640, "height": 900}) as page:
+        lesson = Lesson(page)
+        lesson.run_to("race")
+        page.page.evaluate(WITHOUT_FILES)
+        race = lesson.cell("race").locator(".ws-race")
+        assert race.evaluate("e => e.scrollWidth <= e.clientWidth"), "no bar"
+        table = race.locator("table")
+        assert table.bounding_box()["width"] <= race.bounding_box()["width"]
+        assert page.page.evaluate(CUT_OFF) == []
+        take_pictures(lesson, ("race", "ways", "between"), 640)
