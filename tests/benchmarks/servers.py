@@ -2,7 +2,8 @@
 
 ``python -m tests.benchmarks.servers KIND`` prints the URL and serves until its input ends.
 KIND: ``plain`` (websockets on the stock loop), ``wslab`` (stock loop), ``wslab-fast`` (uvloop);
-``-unrecorded`` behind the latter two turns the tape off.
+``-unrecorded`` behind the latter two turns the tape off, ``-unconditioned`` takes the conditions
+away, and with ``-cleared`` some were set on each connection and cleared.
 """
 
 from __future__ import annotations
@@ -23,6 +24,12 @@ async def echo(websocket: Any) -> None:
             await websocket.send(message)
 
 
+async def cleared_echo(websocket: Any) -> None:
+    websocket.network.delay_s = 0.001
+    websocket.network.clear()
+    await echo(websocket)
+
+
 async def plain() -> None:
     from websockets.asyncio.server import serve
 
@@ -40,7 +47,13 @@ def main(kind: str) -> None:
     import wslab
 
     keywords = {"record": False} if kind.endswith("-unrecorded") else {}
-    with wslab.serve(echo, **keywords) as server:
+    with contextlib.ExitStack() as stack:
+        if kind.endswith("-unconditioned"):
+            from .bench_conditions import no_conditions
+
+            stack.enter_context(no_conditions())
+        handler = cleared_echo if kind.endswith("-cleared") else echo
+        server = stack.enter_context(wslab.serve(handler, **keywords))
         print(server.url, flush=True)
         sys.stdin.read()
 

@@ -302,3 +302,21 @@ def test_a_protocol_that_fails_ends(loop_factory, network):
         await server.lost.wait()
 
     play(script, loop_factory, network)
+
+
+@pytest.mark.parametrize("does", ["reads", "writes"])
+def test_who_reads_nothing_learns_of_rst_when_it_reads_or_writes(loop_factory, network, does):
+    async def script(client, server, lined):
+        client.transport.pause_reading()
+        lined.line.void()
+        lined.line.void()
+        await server.hears("ConnectionResetError")
+        await turns()
+        assert client.heard == []
+        if does == "reads":
+            client.transport.resume_reading()
+        else:
+            client.transport.write(b"anybody there?")
+        await client.hears("ConnectionResetError")
+
+    play(script, loop_factory, network)

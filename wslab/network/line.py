@@ -69,6 +69,7 @@ class Line(asyncio.Protocol):
         self._is_full = self._is_full_below = is_full
         self._is_closing = self._is_lost = False  # towards the protocol
         self._is_aborted = False
+        self._is_void = False  # RST has ended it, whether the protocol knows or not
         self._has_fin = self._is_down = False  # of the transport: nothing more comes; it is gone
         self._has_sent_fin = False
         self._has_unread = False  # bytes came that nobody will read
@@ -98,6 +99,9 @@ class Line(asyncio.Protocol):
             if handle is not None:
                 handle.cancel()
         self._wake_going = self._wake_coming = None
+        if self._is_void:
+            self._note_void_if_read()
+            return
         self._tune_reading()
         self._plan_going()
         self._plan_coming()
@@ -110,12 +114,18 @@ class Line(asyncio.Protocol):
         self.look()
 
     def void(self) -> None:
-        """End the connection by RST (RFC 9293 §3.5.2), at both ends; what is held is lost."""
+        """End the connection by RST (RFC 9293 §3.5.2), at both ends; what is held is lost.
+
+        The protocol learns of it as from a socket: when it reads or writes.
+        """
+        if self._is_down or self._is_void:
+            return
+        self._is_void = True
+        has_unsent = self.get_write_buffer_size()
         self._going.drop_beyond(0)
         self._coming.drop_beyond(0)
-        self._has_sent_fin = True
-        self._is_aborted = self._is_closing = True
-        self._loop.call_soon(self._lose, _reset_error())  # before the transport says how it ended
+        if self._can_read or has_unsent:
+            self._note_void()
         self._reset_below()
 
     def end(self) -> None:
@@ -146,6 +156,8 @@ class Line(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_down, self._how_ended = True, exc
+        if self._is_void and not self._is_lost:
+            return  # the protocol learns of it from us
         if self._orphan is not None:
             self._orphan.cancel()
         if self._is_lost:
@@ -216,6 +228,8 @@ class Line(asyncio.Protocol):
     # --- what goes: called by the protocol --------------------------------------------------------
 
     def write(self, data: Any) -> None:
+        if self._is_void:
+            self._note_void()
         if not data or self._is_closing:
             return
         if self._going.is_empty and self._sending.lets_all_pass and not self._is_full_below:
@@ -313,6 +327,7 @@ class Line(asyncio.Protocol):
 
     def resume_reading(self) -> None:
         self._wants_to_read = True
+        self._note_void_if_read()
         self._tune_reading()
         self._plan_coming()
 
@@ -373,6 +388,14 @@ class Line(asyncio.Protocol):
             await asyncio.sleep(ORPHAN_S)
         finally:
             self._transport.abort()
+
+    def _note_void(self) -> None:
+        self._is_closing = self._is_aborted = self._has_sent_fin = True
+        self._loop.call_soon(self._lose, _reset_error())
+
+    def _note_void_if_read(self) -> None:
+        if self._is_void and self._can_read:
+            self._note_void()
 
     def _reset_below(self) -> None:
         transport = self._transport
