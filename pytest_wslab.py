@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from wslab import MemoryNetwork
     from wslab.testing.bench import Bench
     from wslab.testing.fixtures import Connect, Serve
+    from wslab.testing.records import Records
 
 __all__: list[str] = []
 
+MODES = ("none", "once", "all")
 _BENCH = pytest.StashKey["Bench"]()
 
 
@@ -30,6 +32,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         help="the seed of ws_network, as a failure has printed it; another one each time without",
     )
+    group.addoption(
+        "--wslab-record",
+        choices=MODES,
+        help="of ws_replay: none plays records only (the default), once makes those that are not "
+        "there, all makes all of them anew",
+    )
+    parser.addini("wslab_record", "which records ws_replay makes (--wslab-record)", default="none")
     parser.addini("wslab_seed", "the seed of ws_network (--wslab-seed)", default="")
 
 
@@ -80,6 +89,18 @@ def ws_network(_ws_bench: Bench) -> MemoryNetwork:
     return _ws_bench.memory()
 
 
+@pytest.fixture
+def ws_replay(request: pytest.FixtureRequest, _ws_bench: Bench) -> Records:
+    """Play a session that was recorded before, or record it (--wslab-record)."""
+    from wslab.testing.records import FOLDER, Records
+
+    config = request.config
+    mode: Any = config.getoption("wslab_record", None) or config.getini("wslab_record")
+    if mode not in MODES:
+        raise pytest.UsageError(f"expected wslab_record = {', '.join(MODES)}, got {mode!r}")
+    return Records(_ws_bench, request.path.parent / FOLDER, mode)
+
+
 def _fail_for(bench: Bench) -> None:
     text = bench.take_failures()
     if text:
@@ -104,6 +125,7 @@ def pytest_runtest_makereport(
     report = yield
     bench = item.stash.get(_BENCH, None)
     if report.failed and bench is not None:
+        bench.has_failed = True
         report.sections.extend(bench.sections())
     return report
 

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.testing.rig import IS_INSTALLED, run
+from tests.wire.taping import masked, websocket
+from wslab.wire.frames.layout import encode_frame
+from wslab.wire.tape.tape import Tape
 
 
 def test_a_round_trip_in_memory(pytester):
@@ -257,10 +260,21 @@ def test_a_suite_that_uses_none_of_it_loads_none_of_it(pytester):
     result.assert_outcomes(errors=1)
 
 
+def _record_a_feed(path):
+    """Write the record that the guide's ws_replay() plays."""
+    tape = Tape()
+    track = websocket(tape)
+    track.client(masked(1, b'{"time": 2, "subscribe": "news"}'))
+    track.server(encode_frame(1, b"first news"))
+    path.parent.mkdir()
+    tape.to_har(path)
+
+
 def test_the_readmes_guide(pytester):
     readme = (Path(__file__).resolve().parent.parent / "README.md").read_text()
     guide = readme[readme.index("## In tests") : readme.index("## On Binder")]
     blocks = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    _record_a_feed(pytester.path / "ws_records" / "feed.har")
     result = run(pytester, "\n".join(blocks))
     result.assert_outcomes(passed=guide.count("def test_"))
 

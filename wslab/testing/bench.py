@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..client.client import Client
 from ..failures import Failure, FailureLog
 from ..network.memory import MemoryNetwork
 from ..server.server import Server
+from ..taps.tap import Tap
 from ..wire.tape.conversation import conversation
 from ..wire.tape.sent import labels_of
 from ..wire.tape.tape import Tape
@@ -36,12 +37,14 @@ class Bench:
     Attributes:
         servers, clients: those that it has started, in order.
         network: the network in memory, once there is one.
+        has_failed: whether the test has failed, as far as is known.
     """
 
     def __init__(self, seed: int | None, conditions: Mapping[str, Any]) -> None:
-        self.servers: list[Server] = []
+        self.servers: list[Server | Tap] = []
         self.clients: list[Client] = []
         self.network: MemoryNetwork | None = None
+        self.has_failed = False
         self._is_tcp = False
         self._seed = seed
         self._conditions = conditions
@@ -49,6 +52,7 @@ class Bench:
         self._lock = threading.Lock()
         self._failures = FailureLog()
         self._expected: list[Expectation] = []
+        self._complaints: list[str] = []
         self._told = 0  # failures of clients' functions that have been told or were expected
 
     # Starting.
@@ -90,9 +94,13 @@ class Bench:
             )
         self._is_tcp = self._is_tcp or tcp
 
-    def add_server(self, server: Server) -> None:
-        """Stop it at the end, and let what its handlers raise fail the test."""
-        self._closing[1].callback(server.stop)
+    def add_server(self, server: Server | Tap, stop: Callable[[], object] | None = None) -> None:
+        """Stop it at the end, and let what its handlers raise fail the test.
+
+        Args:
+            stop: how, where there is more to do than that.
+        """
+        self._closing[1].callback(stop or server.stop)
         self.servers.append(server)
         server.errors.listen(self._note, kept=True)
 
@@ -125,8 +133,16 @@ class Bench:
         if not takers:
             self._failures.append(failure)
 
+    def complain(self, text: str) -> None:
+        """Let the test fail with this text."""
+        self._complaints.append(text)
+
     def take_failures(self) -> str:
         """Say what no one has expected and was not told yet; "" where that is nothing."""
+        complaints, self._complaints = self._complaints, []
+        return "\n\n".join(filter(None, [*complaints, self._take_exceptions()]))
+
+    def _take_exceptions(self) -> str:
         raised = [error for client in self.clients for error in client.errors if error.traceback]
         told, self._told = self._told, len(raised)
         failures = [*self._failures, *raised[told:]]
