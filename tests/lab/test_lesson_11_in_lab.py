@@ -72,7 +72,7 @@ def test_a_learner_works_through_it(lab: Lab, expect):
         lesson.run_to("age-compare")
         assert lesson.outcomes("age-compare") == ["one that is older than these", "it waits"]
         lesson.run_to("hub")
-        assert "drop-oldest  2 connected, 8 values wait" in lesson.text("hub")
+        assert "drop-oldest  connected: 2, waiting: 8" in lesson.text("hub")
 
         lesson.run_to("exercise-check")
         assert "11 feed: not yet" in lesson.text("exercise-check")

@@ -489,7 +489,7 @@ def test_its_cells_run_again_say_the_same():
     says = {
         "memory-compare": "the wire says  megabytes",
         "age-compare": "the wire says  one that is older than these",
-        "hub": "drop-oldest  2 connected, 8 values wait",
+        "hub": "drop-oldest  connected: 2, waiting: 8",
         "twice-run": "[('RSV1 1', ",
         "twice-compare": "the wire says  less than 30 bytes",
         "bench": "memory a client",
@@ -506,8 +506,8 @@ def test_its_cells_run_again_say_the_same():
         for id, cell in zip(order, ran, strict=True):
             assert says.get(id, "") in cell.text, (id, cell.text)
             if id == "hub":
-                assert "keep-latest  2 connected, 1 values wait" in cell.text
-                assert "disconnect   1 connected, 0 values wait" in cell.text
+                assert "keep-latest  connected: 2, waiting: 1" in cell.text
+                assert "disconnect   connected: 1, waiting: 0" in cell.text
             if id == "crime-run":
                 *_, known, secret = cell.text.split("\n")[:9]
                 assert secret == f"the secret: {known}"
