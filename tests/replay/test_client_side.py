@@ -46,6 +46,11 @@ class TestTargets:
         record = taped(("server", "/chat?x=1"), ("server", "close", 1000), path="/chat?x=1")
         assert not wslab.replay(record, path, side="client").differences
 
+    def test_without_a_bound(self):
+        for timeout_s in (None, float("inf")):
+            replay = wslab.replay(taped(*ECHOED), echo, side="client", timeout_s=timeout_s)
+            assert not replay.differences
+
     def test_nobody_listens(self):
         with pytest.raises(NobodyListening):
             wslab.replay(taped(), f"ws://127.0.0.1:{free_port()}", side="client")

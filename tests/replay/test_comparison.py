@@ -109,6 +109,27 @@ class TestProgress:
         comparison.see('{"id":"new"}', 0.0)
         assert matcher.replaced('{"id":"old"}') == '{"id":"new"}'
 
+    def test_what_a_changed_message_binds(self):
+        matcher = new_matcher("exact", bind=["id"])
+        expected = ['{"id":"old","a":1}', '{"id":"old","a":2}']
+        log, comparison = compared(expected, matcher=matcher)
+        comparison.see('{"id":"new","a":9}', 0.0)
+        assert matcher.replaced('{"id":"old"}') == '{"id":"new"}'  # it may stand for the first
+        comparison.see('{"id":"new","a":2}', 0.0)
+        comparison.finish("the end")
+        [found] = log.snapshot()
+        assert (found.kind, found.note) == ("changed", "a: 1 → 9")
+        assert matcher.bound == {"old": "new"}
+
+    def test_what_was_taken_for_a_changed_one_binds_nothing(self):
+        matcher = new_matcher("exact", bind=["id"])
+        expected = ['{"id":"old","a":1}', '{"id":"old","a":2}', "end"]
+        log, comparison = compared(expected, matcher=matcher)
+        for message in ('{"id":"x","a":9}', '{"id":"new","a":1}', '{"id":"new","a":2}', "end"):
+            comparison.see(message, 0.0)
+        assert kinds(log.snapshot()) == ["extra"]
+        assert matcher.bound == {"old": "new"}
+
     def test_giving_up(self):
         log, comparison = compared(TEN)
         comparison.see("a", 0.0)

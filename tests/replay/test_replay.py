@@ -209,6 +209,7 @@ class TestTheHandle:
         ({"match": "fuzzy"}, ValueError, "expected match="),
         ({"connection": 5}, LookupError, "expected connection="),
         ({"page": True}, TypeError, "expected no page="),
+        ({"side": "client", "target": "ws://x", "reconnect": True}, TypeError, "no reconnect="),
         ({"compresion": None}, TypeError, "compression"),
     ],
 )

@@ -180,6 +180,14 @@ class TestDifferences:
             assert alice.close_code == 4000
             assert kinds(replay.wait(5)) == ["missing"] * 5
 
+    @pytest.mark.parametrize("timeout_s", [None, float("inf")])
+    def test_silence_without_a_bound(self, timeout_s):
+        with wslab.replay(taped(("client", "a"), ("server", "b")), timeout_s=timeout_s) as replay:
+            with wslab.connect(replay.url) as alice:
+                alice.send("a")
+                assert alice.recv(timeout=5) == "b"
+            assert not replay.wait(5)
+
     def test_a_function_that_raises(self):
         def no(expected, seen):
             raise ValueError("cannot compare")

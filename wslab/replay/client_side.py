@@ -118,7 +118,7 @@ def _do(client: Client, player: Player, action: Action, timeout_s: float) -> Non
         client.close(1000 if action.code == 1005 else action.code, action.reason)
         _take_all(client, player)
     elif isinstance(action, Abort):
-        portals.lab().call(_abort, client, timeout=timeout_s)
+        portals.lab().call(_abort, client, timeout=END_S)
         _take_all(client, player)
     else:
         try:

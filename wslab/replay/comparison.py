@@ -90,8 +90,7 @@ class Comparison:
         if self._alignment is None:
             if self._base < len(self._expected):
                 step = self._expected[self._base]
-                if self._matcher.matches(step.data, data):
-                    self._matcher.bind(step.data, data)
+                if self._matcher.bind(step.data, data):
                     self._base += 1
                     self.reached = max(self.reached, self._base)
                     return
@@ -108,6 +107,8 @@ class Comparison:
         if last.kind == "same" and last.expected is not None:
             # Whatever went before, what is played next needs to know what this one binds.
             self._matcher.bind(self._window[last.expected].data, data)
+        elif last.kind == "changed" and last.expected is not None:
+            self._matcher.guess(self._window[last.expected].data, data)
         self.reached = max(self.reached, self._base + _reach(ops))
         is_together_again = len(ops) > 1 and ops[-2].kind == last.kind == "same"
         if (
@@ -141,6 +142,7 @@ class Comparison:
         window, pending, base = self._window, self._pending, self._base
         self._window, self._pending, self._alignment = (), [], None
         self._pending_bytes = 0
+        self._matcher.forget_guesses()
         self._base += _reach(ops)
         self.reached = max(self.reached, self._base)
         for op in ops:
@@ -166,27 +168,24 @@ class Comparison:
 
     def _found_missing(self, step: Step, note: str) -> None:
         for index, (serial, seen) in enumerate(self._extra):
-            if self._matcher.matches(step.data, seen.data):
+            if self._matcher.bind(step.data, seen.data):
                 del self._extra[index]
                 self._log.take_back(serial)
-                self._matcher.bind(step.data, seen.data)
                 self._add("order", step, seen, f"it came as their message {seen.number}, too early")
                 return
         self._missing.append((self._add("missing", step, None, note), step))
 
     def _found_extra(self, seen: Seen, place: int | None = None) -> None:
         for index, (serial, step) in enumerate(self._missing):
-            if self._matcher.matches(step.data, seen.data):
+            if self._matcher.bind(step.data, seen.data):
                 del self._missing[index]
                 self._log.take_back(serial)
-                self._matcher.bind(step.data, seen.data)
                 self._add("order", step, seen, f"it came as their message {seen.number}, too late")
                 return
         for index, (serial, taken_for, other) in enumerate(self._changed):
-            if self._matcher.matches(taken_for.data, seen.data):
+            if self._matcher.bind(taken_for.data, seen.data):
                 del self._changed[index]
                 self._log.take_back(serial)
-                self._matcher.bind(taken_for.data, seen.data)
                 self._add("extra", taken_for, other, "")
                 return
         place = len(self._expected) if place is None else place

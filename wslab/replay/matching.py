@@ -7,6 +7,7 @@ is played. Pure: it knows two messages and nothing of connections.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
@@ -86,6 +87,7 @@ class Matcher:
         self.paths = bind
         self.patterns = tuple(patterns)
         self.bound: dict[Scalar, Scalar] = {}
+        self._guessed: dict[Scalar, Scalar] = {}  # of a message that may stand for another
         self._is_json = match == "json" or bool(ignore or bind)
         self._latest: tuple[str, tuple[str, Any] | None] = "", None
 
@@ -97,22 +99,53 @@ class Matcher:
         """Tell whether a message may stand for a recorded one; binds nothing."""
         return self._compare(expected, seen) is not None
 
-    def bind(self, expected: Message, seen: Message) -> None:
-        """Bind what a matching message has in the places that are bound."""
-        self.bound |= self._compare(expected, seen) or {}
+    def bind(self, expected: Message, seen: Message) -> bool:
+        """Bind what a message has in the places that are bound, if it matches; tell whether."""
+        new = self._compare(expected, seen)
+        self.bound |= new or {}
+        return new is not None
+
+    def guess(self, expected: Message, seen: Message) -> None:
+        """Play on with what a changed message has in the places that are bound."""
+        self._guessed |= self._bound_by(expected, seen)
+
+    def bind_changed(self, expected: Message, seen: Message) -> None:
+        """Bind what a changed message has in the places that are bound."""
+        self.bound = {**self._bound_by(expected, seen), **self.bound}
+
+    def forget_guesses(self) -> None:
+        """Forget what was guessed: it is known now what stands for what."""
+        self._guessed = {}
+
+    def _bound_by(self, expected: Message, seen: Message) -> dict[Scalar, Scalar]:
+        both = self._both_in_json(expected, seen)
+        if both is None or not self.paths:
+            return {}
+        comparison = _Comparison(self, in_json=True)
+        with contextlib.suppress(RecursionError):
+            for _ in comparison.differing(*both):
+                pass
+        return comparison.new
+
+    def _both_in_json(self, expected: Message, seen: Message) -> tuple[Any, Any] | None:
+        """Return what two messages say as JSON, where both are that, behind the same prefix."""
+        if callable(self.match) or not isinstance(expected, str) or not isinstance(seen, str):
+            return None
+        parsed, came = _parse_short(expected), self._parse_seen(seen)
+        if parsed is None or came is None or parsed[0] != came[0]:
+            return None
+        return parsed[1], came[1]
 
     def explain(self, expected: Message, seen: Message) -> str:
         """Say where two messages differ, as far as that can be told in a line; else ""."""
         if isinstance(expected, str) is not isinstance(seen, str):
             return f"{_kind(expected)} was expected, {_kind(seen)} came"
-        if callable(self.match) or not isinstance(expected, str) or not isinstance(seen, str):
-            return ""
-        parsed = _parse_short(expected), _parse(seen)
-        if parsed[0] is None or parsed[1] is None or parsed[0][0] != parsed[1][0]:
+        both = self._both_in_json(expected, seen)
+        if both is None:
             return ""
         comparison = _Comparison(self, in_json=True)
         try:
-            found = list(itertools.islice(comparison.differing(parsed[0][1], parsed[1][1]), 4))
+            found = list(itertools.islice(comparison.differing(*both), 4))
         except RecursionError:
             return ""
         said = "; ".join(f"{path}: {_shown(was)} → {_shown(now)}" for path, was, now in found[:3])
@@ -145,17 +178,15 @@ class Matcher:
             return {} if self.match(expected, seen) else None
         if not isinstance(expected, str) or not isinstance(seen, str):
             return {} if type(expected) is type(seen) and expected == seen else None
-        comparison = _Comparison(self, in_json=False)
+        both = None
         if self._is_json or MARKER in expected:
-            parsed, came = _parse_short(expected), self._parse_seen(seen)
-            if parsed is not None and came is not None:
-                comparison = _Comparison(self, in_json=True)
-                try:
-                    is_same = parsed[0] == came[0] and comparison.is_same(parsed[1], came[1])
-                except RecursionError:
-                    is_same = expected == seen
-                return comparison.new if is_same else None
-        return comparison.new if comparison.is_same(expected, seen) else None
+            both = self._both_in_json(expected, seen)
+        comparison = _Comparison(self, in_json=both is not None)
+        try:
+            is_same = comparison.is_same(*(both or (expected, seen)))
+        except RecursionError:
+            is_same = expected == seen
+        return comparison.new if is_same else None
 
     def _parse_seen(self, seen: str) -> tuple[str, Any] | None:
         # One message that came is held against many of the record's.
@@ -179,11 +210,17 @@ class Matcher:
 
     def _replaced_text(self, text: str) -> str:
         if not self.patterns:
-            known = self.bound.get(text) if len(text) >= _MIN_REPLACED else None
-            return text if known is None else str(known)
+            known = {**self._guessed, **self.bound}.get(text, text)
+            return str(known) if len(text) >= _MIN_REPLACED else text
         around, values = self.pieces(text)
-        new = [str(self.bound.setdefault(value, value)) for value in values]
+        new = [str(self._known(value)) for value in values]
         return "".join(itertools.chain(*itertools.zip_longest(around, new, fillvalue="")))
+
+    def _known(self, value: Scalar) -> Scalar:
+        """Return what stands for a value in a bound place; from now on it is itself, at least."""
+        if value in self._guessed:
+            return self.bound.get(value, self._guessed[value])
+        return self.bound.setdefault(value, value)
 
     def _put(self, value: Any, paths: Paths) -> tuple[Any, bool]:
         if isinstance(value, dict | list):
@@ -197,7 +234,7 @@ class Matcher:
                 return {key: new for key, new, _ in done}, True
             return [new for _, new, _ in done], True
         if () in paths and _is_scalar(value):
-            known = self.bound.setdefault(value, value)
+            known = self._known(value)
             return known, known != value
         if isinstance(value, str):
             new = self._replaced_text(value)

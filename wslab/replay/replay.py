@@ -7,6 +7,7 @@ other side's pings. What it does on the wire is on a tape, as ever.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterable
@@ -179,7 +180,7 @@ def replay(
     match: Match = "exact",
     ignore: Iterable[str] = (),
     bind: Iterable[str | re.Pattern[str]] = (),
-    timeout_s: float = 10.0,
+    timeout_s: float | None = 10.0,
     name: str | None = None,
     **kwargs: Any,
 ) -> Replay:
@@ -216,7 +217,8 @@ def replay(
             text. The first value that comes in the place of a recorded one stands for it from then
             on, in what is compared and in what is played.
         timeout_s: how long the other side may be silent, beyond the record's pauses. What has not
-            come by then is missing; after three such waits in a row the play is over.
+            come by then is missing; after three such waits in a row the play is over. None waits
+            without end.
         name: how views call it.
         kwargs: of ``serve`` (host, port, ssl, origins, ...) or of ``connect``.
 
@@ -229,6 +231,7 @@ def replay(
     """
     if side not in ("server", "client"):
         raise ValueError(f'expected side="server" or side="client", got {side!r}')
+    timeout_s = math.inf if timeout_s is None else timeout_s
     if not timeout_s > 0:
         raise ValueError(f"expected timeout_s to be more than 0 seconds, got {timeout_s!r}")
     if target is None and side == "client":
@@ -251,6 +254,8 @@ def replay(
         **kwargs,
     }
     if side == "client":
+        if kwargs.get("reconnect"):
+            raise TypeError("expected no reconnect=: a connection is played once, to its end")
         script = found[0]
         kwargs = {"name": name, "subprotocols": script.offered or None, **kwargs}
 

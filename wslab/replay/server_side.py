@@ -20,6 +20,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from ..calls.waiting import finite
 from ..wire.http.field_values import asks_for_websocket, parse_token_list
 from .differences import Difference, DifferenceLog
 from .endings import CATCH_S, note_closed
@@ -174,14 +175,14 @@ class ServerSide:
     async def _do(self, websocket: Any, player: Player, action: Action) -> None:
         if isinstance(action, Wait):
             try:
-                async with asyncio.timeout(action.at_most_s):
+                async with asyncio.timeout(finite(action.at_most_s)):
                     message = await websocket.recv()
             except TimeoutError:
                 return
             player.message(message, time.monotonic())
         elif isinstance(action, Send):
             try:
-                async with asyncio.timeout(self._timeout_s):
+                async with asyncio.timeout(finite(self._timeout_s)):
                     await websocket.send(action.data)
             except TimeoutError:
                 player.fail("error", "a client that reads", f"none within {self._timeout_s:g} s")
