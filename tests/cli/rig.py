@@ -54,11 +54,11 @@ def refused(*arguments: str, cwd: Path | None = None, **env: str) -> str:
 
 
 class Serving:
-    """A `wslab serve` that has said its URL; at the end it is gone, by its pid."""
+    """A `wslab serve` or `wslab tap` that has said its URL; at the end it is gone, by its pid."""
 
-    def __init__(self, *arguments: str, cwd: Path | None = None) -> None:
+    def __init__(self, *arguments: str, command: str = "serve", cwd: Path | None = None) -> None:
         self.process = subprocess.Popen(
-            [*WSLAB, "serve", *arguments],
+            [*WSLAB, command, *arguments],
             cwd=cwd,
             env=environment(),
             stdin=subprocess.DEVNULL,

@@ -10,7 +10,7 @@ import pytest
 from tests.cli.rig import refused, wslab
 
 
-@pytest.mark.parametrize("command", [[], ["lab"], ["serve"], ["doctor"]])
+@pytest.mark.parametrize("command", [[], ["lab"], ["serve"], ["tap"], ["doctor"]])
 def test_help_teaches_within_80_columns(command: list[str]) -> None:
     done = wslab(*command, "--help", COLUMNS="200")
     assert (done.returncode, done.stderr) == (0, "")

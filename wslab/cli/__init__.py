@@ -1,1 +1,1 @@
-"""The command line: `wslab lab`, `wslab serve`, `wslab doctor`."""
+"""The command line: `wslab lab`, `wslab serve`, `wslab tap`, `wslab doctor`."""

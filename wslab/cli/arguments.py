@@ -6,7 +6,9 @@ import argparse
 import re
 import sys
 
-__all__ = ["UserError", "complain", "port"]
+from ..errors import WslabError
+
+__all__ = ["UserError", "cannot_listen", "complain", "port"]
 
 
 class UserError(Exception):
@@ -23,3 +25,13 @@ def port(text: str) -> int:
     if re.fullmatch(r"[0-9]{1,5}", text) and int(text) < 65536:
         return int(text)
     raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, got {text!r}")
+
+
+def cannot_listen(exc: OSError, host: str, port: int | None) -> Exception:
+    """Return the mistake that it is to ask for this address; an error of ours stays as it is."""
+    if isinstance(exc, WslabError):
+        return exc
+    return UserError(
+        f"can't listen on {host}{f' port {port}' if port else ''}: {exc.strerror or exc}; choose "
+        "another --host or --port"
+    )

@@ -1,4 +1,4 @@
-"""The command line: `wslab lab`, `wslab serve`, `wslab doctor`, a file each.
+"""The command line: `wslab lab`, `wslab serve`, `wslab tap`, `wslab doctor`, a file each.
 
 Each command is a few lines around what a notebook would call. Its rule: what a user got wrong is
 one line on stderr that begins with `wslab:` and exit code 2, never a traceback; what a user's
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from ..errors import WslabError
-from . import doctor, lab, serve
+from . import doctor, lab, serve, tap
 from .arguments import UserError, complain
 
 __all__ = ["main"]
@@ -24,6 +24,7 @@ WebSockets to learn from and to use, in JupyterLab and from the shell.
 
   wslab lab       open JupyterLab on the course
   wslab serve     run an echo, a chat or a handler of yours until Ctrl-C
+  wslab tap       carry what a client and a server say, and show it
   wslab doctor    examine what works here, what does not, and what to do
 """
 _EXAMPLES = """\
@@ -32,6 +33,7 @@ examples:
   wslab serve                        an echo server; its page opens in a browser
   wslab serve chat --port 8765       a chat with rooms, names and a page
   wslab serve app.py:handler         `async def handler(websocket)` of app.py
+  wslab tap wss://feed.example/      what is said with that server
   wslab doctor                       exit code 1 if something will not work
 
 `wslab COMMAND --help` tells more about each.
@@ -81,6 +83,8 @@ def _run(argv: list[str]) -> int:
     if args.command is None:
         parser.print_help()
         return 0
+    if args.command == "tap":
+        return tap.run(args)
     return serve.run(args) if args.command == "serve" else doctor.run()
 
 
@@ -94,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", help=argparse.SUPPRESS)
-    for command in (lab, serve, doctor):
+    for command in (lab, serve, tap, doctor):
         command.add_parser(commands, **kwargs)
     return parser
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from typing import Any, cast
 
-from ..errors import LoopBlocked, WslabError
+from ..errors import LoopBlocked
 from ..server.handler import Application, Handler, handler_name, is_application
 from ..server.serve import serve
 from ..server.server import Server
-from .arguments import UserError, complain, port
+from .arguments import cannot_listen, complain, port
 from .serve_log import ServeLog
 from .served import handler_of, page_of
+from .signals import ended_by, interrupt_at_once
 
 __all__ = ["add_parser", "run"]
 
@@ -71,38 +71,32 @@ def run(args: argparse.Namespace) -> int:
     args.handler = args.example or args.handler
     handler = handler_of(args.handler)
     log = ServeLog(is_quiet=args.quiet)
-    # Also where a shell started this in the background and told it to ignore interrupts.
-    signals = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signals.append(signal.SIGHUP)  # the terminal was closed
-    before = {number: signal.signal(number, log.end) for number in signals}
     server = None
-    try:
-        server = _start(args, handler, log)
-        server.refusal_listeners.append(log.refused)
-        server.errors.listen(
-            lambda failure: log.put(sys.stderr, failure.traceback.rstrip()), kept=True
-        )
-        print(
-            f"wslab: {server.name} at {server.url}\n"
-            f"       page at {server.page_url} (Ctrl-C stops)",
-            flush=True,
-        )
-        log.print_until_end()
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second one does not wait
+    with ended_by(log.end):
         try:
-            server.stop()
-        except LoopBlocked as exc:
-            complain(str(exc))
-            return 1
-        log.print_the_rest()
-        print("wslab: stopped", flush=True)
-        return 0
-    finally:
-        if server is not None and server.is_serving:
-            server.begin_close()
-        for number, previous in before.items():
-            signal.signal(number, previous)
+            server = _start(args, handler, log)
+            server.refusal_listeners.append(log.refused)
+            server.errors.listen(
+                lambda failure: log.put(sys.stderr, failure.traceback.rstrip()), kept=True
+            )
+            print(
+                f"wslab: {server.name} at {server.url}\n"
+                f"       page at {server.page_url} (Ctrl-C stops)",
+                flush=True,
+            )
+            log.print_until_end()
+            interrupt_at_once()
+            try:
+                server.stop()
+            except LoopBlocked as exc:
+                complain(str(exc))
+                return 1
+            log.print_the_rest()
+            print("wslab: stopped", flush=True)
+            return 0
+        finally:
+            if server is not None and server.is_serving:
+                server.begin_close()
 
 
 def _start(args: argparse.Namespace, handler: Handler | Application, log: ServeLog) -> Server:
@@ -115,9 +109,4 @@ def _start(args: argparse.Namespace, handler: Handler | Application, log: ServeL
             page=page_of(args.handler),
         )
     except OSError as exc:
-        if isinstance(exc, WslabError):
-            raise
-        raise UserError(
-            f"can't listen on {args.host}{f' port {args.port}' if args.port else ''}: "
-            f"{exc.strerror or exc}; choose another --host or --port"
-        ) from None
+        raise cannot_listen(exc, args.host, args.port) from None

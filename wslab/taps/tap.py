@@ -28,6 +28,7 @@ from .seen import SeenConnection
 if TYPE_CHECKING:
     import types
     from collections import deque
+    from collections.abc import Callable
 
     from ..failures import FailureLog
     from ..network.networks import ServerNetwork
@@ -163,6 +164,11 @@ class Tap:
     def refusals_seen(self) -> int:
         """How many requests the tap itself answered."""
         return self._listener.refusals.seen
+
+    @property
+    def refusal_listeners(self) -> list[Callable[[Refusal], object]]:
+        """Functions to call with each refusal, on the tap's loop; append yours."""
+        return self._listener.refusals.listeners
 
     @property
     def blockages(self) -> tuple[Blockage, ...]:
