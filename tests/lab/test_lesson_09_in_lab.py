@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.harness import COURSE, DARK, LIGHT, Lab, keep_screenshots
+from tests.lab.harness import COURSE, Lab
 from tests.lab.test_lesson_07_in_lab import Lesson
-from tests.lab.test_lesson_12_in_lab import CUT_OFF, WITHOUT_FILES
+from tests.lab.test_lesson_12_in_lab import CUT_OFF, WITHOUT_FILES, take_pictures
 from tests.lab.test_panels_in_lab import complaints
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.timeout(240)]
@@ -19,7 +19,7 @@ LESSON = COURSE / "09_polling_sse_websocket.ipynb"
 SOLUTION = COURSE / "solutions" / "09_polling_sse_websocket.py"
 OF_INTEREST = (
     "setup", "ways", "race-predict", "race", "race-compare", "bytes", "cache-compare", "between",
-    "again", "exercise-cases", "exercise-check", "transfer-run",
+    "again", "exercise-cases", "exercise-check", "transfer-run", "far",
 )  # fmt: skip
 
 
@@ -27,22 +27,6 @@ def learners_part() -> str:
     """Return the solution's function, as a learner would type it."""
     source = SOLUTION.read_text()
     return source[source.index("def pick") : source.index("if __name__")].rstrip()
-
-
-def take_pictures(lesson: Lesson, names: tuple[str, ...], width: int) -> None:
-    folder = keep_screenshots()
-    if folder is None:
-        return
-    lesson.notebook.page.emulate_media(color_scheme="null")  # or Playwright's is every frame's
-    place = lesson.notebook.lab.base_url.strip("/").replace("/", "-") or "root"
-    for theme in (LIGHT, DARK):
-        lesson.notebook.set_theme(theme)
-        for name in names:
-            shade = theme.split()[-1].lower()
-            lesson.notebook.select(lesson.index[name])
-            file = folder / f"09-{place}-{width}-{shade}-{name}.png"
-            lesson.notebook.screenshot(file, index=lesson.index[name])
-    lesson.notebook.set_theme(LIGHT)
 
 
 def test_a_learner_works_through_it(lab: Lab):
@@ -77,7 +61,8 @@ def test_a_learner_works_through_it(lab: Lab):
 
         lesson.run_to("transfer-compare")
         assert lesson.outcomes("transfer-compare")[0] == "the two whose answers come to an end"
-        take_pictures(lesson, OF_INTEREST, 1280)
+        lesson.run_to("far")
+        take_pictures(lesson, OF_INTEREST, 1280, "09")
         lesson.run_to("the-end")
         assert "open connections: 0, servers: 0, tasks: 0" in lesson.text("the-end")
         assert page.errors() == []
@@ -94,4 +79,4 @@ def test_in_a_narrow_page_the_race_folds_and_nothing_is_cut_off(lab: Lab):
         table = race.locator("table")
         assert table.bounding_box()["width"] <= race.bounding_box()["width"]
         assert page.page.evaluate(CUT_OFF) == []
-        take_pictures(lesson, ("race", "ways", "between"), 640)
+        take_pictures(lesson, ("race", "ways", "between"), 640, "09")

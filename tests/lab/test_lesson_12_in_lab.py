@@ -29,13 +29,14 @@ def learners_part() -> str:
     return source.replace("import wslab\nfrom wslab.learn import check\n", "") + "\nmine = app"
 
 
-def take_pictures(lesson: Lesson, names: tuple[str, ...], width: int) -> None:
+def take_pictures(
+    lesson: Lesson, names: tuple[str, ...], width: int, number: str = LESSON.name[:2]
+) -> None:
     folder = keep_screenshots()
     if folder is None:
         return
     lesson.notebook.page.emulate_media(color_scheme="null")  # or Playwright's is every frame's
     place = lesson.notebook.lab.base_url.strip("/").replace("/", "-") or "root"
-    number = LESSON.name[:2]
     for theme in (LIGHT, DARK):
         lesson.notebook.set_theme(theme)
         for name in names:

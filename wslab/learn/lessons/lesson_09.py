@@ -132,8 +132,8 @@ class Case:
         said += ["only the newest counts"] if self.only_last else []
         said += ["the page sends as many back"] if self.page_talks else []
         said += [] if self.upgrade else ["a proxy lets no Upgrade through"]
-        said += [f"at most {self.late_s:.2f} s late", f"at most {self.budget_bytes:,} bytes"]
-        return f"{self.name}: {', '.join(said)}"
+        said += [f"at most {self.late_s:.2f} s late, at most {self.budget_bytes:,} bytes"]
+        return "\n    ".join([self.name, *said])
 
     __repr__ = __str__
 
