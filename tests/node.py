@@ -27,7 +27,7 @@ def need(*packages: str) -> None:
     if shutil.which("node") is None:
         reason = "no node on the PATH; on Debian and Ubuntu: apt install nodejs"
     elif missing:
-        reason = f"no {', '.join(missing)}; npm install --prefix .node socket.io socket.io-client"
+        reason = f"no {', '.join(missing)}; npm install --prefix .node socket.io socket.io-client ws"
     else:
         return
     if os.environ.get("REQUIRE_NODE", "") not in ("", "0"):
