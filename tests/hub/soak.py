@@ -480,11 +480,7 @@ class Soak:
             "the hubs are done with all",
         )
         for world in self.worlds:
-            # Whose person closed in the moment in which the hub sent it away: it came back as
-            # somebody new, and nobody asked for its session again, which the hub lets expire.
-            for book in tuple(world.books):
-                if world.keeps and book.away_s is not None:
-                    world.end(book)
+            world.end_away()
         left = {
             "clients": sum(len(hub.clients) for hub in hubs),
             "rooms": sum(len(hub.rooms) for hub in hubs),

@@ -249,6 +249,16 @@ class World:
         if self.keeps:  # what is kept of it is that it was
             self.by_token[book.token] = OVER
 
+    def end_away(self) -> None:
+        """End the books of sessions that are away, as the hub lets them expire.
+
+        A person who closes in the moment in which the hub sends it away comes back as somebody
+        new, and nobody asks for its session again.
+        """
+        for book in tuple(self.books):
+            if self.keeps and book.away_s is not None:
+                self.end(book)
+
     # Rooms and talk; each the hub's act and its note in one.
 
     def join(self, line: Line, room: str) -> None:
