@@ -27,7 +27,8 @@ class TestTargets:
         replay = wslab.replay(taped(*ECHOED, ("client", "close", 1000)), echo, side="client")
         assert not replay.differences
         assert replay.is_played
-        assert (replay.url, replay.server) == ("", None)
+        assert replay.url.startswith("ws://127.0.0.1:")
+        assert replay.server is None
         assert [each.data for each in replay.tape.messages] == ["a", "a", b"b", b"b"]
         assert not wslab.running()
         assert not replay.wait()

@@ -6,7 +6,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 import wslab
-from tests.peers import dial, frame, raw_client, read_frame, read_head, request
+from tests.peers import dial, frame, raw_client, read_frame, read_head, refused, request
 from tests.replay.rig import ANSWER, add_connection, kinds, taped
 from wslab.errors import HandshakeRefused
 from wslab.replay import server_side
@@ -254,6 +254,16 @@ class TestRawPeers:
                 assert read_head(sock).startswith(b"HTTP/1.1 101")
                 [found] = replay.wait(10)
                 assert found.text == "expected a client that reads, got none within 0.2 s"
+
+    def test_a_request_that_is_no_handshake_costs_no_script(self):
+        with wslab.replay(taped(("client", "a"), ("server", "b"))) as replay:
+            assert refused(replay.server.port, "Sec-WebSocket-Version: 12")[0] in (400, 426)
+            with dial(replay.server.port, request(replay.server.port, key="no")) as sock:
+                assert b" 400 " in read_head(sock)
+            with wslab.connect(replay.url) as alice:
+                alice.send("a")
+                assert alice.recv(timeout=5) == "b"
+            assert not replay.wait(5)
 
     def test_plain_http(self):
         with wslab.replay(taped()) as replay:

@@ -107,8 +107,10 @@ class Replay:
 
     @property
     def url(self) -> str:
-        """The URL to connect to, with the path and query of the record; "" for a client's side."""
-        return "" if self.server is None else _at(self.server.url, self.scripts[0])
+        """Where to connect to, with the path and query of the record; of a client where it was."""
+        if self.server is not None:
+            return _at(self.server.url, self.scripts[0])
+        return self._client.url if self._client is not None else ""
 
     @property
     def is_played(self) -> bool:
@@ -270,7 +272,7 @@ def replay(
         with serve(target, name=handler_name(target), page=None) as server:
             client = play(_at(server.url, script))
         return Replay(tape, side, [script], log, client=client, errors=server.errors)
-    for taken in ("process_request", "select_subprotocol", "subprotocols", "page"):
+    for taken in ("process_response", "select_subprotocol", "subprotocols", "page"):
         if taken in kwargs:
             raise TypeError(f"expected no {taken}=: a replay answers requests as its record does")
     playing = ServerSide(
@@ -285,7 +287,7 @@ def replay(
         playing,
         name=name,
         page=None,
-        process_request=playing.process_request,
+        process_response=playing.process_response,
         select_subprotocol=playing.select_subprotocol,
         **kwargs,
     )

@@ -14,14 +14,16 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, NoReturn, cast
+from weakref import WeakKeyDictionary
 
 from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 
 from ..calls.waiting import finite
-from ..wire.http.field_values import asks_for_websocket, parse_token_list
+from ..wire.http.field_values import parse_token_list
 from .differences import Difference, DifferenceLog
 from .endings import CATCH_S, note_closed
 from .matching import Matcher
@@ -69,28 +71,39 @@ class ServerSide:
         self._factor = factor
         self._timeout_s = timeout_s
         self._taken = 0
-        self._given: dict[Any, Run] = {}
+        self._given: WeakKeyDictionary[Any, Run] = WeakKeyDictionary()
         self._unplayed: set[Player | Run] = set()
         self.runs: deque[Run] = deque(maxlen=MAX_RUNS)
         self.is_played = threading.Event()
 
     @property
     def left(self) -> Sequence[Script]:
-        """The scripts that nobody has connected for."""
-        if self._is_repeated and self._taken:
-            return ()
-        return self._scripts[self._taken :]
+        """The scripts that nobody has connected for, or whose connection never opened."""
+        lost = [run.script for run in tuple(self._unplayed) if isinstance(run, Run)]
+        return [*lost, *self._ahead] if not (self._is_repeated and self._taken) else lost
+
+    @property
+    def _ahead(self) -> Sequence[Script]:
+        return self._scripts if self._is_repeated else self._scripts[self._taken :]
 
     # Hooks, on the server's loop.
 
-    def process_request(self, websocket: ServerConnection, request: Request) -> Response | None:
-        """Give a newcomer its script; answer as the record does where that is a refusal."""
-        if not asks_for_websocket(request.headers.raw_items()):
+    def select_subprotocol(self, websocket: ServerConnection, offered: Sequence[Any]) -> Any:
+        """Choose the subprotocol of the record, where it is offered."""
+        script = next(iter(self._ahead), None)
+        return script.subprotocol if script and script.subprotocol in offered else None
+
+    def process_response(
+        self, websocket: ServerConnection, request: Request, response: Response
+    ) -> Response | None:
+        """Give a newcomer its script; answer as the record does where that is a refusal.
+
+        Who asks for no WebSocket, or not rightly, is answered by then, and costs no script.
+        """
+        if response.status_code != 101 or websocket.state is not State.CONNECTING:
             return None
-        left = self.left
-        if self._is_repeated:
-            left = self._scripts
-        if not left:
+        ahead = self._ahead
+        if not ahead:
             last = Run(self._taken + 1, self._scripts[-1])
             self._differ(last, "no further connection", f"a request for {request.path:.200}")
             return websocket.respond(
@@ -99,7 +112,7 @@ class ServerSide:
                 "connection=0 to play one to everybody.\n",
             )
         self._taken += 1
-        run = Run(self._taken, left[0], cast("Any", websocket).traffic.id)
+        run = Run(self._taken, ahead[0], cast("Any", websocket).traffic.id)
         self.runs.append(run)
         self._compare_request(run, request)
         if run.script.is_refusal:
@@ -109,11 +122,6 @@ class ServerSide:
         self._unplayed.add(run)
         self.is_played.clear()
         return None
-
-    def select_subprotocol(self, websocket: ServerConnection, offered: Sequence[Any]) -> Any:
-        """Choose the subprotocol of the record, where it is offered."""
-        run = self._given.get(websocket)
-        return run.script.subprotocol if run and run.script.subprotocol in offered else None
 
     def _compare_request(self, run: Run, request: Request) -> None:
         script = run.script
