@@ -276,3 +276,43 @@ def test_a_tape_is_not_asked_for_more_than_what_passed_into_the_program():
         assert server.connections[0].received_bytes < 1_000
         server.connections[0].network.restore()
         assert client.recv(timeout=5) == "x" * 1_000
+
+
+@OVER
+@pytest.mark.parametrize("end", ["client", "server"])
+def test_when_all_is_cleared_nothing_lies_in_between_any_more(server, alice, end):
+    network = alice.network if end == "client" else of_server(server)
+    joint = alice.websocket if end == "client" else server.connections[0].websocket
+    below = joint.transport.below
+    for _ in range(3):
+        network.delay_s = 0.001
+        network.cut()
+        alice.send("held")
+        until(lambda: network.held_bytes)
+        network.clear()
+        assert alice.recv(timeout=5) == "held"
+        until(lambda: joint.transport._transport is below)
+        alice.send("direct")
+        assert alice.recv(timeout=5) == "direct"
+
+
+@OVER
+def test_what_is_set_and_cleared_in_quick_turns_loses_nothing(server, alice):
+    stop = threading.Event()
+
+    def turn() -> None:
+        while not stop.is_set():
+            for network in (alice.network, of_server(server)):
+                network.delay_s = 0.0005
+                network.clear()
+
+    thread = threading.Thread(target=turn)
+    thread.start()
+    try:
+        for number in range(300):
+            alice.send(str(number))
+        came = [alice.recv(timeout=10) for _ in range(300)]
+    finally:
+        stop.set()
+        thread.join(10)
+    assert came == [str(number) for number in range(300)]

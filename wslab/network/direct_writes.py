@@ -30,7 +30,7 @@ class DirectWrites:
     def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._lock = threading.Lock()
-        self._descriptor = _descriptor_of(transport)
+        self._descriptor = self._socket = _descriptor_of(transport)
         # A frame that was begun past the loop, and how many bytes of it the socket took.
         self._begun: tuple[bytes, list[int]] | None = None
         self._record = transport.record
@@ -42,7 +42,7 @@ class DirectWrites:
         if self._descriptor is not None:
             transport.write, transport.writelines = self._write, self._write_lines
             transport.close, transport.write_eof = self.close, self.write_eof
-            transport.goes_by_loop = self.stop
+            transport.may_go_past_loop = self._allow
 
     def write_now(
         self, frame: bytes, may_send: Callable[[Any], bool], connection: Any = None
@@ -82,9 +82,14 @@ class DirectWrites:
         return True
 
     def stop(self) -> None:
-        """Write no more past the loop: the socket is about to be closed, or lies behind a line."""
+        """Write no more past the loop: the socket is about to be closed; on the loop."""
         with self._lock:
-            self._descriptor = None
+            self._descriptor = self._socket = None
+
+    def _allow(self, may_go_past_loop: bool) -> None:
+        """Write past the loop only while nothing lies between the connection and its socket."""
+        with self._lock:
+            self._descriptor = self._socket if may_go_past_loop else None
 
     def _write(self, data: bytes) -> None:
         with self._lock:  # not by `_behind`: it is a hot path

@@ -1,6 +1,6 @@
 """The network under one connection, as a user sets it: slower, cut, read slowly, reset.
 
-For any thread. Its rule: when a call returns it holds, and where nothing was ever set, nothing lies
+For any thread. Its rule: when a call returns it holds, and where nothing is set, nothing lies
 between a connection and its transport. What happens to the bytes then is `line`'s business.
 """
 
@@ -40,6 +40,9 @@ class Joint(Protocol):
 
     def put_line(self, make: Callable[..., Line]) -> Line | None:
         """Put a line in; on the loop. None where the transport is about to end."""
+
+    def take_line_out(self) -> None:
+        """Join protocol and transport again; on the loop."""
 
 
 class LineConditions:
@@ -332,6 +335,11 @@ class LineConditions:
 
     def _over(self, line: Line) -> None:
         self._lines.pop(line, None)
+        if self._line is line:
+            self._line = None
+            if line.is_out and self._joint is not None:
+                self._joint.take_line_out()
+                self._changed()  # something may have been set in this moment
 
 
 def _set(waiter: asyncio.Future[None]) -> None:

@@ -41,7 +41,8 @@ class _Transport:
         # What websockets calls for each message is bound here; the rest goes through __getattr__.
         self._transport: Any = transport
         self.is_closing = transport.is_closing
-        self.goes_by_loop: Callable[[], None] = _nothing  # ends writes past the loop
+        self.below = transport
+        self.may_go_past_loop: Callable[[bool], None] = _nothing
         write = transport.write
 
         def noted(data: bytes) -> None:
@@ -64,10 +65,14 @@ class _Transport:
         def write_only(data: bytes) -> None:
             write(data)
 
-        def put(line: Line) -> None:
+        def put(below: Any) -> None:
             nonlocal write
-            self.goes_by_loop()
-            self._transport, self.is_closing, write = line, line.is_closing, line.write
+            is_line = below is not transport
+            if is_line:
+                self.may_go_past_loop(False)
+            self._transport, self.is_closing, write = below, below.is_closing, below.write
+            if not is_line:
+                self.may_go_past_loop(True)
 
         # The two halves of a write, for who writes past the loop (see `direct_writes`).
         self.record, self.write_only = noted, write_only
@@ -107,7 +112,7 @@ class _Transport:
         return getattr(self._transport, name)
 
 
-def _nothing() -> None:
+def _nothing(_may: bool) -> None:
     pass
 
 
@@ -165,6 +170,9 @@ def _recorded_kind(kind: Any) -> type:
             line = make(under._transport, self, is_new=self._is_new, is_full=self.paused)
             under.put(line)
             return line
+
+        def take_line_out(self) -> None:
+            self._under.put(self._under.below)
 
         def connection_lost(self, exc: Exception | None) -> None:
             try:
