@@ -20,12 +20,13 @@ EXERCISE_MIN = {  # or 5
     "03 capitals": 3.0,
     "03 ticks": 6.0,
     "05 private": 10.0,
+    "10 follow": 6.0,
     "11 feed": 7.0,
     "13 hub": 2.0,  # two lines, after the same by hand
 }
 WIDGETS = re.compile(
-    r"\b(?:predict|IFrame|Inspector|Browser|ChatPanel|Tanks|CompressionBench|Race|\w+Editor"
-    r"|\w*[Ss]lider|hint|display)\("
+    r"\b(?:predict|IFrame|Inspector|Browser|ChatPanel|NetworkControls|come_back|Tanks"
+    r"|CompressionBench|Race|\w+Editor|\w*[Ss]lider|hint|display)\("
     r"|^(?:server|hub|alice|lifetimes|lanes)$",
     re.MULTILINE,
 )
