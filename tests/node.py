@@ -27,7 +27,8 @@ def need(*packages: str) -> None:
     if shutil.which("node") is None:
         reason = "no node on the PATH; on Debian and Ubuntu: apt install nodejs"
     elif missing:
-        reason = f"no {', '.join(missing)}; npm install --prefix .node socket.io socket.io-client ws"
+        wanted = "socket.io socket.io-client ws"
+        reason = f"no {', '.join(missing)}; npm install --prefix .node {wanted}"
     else:
         return
     if os.environ.get("REQUIRE_NODE", "") not in ("", "0"):
