@@ -43,6 +43,7 @@ class OneNetwork:
         return self.conditions
 
     def made(self, connection: Any) -> None:
+        connection.traffic.network = self.conditions
         self.conditions.join(connection)
 
     def lost(self, connection: Any) -> None:
@@ -75,6 +76,7 @@ class ServerNetwork(LineConditions):
         with self._lock:  # two threads may ask at once
             if connection.line_conditions is None:
                 conditions = connection.line_conditions = LineConditions("server")
+                connection.traffic.network = conditions
                 conditions.join(connection)
                 self._given.add(conditions)
             return cast("LineConditions", connection.line_conditions)

@@ -7,9 +7,12 @@ ends in this process know of each other here, so that both go by the client's na
 from __future__ import annotations
 
 import time
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from ..wire.tape.track import Track
+
+if TYPE_CHECKING:
+    from .line_conditions import LineConditions
 
 __all__ = ["Traffic", "forget", "introduce", "other_end"]
 
@@ -27,6 +30,7 @@ class Traffic:
         "id",
         "label",
         "last_pong_s",
+        "network",
         "received",
         "received_bytes",
         "sent",
@@ -42,6 +46,7 @@ class Traffic:
         self.fileno = -1
         self.began_s = time.monotonic()
         self.last_pong_s: float | None = None
+        self.network: LineConditions | None = None  # under this end, if somebody has asked for it
         self.received = self.received_bytes = 0
         self.sent = self.sent_bytes = 0
 

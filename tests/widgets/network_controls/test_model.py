@@ -51,6 +51,19 @@ def test_a_network_of_a_name_from_either_end(server, alice):
     assert row_of(alice)["preset"] == "satellite"
 
 
+def test_what_is_set_at_the_other_end_is_told(server, alice):
+    alice.network.cut()
+    assert row_of(server)["words"] == "alice's end is cut"
+    assert row_of(alice)["words"] == "cut: nothing passes, and neither end is told"
+    alice.network.restore()
+    alice.network.delay_s = 0.01
+    assert row_of(server)["words"] == "alice's end is slowed down"
+    alice.network.clear()
+    assert row_of(server)["words"] == "joined"
+    server.connections[0].network.stop_reading()
+    assert row_of(alice)["words"] == "the server's end reads nothing"
+
+
 def test_clocks_and_what_is_held_while_the_cable_is_cut(server, alice):
     reader = NetworkReader()
     now_s = time.monotonic()
@@ -79,7 +92,7 @@ def test_an_end_that_is_over_while_the_other_has_not_heard_of_it(server, alice):
     until(lambda: not server.connections)
     row = row_of(server, reader)
     assert row["is_over"]
-    assert row["words"] == "over for the server (1006); alice has not heard of it"
+    assert row["words"] == "over (1006) for the server; alice has not heard of it"
     assert row["server_heard"] == "closed: 1006"
     key = row["key"]
     assert act(reader, server, {"key": key, "verb": "restore"}) == "alice: joined again"

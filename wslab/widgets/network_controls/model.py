@@ -200,15 +200,17 @@ def _row(key: str, known: _Known, now_s: float, *, is_server: bool) -> Json:
     is_cut, is_stopped = bool(network.is_cut), bool(network.is_stopped)
     held = network.held_bytes
     here, there = ("the server", known.label) if is_server else (known.label, "the server")
+    code = known.websocket.close_code
     if known.is_over:
-        words = f"over for {here} ({known.websocket.close_code}); {there} has not heard of it"
-        clocks[1] = f"closed: {known.websocket.close_code}"
+        over = "closing" if code is None else f"over ({code})"
+        words = f"{over} for {here}; {there} has not heard of it"
+        clocks[1] = "closing" if code is None else f"closed: {code}"
     elif is_cut:
         words = "cut: nothing passes, and neither end is told"
     elif is_stopped:
         words = f"{here} reads nothing: what comes waits"
     else:
-        words = "joined"
+        words = _at_other_end(known.there, there) or "joined"
     if not is_server:
         clocks.reverse()
     return {
@@ -223,6 +225,15 @@ def _row(key: str, known: _Known, now_s: float, *, is_server: bool) -> Json:
         "words": words,
         "held": f"{size(held)} held" if held else "",
     }
+
+
+def _at_other_end(clock: _Clock | None, who: str) -> str:
+    """Say what is set at the other end, where that is in this process: its own handle has it."""
+    network = clock.traffic.network if clock is not None else None
+    if network is None or network.is_plain:
+        return ""
+    verbs = ["is cut"] * network.is_cut + ["reads nothing"] * network.is_stopped
+    return f"{who}'s end {' and '.join(verbs or ['is slowed down'])}"
 
 
 def _heard(clock: _Clock | None, now_s: float) -> str:
