@@ -37,7 +37,7 @@ class DirectWrites:
         self._write_only = transport.write_only
         self._write_recorded = transport.write
         self._close, self._write_eof = transport.close, transport.write_eof
-        self._buffered_bytes = transport.get_write_buffer_size
+        self._buffered_bytes = transport.below.get_write_buffer_size  # it is a hot path
         self._is_closing = transport.is_closing
         if self._descriptor is not None:
             transport.write, transport.writelines = self._write, self._write_lines

@@ -40,6 +40,8 @@ class Line(asyncio.Protocol):
         ended: called with this when nothing is left to do.
 
     Attributes:
+        loop: the connection's.
+        below: the transport.
         is_out: whether it has left, since nothing was set any more, and the two are joined again.
     """
 
@@ -56,7 +58,7 @@ class Line(asyncio.Protocol):
         ended: Callable[[Line], object],
     ) -> None:
         self.loop = asyncio.get_running_loop()
-        self._transport = transport
+        self.below = transport
         self._protocol = protocol
         self._sending, self._receiving = sending, receiving
         self._arrivals = Arrivals(
@@ -108,11 +110,11 @@ class Line(asyncio.Protocol):
         if self._arrivals.can_read or has_unsent:
             self._note_void()
         if not self._departures.is_down:
-            send_rst(self._transport)
+            send_rst(self.below)
 
     def end(self) -> None:
         """Give up what is held, and let go of the transport."""
-        self._transport.abort()
+        self.below.abort()
 
     # What the transport calls.
 
@@ -122,11 +124,11 @@ class Line(asyncio.Protocol):
     def eof_received(self) -> bool:
         self._arrivals.has_fin = True
         if self._is_lost and self._sending.is_cut:
-            self._transport.abort()  # both ends have given the connection up
+            self.below.abort()  # both ends have given the connection up
         elif not self._is_lost:
             self._arrivals.put(Mark.FIN)
         # TLS closes itself then, whatever it is told, and complains where it is told otherwise.
-        return self._transport.get_extra_info("sslcontext") is None
+        return self.below.get_extra_info("sslcontext") is None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._arrivals.has_fin = self._departures.is_down = True
@@ -181,7 +183,7 @@ class Line(asyncio.Protocol):
             self.loop.call_soon(self._lose, None)
         elif self._is_of_no_use:
             self.is_out = True
-            self._transport.set_protocol(self._protocol)
+            self.below.set_protocol(self._protocol)
             self._ended(self)
 
     @property
@@ -195,7 +197,7 @@ class Line(asyncio.Protocol):
             and departures.pipe.is_empty
             and departures.is_full is departures.is_full_below
             and not (self._is_closing or self._is_void or arrivals.has_fin or self.is_out)
-            and not self._transport.is_closing()
+            and not self.below.is_closing()
         )
 
     # What the protocol calls.
@@ -286,7 +288,7 @@ class Line(asyncio.Protocol):
         try:
             await asyncio.sleep(ORPHAN_S)
         finally:
-            self._transport.abort()
+            self.below.abort()
 
     def _note_void(self) -> None:
         self._is_closing = self._has_sent_fin = True
@@ -311,8 +313,8 @@ class Line(asyncio.Protocol):
         self._ended(self)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)  # whatever else there is to know of it
+        return getattr(self.below, name)  # whatever else there is to know of it
 
     def __repr__(self) -> str:
         state = "closed" if self._is_lost else "closing" if self._is_closing else "open"
-        return f"<Line over {self._transport!r}, {state}, {self.held_bytes} B held>"
+        return f"<Line over {self.below!r}, {state}, {self.held_bytes} B held>"

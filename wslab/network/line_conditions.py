@@ -41,8 +41,8 @@ class Joint(Protocol):
     def put_line(self, make: Callable[..., Line]) -> Line | None:
         """Put a line in; on the loop. None where the transport is about to end."""
 
-    def take_line_out(self) -> None:
-        """Join protocol and transport again; on the loop."""
+    def take_line_out(self, below: Any) -> None:
+        """Join the protocol again with the transport below the line; on the loop."""
 
 
 class LineConditions:
@@ -184,11 +184,12 @@ class LineConditions:
 
         What is held is lost. Where there is no connection, nothing happens.
         """
-        joint = self._joint
-        if joint is not None:
-            if self._line is None:
-                self._on_loop(self._put)
-            self._tell(Line.void)
+        self._on_loop(self._void)
+
+    def _void(self) -> None:
+        self._put()
+        if self._line is not None:
+            self._line.void()
 
     # What there is to see.
 
@@ -338,7 +339,7 @@ class LineConditions:
         if self._line is line:
             self._line = None
             if line.is_out and self._joint is not None:
-                self._joint.take_line_out()
+                self._joint.take_line_out(line.below)
                 self._changed()  # something may have been set in this moment
 
 

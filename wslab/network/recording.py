@@ -171,8 +171,8 @@ def _recorded_kind(kind: Any) -> type:
             under.put(line)
             return line
 
-        def take_line_out(self) -> None:
-            self._under.put(self._under.below)
+        def take_line_out(self, below: Any) -> None:
+            self._under.put(below)
 
         def connection_lost(self, exc: Exception | None) -> None:
             try:

@@ -91,9 +91,9 @@ class Stream(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", line)
         return line
 
-    def take_line_out(self) -> None:
+    def take_line_out(self, below: Any) -> None:
         """See `line_conditions`."""
-        self.transport = self._below
+        self.transport = below
 
     def take_protocol(self, protocol: asyncio.Protocol) -> None:
         """Let another protocol speak from here on."""
@@ -102,7 +102,7 @@ class Stream(asyncio.Protocol):
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = self._below = cast("asyncio.Transport", transport)
+        self.transport = cast("asyncio.Transport", transport)
         self._made(self)
         self._record_came, self._record_went = begin_record(
             self.traffic, self.transport, side="server", tape=self._tape

@@ -106,6 +106,10 @@ class TappedConnection:
         leg.transport = cast("asyncio.Transport", line)
         return line
 
+    def take_line_out(self, below: Any) -> None:
+        """Join the client's leg and its transport again; see `line_conditions`."""
+        self.client.transport = below
+
     def close(self, within_s: float) -> None:
         """End it towards both sides, with what is under way; later than ``within_s`` at once."""
         for leg in (self.client, self.server):
