@@ -81,6 +81,28 @@ def test_the_page_starts_one(served):
     race.close()
 
 
+def test_a_server_that_has_stopped_is_said_to_who_presses_start(served):
+    race = Race(*served, **QUICK)
+    served[0].stop()
+    for _ in range(2):
+        race._take(race, {"type": "start", "settings": {}}, [])
+        assert "run the cell that starts it" in race.failure
+    race.close()
+
+
+@in_a_loop
+async def test_who_is_interrupted_leaves_nothing_running(served):
+    race = Race(*served, **{**QUICK, "idle_s": 10})
+    running = asyncio.ensure_future(race.run())
+    await asyncio.to_thread(until, lambda: race.state == "racing")
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await asyncio.to_thread(until, lambda: race.state == "done" and not race.frame)
+    assert (await race.run(idle_s=0))["SSE"].updates == 10
+    race.close()
+
+
 def test_what_is_no_server_and_what_has_no_tape_is_refused(served):
     with pytest.raises(TypeError, match="expected a Server, got Starlette"):
         Race(app_of(served[1]), served[1])

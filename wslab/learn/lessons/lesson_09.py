@@ -278,18 +278,16 @@ class _Run:
         talking: set[asyncio.Task[None]] = set()
         try:
             await _until(lambda: figures.requests > 0, READY_S, tally)
-            began_s = time.time() - bench.tape.began_at
+            began_s = tally.now_s()
             for number in range(1, case.count + 1):
-                await asyncio.sleep(
-                    began_s + number * case.every_s - (time.time() - bench.tape.began_at)
-                )
-                tally.made(number, time.time() - bench.tape.began_at)
+                await asyncio.sleep(began_s + number * case.every_s - tally.now_s())
+                tally.made(number)
                 self.feed.add(update_text(number, case.size_bytes))
                 if case.page_talks:
                     talk = asyncio.create_task(_say(port, case, number, client))
                     talking.add(talk)
                     talk.add_done_callback(talking.discard)
-            ended_s = time.time() - bench.tape.began_at
+            ended_s = tally.now_s()
             if talking:
                 await asyncio.wait(talking, timeout=1.0)
             if not case.only_last:

@@ -13,6 +13,7 @@ import contextlib
 import html
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -47,7 +48,7 @@ class Race(Widget):
     """Run five ways to tell a page what is new, and compare them.
 
     Args:
-        server: answers at ``WAYS``' paths, and with ``PAGE`` at /.
+        server: answers at ``WAYS``' paths, and with ``PAGE`` at /; it is not kept alive.
         feed: what it tells.
         settings: ``rate_per_s``, ``size_bytes``, ``idle_s``, ``poll_s``, ``updates``; see Settings.
 
@@ -75,7 +76,7 @@ class Race(Widget):
             raise TypeError(f"expected a Server, got {type(server).__name__}: pass serve(app)")
         if server.tape is None:
             raise ValueError("expected a server with a tape: leave record=False out of serve()")
-        self._server, self._tape, self._feed = server, server.tape, feed
+        self._thing, self._feed = weakref.ref(server), feed
         self._settings = Settings().changed(settings)
         self._tally: Tally | None = None
         self._round: asyncio.Task[Results] | None = None
@@ -95,12 +96,22 @@ class Race(Widget):
             changes: settings to change, such as ``rate_per_s=2``; they stay so.
 
         Raises:
-            RuntimeError: a round is running.
+            RuntimeError: a round is running, or the server is not.
         """
-        return await asyncio.wrap_future(self._server.runner.submit(self._run, changes))
+        return await asyncio.wrap_future(self._server().runner.submit(self._run, changes))
+
+    def _server(self) -> Server:
+        server = self._thing()
+        if server is None or not server.is_serving:
+            raise RuntimeError(
+                "expected a server that is serving, got one that has stopped; run the cell that "
+                "starts it, and then the race's"
+            )
+        return server
 
     async def _run(self, changes: dict[str, Any]) -> Results:
         # On the server's loop.
+        server = self._server()
         if self._round is not None and not self._round.done():
             raise RuntimeError("expected one round at a time; the last one is still running")
         self._round = asyncio.current_task()
@@ -109,13 +120,14 @@ class Race(Widget):
             self.settings = self._settings.to_dict()
             self.failure, self.state = "", "asking"
         self._rounds += 1
-        tally = self._tally = Tally(self._tape)
-        self._began_s = self._now_s()
+        assert server.tape is not None
+        tally = self._tally = Tally(server.tape)
+        self._began_s = tally.now_s()
         self._first = self._feed.last
         live.watch(self)
         lanes: list[asyncio.Task[None]] = []
         try:
-            ran_in = await self._begin(tally, lanes)
+            ran_in = await self._begin(server, tally, lanes)
             await self._make(tally)
             self.state = "silence"
             await asyncio.sleep(self._settings.idle_s)
@@ -132,11 +144,11 @@ class Race(Widget):
                 self.refresh()
                 self._tally = None
 
-    async def _begin(self, tally: Tally, lanes: list[asyncio.Task[None]]) -> str:
+    async def _begin(self, server: Server, tally: Tally, lanes: list[asyncio.Task[None]]) -> str:
         """Let all lanes ask for what comes next; return who does."""
         settings, until = self._settings, self._first + self._settings.count
         ask = {"after": self._first, "until": until, "poll": settings.poll_s, "round": self._rounds}
-        self.frame = {"src": f"{self._server.page_url}?{urlencode(ask)}"}
+        self.frame = {"src": f"{server.page_url}?{urlencode(ask)}"}
         patience_s = LOOK_S if self._page_is_away else PAGE_S
         if await self._until(lambda: tally.others > 0, patience_s, tally):
             self._page_is_away = False
@@ -146,7 +158,7 @@ class Race(Widget):
         self.frame = {}
         for way in WAYS:
             lane = run_lane(
-                way, self._server.port, after=self._first, until=until, poll_s=settings.poll_s
+                way, server.port, after=self._first, until=until, poll_s=settings.poll_s
             )
             lanes.append(asyncio.create_task(lane))
         await self._until(lambda: _all_ask(tally), ASK_S, tally)
@@ -159,9 +171,9 @@ class Race(Widget):
         for nth in range(self._settings.count):
             await asyncio.sleep(began_s + nth / self._settings.rate_per_s - loop.time())
             number = self._first + nth + 1
-            tally.made(number, self._now_s())
+            tally.made(number)
             self._feed.add(update_text(number, self._settings.size_bytes))
-        tally.idle_from_s = self._now_s() + SETTLED_S
+        tally.idle_from_s = tally.now_s() + SETTLED_S
 
     async def _arrived(self, tally: Tally) -> None:
         made = len(tally.made_s)
@@ -176,10 +188,6 @@ class Race(Widget):
                 return True
             await asyncio.sleep(LOOK_S)
         return False
-
-    def _now_s(self) -> float:
-        """Return the tape's time."""
-        return time.time() - self._tape.began_at
 
     def _results(self, tally: Tally, ran_in: str) -> Results:
         made, last = len(tally.made_s), self._first + self._settings.count
@@ -202,15 +210,15 @@ class Race(Widget):
         made, last = len(tally.made_s), self._first + self._settings.count
         lanes = []
         for name, one in tally.ways.items():
-            came = [round(at_s - self._began_s, 3) for at_s in one.came_s.values()]
-            asked = [round(at_s - self._began_s, 3) for at_s in one.asked_s]
+            came = [round(at_s - self._began_s, 3) for at_s in list(one.came_s.values())]
+            asked = [round(at_s - self._began_s, 3) for at_s in list(one.asked_s)]
             row = Result.of(name, one, made, last)
             lanes.append({"name": name, "cells": row.cells()[1:], "came": came, "asked": asked})
         said = f"{made} of {self._settings.count} updates made."
         if self.state == "done" and self.results is not None:
             said = " ".join([self.results.by, *self.results.remarks])
         with self._lock, self.hold_sync():
-            self.axis_s = round(self._now_s() - self._began_s, 3)
+            self.axis_s = round(tally.now_s() - self._began_s, 3)
             self.lanes, self.said = lanes, said
         return len(repr(lanes))
 
@@ -227,7 +235,8 @@ class Race(Widget):
             self._page_is_away = False
         elif kind == "start" and isinstance(content.get("settings"), dict):
             try:
-                self._server.runner.submit(self._run_for_page, content["settings"])
+                self.failure = ""
+                self._server().runner.submit(self._run_for_page, content["settings"])
             except Exception as exc:
                 self.show_failure(exc)
 

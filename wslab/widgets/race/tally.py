@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import statistics
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -102,13 +103,18 @@ class Tally:
         self._names = {path: name for name, path in ways.items()}
         self._on: dict[str, str] = {}  # which way a connection serves at the moment
         self._tails: dict[str, bytes] = {}
+        self._began_at = tape.began_at
         self._reader = tape.reader(reveal=True)
         for _ in self._reader.each():
             pass  # what was before this round
 
-    def made(self, number: int, at_s: float) -> None:
-        """Note when an update was made, in seconds of the tape."""
-        self.made_s[number] = at_s
+    def now_s(self) -> float:
+        """Return the tape's time, in seconds."""
+        return time.time() - self._began_at
+
+    def made(self, number: int, at_s: float | None = None) -> None:
+        """Note when an update was made, in seconds of the tape; now by default."""
+        self.made_s[number] = self.now_s() if at_s is None else at_s
 
     def count(self) -> None:
         """Count what has come onto the tape since the last time."""
