@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.lab.harness import DARK, LIGHT, Lab, Notebook, keep_screenshots
+from tests.wire.files.test_chrome_har import CHROMES
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.slow]
 
@@ -314,8 +317,15 @@ Inspector(Tape.load("feed.pcapng"))
 """
 
 
+CHROMES_FILE = f"""
+from pathlib import Path
+Path("chrome.har").write_text({json.dumps(CHROMES)!r}.replace('"receive": 480.0', '"receive": 6e4'))
+Inspector(Tape.load("chrome.har"))
+"""
+
+
 def test_the_end_of_a_capture_says_who_was_silent_and_which_limit_fits(lab: Lab, expect):
-    with lab.open(lab.write("ended.ipynb", [SETUP, ENDED])) as notebook:
+    with lab.open(lab.write("ended.ipynb", [SETUP, ENDED, CHROMES_FILE])) as notebook:
         notebook.run_cell(0)
         notebook.run_cell(1)
         assert notebook.errors() == []
@@ -331,4 +341,13 @@ def test_the_end_of_a_capture_says_who_was_silent_and_which_limit_fits(lab: Lab,
                     notebook.set_theme(theme)
                     name = f"inspector-ended-{width}-{theme.split()[-1].lower()}.png"
                     notebook.screenshot(folder / name, index=1)
+        notebook.run_cell(2)
+        assert notebook.errors() == []
+        notebook.cell(2).scroll_into_view_if_needed()  # out of sight nothing is drawn
+        row(notebook, "ended: the record does not say how").click()
+        detail = notebook.cell(2).locator(".wi-detail")
+        expect(detail).to_contain_text("It ended, and the record does not say how")
+        expect(detail).to_contain_text("That would fit the idle timeout of a proxy")
+        if folder := keep_screenshots():
+            notebook.screenshot(folder / "inspector-ended-untold.png", index=2)
         assert notebook.console == []

@@ -25,8 +25,8 @@ def frame_event(data: str) -> FrameEvent:
 
 
 def test_every_kind_has_a_name_of_its_own():
-    assert len(KINDS) == 12
-    assert len({cls.kind for cls in KINDS}) == 12
+    assert len(KINDS) == 13
+    assert len({cls.kind for cls in KINDS}) == 13
 
 
 @pytest.mark.parametrize("cls", KINDS)

@@ -19,6 +19,7 @@ from .events import (
     FaultEvent,
     FrameEvent,
     MessageEvent,
+    OverEvent,
     PongEvent,
     RequestEvent,
     ResponseEvent,
@@ -51,6 +52,7 @@ class CloseEvidence:
         self._response: ResponseEvent | None = None
         self._fault: FaultEvent | None = None
         self._ended: EndedEvent | None = None
+        self._over_s: float | None = None
         self._closes: list[CloseEvent] = []
         self._last_s: dict[Sender, float] = {}
         self._sizes: dict[Sender, int] = {}  # of the last message or frame, in bytes
@@ -78,6 +80,8 @@ class CloseEvidence:
                 self._fault = self._fault or event
         elif isinstance(event, EndedEvent):
             self._ended = event
+        elif isinstance(event, OverEvent):
+            self._over_s = event.at_s
         elif isinstance(event, RequestEvent):
             self._request = event
         elif isinstance(event, ResponseEvent):
@@ -128,7 +132,7 @@ class CloseEvidence:
                 f"{response.response.reason}."
             )
             return
-        if self._ended is None and not self._closes:
+        if self._ended is None and not self._closes and self._over_s is None:
             yield "Its end is not on this record."
             yield from self._last()
             return
@@ -147,8 +151,9 @@ class CloseEvidence:
         """When it began to end: the first close frame, or else the end of TCP."""
         if self._closes:
             return self._closes[0].at_s
-        assert self._ended is not None
-        return self._ended.at_s
+        at_s = self._ended.at_s if self._ended is not None else self._over_s
+        assert at_s is not None
+        return at_s
 
     def _last(self) -> Iterable[str]:
         if self._last_s:
@@ -156,6 +161,12 @@ class CloseEvidence:
             yield f"The last that is there came from {self._names[sender]}."
 
     def _who(self) -> Iterable[str]:
+        if not self._closes and self._ended is None:
+            yield (
+                "It ended, and the record does not say how: the program that wrote it puts down "
+                "no pings and no close frames."
+            )
+            return
         if not self._closes:
             yield broke_off()
             return
@@ -233,14 +244,16 @@ class CloseEvidence:
         silent_s = {sender: self._end_s - at_s for sender, at_s in self._last_s.items()}
         both_s = min(silent_s.values(), default=0.0)
         if len(silent_s) == 2 and both_s >= _SILENCE_S:
-            yield f"Neither side had sent anything for {_seconds(both_s)} before."
+            what = "a message" if self._over_s is not None else "anything"
+            yield f"Neither side had sent {what} for {_seconds(both_s)} before."
             if self._closes:
                 return
             for limit_s, whose in _PROXIES:
                 if _is_about(both_s, limit_s):
+                    fits = "fits" if self._ended is not None else "would fit"
                     yield (
-                        f"That fits the idle timeout of a proxy: {limit_s:g} s are the default of "
-                        f"{whose}. Pings that come more often keep such a connection open."
+                        f"That {fits} the idle timeout of a proxy: {limit_s:g} s are the default "
+                        f"of {whose}. Pings that come more often keep such a connection open."
                     )
             return
         for sender, seconds in silent_s.items():

@@ -26,6 +26,7 @@ __all__ = [
     "FrameEvent",
     "MessageEvent",
     "OpenedEvent",
+    "OverEvent",
     "PongEvent",
     "RequestEvent",
     "ResponseEvent",
@@ -223,6 +224,13 @@ class EndedEvent(Event):
     kind: ClassVar[str] = "ended"
 
     is_clean: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverEvent(Event):
+    """Another program's file says that the connection was over then, and not how it ended."""
+
+    kind: ClassVar[str] = "over"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

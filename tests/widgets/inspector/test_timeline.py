@@ -116,6 +116,17 @@ def test_a_connection_that_breaks_off_says_so(closes, label):
     assert end["why"].endswith("It had been open for 0.0 s.")
 
 
+def test_an_end_that_the_record_does_not_tell_is_none_that_broke_off():
+    tape = Tape()
+    track = opened(tape)
+    track.tells_end = False
+    track.end()
+    end = rows_of(tape)[-1]
+    assert (end["what"], end["clean"], end["untold"]) == ("ended", True, True)
+    assert end["label"] == "ended: the record does not say how"
+    assert end["why"].startswith("It ended, and the record does not say how")
+
+
 def test_a_fault_is_on_its_frame_and_not_twice():
     tape = Tape()
     opened(tape).client(encode_frame(Opcode.TEXT, b"bare"))

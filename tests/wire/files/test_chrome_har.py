@@ -92,12 +92,19 @@ CHROMES = {
 }  # fmt: skip
 
 
+def with_timings(folder, **timings):
+    """Load Chrome's file, with other times of its WebSocket."""
+    har = json.loads(json.dumps(CHROMES))
+    har["log"]["entries"][0]["timings"] |= timings
+    path = folder / "chrome.har"
+    path.write_text(json.dumps(har), encoding="utf-8")
+    return Tape.load(path)
+
+
 class TestChromesFile:
     @pytest.fixture
     def tape(self, tmp_path):
-        path = tmp_path / "chrome.har"
-        path.write_text(json.dumps(CHROMES), encoding="utf-8")
-        return Tape.load(path)
+        return with_timings(tmp_path)
 
     def test_messages(self, tape):
         text, binary = tape.messages
@@ -133,6 +140,28 @@ class TestChromesFile:
         ]  # fmt: skip
         assert {event.side for event in opened} == {"client"}
         assert not [event for event in tape.events if event.kind == "ended"]
+
+    def test_when_a_websocket_was_over_is_told_and_not_how(self, tape):
+        [over] = [event for event in tape.events if event.kind == "over"]
+        assert over.connection_id == "har-1"
+        assert tape.began_at + over.at_s == pytest.approx(1795421762.9)
+        told = tape.why_ended("har-1")
+        assert told.startswith("It ended, and the record does not say how: the program that wrote")
+        assert told.endswith("It had been open for 0.5 s.")
+
+    def test_how_long_both_were_silent_is_told(self, tmp_path):
+        told = with_timings(tmp_path, wait=350.0, receive=60_500.0).why_ended("har-1")
+        assert "Neither side had sent a message for 60.5 s before. That would fit the idle" in told
+
+    def test_of_a_websocket_that_was_open_no_end_is_told(self, tmp_path):
+        tape = with_timings(tmp_path, receive=0)
+        assert not [event for event in tape.events if event.kind == "over"]
+        assert tape.why_ended("har-1").startswith("Its end is not on this record.")
+
+    def test_what_is_not_known_is_in_no_capture_either(self, tape, tmp_path):
+        tape.to_pcapng(tmp_path / "x.pcapng")
+        again = Tape.load(tmp_path / "x.pcapng")
+        assert not [event for event in again.events if event.kind in ("ended", "over")]
 
     def test_can_be_saved_and_loaded_again(self, tape, tmp_path):
         tape.to_har(tmp_path / "again.har")

@@ -215,6 +215,11 @@ class TestRealSession:
             for one, other in zip(loaded.messages, tape.messages, strict=True)
         ]
         assert max(map(abs, late_s)) < 1e-3
+        # Of its own file Chrome says when a WebSocket was over, and not how.
+        ends = [event for event in loaded.events if event.kind in ("ended", "over")]
+        assert [event.kind for event in ends] == ["over"] * 2
+        for end, other in zip(ends, [e for e in tape.events if e.kind == "ended"], strict=False):
+            assert loaded.began_at + end.at_s == pytest.approx(tape.began_at + other.at_s, abs=0.01)
 
     @pytest.mark.browser
     def test_chrome_imports_it(self, tmp_path, session, page):

@@ -51,6 +51,14 @@ def test_a_fault_and_what_was_dropped_are_said():
     assert any("<- fault: " in line for line in lines)
 
 
+def test_an_end_that_is_not_told_is_no_end_of_tcp():
+    tape = Tape()
+    track = websocket(tape)
+    track.tells_end = False
+    track.end()
+    assert said(tape)[-1] == "alice -- over; how it ended is not on the record"
+
+
 def test_whoever_sends_much_fills_no_screen():
     tape = Tape()
     track = websocket(tape)

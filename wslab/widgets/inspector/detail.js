@@ -66,7 +66,7 @@ class Detail {
       ? `${plural(row.frames, "frame")} crossed the wire here faster than anybody can read. They are counted below, and kept on the tape as far as it reaches.`
       : row.why ?? row.label;
     return [h("h3", {}, title), h("p", { class: "ws-soft" }, [lane, moment(row.at)].filter(Boolean).join(", ")), faults(row) ?? h("p", {}, says),
-      row.what === "ended" && (row.clean || !row.why) ? h("p", { class: "ws-soft" }, row.clean
+      row.what === "ended" && !row.untold && (row.clean || !row.why) ? h("p", { class: "ws-soft" }, row.clean
         ? "Both sides sent a close frame, then TCP ended: the closing handshake was complete. RFC 6455 §7.1.4"
         : "TCP ended without the closing handshake. 1006 never travels: it is what each side reports when that happens. RFC 6455 §7.1.5") : null].filter(Boolean);
   }

@@ -21,6 +21,7 @@ from ...wire.events import (
     FaultEvent,
     FrameEvent,
     MessageEvent,
+    OverEvent,
     PongEvent,
     RequestEvent,
     ResponseEvent,
@@ -329,6 +330,12 @@ class Timeline:
             {"what": "ended", "clean": event.is_clean, "code": code, "label": label, "why": why}
         )
 
+    def _over(self, connection: _Connection, event: OverEvent) -> Row:
+        self.lanes.free_name(connection.lane)
+        why = connection.evidence.told(self.lanes.name(connection.lane))
+        label = "ended: the record does not say how"
+        return Row({"what": "ended", "clean": True, "untold": True, "label": label, "why": why})
+
     def _dropped(self, connection: _Connection, event: DroppedEvent) -> Row:
         frames = f"{event.frames:,} frames, " if event.frames else ""
         who = self.lanes.name(connection.lane) if event.sender == "client" else "the server"
@@ -347,5 +354,6 @@ _MAKERS: dict[type[Event], Callable[[Timeline, _Connection, Any], Row | None]] =
     CloseEvent: Timeline._close,
     FaultEvent: Timeline._fault,
     EndedEvent: Timeline._ended,
+    OverEvent: Timeline._over,
     DroppedEvent: Timeline._dropped,
 }

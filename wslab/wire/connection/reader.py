@@ -16,6 +16,7 @@ from ..events import (
     Event,
     FaultEvent,
     FrameEvent,
+    OverEvent,
     PongEvent,
 )
 from ..frames.decoder import FrameDecoder
@@ -145,9 +146,16 @@ class ConnectionReader:
         self._number += half.skip_frames(data, patience)
         half.pings = pings
 
-    def end(self, at_s: float, sender: Sender) -> list[Event]:
-        """Take the end of TCP, as ``sender``'s transport reported it."""
+    def end(self, at_s: float, sender: Sender, *, tells_end: bool = True) -> list[Event]:
+        """Take the end of TCP, as ``sender``'s transport reported it.
+
+        Args:
+            tells_end: whether the bytes say how it ended; False where they are made up.
+        """
         events: list[Event] = []
+        if not tells_end:
+            self._add(events, OverEvent, at_s, sender)
+            return events
         for who, half in self._halves.items():
             if half.decoder is not None and not half.close_seen:
                 for fault in half.decoder.eof():

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..frames.layout import encode_frame
-from ..tape.segment import OPENED
+from ..tape.segment import ENDED, OPENED
 from ..tape.snapshot import BadFile, SavedChunk, Snapshot, TrackSnapshot
 
 __all__ = ["from_entries"]
@@ -66,7 +66,7 @@ def from_entries(entries: Any, where: str) -> Snapshot:
 def _moved(track: TrackSnapshot, began_at: float) -> TrackSnapshot:
     return TrackSnapshot(
         track.connection_id, track.side, track.label, track.client_address, track.server_address,
-        track.opened_s - began_at, is_secure=track.is_secure,
+        track.opened_s - began_at, is_secure=track.is_secure, tells_end=track.tells_end,
     )  # fmt: skip
 
 
@@ -82,7 +82,14 @@ def _read(
     address = str(entry.get("serverIPAddress") or url.hostname or "")
     address = f"[{address.strip('[]')}]" if ":" in address else address
     track = TrackSnapshot(
-        connection_id, "client", None, "", f"{address}:{port}", began_s, is_secure=is_secure
+        connection_id,
+        "client",
+        None,
+        "",
+        f"{address}:{port}",
+        began_s,
+        is_secure=is_secure,
+        tells_end=False,
     )
     chunks: list[SavedChunk] = [
         (began_s, index, OPENED, b""),
@@ -95,7 +102,7 @@ def _read(
         return track, chunks  # nobody answered
     timings = entry.get("timings") or {}
     parts = [_number(timings.get(name)) for name in ("blocked", "dns", "connect", "send", "wait")]
-    answered_s = began_s + sum(max(0.0, part) for part in parts) / 1000
+    answered_s = answered_by_s = began_s + sum(max(0.0, part) for part in parts) / 1000
     messages = []
     for nth, message in enumerate(entry.get("_webSocketMessages") or ()):
         try:
@@ -110,6 +117,12 @@ def _read(
         # The answer came before the first message, whatever the timings say.
         answered_s = min(answered_s, min(at_s for at_s, *_ in messages))
     chunks.append((answered_s, index, 1, _response(response)))
+    if status == 101 and _number(timings.get("receive")) > 0:
+        # Chrome counts up to the last message as waiting, and from there to the end as receiving;
+        # of a connection that is open there is no time of receiving.
+        ended_s = answered_by_s + _number(timings["receive"]) / 1000
+        last_s = max((at_s for at_s, *_ in messages), default=answered_s)
+        messages.append((max(ended_s, last_s), index, ENDED, b""))
     return track, chunks + messages
 
 

@@ -24,7 +24,7 @@ def read_har(text: str, where: str) -> Snapshot:
     Chrome's file has no bytes, only what they meant. They are made up from it: heads from the
     headers that it lists, a frame for each message (uncompressed, in one piece, the client's masked
     with a key of zeros), bodies without their compression. Pings, fragments and close frames are
-    not in such a file, and whether a connection has ended is not known.
+    not in such a file: of a WebSocket that has ended it tells when, and not how.
 
     Args:
         text: the file's text.

@@ -141,7 +141,9 @@ class _Writer:
         self._send(at_s, index, 0, ACK)
 
     def _close(self, at_s: float, index: int) -> None:
-        if not self._is_clean.get(index, True):
+        if index not in self._is_clean:
+            return  # how it ended is not known: neither FIN nor RST
+        if not self._is_clean[index]:
             self._send(at_s, index, 1, RST | ACK, comment=_ABRUPT)
             return
         self._send(at_s, index, 1, FIN | ACK)

@@ -30,7 +30,8 @@ COLUMNS = {
     "connection_id": "which connection",
     "label": "what views call the client; None where it has no name",
     "sender": '"client" or "server": who caused it',
-    "kind": "opened, request, response, body, frame, message, pong, close, fault, ended, dropped",
+    "kind": "opened, request, response, body, frame, message, pong, close, fault, ended, over "
+    "or dropped",
     "number": "frame: counted from 1 on each connection",
     "opcode": "frame, message: 0 continuation, 1 text, 2 binary, 8 close, 9 ping, 10 pong",
     "name": "frame, message: the opcode in a word",

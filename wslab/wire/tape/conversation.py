@@ -43,7 +43,7 @@ def conversation(
     for event, row in zip(kept, to_rows(kept, labels), strict=True):
         who = row["label"] or event.connection_id
         arrow = "->" if event.sender == "client" else "<-"
-        if event.kind == "ended":  # whose transport told is not who ended it
+        if event.kind in ("ended", "over"):  # whose transport told is not who ended it
             arrow = "--"
         lines.append(f"  {event.at_s:7.3f} s  {who} {arrow} {_cut(_said(event, row))}")
     return "\n".join(lines)
@@ -60,6 +60,8 @@ def _said(event: Event, row: Mapping[str, object]) -> str:
         return f"close {code} ({close_code_meaning(code).partition(':')[0]}){reason}"
     if event.kind in ("request", "response"):
         return str(row["text"])
+    if event.kind == "over":
+        return "over; how it ended is not on the record"
     if event.kind == "dropped":
         return f"dropped: {row['size_bytes']} bytes, {row['text']}"
     return f"{event.kind}: {row['text']}"

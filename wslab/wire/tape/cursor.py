@@ -106,7 +106,7 @@ class TapeCursor:
                     is_unread=True,
                 )
             )
-        events += self.reader(track).end(at_s, track.side)
+        events += self.reader(track).end(at_s, track.side, tells_end=track.tells_end)
         del self.readers[track.number]
         self._held.forget(track.number)
         return events

@@ -284,6 +284,7 @@ class Recorder:
                 saved.client_address, saved.server_address, saved.is_secure,
             )  # fmt: skip
             track.opened_s, track.unread_bytes = saved.opened_s, int(saved.unread_bytes)
+            track.tells_end = bool(saved.tells_end)
             if saved.state is not None:
                 track.begun = saved.reader()
             recorder._tracks[number] = track

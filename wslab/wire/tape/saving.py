@@ -54,7 +54,7 @@ def take_snapshot(
         TrackSnapshot(
             track.connection_id, track.side, track.label, track.client_address,
             track.server_address, track.opened_s, savers[number].state, track.is_secure,
-            track.unread_bytes,
+            track.unread_bytes, track.tells_end,
         )
         for number, track in batch.tracks.items()
     ]  # fmt: skip

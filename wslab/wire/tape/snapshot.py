@@ -32,7 +32,11 @@ class BadFile(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TrackSnapshot:
-    """One connection. ``state``: what came before its first saved byte, if that was dropped."""
+    """One connection.
+
+    ``state``: what came before its first saved byte, if that was dropped. ``tells_end``: whether
+    its bytes say how it ended; another program's file may say only when.
+    """
 
     connection_id: str
     side: Sender
@@ -43,6 +47,7 @@ class TrackSnapshot:
     state: dict[str, Any] | None = None
     is_secure: bool = False
     unread_bytes: int = 0
+    tells_end: bool = True
 
     def reader(self, *, reveal: bool = False) -> ConnectionReader:
         """Return what reads its saved bytes."""
@@ -73,20 +78,22 @@ class Snapshot:
                     yield index, event
         for at_s, index, kind, data in self.chunks:
             if kind == ENDED:
-                for event in readers[index].end(at_s, self.tracks[index].side):
+                track = self.tracks[index]
+                for event in readers[index].end(at_s, track.side, tells_end=track.tells_end):
                     yield index, event
             elif kind != OPENED:
                 for event in readers[index].each(at_s, SENDERS[kind], data):
                     yield index, event
 
     def ends(self) -> dict[int, bool]:
-        """Return the connections whose TCP has ended, each with whether it ended clean."""
+        """Return the connections whose TCP has ended, as far as is known, and whether clean."""
         readers = self._readers()
         found: dict[int, bool] = {}
         for at_s, index, kind, data in self.chunks:
             if kind == ENDED:
                 *_, ended = readers[index].end(at_s, self.tracks[index].side)
-                found[index] = isinstance(ended, EndedEvent) and ended.is_clean
+                if self.tracks[index].tells_end:
+                    found[index] = isinstance(ended, EndedEvent) and ended.is_clean
             elif kind != OPENED:
                 readers[index].skip(at_s, SENDERS[kind], data)
         return found

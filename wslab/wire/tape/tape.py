@@ -277,8 +277,8 @@ class Tape:
         """Read a tape that to_har or to_pcapng has written, or a HAR that Chrome exported.
 
         A HAR of Chrome's tells of messages and not of bytes: the frames are made up, each message
-        in one, uncompressed, the client's masked with a key of zeros. What was redacted stays
-        redacted. Of entries and messages that are odd, ``notes`` say that they were left out.
+        in one, uncompressed, the client's masked with a key of zeros; of a WebSocket's end it says
+        when, and not how. What was redacted stays redacted. Of entries and messages that are odd, ``notes`` say that they were left out.
 
         Raises:
             BadFile: a ValueError: the file is something else, cut off or changed.

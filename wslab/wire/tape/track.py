@@ -37,7 +37,7 @@ class Track:
     __slots__ = (
         "_begun", "_count_dropped", "_record", "client_address", "connection_id", "ended_s",
         "is_secure", "label", "mark", "number", "opened_at", "opened_s", "server_address", "side",
-        "unread_bytes",
+        "tells_end", "unread_bytes",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +65,7 @@ class Track:
         self.server_address = server_address
         self.is_secure = is_secure
         self.unread_bytes = 0
+        self.tells_end = True  # False where another program's file does not say how it ended
         self.opened_s = 0.0
         self.ended_s: float | None = None
 
