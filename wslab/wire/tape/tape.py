@@ -278,7 +278,8 @@ class Tape:
 
         A HAR of Chrome's tells of messages and not of bytes: the frames are made up, each message
         in one, uncompressed, the client's masked with a key of zeros; of a WebSocket's end it says
-        when, and not how. What was redacted stays redacted. Of entries and messages that are odd, ``notes`` say that they were left out.
+        when, and not how. What was redacted stays redacted. Of entries and messages that are odd,
+        ``notes`` say that they were left out.
 
         Raises:
             BadFile: a ValueError: the file is something else, cut off or changed.
