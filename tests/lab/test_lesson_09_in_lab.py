@@ -41,6 +41,7 @@ def test_a_learner_works_through_it(lab: Lab):
         assert lesson.outcomes("race-compare") == [
             "between 2,100 and 4,000", "less than twice its bytes", "they are much the same",
         ]  # fmt: skip
+        assert "This panel stopped" not in lesson.cell("setup").inner_text()
         lesson.run_to("recall-compare")
         assert lesson.outcomes("recall-compare") == ["22", "1", "the header Upgrade"]
 

@@ -45,13 +45,14 @@ def test_a_conversation():
         assert not socket.is_open
         await socket.send({"type": "websocket.accept", "subprotocol": "v1"})
         assert socket.is_open
+        assert socket.close_code is None
         assert await socket.receive() is text
         await socket.send({"type": "websocket.send", "text": "ho"})
         assert await socket.receive() is end
 
     asyncio.run(main())
     assert (socket.traffic.received, socket.traffic.sent) == (1, 1)
-    assert (socket.is_open, socket.is_told_gone) == (False, True)
+    assert (socket.is_open, socket.is_told_gone, socket.close_code) == (False, True, 1000)
     assert (socket.request.path, socket.subprotocol) == ("/a%20b?x=1", "v1")
     assert [each["type"] for each in sent] == ["websocket.accept", "websocket.send"]
     assert told == ["opened"]
@@ -61,6 +62,7 @@ def test_refusals():
     socket, _, told = made()
     asyncio.run(socket.send({"type": "websocket.close", "code": 1008, "reason": "no"}))
     assert told == [(403, "no")]
+    assert socket.close_code is None  # it never opened
 
     socket, _, told = made()
 
@@ -90,6 +92,7 @@ def test_when_the_server_stops():
 
     asyncio.run(main())
     assert (socket.is_served, socket.is_open, socket.is_told_gone) == (False, False, True)
+    assert socket.close_code == 1001
 
 
 def test_one_that_is_not_accepted_yet_is_cut_off():

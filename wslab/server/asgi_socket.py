@@ -40,6 +40,7 @@ class AsgiSocket:
         is_open: whether it is accepted and has not ended.
         is_told_gone: whether the application knows that it has ended.
         is_served: whether the server lives.
+        close_code: of the close that came or went first; None while it is open (RFC 6455 §7.4).
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class AsgiSocket:
         self.subprotocol: str | None = None
         self.is_open = self.is_told_gone = False
         self.is_served = True
+        self.close_code: int | None = None
         self.stream = stream
         self.traffic = stream.traffic
         self._receive, self._send = receive, send
@@ -78,7 +80,8 @@ class AsgiSocket:
         if message["type"] == "websocket.receive":
             self.traffic.received += 1
         elif message["type"] == "websocket.disconnect":
-            self.is_open, self.is_told_gone = False, True
+            self._closed(message.get("code", 1005))
+            self.is_told_gone = True
         return message
 
     async def send(self, message: Message) -> None:
@@ -107,7 +110,8 @@ class AsgiSocket:
                 self._refused(
                     self, 403, message.get("reason") or "the application did not accept it"
                 )
-            self.is_open, self.is_told_gone = False, True
+            self._closed(message.get("code", 1000))
+            self.is_told_gone = True
         elif kind == "websocket.http.response.start":
             self._refusal = (message["status"], b"")
         elif kind == "websocket.http.response.body":
@@ -121,10 +125,15 @@ class AsgiSocket:
         """Close it since the server stops; a client that does not read may keep this waiting."""
         self.is_served = False
         if self.is_open:
-            self.is_open = False
+            self._closed(code)
             await self._send({"type": "websocket.close", "code": code, "reason": ""})
         elif not self.is_told_gone:  # the application has not said yet what becomes of it
             self.abort()
+
+    def _closed(self, code: int) -> None:
+        if self.is_open and self.close_code is None:
+            self.close_code = code
+        self.is_open = False
 
     def abort(self) -> None:
         """Cut it off without a word."""

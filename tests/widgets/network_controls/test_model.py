@@ -133,3 +133,20 @@ def test_every_step_can_be_set(server, alice):
             setattr(network, name, step["value"])
             assert row_of(alice)[name] == {"at": nth, "text": step["text"]}
     network.clear()
+
+
+def test_a_socket_of_an_application_that_has_closed():
+    async def app(scope, receive, send):
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.accept"})
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+
+    server = wslab.serve(app)
+    carol = wslab.connect(server, name="carol")
+    reader = NetworkReader()
+    assert [row["client"] for row in reader.look(server)["rows"]] == ["carol"]
+    carol.close(4000)
+    view = until(lambda: (look := reader.look(server)) and not look["rows"] and look)
+    assert "carol closed with 4000" in str(view)
+    wslab.shutdown()
