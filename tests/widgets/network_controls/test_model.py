@@ -150,3 +150,15 @@ def test_a_socket_of_an_application_that_has_closed():
     view = until(lambda: (look := reader.look(server)) and not look["rows"] and look)
     assert "carol closed with 4000" in str(view)
     wslab.shutdown()
+
+
+def test_connections_on_a_network_in_memory(memory_network):
+    async def quiet(websocket):
+        await websocket.wait_closed()
+
+    with wslab.serve(quiet) as server, wslab.connect(server, name="mem") as client:
+        client.network.cut()
+        row = row_of(client)
+        assert (row["client"], row["is_cut"]) == ("mem", True)
+        assert row["client_heard"] == row["server_heard"] == "heard 0 s ago"
+        client.network.restore()
