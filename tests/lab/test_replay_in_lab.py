@@ -50,3 +50,17 @@ def test_a_link_leads_to_its_line(any_lab: Lab, expect):
         expect(cell.get_by_text("1 difference", exact=True)).to_be_visible()
         notebook.wait_until("len(wslab.running()) == 1")
         assert notebook.console_of_run_all == []
+
+
+def test_the_inspector_shows_differences(any_lab: Lab, expect):
+    inspector = "wslab.Inspector(replay)"
+    with any_lab.open(any_lab.write("replay.ipynb", [RECORD, REPLAY, inspector])) as notebook:
+        notebook.run_all()
+        row = notebook.cell(2).get_by_role("option", name="≠ changed: expected '30', got 'thirty'")
+        notebook.cell(2).get_by_placeholder("Search text").fill("thirty")
+        expect(row).to_be_visible()
+        row.click()
+        detail = notebook.cell(2).get_by_role("region", name="What was chosen")
+        expect(detail).to_contain_text("A difference from the record")
+        expect(detail).to_contain_text("changed: alice, message 61")
+        assert notebook.console_of_run_all == []

@@ -15,12 +15,22 @@ from ..wire.connection.token_redaction import hide_tokens
 from ..wire.sender import Sender
 from .matching import Message
 
-__all__ = ["Difference", "DifferenceLog", "Differences", "Kind"]
+__all__ = ["SIGNS", "Difference", "DifferenceLog", "Differences", "Kind"]
 
 MAX_DIFFERENCES = 1_000
 MAX_SEEN = 2**12  # characters or bytes that are kept of a message that came
 _SHOWN = 120  # characters of a message in a line
 _ROWS = 50
+
+SIGNS = {
+    "missing": "−",
+    "extra": "+",
+    "changed": "≠",
+    "order": "⇅",
+    "close": "≠",
+    "handshake": "≠",
+    "error": "!",
+}
 
 Kind = Literal["missing", "extra", "changed", "order", "close", "handshake", "error"]
 
@@ -80,6 +90,13 @@ class Difference:
         if self.kind == "order":
             return f"{expected} came at another place"
         return f"expected {expected}, got {seen}"
+
+    @property
+    def in_short(self) -> str:
+        """What is different, for where the message stands beside it."""
+        if self.kind == "changed" and self.note:
+            return self.note
+        return self.text + (f" ({self.note})" if self.note else "")
 
     def __str__(self) -> str:
         note = f" ({self.note})" if self.note else ""

@@ -58,7 +58,7 @@ class Detail {
     if (row.what === "frame") return this.microscope.describe(row);
     if (["request", "response", "body"].includes(row.what)) return exchange(this.store, row);
     const lane = this.store.lanes.get(row.lane)?.name;
-    const title = { ended: "The end of the connection", dropped: "Dropped", fault: "A broken rule", passed: "Too fast to be drawn", keepalive: "Keepalive" }[row.what];
+    const title = { ended: "The end of the connection", dropped: "Dropped", fault: "A broken rule", differs: "A difference from the record", passed: "Too fast to be drawn", keepalive: "Keepalive" }[row.what];
     if (row.what === "keepalive")
       return [h("h3", {}, title), h("p", { class: "ws-soft" }, `${keepaliveWords(row)}, from ${moment(row.from)} to ${moment(row.at)}`),
         h("p", {}, "Nobody's program sent these. The library at each end asks with a ping whether the other end is still there, and the other end's library answers with a pong. Engine.IO asks once more in messages of its own, since a page cannot see pings. A click on the line, or Enter, shows each of them. ", h("span", { class: "ws-soft" }, "RFC 6455 §5.5.2, §5.5.3; Engine.IO 4, Heartbeat"))];

@@ -18,6 +18,7 @@ from ...wire.tape.sampling import SamplingReader
 from ...wire.tape.tally import Tally
 from ...wire.tape.tape import Tape
 from .keepalive import KEEPALIVE_S
+from .remarks import Remarks
 from .timeline import Row, Timeline
 
 __all__ = ["ROWS_A_TICK", "Feed", "numbers_since"]
@@ -38,7 +39,7 @@ class Feed:
         servers: addresses of the servers among the sources.
         since_s: what happened before is counted and not drawn.
         max_rows: rows that are kept.
-        intervals_s, is_chosen: see :class:`Timeline`.
+        intervals_s, is_chosen, remarks: see :class:`Timeline`.
     """
 
     def __init__(
@@ -50,9 +51,13 @@ class Feed:
         max_rows: int = 2_000,
         intervals_s: Iterable[float] = (KEEPALIVE_S,),
         is_chosen: Callable[[int, Event], bool] | None = None,
+        remarks: Remarks | None = None,
     ) -> None:
         self.tapes = tuple(tapes)
-        self.timeline = Timeline(servers, intervals_s=intervals_s, is_chosen=is_chosen)
+        self._remarks = remarks = remarks if remarks is not None else Remarks({})
+        self.timeline = Timeline(
+            servers, intervals_s=intervals_s, is_chosen=is_chosen, remarks=remarks
+        )
         self.rows: deque[Row] = deque(maxlen=max_rows)
         self.since_s = since_s
         self.drawn = 0  # frames that became rows
@@ -69,6 +74,7 @@ class Feed:
 
     def catch_up(self) -> None:
         """Count what is there but the last rows; on a big tape it takes up to a second."""
+        self._remarks.refresh()
         for source, reader in enumerate(self._readers):
             self.timeline.lanes.meet(source, self.tapes[source])
             self._take(source, reader.catch_up(int(self._burst)))
@@ -84,8 +90,10 @@ class Feed:
         refill = STEADY_ROWS_S * (now_s - self._filled_s)
         self._tokens, self._filled_s = min(self._burst, self._tokens + refill), now_s
         new: list[Row] = []
+        self._remarks.refresh()
         for source, reader in enumerate(self._readers):
             if reader.is_idle:
+                new += self.timeline.late_remarks(source, self._at_s)
                 continue
             self.timeline.lanes.meet(source, self.tapes[source])
             keep = max(10, int(self._tokens))

@@ -22,6 +22,7 @@ from ..widget import Widget, read_static
 from . import static_html
 from .choice import Choice
 from .feed import ROWS_A_TICK, Feed, numbers_since
+from .remarks import Remarks
 from .sources import Sources
 from .timeline import Row
 
@@ -43,8 +44,9 @@ class Inspector(Widget):
     """Show what crosses the wire, live: every handshake, frame and closing, to be looked into.
 
     Args:
-        sources: Servers, Clients and Tapes, or lists of them. Where a server and its client are
-            both among them, their connection is drawn once, from the server's record.
+        sources: Servers, Clients, Replays and Tapes, or lists of them. Where a server and its
+            client are both among them, their connection is drawn once, from the server's record.
+            A replay's differences stand behind the messages that they are about.
         max_rows: rows that are kept to be looked at; what is older is only counted.
         height: of the timeline, in CSS pixels.
         select: the arrow to open it on: an event of the tape (``server.tape.frames[-1]``), or a
@@ -172,6 +174,7 @@ class Inspector(Widget):
             max_rows=self.max_rows,
             intervals_s=self._sources.intervals_s,
             is_chosen=self._choice,
+            remarks=Remarks(self._sources.replays),
         )
         feed.catch_up()
         while feed.poll():

@@ -41,9 +41,9 @@ class RowPainter {
     mark(element, "title", row?.by ? this.store.names(row).join(" to ") : null);
     mark(element, "data-what", row ? row.what : "gap");
     mark(element, "data-kind", row ? row.group : "gap");
-    mark(element, "data-fault", row?.faults || (row?.what === "ended" && !row.clean) ? "1" : "0");
+    mark(element, "data-fault", row?.faults || row?.what === "differs" || (row?.what === "ended" && !row.clean) ? "1" : "0");
     write(at, row ? moment(row.at) : "");
-    at.style.top = `${isOn && row?.what !== "ended" ? height - 20 : height / 2 - 9}px`;
+    at.style.top = `${isOn && !["ended", "differs"].includes(row?.what) ? height - 20 : height / 2 - 9}px`;
     mark(element, "aria-label", this.spoken(line));
     label.className = "wi-label";
     let lifelines = "";
@@ -55,7 +55,7 @@ class RowPainter {
       lifelines += `<path class="wi-life" d="M${x} ${top}V${bottom}"/>`;
     }
     if (!row || row.lane === undefined) this.drawNote(element, lifelines, line, lanes);
-    else if (["ended", "fault", "dropped"].includes(row.what)) this.drawMark(element, lifelines, row, lanes);
+    else if (["ended", "fault", "dropped", "differs"].includes(row.what)) this.drawMark(element, lifelines, row, lanes);
     else this.drawArrow(element, lifelines, row, lanes);
     label.hidden = !label.textContent;
     meta.hidden = !meta.textContent;
@@ -132,7 +132,7 @@ class RowPainter {
     if (gap) return `${lapse(gap)} of silence`;
     if (row.what === "keepalive") return `${moment(row.at)}, ${keepaliveWords(row)}`;
     if (row.what === "passed") return `${plural(row.frames, "frame")} not drawn, all counted`;
-    if (["ended", "fault", "dropped"].includes(row.what)) {
+    if (["ended", "fault", "dropped", "differs"].includes(row.what)) {
       const [client] = this.store.names({ ...row, by: "client" });
       return `${moment(row.at)}, ${client}: ${row.label}`;
     }

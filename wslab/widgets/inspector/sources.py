@@ -55,6 +55,11 @@ class Sources:
         return "recorded"
 
     @property
+    def replays(self) -> dict[int, Any]:
+        """The replays among them, by the numbers of their tapes."""
+        return {n: each for n, each in enumerate(self._sources) if hasattr(each, "differences")}
+
+    @property
     def servers(self) -> list[str]:
         """The addresses of the servers among them, "host:port"."""
         return [

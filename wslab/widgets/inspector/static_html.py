@@ -103,7 +103,7 @@ def _line(row: Json, lanes: dict[int, Json], width: int) -> str:
     name = lane["name"]
     chosen = "   <== chosen" if row.get("chosen") else ""
     name = name if len(name) <= width else name[: width - 1] + "…"
-    if row["what"] in ("ended", "dropped", "fault"):
+    if row["what"] in ("ended", "dropped", "fault", "differs"):
         arrow = " ×  " if row["what"] == "ended" else "    "
     elif row["what"] == "frame" and row["kind"] in ("ping", "pong"):
         arrow = "··> " if row["by"] == "client" else "<·· "
@@ -210,7 +210,7 @@ def _drawn(
         return _text(_WIDTH / 2, y + 4, said, "s m", backed=True)
     client = x_of[row["lane"]]
     server = x_of[lanes[row["lane"]]["server"]]
-    if row["what"] in ("ended", "fault", "dropped"):
+    if row["what"] in ("ended", "fault", "dropped", "differs"):
         colour = _COLOURS["close"] if row.get("clean") else _COLOURS["reserved"]
         mark = f"M{client - 4} {y - 4}l8 8m0-8l-8 8"
         beside = client + 10 if client < _WIDTH / 2 else client - 10

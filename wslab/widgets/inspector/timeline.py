@@ -36,6 +36,7 @@ from ..panels import model
 from .conversations import Conversations
 from .keepalive import KEEPALIVE_S, Keepalive
 from .lanes import Key, Lanes
+from .remarks import Remark, Remarks
 from .row_parts import (
     MAX_BYTES,
     MAX_LABEL,
@@ -86,6 +87,7 @@ class Timeline:
             marked ``keepalive``.
         is_chosen: asked about each event that is drawn until it is true of one, whose row is
             marked ``chosen``.
+        remarks: where a replay differs from its record; each has a row of its own.
 
     Attributes:
         lanes: who is there; see :meth:`Lanes.meet`.
@@ -99,12 +101,14 @@ class Timeline:
         *,
         intervals_s: Iterable[float] = (KEEPALIVE_S,),
         is_chosen: Callable[[int, Event], bool] | None = None,
+        remarks: Remarks | None = None,
     ) -> None:
         self.lanes = Lanes(servers)
         self.texts: list[tuple[str, str, str]] = []
         self.ping_s: float | None = None
         self._intervals_s = tuple(intervals_s)
         self._is_chosen = is_chosen
+        self._remarks = remarks if remarks is not None else Remarks({})
         self._texts: dict[tuple[str, str, str], int] = {}
         self._connections: dict[Key, _Connection] = {}
         self._conversations = Conversations(self.lanes)
@@ -158,7 +162,34 @@ class Timeline:
             if drawn and self._is_chosen is not None and self._is_chosen(source, event):
                 drawn.json["chosen"] = True
                 self._is_chosen = None
+            rows += [
+                self._remark(each, lane, event.at_s + offset_s)
+                for each in self._remarks.about(source, event)
+            ]
         return rows
+
+    def late_remarks(self, source: int, at_s: float) -> list[Row]:
+        """Return rows for what a replay has found out about events that are drawn already."""
+        lanes = self.lanes.connections
+        return [
+            self._remark(each, lane, at_s)
+            for each in self._remarks.late(source)
+            if (lane := lanes.get((source, each.connection_id))) is not None
+        ]
+
+    def _remark(self, remark: Remark, lane: int, at_s: float) -> Row:
+        self._rows += 1
+        return Row(
+            {
+                "what": "differs",
+                "id": self._rows,
+                "at": round(at_s, 6),
+                "lane": lane,
+                "by": remark.difference.sender,
+                "label": clip(model.one_line(remark.label), 2 * MAX_LABEL),
+                "why": clip(model.one_line(str(remark.difference), 1_000), 1_000),
+            }
+        )
 
     def _number(self, row: Row, event: Event, lane: int, offset_s: float) -> None:
         self._rows += 1

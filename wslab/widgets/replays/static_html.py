@@ -10,7 +10,7 @@ import itertools
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 
-from ...replay.differences import Difference
+from ...replay.differences import SIGNS, Difference
 from ...replay.replay import Replay
 from ...replay.run import Run
 from ..panels.model import one_line
@@ -25,15 +25,6 @@ MAX_LISTED = 50  # differences
 MAX_TEXT = 160  # characters of one in the list
 _NEAR = 2  # lines around a difference that are drawn; what is the same further away is folded
 
-SIGNS = {
-    "missing": "−",
-    "extra": "+",
-    "changed": "≠",
-    "order": "⇅",
-    "close": "≠",
-    "handshake": "≠",
-    "error": "!",
-}
 _BAD = "var(--jp-error-color1,#d32f2f)"
 _LINE = "border-bottom:1px solid var(--jp-border-color2,#d5dae1)"
 _CELL = f"text-align:left;vertical-align:top;padding:2px 6px;background:none;{_LINE}"
@@ -83,19 +74,11 @@ def to_html(replay: Replay) -> str:
 def _list(found: Iterable[Difference], anchor: str) -> str:
     items = [
         f'<li><a href="#{_id(anchor, each)}">{SIGNS[each.kind]} {each.kind}</a> '
-        f"{escape(each.where)}: {escape(_in_short(each))}</li>"
+        f"{escape(each.where)}: {escape(one_line(each.in_short, MAX_TEXT))}</li>"
         for each in found
     ]
     style = "margin:0 0 8px;padding-left:24px;overflow-wrap:anywhere"
     return f'<ol style="{style}">{"".join(items)}</ol>'
-
-
-def _in_short(each: Difference) -> str:
-    # The messages stand on their line in full; here is what is different about them.
-    if each.kind == "changed" and each.note:
-        return each.note
-    text = one_line(each.text, MAX_TEXT)
-    return f"{text} ({each.note})" if each.note else text
 
 
 def _id(anchor: str, each: Difference) -> str:
