@@ -32,7 +32,7 @@ def _note_nothing(_self: Any, _connection: Any) -> None:
 @contextlib.contextmanager
 def no_conditions() -> Iterator[None]:
     """Let connections that are made meanwhile be as they were before there were conditions."""
-    transport = recording._Transport
+    transport = recording.RecordedTransport
     names = ("pause_reading", "resume_reading", "close", "write_eof", "get_write_buffer_size")
 
     def bound(under: Any, *args: Any) -> Any:
@@ -43,7 +43,7 @@ def no_conditions() -> Iterator[None]:
 
     with contextlib.ExitStack() as stack:
         for target, name, value in (
-            (recording, "_Transport", bound),
+            (recording, "RecordedTransport", bound),
             *((kind, name, _note_nothing) for kind in KINDS for name in ("made", "lost")),
         ):
             stack.enter_context(mock.patch.object(target, name, value))

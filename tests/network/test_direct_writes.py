@@ -14,7 +14,8 @@ from tests.peers import until
 from wslab.loops.portal import Portal
 from wslab.network import direct_writes
 from wslab.network.direct_writes import DirectWrites
-from wslab.network.recording import Traffic, _Transport
+from wslab.network.recorded_transport import RecordedTransport
+from wslab.network.traffic import Traffic
 
 
 class Line:
@@ -40,7 +41,7 @@ class Line:
             loop = asyncio.get_running_loop()
             near.setblocking(False)
             transport, _ = await loop.create_connection(Protocol, sock=near)
-            self.transport = _Transport(transport, self.traffic, self.recorded.extend)
+            self.transport = RecordedTransport(transport, self.traffic, self.recorded.extend)
             self.direct = DirectWrites(self.transport, loop)
 
         self.runner.call(make)

@@ -10,8 +10,6 @@ import pytest
 import wslab
 from tests.peers import client_tls, frame, raw_client, server_tls, until
 from tests.server.rig import echo
-from wslab.network import line_conditions
-from wslab.network.line import Line
 from wslab.network.line_conditions import LineConditions
 from wslab.websockets_compat.pongs import MAX_OWED_BYTES
 
@@ -220,34 +218,6 @@ def test_an_attempt_over_a_cut_line_fails_in_time():
         client.network.reset()
         until(lambda: client.close_code == 1006)
         assert "did not finish in time" in client.reconnects[0].outcome
-
-
-def test_a_seed_goes_to_each_connection(monkeypatch):
-    seeds = []
-
-    class Noted(Line):
-        def __init__(self, *_args, seed, **_kwargs):
-            seeds.append(seed)
-
-    monkeypatch.setattr(line_conditions, "Line", Noted)
-
-    class Joint:
-        loop = None  # as on this thread
-
-        def put_line(self, make):
-            make(None, None, is_new=True, is_full=False)
-
-    def joined(seed: int | None) -> list[str]:
-        seeds.clear()
-        network = LineConditions("client")
-        network.seed, network.delay_s = seed, 0.1
-        for _ in range(2):
-            network.join(Joint())
-        return [*seeds]
-
-    assert joined(7) == joined(7) != joined(8)
-    assert len(set(joined(7))) == 2
-    assert joined(None) != joined(None)
 
 
 def test_a_peer_that_pings_and_does_not_read_makes_nothing_grow():

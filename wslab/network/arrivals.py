@@ -93,6 +93,12 @@ class Arrivals:
         self.tune()
         self.plan()
 
+    def forget(self) -> None:
+        """Drop what is held, and let go of who is told: it leads back here, a cycle."""
+        self.cancel()
+        self.pipe.drop_beyond(0)
+        self._deliver = self._moved = _nothing
+
     def cancel(self) -> None:
         """Forget when to look again."""
         if self._wake is not None:
@@ -132,3 +138,7 @@ class Arrivals:
         if not self._is_closed:
             self.plan()
         self._moved()
+
+
+def _nothing(*_args: Any) -> None:
+    pass

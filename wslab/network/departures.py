@@ -109,6 +109,12 @@ class Departures:
         self._plan()
         self._tell_room()
 
+    def forget(self) -> None:
+        """Drop what is held, and let go of who is told: it leads back here, a cycle."""
+        self.cancel()
+        self.pipe.drop_beyond(0)
+        self._tell = self._moved = _nothing
+
     def cancel(self) -> None:
         """Forget when to look again."""
         if self._wake is not None:
@@ -159,6 +165,10 @@ class Departures:
             transport = self._transport
             is_done = self.is_full_below or not transport.get_write_buffer_size()
             (transport.abort if self.is_aborted and is_done else transport.close)()
+
+
+def _nothing(*_args: Any) -> None:
+    pass
 
 
 def send_rst(transport: Any) -> None:

@@ -184,7 +184,7 @@ class Line(asyncio.Protocol):
         elif self._is_of_no_use:
             self.is_out = True
             self.below.set_protocol(self._protocol)
-            self._ended(self)
+            self._forget()
 
     @property
     def _is_of_no_use(self) -> bool:
@@ -307,9 +307,11 @@ class Line(asyncio.Protocol):
         if self._orphan is not None:
             self._orphan.cancel()
         self._arrivals.close()
-        for way in (self._arrivals, self._departures):
-            way.cancel()
-            way.pipe.drop_beyond(0)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._arrivals.forget()
+        self._departures.forget()
         self._ended(self)
 
     def __getattr__(self, name: str) -> Any:

@@ -1,48 +1,29 @@
 """The network under one connection, as a user sets it: slower, cut, read slowly, reset.
 
 For any thread. Its rule: when a call returns it holds, and where nothing is set, nothing lies
-between a connection and its transport. What happens to the bytes then is `line`'s business.
+between a connection and its transport. How that comes there is `lines`' business.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
-import random
-import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from ..calls.waiting import is_set_within
 from .conditions import BUFFER_BYTES, Conditions
-from .line import Line
+from .lines import Joint, Lines
 from .presets import preset_named
 
 if TYPE_CHECKING:
     from ..wire.sender import Sender
 
-__all__ = ["Joint", "LineConditions", "Way"]
+__all__ = ["LineConditions", "Way"]
 
 Way = float | tuple[float, float]
 """One figure for both directions, or one for sending and one for receiving."""
 
 Rate = float | tuple[float | None, float | None] | None
 """The same, where None is no limit."""
-
-_PUT_S: Final = 1.0  # how long a call waits for a loop that is busy
-
-
-class Joint(Protocol):
-    """A connection between whose protocol and transport a line can be put."""
-
-    loop: asyncio.AbstractEventLoop
-
-    def put_line(self, make: Callable[..., Line]) -> Line | None:
-        """Put a line in; on the loop. None where the transport is about to end."""
-
-    def take_line_out(self, below: Any) -> None:
-        """Join the protocol again with the transport below the line; on the loop."""
 
 
 class LineConditions:
@@ -64,12 +45,7 @@ class LineConditions:
     def __init__(self, side: Sender) -> None:
         self._side = side
         self._sending, self._receiving = Conditions(), Conditions()
-        self._seed: int | None = None
-        self._joint: Joint | None = None
-        self._thread_id = 0  # of its loop
-        self._lines: dict[Line, None] = {}  # of the connection, and of earlier ones not yet over
-        self._line: Line | None = None  # the connection's
-        self._numbers = itertools.count(1)
+        self._lines = Lines(self._sending, self._receiving, lambda: not self.is_plain)
         self._waiters: dict[asyncio.Future[None], None] = {}
 
     # What a user sets.
@@ -113,11 +89,11 @@ class LineConditions:
     @property
     def seed(self) -> int | None:
         """Makes the jitter of connections to come repeat; None: it is another one each time."""
-        return self._seed
+        return self._lines.seed
 
     @seed.setter
     def seed(self, value: int | None) -> None:
-        self._seed = value
+        self._lines.seed = value
 
     def use(self, preset: str) -> None:
         """Set delay, jitter and rate as some network has them, such as ``"3g"``.
@@ -137,7 +113,7 @@ class LineConditions:
         for conditions, (rate, delay_s) in zip(both, ways, strict=True):
             conditions.delay_s, conditions.bytes_per_s = delay_s, rate
             conditions.jitter_s = figures.jitter_s
-        self._changed()
+        self._lines.changed()
 
     def clear(self) -> None:
         """Set everything back, and let pass at once all that is held."""
@@ -145,7 +121,7 @@ class LineConditions:
             conditions.delay_s = conditions.jitter_s = 0.0
             conditions.bytes_per_s, conditions.buffer_bytes = None, BUFFER_BYTES
             conditions.is_cut = conditions.is_stopped = False
-        self._tell(Line.hasten)
+        self._lines.changed(hasten=True)
         self._wake()
 
     # What a user does to it.
@@ -160,36 +136,31 @@ class LineConditions:
         """
         for conditions in (self._sending, self._receiving):
             conditions.is_cut = True
-        self._changed()
+        self._lines.changed()
 
     def restore(self) -> None:
         """Let all pass again that was sent meanwhile, in order."""
         for conditions in (self._sending, self._receiving):
             conditions.is_cut = False
-        self._changed()
+        self._lines.changed()
         self._wake()
 
     def stop_reading(self) -> None:
         """Read nothing, whatever the program wants: be the slow reader, whom TCP waits for."""
         self._receiving.is_stopped = True
-        self._changed()
+        self._lines.changed()
 
     def resume_reading(self) -> None:
         """Read again, as the program wants."""
         self._receiving.is_stopped = False
-        self._changed()
+        self._lines.changed()
 
     def reset(self) -> None:
         """End the connection by RST (RFC 9293 §3.5.2), at both ends and also where it is cut.
 
         What is held is lost. Where there is no connection, nothing happens.
         """
-        self._on_loop(self._void)
-
-    def _void(self) -> None:
-        self._put()
-        if self._line is not None:
-            self._line.void()
+        self._lines.void()
 
     # What there is to see.
 
@@ -206,7 +177,7 @@ class LineConditions:
     @property
     def held_bytes(self) -> int:
         """How many bytes are held now: written and not yet let go, come and not yet let in."""
-        return sum(line.held_bytes for line in tuple(self._lines.copy()))
+        return self._lines.held_bytes
 
     @property
     def is_plain(self) -> bool:
@@ -218,7 +189,7 @@ class LineConditions:
         names = ("delay_s", "jitter_s", "bytes_per_s")
         set_ = [f"{name}={self._pair(name)!r}" for name in names if self._pair(name)]
         set_ += ["cut"] * self.is_cut + ["not reading"] * self.is_stopped
-        held = f"{self.held_bytes} B held" if self._lines else ""
+        held = f"{self.held_bytes} B held" if self.held_bytes else ""
         return f"<Network, {', '.join(filter(None, [*set_, held])) or 'as it is'}>"
 
     # Whose it is.
@@ -230,13 +201,11 @@ class LineConditions:
             (self._receiving, other._receiving),
         ):
             vars(mine).update(vars(its))
-        self._seed = other._seed
+        self.seed = other.seed
 
     def join(self, joint: Joint) -> None:
         """Be the network of a connection from now on; on its loop, or before anything is set."""
-        self._joint, self._line = joint, None
-        if not self.is_plain:
-            self._on_loop(self._put)
+        self._lines.join(joint)
 
     async def until_whole(self) -> None:
         """Wait until it is not cut: until then TCP would open no connection over it."""
@@ -257,15 +226,11 @@ class LineConditions:
 
     def end(self) -> None:
         """Give up what is held, and end what is left of connections; on their loop."""
-        for line in tuple(self._lines):
-            line.end()
+        self._lines.end()
 
     def leave(self, joint: Joint) -> None:
         """Let go of a connection that is gone; what is still held of it stays held."""
-        if self._joint is joint:
-            self._joint = self._line = None
-
-    # How it comes to the bytes.
+        self._lines.leave(joint)
 
     def _pair(self, name: str) -> Any:
         sending, receiving = getattr(self._sending, name), getattr(self._receiving, name)
@@ -284,72 +249,9 @@ class LineConditions:
         except ValueError:
             setattr(self._sending, name, before)
             raise
-        self._changed()
-
-    def _changed(self) -> None:
-        if self._joint is not None and self._line is None and not self.is_plain:
-            self._on_loop(self._put)
-        self._tell(Line.look)
-
-    def _tell(self, what: Callable[[Line], None]) -> None:
-        for line in tuple(self._lines.copy()):
-            with contextlib.suppress(RuntimeError):  # its loop has ended
-                line.loop.call_soon_threadsafe(what, line)
-
-    def _on_loop(self, function: Callable[[], None]) -> None:
-        """Call a function on the connection's loop, and wait until that is done."""
-        joint = self._joint
-        if joint is None:
-            return
-        if _running_loop() is joint.loop:
-            function()
-            return
-        done = threading.Event()
-
-        def call() -> None:
-            try:
-                function()
-            finally:
-                done.set()
-
-        with contextlib.suppress(RuntimeError):  # it has ended
-            joint.loop.call_soon_threadsafe(call)
-            is_set_within(done, _PUT_S)
-
-    def _put(self) -> None:
-        joint = self._joint
-        if joint is None or self._line is not None:
-            return
-        seed = random.getrandbits(32) if self._seed is None else self._seed
-
-        def make(transport: Any, protocol: Any, *, is_new: bool, is_full: bool) -> Line:
-            return Line(
-                transport, protocol, sending=self._sending, receiving=self._receiving,
-                seed=f"{seed} {next(self._numbers)}", is_new=is_new, is_full=is_full,
-                ended=self._over,
-            )  # fmt: skip
-
-        line = joint.put_line(make)
-        if line is not None:
-            self._lines[line] = None
-            self._line = line
-
-    def _over(self, line: Line) -> None:
-        self._lines.pop(line, None)
-        if self._line is line:
-            self._line = None
-            if line.is_out and self._joint is not None:
-                self._joint.take_line_out(line.below)
-                self._changed()  # something may have been set in this moment
+        self._lines.changed()
 
 
 def _set(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from websockets.protocol import State
@@ -21,6 +21,7 @@ from ..websockets_compat.endings import reads_no_further
 from ..websockets_compat.pongs import PongDebt, is_asked_for
 from ..websockets_compat.turns import Turns
 from ..wire.tape.tape import Tape
+from .recorded_transport import RecordedTransport
 from .traffic import Traffic, forget, introduce
 
 if TYPE_CHECKING:
@@ -30,90 +31,6 @@ if TYPE_CHECKING:
     from .networks import Networks
 
 __all__ = ["FailedConnection", "begin_record", "new_tape", "recorded"]
-
-
-class _Transport:
-    """The transport that a connection sees: every write is recorded, everything else passes."""
-
-    def __init__(
-        self, transport: asyncio.Transport, traffic: Traffic, record: Callable[[bytes], None] | None
-    ) -> None:
-        # What websockets calls for each message is bound here; the rest goes through __getattr__.
-        self._transport: Any = transport
-        self.is_closing = transport.is_closing
-        self.below = transport
-        self.may_go_past_loop: Callable[[bool], None] = _nothing
-        write = transport.write
-
-        def noted(data: bytes) -> None:
-            # websockets writes one frame at a time, so the first byte is a frame's first byte:
-            # FIN set and the control bit clear is the last frame of a text or binary message.
-            # (An HTTP head starts with an ASCII letter: no FIN.)
-            if data and data[0] & 0x88 == 0x80:
-                traffic.sent += 1
-            traffic.sent_bytes += len(data)
-            if record is not None:
-                record(data)
-
-        def counted(data: bytes) -> None:
-            noted(data)
-            write(data)
-
-        def counted_lines(lines: Iterable[bytes]) -> None:
-            counted(b"".join(lines))
-
-        def write_only(data: bytes) -> None:
-            write(data)
-
-        def put(below: Any) -> None:
-            nonlocal write
-            is_line = below is not transport
-            if is_line:
-                self.may_go_past_loop(False)
-            self._transport, self.is_closing, write = below, below.is_closing, below.write
-            if not is_line:
-                self.may_go_past_loop(True)
-
-        # The two halves of a write, for who writes past the loop (see `direct_writes`).
-        self.record, self.write_only = noted, write_only
-        self.put = put
-        self.write = counted
-        self.writelines = counted_lines
-
-    # Others keep these, and a line may come in between.
-
-    def pause_reading(self) -> None:
-        self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        self._transport.resume_reading()
-
-    def close(self) -> None:
-        self._transport.close()
-
-    def write_eof(self) -> None:
-        self._transport.write_eof()
-
-    def get_write_buffer_size(self) -> int:
-        return cast("int", self._transport.get_write_buffer_size())
-
-    @property
-    def max_size(self) -> int:
-        """Bytes that asyncio reads at once."""
-        return cast("int", self._transport.max_size)
-
-    @max_size.setter
-    def max_size(self, size_bytes: int) -> None:
-        if not hasattr(self._transport, "max_size"):
-            raise AttributeError("this transport has no max_size")
-        self._transport.max_size = size_bytes
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-
-def _nothing(_may: bool) -> None:
-    pass
 
 
 class FailedConnection(asyncio.Protocol):
@@ -133,7 +50,7 @@ def _recorded_kind(kind: Any) -> type:
         line_conditions: LineConditions | None
         _networks: Networks
         _is_new = True  # until the first byte may come
-        _under: Any  # the transport that websockets sees
+        _under: RecordedTransport  # which websockets sees
         _made: Any
         _lost: Any
         _side: Sender
@@ -152,7 +69,7 @@ def _recorded_kind(kind: Any) -> type:
             self._record_came, record_went = begin_record(
                 traffic, transport, side=self._side, tape=self._tape
             )
-            self._under = _Transport(transport, traffic, record_went)
+            self._under = RecordedTransport(transport, traffic, record_went)
             super().connection_made(self._under)
             self.turns = Turns(self, super().data_received)
             self.pong_debt = PongDebt(self)
