@@ -6,8 +6,11 @@ import pytest
 
 import wslab
 from tests import peers
+from tests.notebook.pretended import Shell
 from tests.taps.rig import echo
 from wslab.errors import BadURL
+from wslab.notebook import cells
+from wslab.notebook import shell as shells
 
 
 def test_it_reaches_for_the_target_only_when_somebody_asks():
@@ -41,3 +44,25 @@ def test_what_could_not_work_is_refused_before_anything_starts(kwargs, error):
     with pytest.raises(BadURL):
         wslab.tap("https://feed.example/")
     assert not list(wslab.running())
+
+
+def test_a_cell_that_runs_again_replaces_it_on_the_same_port(monkeypatch):
+    shell = Shell()
+    monkeypatch.setattr(shells, "running_shell", lambda: shell)
+    monkeypatch.setattr(shells, "_heard_shells", set())
+    monkeypatch.setattr(cells, "_things", {})
+    monkeypatch.setattr(cells, "_records", {})
+    server = wslab.serve(echo)
+    first = shell.run("A", lambda: wslab.tap(server))
+    client = wslab.connect(first)
+    second = shell.run("A", lambda: wslab.tap(server))
+    assert (second.port, first.is_serving, first.replaced) == (first.port, False, True)
+    peers.until(lambda: client.close_code == 1006)
+    assert "replaces what this cell had started" in second.note
+    with wslab.connect(second) as other:
+        other.send("hello")
+        assert other.recv(timeout=5) == "hello"
+    kept = shell.run("B", lambda: wslab.tap(server, keep=True))
+    shell.run("B", lambda: wslab.tap(server))
+    assert kept.is_serving
+    wslab.shutdown()

@@ -9,6 +9,9 @@ from tests import peers
 from tests.taps.rig import echo, tapped
 from wslab.errors import PortInUse, WrongThread
 from wslab.loops import portals
+from wslab.widgets.display import mimebundle
+from wslab.widgets.network_controls.verbs import act
+from wslab.widgets.panels.panel import panel_of
 
 
 def test_its_url_is_the_targets_at_the_tap():
@@ -112,3 +115,37 @@ def test_the_network_of_connections_to_come():
             assert not server.tape.connections
             one.network.restore()
             assert peers.read_head(sock).startswith(b"HTTP/1.1 101 ")
+
+
+def test_it_starts_again_on_the_same_port():
+    with wslab.serve(echo) as server, wslab.tap(server) as tap:
+        port = tap.port
+        with wslab.connect(tap) as client:
+            tap.restart()
+            peers.until(lambda: client.close_code == 1006)
+        assert (tap.port, tap.is_serving) == (port, True)
+        with wslab.connect(tap) as client:
+            client.send("hello")
+            assert client.recv(timeout=5) == "hello"
+        assert tap in [one.thing for one in wslab.running()]
+
+
+def test_views_show_it_without_secrets():
+    with wslab.serve(echo) as server, wslab.tap(f"{server.url}feed?token=s3cret") as tap:
+        with wslab.connect(tap, name="ana") as client:
+            client.send("hello")
+            client.recv(timeout=5)
+            text = mimebundle(tap)["text/plain"]
+            assert text.startswith("tap '127.0.0.1', listening for ")
+            assert f"leads to {server.url}feed?token=" in text
+            assert "ana" in text
+            panel = panel_of(tap)
+            assert [row["client"] for row in panel.network["rows"]] == ["ana"]
+            assert panel.view["rows"][0]["received"] == "1"
+            assert "s3cret" not in text + str(panel.view) + str(wslab.Inspector(tap))
+            controls = wslab.NetworkControls(tap)
+            [row] = controls.view["rows"]
+            act(controls._reader, tap, {"key": row["key"], "verb": "cut"})
+            assert tap.connections[0].network.is_cut
+            controls.close()
+            panel.close()

@@ -33,6 +33,11 @@ class Connection:
         return self._websocket  # type: ignore[no-any-return]
 
     @property
+    def traffic(self) -> Traffic:
+        """What is counted of it at its transport."""
+        return self._traffic
+
+    @property
     def id(self) -> str:
         """The first six hexadecimal digits of ``websocket.id``."""
         return self._traffic.id

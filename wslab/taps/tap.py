@@ -96,6 +96,21 @@ class Tap:
         return self._address.host
 
     @property
+    def tcp_host(self) -> str:
+        """As `host`: for views, which ask this of servers that may have none."""
+        return self.host
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether it speaks TLS to its clients: it does not, whatever the upstream speaks."""
+        return False
+
+    @property
+    def tunnel_id(self) -> str:
+        """Its name on Jupyter's server: it has none, and is reached by its port."""
+        return ""
+
+    @property
     def url(self) -> str:
         """What to connect to in place of the upstream: its path and query, at the tap."""
         return f"ws://{in_url(self.host)}:{self.port}{self._upstream.path}"
@@ -219,6 +234,19 @@ class Tap:
         """
         self._life.refuse_own_thread("stop")
         self._life.finish(self.begin_close(), timeout, name=self.name)
+
+    def restart(self, timeout: float | None = 5.0) -> None:
+        """Stop, and start again on the same port.
+
+        Raises:
+            LoopBlocked, WrongThread: see :meth:`stop`.
+            PortInUse: another program took the port while it was free.
+        """
+        self._life.refuse_own_thread("restart")
+        with self._life.lock:
+            self.stop(timeout)
+            self.start()
+            self.claim.reopen(self)
 
     def begin_close(self, *, replaced: bool = False) -> concurrent.futures.Future[None]:
         """Start stopping without waiting; the future is done when the port is free."""

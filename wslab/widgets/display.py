@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..hub import Hub
     from ..replay.replay import Replay
     from ..server.server import Server
+    from ..taps.tap import Tap
 
 __all__ = ["hub_mimebundle", "mimebundle", "register", "replay_mimebundle"]
 
@@ -39,27 +40,28 @@ def register(shell: Any = None) -> bool:
     if formatter is None:
         return False
     formatter.for_type_by_name("wslab.server.server", "Server", mimebundle)
+    formatter.for_type_by_name("wslab.taps.tap", "Tap", mimebundle)
     formatter.for_type_by_name("wslab.client.client", "Client", mimebundle)
     formatter.for_type_by_name("wslab.hub.server.hub", "Hub", hub_mimebundle)
     formatter.for_type_by_name("wslab.replay.replay", "Replay", replay_mimebundle)
     return True
 
 
-def mimebundle(thing: Server | Client, **_kwargs: Any) -> dict[str, Any]:
-    """Return all forms of a Server or Client that the front end here could show.
+def mimebundle(thing: Server | Tap | Client, **_kwargs: Any) -> dict[str, Any]:
+    """Return all forms of a Server, Tap or Client that the front end here could show.
 
     Args:
         thing: what to show.
     """
-    from ..server.server import Server
+    from ..client.client import Client
     from .panels import model, static_html
 
-    if isinstance(thing, Server):
-        view, rows = model.server_view(thing), []
-        trouble = model.server_trouble(thing)
-    else:
+    if isinstance(thing, Client):
         view, rows = model.client_view(thing), model.client_log(thing)["rows"]
         trouble = model.client_trouble(thing)
+    else:
+        view, rows = model.server_view(thing), []
+        trouble = model.server_trouble(thing)
     data: dict[str, Any] = {"text/plain": static_html.to_text(view, trouble, rows)}
     if getattr(running_shell(), "kernel", None) is None:
         return data  # no comm, and nobody who could draw HTML

@@ -28,7 +28,9 @@ def test_a_click_is_done_and_said_in_both_views(server, alice):
 
 
 def test_only_a_server_or_a_client_has_a_network():
-    with pytest.raises(TypeError, match="expected a Server or a Client, got Hub .*: pass the serv"):
+    with pytest.raises(
+        TypeError, match="expected a Server, a Tap or a Client, got Hub .*: pass the serv"
+    ):
         NetworkControls(wslab.Hub())
     with pytest.raises(TypeError, match="got int 3$"):
         NetworkControls(3)

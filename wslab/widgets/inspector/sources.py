@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ...client.urls import shown
 from ...wire.tape.tape import Tape
 from ..panels import model
 from .keepalive import KEEPALIVE_S
@@ -36,7 +37,7 @@ class Sources:
     def title(self) -> str:
         """The names of the first three, and how many more there are."""
         names = [
-            source.name or "tape" if isinstance(source, Tape) else str(source.url)
+            source.name or "tape" if isinstance(source, Tape) else shown(str(source.url))
             for source in self._sources
         ]
         names = list(dict.fromkeys(model.one_line(name) for name in names))

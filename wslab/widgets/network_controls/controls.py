@@ -17,6 +17,7 @@ import traitlets
 from ...client.client import Client
 from ...hub import Hub
 from ...server.server import Server
+from ...taps.tap import Tap
 from ..panels.panel import Panel
 from ..widget import read_static
 from . import static_html
@@ -33,10 +34,10 @@ class NetworkControls(Panel):
     A server's rows are its connections, and the settings that connections to come begin with.
 
     Args:
-        target: a Server or a Client; it is not kept alive.
+        target: a Server, a Tap or a Client; it is not kept alive.
 
     Raises:
-        TypeError: it is neither.
+        TypeError: it is none of these.
     """
 
     _esm = read_static(
@@ -53,18 +54,18 @@ class NetworkControls(Panel):
     presets: traitlets.List[Any] = traitlets.List(presets()).tag(sync=True)
 
     def __init__(self, target: Any) -> None:
-        if not isinstance(target, Server | Client):
+        if not isinstance(target, Server | Tap | Client):
             hint = ": pass the server that serves it" if isinstance(target, Hub) else ""
             got = f"{type(target).__name__} {target!r:.60}"
-            raise TypeError(f"expected a Server or a Client, got {got}{hint}")
+            raise TypeError(f"expected a Server, a Tap or a Client, got {got}{hint}")
         self._reader = NetworkReader()
         super().__init__(target)
 
-    def _look(self, thing: Server | Client, *, closely: bool = False) -> dict[str, Any]:
+    def _look(self, thing: Server | Tap | Client, *, closely: bool = False) -> dict[str, Any]:
         with self._lock_views:
             return {"view": self._reader.look(thing), "trouble": []}
 
-    def _is_replaced(self, thing: Server | Client) -> bool:
+    def _is_replaced(self, thing: Server | Tap | Client) -> bool:
         return thing.replaced
 
     def forms(self) -> dict[str, str]:
@@ -73,7 +74,7 @@ class NetworkControls(Panel):
         view = self.view if thing is None else self._look(thing)["view"]
         return {"text/plain": static_html.to_text(view), "text/html": static_html.to_html(view)}
 
-    def _do(self, thing: Server | Client, data: Any) -> str:
+    def _do(self, thing: Server | Tap | Client, data: Any) -> str:
         return act(self._reader, thing, data)  # with no lock: the lab's loop may have to do it
 
     actions: ClassVar = {"network": _do}

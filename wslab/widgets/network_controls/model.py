@@ -12,14 +12,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...client.client import Client
 from ...network.line_conditions import LineConditions
 from ...network.presets import PRESETS, Preset
 from ...network.traffic import Traffic, other_end
-from ...server.server import Server
 from ..panels.model import duration, one_line, size
+
+if TYPE_CHECKING:
+    from ...server.server import Server
+    from ...taps.tap import Tap
 
 __all__ = ["DELAYS_S", "RATES", "NetworkReader", "presets", "said", "steps"]
 
@@ -90,7 +93,7 @@ class _Known:
 
     handle: Any  # of a server's connection, or the client
     network: LineConditions
-    websocket: Any
+    end: Any  # has its close code
     label: str
     here: _Clock
     there: _Clock | None = None
@@ -108,20 +111,20 @@ class NetworkReader:
         self._left: list[str] = []
         self._left_seen = 0
 
-    def network_of(self, target: Server | Client, key: str) -> tuple[str, LineConditions]:
+    def network_of(self, target: Server | Tap | Client, key: str) -> tuple[str, LineConditions]:
         """Return whose network a row's key stands for, in words, and the network.
 
         Raises:
             LookupError: that connection is gone.
         """
-        if key == _NEW and isinstance(target, Server):
+        if key == _NEW and not isinstance(target, Client):
             return "connections to come", target.network
         known = self._known.get(key)
         if known is None:
             raise LookupError("this connection is gone, and its network with it")
         return known.label, known.network
 
-    def look(self, target: Server | Client, now_s: float | None = None) -> Json:
+    def look(self, target: Server | Tap | Client, now_s: float | None = None) -> Json:
         """Return a row a connection, and what settings connections to come begin with.
 
         Args:
@@ -129,8 +132,8 @@ class NetworkReader:
             now_s: ``time.monotonic()``, if that shall be another moment than now.
         """
         now_s = time.monotonic() if now_s is None else now_s
-        is_server = isinstance(target, Server)
-        here = self._server_ends(target) if isinstance(target, Server) else _client_ends(target)
+        is_server = not isinstance(target, Client)
+        here = _client_ends(target) if isinstance(target, Client) else self._server_ends(target)
         for key, found in here.items():
             self._known.setdefault(key, found)
         self._let_go(here)
@@ -139,7 +142,7 @@ class NetworkReader:
             for key, known in list(self._known.items())[:MAX_ROWS]
         ]
         connected, new = len(here), None
-        if isinstance(target, Server):
+        if not isinstance(target, Client):
             connected = len(target.connections)
             new = _settings(_NEW, target.network, is_server=True)
         more = connected - sum(not row["is_over"] for row in rows)
@@ -153,17 +156,17 @@ class NetworkReader:
             "new": new,
         }
 
-    def _server_ends(self, server: Server) -> dict[str, _Known]:
+    def _server_ends(self, server: Server | Tap) -> dict[str, _Known]:
         """Return as many of the open connections as there are rows for."""
         ends: dict[str, _Known] = {}
         for one in server.connections:
             if len(ends) == MAX_ROWS:
                 break
-            traffic = one.websocket.traffic  # type: ignore[attr-defined]
             known = self._known.get(one.id)
             if known is None:
                 label = one_line(one.label or one.id, MAX_NAME)
-                known = _Known(one, one.network, one.websocket, label, _Clock(traffic))
+                end = getattr(one, "websocket", None)  # a tap's has none
+                known = _Known(one, one.network, end, label, _Clock(one.traffic))
             elif one.label:  # of a client in this process, whose handle came later
                 known.label = one_line(one.label, MAX_NAME)
             ends[one.id] = known
@@ -181,7 +184,8 @@ class NetworkReader:
                 continue  # it believes to be connected
             del self._known[key]
             self._left_seen += 1
-            self._left.insert(0, f"{known.label} closed with {known.websocket.close_code}")
+            code = getattr(known.end, "close_code", None)  # a tap knows none
+            self._left.insert(0, f"{known.label} closed" + (f" with {code}" if code else ""))
             del self._left[MAX_LEFT:]
 
 
@@ -200,7 +204,7 @@ def _row(key: str, known: _Known, now_s: float, *, is_server: bool) -> Json:
     is_cut, is_stopped = bool(network.is_cut), bool(network.is_stopped)
     held = network.held_bytes
     here, there = ("the server", known.label) if is_server else (known.label, "the server")
-    code = known.websocket.close_code
+    code = getattr(known.end, "close_code", None)
     if known.is_over:
         over = "closing" if code is None else f"over ({code})"
         words = f"{over} for {here}; {there} has not heard of it"

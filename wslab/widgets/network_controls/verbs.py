@@ -10,6 +10,7 @@ from typing import Any
 
 from ...client.client import Client
 from ...server.server import Server
+from ...taps.tap import Tap
 from .model import DELAYS_S, RATES, NetworkReader, said, steps
 
 __all__ = ["act"]
@@ -28,7 +29,7 @@ _SETTINGS: dict[str, tuple[Any, ...]] = {
 }
 
 
-def act(reader: NetworkReader, target: Server | Client, data: Any) -> str:
+def act(reader: NetworkReader, target: Server | Tap | Client, data: Any) -> str:
     """Do what a row's control asks for; return in words what was done.
 
     Args:

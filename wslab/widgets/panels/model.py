@@ -16,12 +16,14 @@ from typing import Any
 from websockets.protocol import State
 
 from ...client.client import Client
+from ...client.urls import shown
 from ...failures import Failure
 from ...notebook import environment, routes
 from ...notebook.environment import Environment
 from ...notebook.routes import Route
 from ...server.connection import Connection
 from ...server.server import Server
+from ...taps.tap import Tap
 
 __all__ = [
     "client_log",
@@ -48,9 +50,9 @@ _LABELS = {"\n": "↵", "\t": "⇥", "\u200d": "\u200d"}  # the last one joins e
 
 
 def server_view(
-    server: Server, *, here: Environment | None = None, now_s: float | None = None
+    server: Server | Tap, *, here: Environment | None = None, now_s: float | None = None
 ) -> dict[str, Any]:
-    """Say what a server is, where it is and who is connected.
+    """Say what a server or a tap is, where it is and who is connected.
 
     Args:
         server: to look at.
@@ -62,12 +64,13 @@ def server_view(
     connections = server.connections
     return {
         "kind": "server",
+        **({"noun": "tap"} if isinstance(server, Tap) else {}),
         "name": one_line(server.name),
         "state": _server_state(server),
         "since": f"for {_elapsed(server.began_s, now_s)}" if server.is_serving else "",
-        "url": server.url,
+        "url": shown(server.url),
         **_urls(server, here),
-        "note": server.note if server.is_serving else "",
+        "note": _note(server),
         "rows": [_row(connection, now_s) for connection in connections[:MAX_ROWS]],
         "more": f"and {len(connections) - MAX_ROWS:,} more" if len(connections) > MAX_ROWS else "",
         "now": f"{len(connections):,}",
@@ -77,7 +80,14 @@ def server_view(
     }
 
 
-def _server_state(server: Server) -> str:
+def _note(server: Server | Tap) -> str:
+    note = server.note if server.is_serving else ""
+    if isinstance(server, Tap):
+        note = f"leads to {server.upstream_url}" + (f"; {note}" if note else "")
+    return note
+
+
+def _server_state(server: Server | Tap) -> str:
     if server.is_serving:
         return "listening"
     if server.is_stopping:
@@ -85,7 +95,7 @@ def _server_state(server: Server) -> str:
     return "replaced" if server.replaced else "stopped"
 
 
-def _urls(server: Server, here: Environment | None) -> dict[str, str]:
+def _urls(server: Server | Tap, here: Environment | None) -> dict[str, str]:
     """Return what a browser can use; empty where there is nothing, or nothing else than the URL."""
     if server.tcp_host and not 0 < server.port < 65536:
         return {"browser_url": "", "page_url": "", "reach": "", "doubt": ""}
@@ -122,7 +132,7 @@ def _row(connection: Connection, now_s: float) -> dict[str, str]:
     return {
         "id": connection.id,
         "label": one_line(connection.label or ""),
-        "path": one_line(connection.path),
+        "path": one_line(shown(connection.path)),
         "open": _elapsed(connection.began_s, now_s),
         "received": f"{connection.received:,}",
         "received_size": size(connection.received_bytes),
@@ -138,7 +148,7 @@ def _amount(connections: Iterable[Connection], direction: str) -> dict[str, str]
     return {"messages": f"{messages:,}", "size": size(size_bytes)}
 
 
-def server_trouble(server: Server, *, held: str | None = None) -> list[dict[str, Any]]:
+def server_trouble(server: Server | Tap, *, held: str | None = None) -> list[dict[str, Any]]:
     """Say what went wrong: errors of handlers, requests refused, loops held, the worst first.
 
     Args:

@@ -64,7 +64,7 @@ function frame(model, kind) {
   }
 
   function draw(view) {
-    mark(root, "aria-label", `WebSocket ${kind} ${view.name}`);
+    mark(root, "aria-label", `WebSocket ${view.noun ?? kind} ${view.name}`);
     mark(state, "data-state", view.state);
     write(name, view.name);
     mark(name, "title", view.name);

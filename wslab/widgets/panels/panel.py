@@ -25,6 +25,7 @@ from ...failures import in_words
 from ...notebook import environment
 from ...notebook.page import note_page_origin
 from ...server.server import Server
+from ...taps.tap import Tap
 from .. import live
 from ..network_controls.model import NetworkReader, presets, steps
 from ..network_controls.verbs import act
@@ -198,7 +199,7 @@ class Panel(Widget):
 
 
 class ServerPanel(Panel):
-    """A server's URL, state, connections and troubles, with buttons to stop and restart it.
+    """What a server or a tap is, who is connected, what went wrong; buttons to stop and restart.
 
     Folded away, the network of each connection: see `NetworkControls`.
     """
@@ -208,12 +209,12 @@ class ServerPanel(Panel):
     steps = traitlets.Dict(steps()).tag(sync=True)
     presets: traitlets.List[Any] = traitlets.List(presets()).tag(sync=True)
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server | Tap) -> None:
         self._reader = NetworkReader()
         self._where = environment.detect()  # kept: it reads files
         super().__init__(server)
 
-    def _look(self, thing: Server, *, closely: bool = False) -> dict[str, Any]:
+    def _look(self, thing: Server | Tap, *, closely: bool = False) -> dict[str, Any]:
         held = thing.held() if closely and thing.is_serving else None
         return {
             "view": model.server_view(thing, here=self._where),
@@ -221,26 +222,30 @@ class ServerPanel(Panel):
             "network": self._networks(thing),
         }
 
-    def _networks(self, server: Server) -> dict[str, Any]:
+    def _networks(self, server: Server | Tap) -> dict[str, Any]:
         with self._lock_views:
             return self._reader.look(server)
 
-    def _is_replaced(self, thing: Server) -> bool:
+    def _is_replaced(self, thing: Server | Tap) -> bool:
         return thing.replaced and not thing.is_serving
 
-    def _do_stop(self, server: Server, _data: Any) -> str:
+    def _do_stop(self, server: Server | Tap, _data: Any) -> str:
         server.stop()
+        if isinstance(server, Tap):
+            return "stopped; TCP has ended on both sides, without a close frame"
         return "stopped; its clients were told 1001"
 
-    def _do_restart(self, server: Server, _data: Any) -> str:
+    def _do_restart(self, server: Server | Tap, _data: Any) -> str:
         was_serving = server.is_serving
         server.restart()
+        if was_serving and isinstance(server, Tap):
+            return "restarted on the same port"
         if was_serving:
             return "restarted; its clients were told 1012"
         server.note = "started again on the same port"
         return "started on the same port"
 
-    def _do_network(self, server: Server, data: Any) -> str:
+    def _do_network(self, server: Server | Tap, data: Any) -> str:
         return act(self._reader, server, data)  # with no lock: the lab's loop may have to do it
 
     actions: ClassVar = {"stop": _do_stop, "restart": _do_restart, "network": _do_network}
@@ -305,8 +310,8 @@ _all: weakref.WeakSet[Panel] = weakref.WeakSet()
 _guard = threading.RLock()
 
 
-def panel_of(thing: Server | Client) -> Panel:
-    """Return the panel of a Server or Client, made when it is shown first.
+def panel_of(thing: Server | Tap | Client) -> Panel:
+    """Return the panel of a Server, Tap or Client, made when it is shown first.
 
     Closes the panels that are over: their thing is gone or was replaced, and nobody looks.
     """
@@ -316,7 +321,7 @@ def panel_of(thing: Server | Client) -> Panel:
                 old.close()
         panel = _panels.get(thing)
         if panel is None or panel.comm is None:
-            panel = ServerPanel(thing) if isinstance(thing, Server) else ClientPanel(thing)
+            panel = ClientPanel(thing) if isinstance(thing, Client) else ServerPanel(thing)
             _panels[thing] = panel
             _all.add(panel)
         return panel

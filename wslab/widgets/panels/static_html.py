@@ -46,7 +46,7 @@ def to_text(view: dict[str, Any], trouble: Sequence[dict[str, Any]], rows: Seque
     """
     state = f"{WORDS[view['state']]} {view['since']}".rstrip()
     where = "at" if view["kind"] == "server" else "to"
-    lines = [f"{view['kind']} {view['name']!r}, {state}, {where} {view['url']}"]
+    lines = [f"{view.get('noun', view['kind'])} {view['name']!r}, {state}, {where} {view['url']}"]
     if view.get("browser_url"):
         lines.append(f"  in a browser: {view['browser_url']} ({view['reach']})")
     if view.get("note"):
@@ -63,8 +63,9 @@ def to_text(view: dict[str, Any], trouble: Sequence[dict[str, Any]], rows: Seque
 def to_html(view: dict[str, Any], trouble: Sequence[dict[str, Any]], rows: Sequence[Any]) -> str:
     """Return HTML that needs no script and no style sheet; the arguments are as in `to_text`."""
     state = f"{WORDS[view['state']]} {view['since']}".rstrip()
+    noun = view.get("noun", view["kind"])
     parts = [
-        f"<p><b>{escape(view['name'])}</b>, a WebSocket {view['kind']}, {escape(state)} "
+        f"<p><b>{escape(view['name'])}</b>, a WebSocket {noun}, {escape(state)} "
         f'{drawn_now()}<br><code style="{MONO}">{escape(view["url"])}</code></p>'
     ]
     if view.get("browser_url"):
