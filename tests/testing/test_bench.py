@@ -40,6 +40,33 @@ def test_clients_close_before_servers_and_servers_before_the_network():
     assert IN_USE == []
 
 
+@pytest.mark.parametrize("tcp", [True, False])
+@pytest.mark.parametrize("verb", ["cut", "stop_reading"])
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_what_a_test_has_left_cut_or_unread_ends_at_once(tcp, verb, side):
+    bench = Bench(None, {})
+    server = Serve(bench)(fails, tcp=tcp)
+    client = Connect(bench)(server)
+    until(lambda: server.connections)
+    end = client if side == "client" else server.connections[0]
+    getattr(end.network, verb)()
+    bench._reset_stuck()
+    until(lambda: client.state.name == "CLOSED" and not server.connections)  # no handshake
+    bench.close()
+    assert client.close_code == 1006
+    assert bench.take_failures() == ""
+
+
+def test_what_is_cut_in_memory_ends_at_once():
+    bench = Bench(None, {})
+    server = Serve(bench)(fails)
+    client = Connect(bench)(server)
+    bench.memory().connections[0].cut()
+    bench._reset_stuck()
+    until(lambda: client.state.name == "CLOSED" and not server.connections)
+    bench.close()
+
+
 def test_the_rest_ends_where_one_does_not():
     bench = Bench(None, {})
     server = Serve(bench)(fails)

@@ -111,9 +111,22 @@ class Bench:
 
     def close(self) -> None:
         """Close clients, then servers, the newest first, then the network."""
+        self._reset_stuck()
         network, servers, clients = self._closing
         with network, servers, clients:
             pass
+
+    def _reset_stuck(self) -> None:
+        """End by RST what a test has left cut or unread: a goodbye would only time out."""
+        for pair in self.network.connections if self.network is not None else ():
+            if any(each.is_cut or each.is_stopped for each in (pair.client, pair.server)):
+                pair.reset()
+        networks = [client.network for client in self.clients]
+        networks += [each.network for server in self.servers for each in server.connections]
+        for network in networks:
+            if network.is_cut or network.is_stopped:
+                network.reset()
+                network.resume_reading()  # who does not read is not told
 
     # What user code let through.
 
