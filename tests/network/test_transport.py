@@ -327,3 +327,17 @@ def test_pieces_are_no_longer_than_was_asked_for(loop_factory):
     assert sum(sizes(3)) == 2_000
     assert max(sizes(3)) <= 50
     assert sizes(3) == sizes(3) != sizes(4)
+
+
+def test_so_many_bytes_pass_in_a_second(loop_factory):
+    async def main():
+        client, server = await connected()
+        began_s = asyncio.get_running_loop().time()
+        client.transport.write(bytes(5_000))
+        client.transport.close()
+        await server.lost.wait()
+        assert asyncio.get_running_loop().time() - began_s >= 0.049
+        assert server.heard == [bytes(5_000), "eof", "lost"]
+
+    with MemoryNetwork(bytes_per_s=100_000):
+        run(main, loop_factory)

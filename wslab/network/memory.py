@@ -43,6 +43,7 @@ class MemoryNetwork:
         seed: makes delays and cuts repeat; by default they are other ones each time.
         delay_s: seconds from a write until the other end can read it.
         jitter_s: up to so many seconds more, at random; the order is kept.
+        bytes_per_s: how fast bytes pass, each way; None: at once.
         max_chunk_bytes: cut what arrives at random, into pieces of 1 to so many bytes; None joins
             what is there, as TCP does.
         buffer_bytes: how much may lie unread before writers have to wait.
@@ -60,6 +61,7 @@ class MemoryNetwork:
         seed: int | None = None,
         delay_s: float = 0.0,
         jitter_s: float = 0.0,
+        bytes_per_s: float | None = None,
         max_chunk_bytes: int | None = None,
         buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
@@ -67,6 +69,7 @@ class MemoryNetwork:
             Conditions,
             delay_s=delay_s,
             jitter_s=jitter_s,
+            bytes_per_s=bytes_per_s,
             max_chunk_bytes=max_chunk_bytes,
             buffer_bytes=buffer_bytes,
         )

@@ -67,7 +67,7 @@ class MemoryTransport(asyncio.Transport):
         self._is_void = False  # it ends by RST
         self._is_full = False  # the protocol was told to pause writing
         self._low, self._high = _HIGH_WATER_BYTES // 4, _HIGH_WATER_BYTES
-        conditions.changed = lambda: self.post(self._look)
+        conditions.changed = lambda: self.post(self._look_again)
 
     def post(self, function: Callable[..., object], *args: Any) -> None:
         """Let this end's loop call a function soon; from any thread."""
@@ -94,6 +94,10 @@ class MemoryTransport(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self._wants_to_read = True
+        self._look()
+
+    def _look_again(self) -> None:
+        self._incoming.note_change(self._loop.time())
         self._look()
 
     def _look(self) -> None:
