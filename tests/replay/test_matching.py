@@ -128,16 +128,6 @@ class TestBinding:
         assert matcher.fresh().replaced('{"id":"old"}') == '{"id":"old"}'
 
 
-def test_where_a_secret_was_taken_out_anything_fits():
-    matcher = new_matcher("exact")
-    recorded = '{"event":"welcome","session":"[redacted]****","n":1}'
-    assert matcher.matches(recorded, '{"event":"welcome","session":"abcdefghijklmn","n":1}')
-    assert not matcher.matches(recorded, '{"event":"welcome","session":"abc","n":2}')
-    assert matcher.matches("token [redacted]** and [redacted]", "token abc and x")
-    assert not matcher.matches("token [redacted]** and [redacted]", "token abc or x")
-    assert not matcher.matches("a[redacted]a", "a")
-
-
 def test_a_function():
     matcher = new_matcher(lambda expected, seen: expected.lower() == seen.lower())
     assert matcher.matches("A", "a")

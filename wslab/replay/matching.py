@@ -12,25 +12,21 @@ import functools
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from ..wire.http.secret_values import MARKER
 from .paths import Paths, parse_paths, step_into
+from .values import MIN_REPLACED, Scalar, Values, is_scalar, shown
 
 __all__ = ["Match", "Matcher", "Message", "new_matcher"]
 
 Message = str | bytes
 Match = Literal["exact", "json"] | Callable[[Message, Message], bool]
-Scalar = str | int | float
 
 # What stands before the JSON of a packet of Engine.IO or Socket.IO: `42/admin,7["chat"]`.
 _PREFIX = re.compile(r"[\w/,\-]{0,64}(?=[\[{])")
-_SECRET = re.compile(re.escape(MARKER) + r"(?:[0-9a-f]{8})?\**")
-_MAX_BOUND_BYTES = 4 * 2**10  # of a value of this run
-_MIN_REPLACED = 4  # characters of a text that is replaced wherever it stands
-_SHOWN = 40  # characters of a value
-_MISSING: Any = object()
+_SHORT = 4 * 2**10  # characters of a message that is read once and kept
 
 
 def new_matcher(
@@ -121,11 +117,15 @@ class Matcher:
         both = self._both_in_json(expected, seen)
         if both is None or not self.paths:
             return {}
-        comparison = _Comparison(self, in_json=True)
+        comparison = self._values(in_json=True)
         with contextlib.suppress(RecursionError):
             for _ in comparison.differing(*both):
                 pass
         return comparison.new
+
+    def _values(self, *, in_json: bool) -> Values:
+        paths = (self.ignore, self.paths) if in_json else ()
+        return Values(self.bound, self.pieces, *paths)
 
     def _both_in_json(self, expected: Message, seen: Message) -> tuple[Any, Any] | None:
         """Return what two messages say as JSON, where both are that, behind the same prefix."""
@@ -143,12 +143,12 @@ class Matcher:
         both = self._both_in_json(expected, seen)
         if both is None:
             return ""
-        comparison = _Comparison(self, in_json=True)
+        comparison = self._values(in_json=True)
         try:
             found = list(itertools.islice(comparison.differing(*both), 4))
         except RecursionError:
             return ""
-        said = "; ".join(f"{path}: {_shown(was)} → {_shown(now)}" for path, was, now in found[:3])
+        said = "; ".join(f"{path}: {shown(was)} → {shown(now)}" for path, was, now in found[:3])
         return said + ("; and more" if len(found) > 3 else "")
 
     def replaced(self, message: Message) -> Message:
@@ -181,7 +181,7 @@ class Matcher:
         both = None
         if self._is_json or MARKER in expected:
             both = self._both_in_json(expected, seen)
-        comparison = _Comparison(self, in_json=both is not None)
+        comparison = self._values(in_json=both is not None)
         try:
             is_same = comparison.is_same(*(both or (expected, seen)))
         except RecursionError:
@@ -211,7 +211,7 @@ class Matcher:
     def _replaced_text(self, text: str) -> str:
         if not self.patterns:
             known = {**self._guessed, **self.bound}.get(text, text)
-            return str(known) if len(text) >= _MIN_REPLACED else text
+            return str(known) if len(text) >= MIN_REPLACED else text
         around, values = self.pieces(text)
         new = [str(self._known(value)) for value in values]
         return "".join(itertools.chain(*itertools.zip_longest(around, new, fillvalue="")))
@@ -233,98 +233,13 @@ class Matcher:
             if isinstance(value, dict):
                 return {key: new for key, new, _ in done}, True
             return [new for _, new, _ in done], True
-        if () in paths and _is_scalar(value):
+        if () in paths and is_scalar(value):
             known = self._known(value)
             return known, known != value
         if isinstance(value, str):
             new = self._replaced_text(value)
             return new, new != value
         return value, False
-
-
-class _Comparison:
-    """One comparison of two messages; ``new`` is what it would bind."""
-
-    def __init__(self, matcher: Matcher, *, in_json: bool) -> None:
-        self.matcher = matcher
-        self.new: dict[Scalar, Scalar] = {}
-        self._paths = (matcher.ignore, matcher.paths) if in_json else ((), ())
-
-    def is_same(self, expected: Any, seen: Any) -> bool:
-        return next(self.differing(expected, seen), None) is None
-
-    def differing(self, expected: Any, seen: Any) -> Iterator[tuple[str, Any, Any]]:
-        """Give the places in which two values differ, each with what is there in both."""
-        yield from self._walk(expected, seen, *self._paths, "")
-
-    def _walk(
-        self, expected: Any, seen: Any, ignore: Paths, bind: Paths, path: str
-    ) -> Iterator[tuple[str, Any, Any]]:
-        if () in ignore:
-            return
-        if isinstance(expected, dict) and isinstance(seen, dict):
-            keys: Iterable[Any] = dict.fromkeys([*expected, *seen])
-            get: Callable[[Any, Any], Any] = _of_dict
-        elif isinstance(expected, list) and isinstance(seen, list):
-            keys, get = range(max(len(expected), len(seen))), _of_list
-        else:
-            if not self._is_same_leaf(expected, seen, is_bound=() in bind):
-                yield path or "the whole", expected, seen
-            return
-        for key in keys:
-            below = f"{path}.{key}" if path else str(key)
-            both = get(expected, key), get(seen, key)
-            yield from self._walk(*both, step_into(ignore, key), step_into(bind, key), below)
-
-    def _is_same_leaf(self, expected: Any, seen: Any, *, is_bound: bool) -> bool:
-        if is_bound and _is_scalar(expected) and _is_scalar(seen):
-            return isinstance(expected, str) is isinstance(seen, str) and self._bind(expected, seen)
-        if not isinstance(expected, str) or not isinstance(seen, str):
-            return isinstance(expected, bool) is isinstance(seen, bool) and bool(expected == seen)
-        if MARKER in expected:
-            return _is_around_secrets(expected, seen)
-        around, values = self.matcher.pieces(expected)
-        if values:
-            others, came = self.matcher.pieces(seen)
-            return around == others and all(map(self._bind, values, came))
-        # The other side gives back what has been bound elsewhere.
-        known = self.matcher.bound.get(expected) if len(expected) >= _MIN_REPLACED else None
-        return seen in (expected, known)
-
-    def _bind(self, expected: Scalar, seen: Scalar) -> bool:
-        known = self.matcher.bound.get(expected, self.new.get(expected, _MISSING))
-        if known is not _MISSING:
-            return bool(known == seen)
-        if isinstance(seen, str) and len(seen) > _MAX_BOUND_BYTES:
-            return False
-        self.new[expected] = seen
-        return True
-
-
-def _is_around_secrets(expected: str, seen: str) -> bool:
-    """Whether a text is a recorded one that secrets were taken out of: anything fits there."""
-    first, *others = _SECRET.split(expected)
-    if not seen.startswith(first):
-        return False
-    at = len(first)
-    for part in others[:-1]:
-        at = seen.find(part, at)
-        if at < 0:
-            return False
-        at += len(part)
-    return len(seen) - len(others[-1]) >= at and seen.endswith(others[-1])
-
-
-def _of_dict(value: dict[str, Any], key: str) -> Any:
-    return value.get(key, _MISSING)
-
-
-def _of_list(value: list[Any], index: int) -> Any:
-    return value[index] if index < len(value) else _MISSING
-
-
-def _is_scalar(value: Any) -> bool:
-    return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
 def _parse(text: str) -> tuple[str, Any] | None:
@@ -342,15 +257,8 @@ _parse_kept = functools.lru_cache(maxsize=256)(_parse)
 
 def _parse_short(text: str) -> tuple[str, Any] | None:
     # The same messages of a record are looked at over and over.
-    return _parse_kept(text) if len(text) <= _MAX_BOUND_BYTES else _parse(text)
+    return _parse_kept(text) if len(text) <= _SHORT else _parse(text)
 
 
 def _kind(message: Message) -> str:
     return "text" if isinstance(message, str) else "binary"
-
-
-def _shown(value: Any) -> str:
-    if value is _MISSING:
-        return "nothing"
-    said = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return said if len(said) <= _SHOWN else said[: _SHOWN - 1] + "…"
