@@ -182,6 +182,8 @@ class Line(asyncio.Protocol):
         elif self._is_closing and not self._departures.left_bytes:
             self.loop.call_soon(self._lose, None)
         elif self._is_of_no_use:
+            # What was set may be gone before it was looked at: then the transport still stands.
+            self._arrivals.tune()
             self.is_out = True
             self.below.set_protocol(self._protocol)
             self._forget()
