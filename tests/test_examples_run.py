@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 import wslab
+from wslab.learn.crowd import come_back
 from wslab.widgets import ChatPanel, RoomMap, WhoIsHere
+from wslab.widgets.tanks.tanks import Tanks
 
 PROJECT = Path(__file__).resolve().parent.parent
 # A block that Markdown takes for code: indented by four, behind an empty line.
@@ -53,6 +55,8 @@ def names():
     server = wslab.serve(hub)
     given = {"wslab": wslab, "handler": handler, "hub": hub, "server": server}
     given |= {"ChatPanel": ChatPanel, "RoomMap": RoomMap, "WhoIsHere": WhoIsHere}
+    given |= {"NetworkControls": wslab.NetworkControls, "Tanks": Tanks, "come_back": come_back}
+    given |= {name: wslab.connect(server, name=name) for name in ("alice", "fay", "sam")}
     yield given
     given["panel"].close() if "panel" in given else None
     wslab.shutdown()  # an example may give one name to two servers

@@ -1,6 +1,6 @@
 """Tanks: where the bytes are that a server has sent and its clients have not read, live.
 
-    Tanks(server, fay, sam)                  # a row for each client, a tank for each place
+    tanks = Tanks(server, fay, sam)          # a row for each client, a tank for each place
     tanks.levels(sam).server                 # bytes that the server's process holds for sam
 
 Its rule: it only reads what is counted anyway, ten times a second while somebody looks, and holds
