@@ -217,8 +217,8 @@ def replay(
         ignore: paths inside JSON that are not compared: ``["time", "items.*.id"]``.
         bind: what is made anew in each run, such as ids: paths inside JSON, or compiled patterns of
             text. The first value that comes in the place of a recorded one stands for it from then
-            on, in what is compared and in what is played; so a number that means two things, such as
-            a 1, is none to bind.
+            on, in what is compared and in what is played; so do not bind what means two things,
+            such as a 1.
         timeout_s: how long the other side may be silent, beyond the record's pauses. What has not
             come by then is missing; after three such waits in a row the play is over. None waits
             without end.
