@@ -66,7 +66,7 @@ def test_a_learner_works_through_it(lab: Lab, expect):
 
         lesson.run_to("after-compare")
         expect(lesson.cell("asking")).to_contain_text(
-            "over for the server (1006); bob has not heard of it"
+            "over (1006) for the server; bob has not heard of it"
         )
         lesson.run_to("bob-learns")
         assert "bob: CLOSED with 1011" in lesson.text("bob-learns")

@@ -119,8 +119,8 @@ function networkRow(model, hands) {
 function networkRows(model, hands) {
   const list = h("ul", { class: "ws-wires" });
   const parts = new WeakMap();
-  const empty = h("p", { class: "ws-empty ws-soft", "data-hides": "" });
-  const foot = h("p", { class: "ws-more ws-soft", "data-hides": "" });
+  const empty = h("p", { class: "ws-net-note ws-soft", "data-hides": "" });
+  const foot = h("p", { class: "ws-net-note ws-soft", "data-hides": "" });
   const send = (control, verb, value) => hands.act(control, "network", { key: "new", verb, value });
   const fresh = settings(model, send);
   const later = h("div", { class: "ws-later", role: "group", "aria-label": "Connections to come" },
