@@ -129,6 +129,7 @@ class TestProgress:
             comparison.see(message, 0.0)
         assert kinds(log.snapshot()) == ["extra"]
         assert matcher.bound == {"old": "new"}
+        assert matcher._guessed == {}
 
     def test_giving_up(self):
         log, comparison = compared(TEN)

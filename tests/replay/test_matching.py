@@ -122,6 +122,14 @@ class TestBinding:
         matcher.bind('{"text": "see #12", "n": 1}', '{"n": 2, "text": "see #99"}')
         assert matcher.replaced('{"text": "of #12"}') == '{"text": "of #99"}'
 
+    def test_a_guess_is_played_until_it_is_forgotten(self):
+        matcher = new_matcher("exact", bind=["id"])
+        matcher.guess('{"id":"old","a":1}', '{"id":"x","a":2}')
+        assert matcher.replaced('{"id":"old"}') == '{"id":"x"}'
+        assert matcher.replaced('{"for":"old!"}') == '{"for":"old!"}'
+        matcher.forget_guesses()
+        assert matcher.replaced('{"id":"old"}') == '{"id":"old"}'
+
     def test_fresh(self):
         matcher = new_matcher("exact", bind=["id"])
         matcher.bind('{"id":"old"}', '{"id":"new"}')

@@ -173,6 +173,16 @@ class TestSilence:
         assert kinds(log.snapshot()) == ["missing"] * 100
         assert log.snapshot()[-1].note == "nothing came in 3 waits of 5 s"
 
+    def test_three_with_a_message_between_are_not(self):
+        script = script_of(*[("client", str(n)) for n in range(4)], ("server", "b"))
+        _, player = player_of(script, "server", timeout_s=5.0)
+        for now_s in (0.0, 5.0):
+            assert player.next(now_s) == Wait(5.0)
+        player.message("1", 6.0)
+        for now_s in (6.0, 11.0):
+            assert player.next(now_s) == Wait(5.0)
+        assert player.next(16.0) == Send("b")
+
     def test_a_close_frame_that_does_not_come(self):
         script = script_of(("server", "a"), ("client", "close", 4001, "x"))
         log, player = player_of(script, "server", timeout_s=5.0)
