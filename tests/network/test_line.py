@@ -320,3 +320,20 @@ def test_who_reads_nothing_learns_of_rst_when_it_reads_or_writes(loop_factory, n
         await client.hears("ConnectionResetError")
 
     play(script, loop_factory, network)
+
+
+def test_a_line_that_leaves_lets_the_transport_read_on(loop_factory, network):
+    async def script(client, server, lined):
+        lined.receiving.is_stopped = True
+        lined.line.look()
+        await turns()
+        lined.receiving.is_stopped = False  # as from another thread: the line is about to hear it
+        lined.line._departures.look()
+        assert lined.line.is_out
+        lined.receiving.is_stopped = True  # of the line that comes after it
+        lined.line.look()
+        await turns()
+        server.transport.write(b"read")
+        await client.hears(b"read")
+
+    play(script, loop_factory, network)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 
@@ -286,3 +287,45 @@ def test_what_is_set_and_cleared_in_quick_turns_loses_nothing(server, alice):
         stop.set()
         thread.join(10)
     assert came == [str(number) for number in range(300)]
+
+
+@OVER
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_done_to_it_from_any_thread_all_comes_once_and_in_order(server, alice, seed):
+    networks = (alice.network, of_server(server))
+
+    def play(number: int) -> None:
+        choice = random.Random(f"{seed} {number}")
+        for _ in range(150):
+            network = choice.choice(networks)
+            match choice.randrange(8):
+                case 0:
+                    network.delay_s = (choice.random() / 200, choice.random() / 200)
+                case 1:
+                    network.jitter_s = choice.random() / 200
+                case 2:
+                    network.bytes_per_s = choice.choice([None, 2_000_000, 20_000_000])
+                case 3:
+                    network.cut()
+                case 4:
+                    network.restore()
+                case 5:
+                    network.stop_reading()
+                case 6:
+                    network.resume_reading()
+                case 7:
+                    network.clear()
+
+    players = [threading.Thread(target=play, args=(number,)) for number in range(2)]
+    sizes = random.Random(seed)
+    sent = [str(number) * sizes.choice([1, 10, 5_000]) for number in range(200)]
+    sender = threading.Thread(target=lambda: [alice.send(message) for message in sent])
+    for thread in (*players, sender):  # it has to wait where the buffers are full
+        thread.start()
+    for player in players:
+        player.join(20)
+    for network in networks:
+        network.clear()
+    sender.join(20)
+    assert [alice.recv(timeout=10) for _ in sent] == sent
+    until(lambda: not any(network.held_bytes for network in networks))

@@ -93,3 +93,13 @@ def test_a_handler_that_answers_plain_http_has_it_too():
 
 def http_client(server):
     return contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=5))
+
+
+def test_an_application_that_stops_gives_up_what_is_held():
+    with wslab.serve(application) as server, wslab.connect(server, ping_interval=None) as client:
+        network = server.connections[0].network
+        network.cut()
+        client.send("never answered")
+        until(lambda: network.held_bytes)
+        server.stop()
+        until(lambda: client.close_code == 1006 and not network.held_bytes)

@@ -97,6 +97,7 @@ class Arrivals:
         """Drop what is held, and let go of who is told: it leads back here, a cycle."""
         self.cancel()
         self.pipe.drop_beyond(0)
+        self.has_fin = True  # for us: whether the transport is read is no longer our affair
         self._deliver = self._moved = _nothing
 
     def cancel(self) -> None:
