@@ -55,6 +55,8 @@ class Arrivals:
         self._wake: asyncio.Handle | None = None
         self.wants_to_read = self._is_read = is_new or transport.is_reading()
         self._is_closed = False  # nobody reads any more
+        self._looks_for_end = False
+        self._dropped_bytes = 0
         self._loop.call_soon(self.tune)  # a new transport does not hear it at once
 
     @property
@@ -65,7 +67,10 @@ class Arrivals:
     def put(self, what: bytes | Mark) -> None:
         """Take what has come from the transport."""
         if self._is_closed:
-            self.has_unread |= isinstance(what, bytes)
+            if isinstance(what, bytes):
+                self.has_unread = True
+                self._dropped_bytes += len(what)
+                self.tune()
         elif self.pipe.is_empty and self.can_read and self._conditions.lets_all_pass:
             self._deliver(what)
         else:
@@ -80,11 +85,14 @@ class Arrivals:
             self.tune()
 
     def end(self) -> None:
-        """Drop what is held; from here on the transport is read only to see how it ends."""
-        self._is_closed = True
+        """Drop what is held; from here on the transport is read only to see how it ends.
+
+        No further than a kernel would take bytes: over a line that is cut its peer's writes wait.
+        """
+        self._is_closed = self._looks_for_end = True
         self.has_unread |= bool(self.pipe.size_bytes) and self.pipe.has_come(self._loop.time())
         self.pipe.drop_beyond(0)
-        self._read(should_read=True)
+        self.tune()
 
     def look(self) -> None:
         """Take note that the conditions have changed."""
@@ -108,8 +116,9 @@ class Arrivals:
 
     def tune(self) -> None:
         """Read of the transport what there is room for."""
-        has_room = self.pipe.size_bytes < max(self._conditions.buffer_bytes, 1)
-        self._read(should_read=self.can_read and has_room)
+        taken_bytes = self.pipe.size_bytes + self._dropped_bytes
+        has_room = taken_bytes < max(self._conditions.buffer_bytes, 1)
+        self._read(should_read=has_room and (self.can_read or self._looks_for_end))
 
     def _read(self, *, should_read: bool) -> None:
         transport = self._transport

@@ -245,7 +245,10 @@ class Line(asyncio.Protocol):
         if not self._is_closing:
             self._is_closing = True
             self._arrivals.close()
-            self._moved()
+            if self._departures.is_down:
+                self.loop.call_soon(self._lose, self._how_ended)  # what is held can go nowhere
+            else:
+                self._moved()
 
     def abort(self) -> None:
         """End at once; what is not yet in flight is lost."""

@@ -22,7 +22,7 @@ def _cell(report: Report, number: int) -> str:
 
 def _group(scene: Scene, where: str) -> list[Report]:
     lines = our_lines(scene)
-    return [Player(lines[name]()).play(scene) for name in lines if name.startswith(where)]
+    return [Player(line()).play(scene) for name, line in lines.items() if name.startswith(where)]
 
 
 def main() -> None:
@@ -39,8 +39,11 @@ def main() -> None:
             cells = []
             for reports in groups:
                 others = {_cell(report, number) for report in reports} - {truth}
-                cells.append(" OR ".join(sorted(others)) or "the same")
+                same = "the same" if reports else "not played"
+                cells.append(" OR ".join(sorted(others)) or same)
             print(f"| {step.words} | {truth} | {' | '.join(cells)} |")
+        for side, why in scene.not_at.items():
+            print(f"| (not at the {side}: {why}) | | | |")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from tests.network.reality.namespaces import SERVER, Namespace, VethLink
 from tests.network.reality.player import Line, Seen, reader
 from tests.network.reality.scenes import Scene
 from tests.network.reality.tun_link import TunLink
-from tests.peers import until
+from tests.peers import client_tls, server_tls, until
 from wslab.network.memory import MemoryNetwork
 
 SILENT = logging.getLogger("tests.network.reality")
@@ -29,12 +29,18 @@ SILENT.propagate, SILENT.disabled = False, True
 
 
 class RealLine:
-    """Plain websockets in two namespaces."""
+    """Plain websockets in two namespaces.
+
+    Args:
+        kind: of the link between them.
+        tls: whether they speak TLS over it.
+    """
 
     seen: Seen
     moment_s = 0.1
 
-    def __init__(self, kind: type[VethLink] | type[TunLink]) -> None:
+    def __init__(self, kind: type[VethLink] | type[TunLink], *, tls: bool = False) -> None:
+        self._tls = tls
         with contextlib.ExitStack() as stack:
             self._client = stack.enter_context(Namespace())
             self._server = stack.enter_context(Namespace())
@@ -56,6 +62,8 @@ class RealLine:
             accepted.set_result(websocket)
             await reader()(websocket)
 
+        if self._tls:
+            server, client = server | {"ssl": server_tls()}, client | {"ssl": client_tls()}
         listening = self._server.call(_listening)
         common: dict[str, Any] = {"compression": None, "logger": SILENT}
         self._listener = await websockets.serve(
@@ -66,7 +74,7 @@ class RealLine:
             async with asyncio.timeout(client.get("open_timeout", 10)):
                 await loop.sock_connect(sock, listening.getsockname())
                 here = await websockets.connect(
-                    f"ws://{SERVER}/",
+                    "wss://localhost" if self._tls else f"ws://{SERVER}",
                     sock=sock,
                     create_connection=self.seen.kind("client"),
                     proxy=None,
@@ -118,22 +126,24 @@ class OurLine:
 
     Args:
         side: at which end the conditions are.
-        network: where both are; None is TCP on loopback.
+        where: "TCP" on loopback, "TLS" over it, or "memory".
     """
 
     seen: Seen
     moment_s = 0.05  # nothing here takes time of its own
 
-    def __init__(self, side: str, network: MemoryNetwork | None = None) -> None:
-        self._side = side
+    def __init__(self, side: str, where: str) -> None:
+        self._side, self._tls = side, where == "TLS"
         self._rest = contextlib.ExitStack()
-        if network is not None:
-            self._rest.enter_context(network)
+        if where == "memory":
+            self._rest.enter_context(MemoryNetwork(seed=1))
         self._server: Any = None
         self._ends: dict[str, Any] = {}
 
     def open(self, client: dict[str, Any], server: dict[str, Any]) -> tuple[Any, Any]:
         self._serve(server)
+        if self._tls:
+            client = client | {"ssl": client_tls()}
         here = wslab.connect(
             self._server, create_connection=self.seen.kind("client"), logger=SILENT, **client
         )
@@ -144,6 +154,8 @@ class OurLine:
 
     def _serve(self, keywords: dict[str, Any]) -> None:
         if self._server is None:
+            if self._tls:
+                keywords = keywords | {"ssl": server_tls()}
             self._server = wslab.serve(
                 reader(), create_connection=self.seen.kind("server"), logger=SILENT, **keywords
             )
@@ -189,12 +201,8 @@ def real_line(scene: Scene) -> RealLine:
 def our_lines(scene: Scene) -> dict[str, Callable[[], Line]]:
     """Return how ours are made, by what the table calls them."""
     return {
-        f"{where}, conditions at the {side}": functools.partial(_our_line, side, where)
-        for where in ("TCP", "memory")
+        f"{where}, conditions at the {side}": functools.partial(OurLine, side, where)
+        for where in ("TCP", "TLS", "memory")
         for side in ("client", "server")
-        if side not in scene.not_at
+        if side not in scene.not_at and not (where == "TLS" and scene.not_over_tls)
     }
-
-
-def _our_line(side: str, where: str) -> OurLine:
-    return OurLine(side, MemoryNetwork(seed=1) if where == "memory" else None)

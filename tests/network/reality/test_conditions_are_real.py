@@ -29,6 +29,11 @@ def test_conditions_over_tcp_say_what_the_real_network_has_said(scene: Scene, na
     _play(scene, name)
 
 
+@pytest.mark.parametrize(("scene", "name"), played("TLS"))
+def test_conditions_over_tls_say_what_the_real_network_has_said(scene: Scene, name: str):
+    _play(scene, name)
+
+
 @pytest.mark.parametrize(("scene", "name"), played("memory"))
 def test_conditions_in_memory_say_what_the_real_network_has_said(scene: Scene, name: str):
     _play(scene, name)

@@ -29,6 +29,12 @@ def test_the_real_network_says_what_we_have_written_down(scene: Scene):
         assert player.took_s >= scene.at_least_s
 
 
+@pytest.mark.parametrize("name", ["cut and restored", "the client closes while cut"])
+def test_the_real_network_says_the_same_over_tls(name: str):
+    [scene] = (scene for scene in SCENES if scene.name == name)
+    assert Player(RealLine(TunLink, tls=True)).play(scene) == read()[name]
+
+
 def test_nothing_of_it_is_on_the_machine():
     before = Path("/proc/net/dev").read_text().count(":")
     for kind in (VethLink, TunLink):
