@@ -128,7 +128,9 @@ class Departures:
             self._tell(True)
 
     def _tell_room(self) -> None:
-        if self.is_full and self.left_bytes <= self._low:
+        # A transport that did not say that it is full will not say that it has room.
+        waits = self.is_full_below or self.pipe.size_bytes > self._conditions.buffer_bytes
+        if self.is_full and (self.left_bytes <= self._low or not waits):
             self.is_full = False
             self._tell(False)
         self._moved()
