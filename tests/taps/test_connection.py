@@ -21,6 +21,8 @@ from tests.taps.rig import all_of, echo, messages_of, reset, tapped
 from wslab.taps import connection as module
 from wslab.taps.listener import Listener
 
+OPENS = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+
 
 def opened(tap, path="/", **kwargs):
     return connect(f"ws://127.0.0.1:{tap.port}{path}", proxy=None, **kwargs)
@@ -244,3 +246,42 @@ def test_a_client_that_leaves_before_the_server_is_reached_leaves_nothing(monkey
             pass
         peers.until(lambda: tap.connections_seen == 2 and not tap.connections)
         assert not tap.errors
+
+
+@pytest.mark.usefixtures("each_loop")
+def test_a_flood_of_tiny_frames_is_carried_whole_and_counted():
+    """A peer that wants the loop for itself: others get their turns meanwhile."""
+    tiny, count = peers.frame(1, masked=False), 300_000
+
+    def server(sock):
+        if b"/flood" in peers.read_head(sock):
+            sock.sendall(OPENS + tiny * count)
+        else:
+            sock.sendall(OPENS)
+            sock.sendall(sock.recv(100))
+        peers.hold(sock)
+
+    with tapped(server, record=False) as tap:
+        flood = peers.request(tap.port, path="/flood")
+        with peers.dial(tap.port, flood) as one, peers.raw_client(tap.port) as other:
+            other.sendall(b"hello")
+            assert other.recv(100) == b"hello"
+            left = len(OPENS) + len(tiny) * count
+            while left:
+                left -= len(one.recv(65_536))
+            peers.until(lambda: tap.connections[0].sent == count)
+        peers.until(lambda: not tap.connections)
+
+
+@pytest.mark.usefixtures("each_loop")
+def test_a_tap_that_stops_while_a_line_is_cut_leaves_nothing():
+    with wslab.serve(echo) as server, wslab.tap(server) as tap, wslab.connect(tap) as client:
+        client.send("hello")
+        assert client.recv(timeout=5) == "hello"
+        tap.connections[0].network.cut()
+        client.send("again")
+        peers.until(lambda: tap.connections[0].network.held_bytes)
+        tap.stop()
+        assert not tap.is_serving
+        peers.until(lambda: client.close_code == 1006)
+    peers.assert_free(tap.port)
