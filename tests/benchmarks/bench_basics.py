@@ -122,7 +122,10 @@ def pipelined(url: str, count: int) -> float:
             sock.sendall(FRAME * 100)
             left = ANSWER_BYTES * 100
             while left:
-                left -= len(sock.recv(left))
+                data = sock.recv(left)
+                if not data:  # it would be waited for without end
+                    raise EOFError("the other side has ended the connection")
+                left -= len(data)
         return count / (time.perf_counter() - began)
 
 
