@@ -76,6 +76,20 @@ def test_a_full_transport_is_waited_for_and_counts():
     played(script)
 
 
+def test_a_transport_that_never_was_full_says_nothing_when_it_has_room():
+    async def script(departures, conditions, transport, told):
+        conditions.is_cut = True
+        transport.unwritten_bytes = 4  # between the marks
+        departures.write(bytes(12))
+        assert told == [True]
+        conditions.is_cut = False
+        departures.look()
+        await turns()
+        assert told == [True, False]
+
+    played(script)
+
+
 def test_an_abort_keeps_what_a_kernel_has():
     async def script(departures, conditions, transport, told):
         conditions.is_cut = True
