@@ -64,11 +64,21 @@ def failed(ran: list[Cell]) -> list[str]:
 
 
 @LESSONS
-def test_run_all_runs_all(lesson: Path, tmp_path: Path):
+def test_run_all_runs_all_twice_and_gives_no_answer_away(lesson: Path, tmp_path: Path):
+    """In one kernel, since to start one and to run a lesson takes ten seconds."""
     with kernel_for(lesson, tmp_path) as kernel:
         ran = run_all(kernel, lesson)
         assert lost(ran) == []
         assert [cell.error for cell in ran if cell.error] == []
+        with held_to("told", lesson):
+            outcomes = dict(json.loads(kernel.check(OUTCOMES)))
+            for begin, said in IN_A_PAGE.get(lesson.stem, {}).items():
+                (question,) = (one for one in outcomes if one.startswith(begin))
+                outcomes[question] = said
+            assert all(outcomes.values()), f"asked and never compared: {outcomes}"
+            assert told(rig.document(lesson.stem), outcomes) == []
+        with held_to("twice", lesson):
+            assert failed(run_all(kernel, lesson)) == []
         assert kernel.shutdown() < 5
 
 
@@ -91,13 +101,6 @@ def test_it_runs_for_who_thinks_longer_than_a_ping_between_cells(lesson: Path, t
             kernel.check(rig.PAUSE)
         with held_to("slow", lesson):
             assert failed(ran) == []
-
-
-@LESSONS
-def test_it_runs_twice_in_one_kernel(lesson: Path, tmp_path: Path):
-    with held_to("twice", lesson), kernel_for(lesson, tmp_path) as kernel:
-        assert failed(run_all(kernel, lesson)) == []
-        assert failed(run_all(kernel, lesson)) == []
 
 
 @LESSONS
@@ -169,18 +172,6 @@ IN_A_PAGE = {
     "08_again": {"You press Mount once, with Strict Mode.": "2"},
 }
 MIN_TELLING = 8  # characters: "yes" and "3" are everywhere
-
-
-@LESSONS
-def test_no_text_near_an_open_question_gives_its_answer_away(lesson: Path, tmp_path: Path):
-    with held_to("told", lesson), kernel_for(lesson, tmp_path) as kernel:
-        assert failed(run_all(kernel, lesson)) == []
-        outcomes = dict(json.loads(kernel.check(OUTCOMES)))
-        for begin, said in IN_A_PAGE.get(lesson.stem, {}).items():
-            (question,) = (one for one in outcomes if one.startswith(begin))
-            outcomes[question] = said
-        assert all(outcomes.values()), f"asked and never compared: {outcomes}"
-        assert told(rig.document(lesson.stem), outcomes) == []
 
 
 def told(cells: list[dict], outcomes: dict[str, str]) -> list[str]:
