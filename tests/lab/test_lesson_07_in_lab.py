@@ -202,13 +202,13 @@ def take_pictures(lesson: Lesson, folder: Path) -> None:
             lesson.notebook.screenshot(folder / file, index=index)
 
 
-def test_run_all_with_the_solution_in_it(any_lab: Lab, expect):
+def test_run_all_with_the_solution_in_it(lab: Lab, expect):
     document = nbformat.read(LESSON, as_version=4)
     for cell in document.cells:
         if cell.id == "exercise-sender":
             cell.source = learners_part()
     del document.cells[-1]  # which would close what the page is about to do
-    with any_lab.open(any_lab.write("notebooks/solved.ipynb", document)) as notebook:
+    with lab.open(lab.write("notebooks/solved.ipynb", document)) as notebook:
         lesson = Lesson(notebook)
         notebook.run_all()
         assert notebook.errors() == []

@@ -35,8 +35,8 @@ async def cell(url):
 
 
 @pytest.fixture
-def notebook(any_lab: Lab):
-    with any_lab.open(f"notebooks/{LESSON.name}", viewport={"width": 1280, "height": 900}) as one:
+def notebook(lab: Lab):
+    with lab.open(f"notebooks/{LESSON.name}", viewport={"width": 1280, "height": 900}) as one:
         yield one
 
 

@@ -55,8 +55,8 @@ CUT_OFF = """() => [...document.querySelectorAll(".jp-RenderedMarkdown table")]
   .map(table => table.innerText)"""
 
 
-def test_a_learner_works_through_it(any_lab: Lab, expect):
-    with any_lab.open(f"notebooks/{LESSON.name}", viewport={"width": 1280, "height": 900}) as page:
+def test_a_learner_works_through_it(lab: Lab, expect):
+    with lab.open(f"notebooks/{LESSON.name}", viewport={"width": 1280, "height": 900}) as page:
         lesson = Lesson(page)
         lesson.run_to("both-predict")
         asked = lesson.cell("both-predict")

@@ -73,9 +73,9 @@ def take_pictures(lesson: Lesson, names: tuple[str, ...], width: int) -> None:
     lesson.notebook.set_theme(LIGHT)
 
 
-def test_a_learner_works_through_it(any_lab: Lab, expect):
+def test_a_learner_works_through_it(lab: Lab, expect):
     viewport = {"width": 1280, "height": 900}
-    with any_lab.open(f"notebooks/{LESSON.name}", viewport=viewport, alone=True) as notebook:
+    with lab.open(f"notebooks/{LESSON.name}", viewport=viewport, alone=True) as notebook:
         asked = hand_out(notebook)
         lesson = Lesson(notebook)
         lesson.run_to("first-predict")

@@ -23,9 +23,9 @@ ALL_HAVE = """name => [...document.querySelectorAll(".ws-race-lane svg")].every(
   strip => strip.getAttribute("aria-label").includes(`updates ${name}`))"""
 
 
-def test_the_page_runs_all_five_ways(any_lab: Lab, expect):
+def test_the_page_runs_all_five_ways(lab: Lab, expect):
     cells = [APP, SETUP, "race", RUN]
-    with any_lab.open(any_lab.write("race.ipynb", cells)) as notebook:
+    with lab.open(lab.write("race.ipynb", cells)) as notebook:
         notebook.run_all()
         assert notebook.errors() == []
         text = notebook.text(3)
@@ -45,7 +45,7 @@ def test_the_page_runs_all_five_ways(any_lab: Lab, expect):
         if folder := keep_screenshots():
             for theme in (LIGHT, DARK):
                 notebook.set_theme(theme)
-                place = any_lab.base_url.strip("/").replace("/", "-") or "root"
+                place = lab.base_url.strip("/").replace("/", "-") or "root"
                 notebook.screenshot(folder / f"race-{place}-{theme[-5:].strip()}.png", index=2)
         expect(panel.locator(".ws-race-said")).to_have_text("A page ran the five lanes.")
         notebook.wait_until("race.results.settings.size_bytes == 50")

@@ -33,8 +33,8 @@ replay
 """
 
 
-def test_a_link_leads_to_its_line(any_lab: Lab, expect):
-    with any_lab.open(any_lab.write("replay.ipynb", [RECORD, REPLAY])) as notebook:
+def test_a_link_leads_to_its_line(lab: Lab, expect):
+    with lab.open(lab.write("replay.ipynb", [RECORD, REPLAY])) as notebook:
         notebook.run_all()
         cell = notebook.cell(1)
         expect(cell.get_by_text("1 difference", exact=True)).to_be_visible()
@@ -52,9 +52,9 @@ def test_a_link_leads_to_its_line(any_lab: Lab, expect):
         assert notebook.console_of_run_all == []
 
 
-def test_the_inspector_shows_differences(any_lab: Lab, expect):
+def test_the_inspector_shows_differences(lab: Lab, expect):
     inspector = "wslab.Inspector(replay)"
-    with any_lab.open(any_lab.write("replay.ipynb", [RECORD, REPLAY, inspector])) as notebook:
+    with lab.open(lab.write("replay.ipynb", [RECORD, REPLAY, inspector])) as notebook:
         notebook.run_all()
         row = notebook.cell(2).get_by_role("option", name="≠ changed: expected '30', got 'thirty'")
         notebook.cell(2).get_by_placeholder("Search text").fill("thirty")
