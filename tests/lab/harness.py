@@ -450,12 +450,13 @@ class Notebook:
         """The same without pages of servers that had ended when the page asked for them.
 
         In a lesson that is run in one go the last cell ends all servers, and a busy browser may get
-        round to an iframe only then: it gets our 404, which says that the server has gone. A
-        Socket.IO client that had come before tries again and again. And lesson 13's page loads that
-        client from the internet, where there is one.
+        round to an iframe, or to the socket of its page, only then: it gets our 404, which says
+        that the server has gone. A Socket.IO client that had come before tries again and again. And
+        lesson 13's page loads that client from the internet, where there is one.
         """
         late = re.compile(
             r"status of 404 \(Not Found\) \[[^\]]*/wslab/[0-9a-f]{32}/\]$"
+            r"|WebSocket connection to '[^']*/wslab/[0-9a-f]{32}/.* response code: 404 "
             r"|/wslab/[0-9a-f]{32}/socket\.io/|Failed to load resource: .* \[https://cdn\."
         )
         return [line for line in self.console if not late.search(line)]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.lab.harness import COURSE, Lab
 from tests.lab.test_lesson_07_in_lab import Lesson
-from tests.lab.test_lesson_12_in_lab import CUT_OFF, WITHOUT_FILES, take_pictures
+from tests.lab.test_lesson_12_in_lab import WITHOUT_FILES, cut_off, take_pictures
 from tests.lab.test_panels_in_lab import complaints
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.timeout(240)]
@@ -71,7 +71,7 @@ def test_a_learner_works_through_it(lab: Lab):
         page.page.wait_for_function("() => document.querySelector('.ws-race').clientWidth < 560")
         assert race.evaluate("e => e.scrollWidth <= e.clientWidth"), "no bar"
         assert race.locator("table").bounding_box()["width"] <= race.bounding_box()["width"]
-        assert page.page.evaluate(CUT_OFF) == []
+        assert cut_off(page.page) == []
         take_pictures(lesson, ("race", "ways", "between"), 640, "09")
         lesson.run_to("the-end")
         assert "open connections: 0, servers: 0, tasks: 0" in lesson.text("the-end")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.lab.harness import COURSE, DARK, LIGHT, Lab, keep_screenshots
 from tests.lab.test_lesson_07_in_lab import Lesson
-from tests.lab.test_lesson_12_in_lab import CUT_OFF, WITHOUT_FILES
+from tests.lab.test_lesson_12_in_lab import WITHOUT_FILES, cut_off
 from tests.lab.test_panels_in_lab import complaints
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.timeout(240)]
@@ -121,6 +121,6 @@ def test_in_a_narrow_page_tanks_lie_below_each_other_and_nothing_is_cut_off(lab:
         for name in ("tanks", "bounded-run"):
             output = lesson.cell(name).locator(".jp-OutputArea-output").last
             assert output.evaluate("e => e.scrollWidth <= e.clientWidth"), f"no bar in {name}"
-        assert page.page.evaluate(CUT_OFF) == []
+        assert cut_off(page.page) == []
         names = ("tanks", "race-why", "slow-read", "bounded-run", "bench", "claims")
         take_pictures(lesson, names, 640)

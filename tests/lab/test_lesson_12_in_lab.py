@@ -1,13 +1,17 @@
 """Lesson 12 as a learner does it, in a real page: predicts, sees the page open its own socket on
-the same port (behind a Hub's base URL through the tunnel), and solves the exercise there.
+the same port, and solves the exercise there.
 
 WSLAB_SCREENSHOTS=folder keeps pictures of the cells of interest, in both themes and two widths.
 """
 
 from __future__ import annotations
 
-import pytest
+import contextlib
 
+import pytest
+from playwright.async_api import TimeoutError as PageTimeout
+
+from tests.browser import Sync
 from tests.lab.harness import COURSE, DARK, LIGHT, Lab, keep_screenshots
 from tests.lab.test_lesson_07_in_lab import Lesson
 from tests.lab.test_panels_in_lab import complaints
@@ -53,6 +57,13 @@ CUT_OFF = """() => [...document.querySelectorAll(".jp-RenderedMarkdown table")]
   .filter(table => table.getBoundingClientRect().right
     > table.closest(".jp-RenderedMarkdown").getBoundingClientRect().right + 1)
   .map(table => table.innerText)"""
+
+
+def cut_off(page: Sync) -> list[str]:
+    """Return the tables that are cut off, once the page has settled."""
+    with contextlib.suppress(PageTimeout):
+        page.wait_for_function(f"() => ({CUT_OFF})().length === 0", timeout=5000)
+    return page.evaluate(CUT_OFF)  # type: ignore[no-any-return]
 
 
 def test_a_learner_works_through_it(lab: Lab, expect):
@@ -119,5 +130,5 @@ def test_in_a_narrow_page_answers_stand_below_each_other_and_no_table_is_cut_off
         output = lesson.cell("by-hand").locator(".jp-OutputArea-output").last
         assert output.evaluate("e => e.scrollWidth <= e.clientWidth"), "no bar"
         page.page.evaluate(WITHOUT_FILES)
-        assert page.page.evaluate(CUT_OFF) == []
+        assert cut_off(page.page) == []
         take_pictures(lesson, ("by-hand", "by-hand-look", "port", "setup", "express"), 640)

@@ -14,7 +14,7 @@ import pytest
 from tests import node
 from tests.lab.harness import COURSE, DARK, LIGHT, Lab, Notebook, keep_screenshots
 from tests.lab.test_lesson_07_in_lab import Lesson
-from tests.lab.test_lesson_12_in_lab import CUT_OFF, WITHOUT_FILES
+from tests.lab.test_lesson_12_in_lab import WITHOUT_FILES, cut_off
 from tests.lab.test_panels_in_lab import complaints
 from wslab.learn.lessons.lesson_13 import STOCK_CLIENT
 
@@ -141,5 +141,5 @@ def test_without_internet_the_page_says_so_and_the_lesson_goes_on(lab: Lab, expe
         lesson.run_to("transfer-compare")
         assert lesson.outcomes("transfer-compare")[0] == "no: nobody has answered"
         notebook.page.evaluate(WITHOUT_FILES)
-        assert notebook.page.evaluate(CUT_OFF) == []
+        assert cut_off(notebook.page) == []
         take_pictures(lesson, ("setup", "first-run", "upgrade", "layers", "page", "exercise"), 640)
