@@ -52,7 +52,7 @@ def take_pictures(
 
 
 # As people do whose window is narrow.
-WITHOUT_FILES = "() => window.jupyterapp.commands.execute('application:toggle-left-area')"
+WITHOUT_FILES = "() => window.jupyterapp.shell.collapseLeft()"  # the lab keeps it for the next page
 CUT_OFF = """() => [...document.querySelectorAll(".jp-RenderedMarkdown table")]
   .filter(table => table.getBoundingClientRect().right
     > table.closest(".jp-RenderedMarkdown").getBoundingClientRect().right + 1)
