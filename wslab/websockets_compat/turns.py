@@ -15,9 +15,9 @@ from typing import Any
 
 __all__ = ["PIECE_BYTES", "PIECE_DEFLATED_BYTES", "Turns", "in_turns"]
 
-TURN_S = 0.005  # for one connection, in one turn of the loop
+TURN_S = 0.002  # for one connection, in one turn of the loop
 QUICK_S = 0.001  # a read that took longer is the last in this turn
-PIECE_BYTES = 2**14  # some 2,700 empty frames, which take some 15 ms
+PIECE_BYTES = 2**11  # some 340 empty frames, which take some 2 ms
 LONG_PIECE_BYTES = 2**16  # within one long frame, which costs no more for being long
 PIECE_DEFLATED_BYTES = 2**11  # the same where it may be compressed: it can become 1,000 times that
 
