@@ -81,6 +81,13 @@ class Lesson:
             [self.index[name], source],
         )
 
+    def answer(self, name: str, source: str) -> str:
+        """Write an answer into an exercise, run it and its check; return what the check says."""
+        self.replace(name, source)
+        self.run_to(name)
+        self.run_to("exercise-check")
+        return self.text("exercise-check")
+
     def outcomes(self, name: str) -> list[str]:
         """Return what "the wire says" in each prediction of a cell."""
         found = []
