@@ -389,6 +389,18 @@ def test_a_server_that_stops_ends_its_connections_on_the_way(jupyter: Jupyter) -
     until(lambda: jupyter.sockets <= before, "Jupyter's server still has some")
 
 
+def test_a_server_that_hangs_up_before_its_answer_is_a_bad_gateway(jupyter: Jupyter) -> None:
+    def hang_up(connection: Any, _: Any) -> None:
+        connection.transport.abort()
+
+    with wslab.serve(echo, process_request=hang_up) as server:
+        with tunnel_to(server, jupyter).dial("/", "Connection: close") as sock:
+            head, _, body = read_to_end(sock).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 502 Bad Gateway\r\n")
+    assert f"Content-Length: {len(body)}".encode() in head
+    assert b"hung up" in body
+
+
 def test_a_server_with_tls_is_reached(jupyter: Jupyter) -> None:
     with wslab.serve(echo, ssl=peers.server_tls()) as server:
         with tunnel_to(server, jupyter).connect() as client:

@@ -28,6 +28,12 @@ CONNECT_S = 5.0
 # For one side to end after the other has. websockets gives a peer 10 s to do so by itself.
 LINGER_S = 15.0
 _SWITCHED = b"HTTP/1.1 101"
+# A server that is stopped meanwhile hangs up on a connection that it has not taken up yet.
+_UNANSWERED = (
+    b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: 44\r\nConnection: close\r\n\r\n"
+    b"The server hung up before it gave an answer\n"
+)
 
 
 class Upstream(asyncio.Protocol):
@@ -53,7 +59,9 @@ class Upstream(asyncio.Protocol):
     def begin(self, stream: IOStream, head: bytes, answer: ResponseHead) -> None:
         """Send the request's head; from now on what comes goes to the stream, its head changed."""
         self._stream, self._head = stream, answer
-        if not self.transport.is_closing():
+        if self.ended.done():
+            self._end()
+        elif not self.transport.is_closing():
             self.transport.write(head)
 
     def data_received(self, data: bytes) -> None:
@@ -102,7 +110,8 @@ class Upstream(asyncio.Protocol):
 
     def _end(self) -> None:
         if self._head is not None:
-            self._to_stream(self._head.end())
+            kept = self._head.end()
+            self._to_stream(kept if self._first else _UNANSWERED)
             self._head = None
         if not self.answered.done():
             self.answered.set_result(False)
