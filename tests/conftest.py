@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests import redis_server
 from tests.browser import NAMES, Chromium, Sync, find_chromium
 from tests.leaks import Snapshot, wait_for_nothing
 from wslab.network.memory import MemoryNetwork
@@ -92,6 +93,14 @@ def memory_network() -> Iterator[MemoryNetwork]:
     """
     with MemoryNetwork(seed=1) as network:
         yield network
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Redis that tests share, each with a hub's name of its own; its URL."""
+    redis_server.need()
+    with redis_server.RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session")
