@@ -26,6 +26,7 @@ from wslab.client.backoff import (
     Reconnect,
     close_code_of,
     may_pass,
+    told_delay_s,
 )
 
 BROKEN = ConnectionClosedError(None, None)
@@ -96,6 +97,30 @@ def test_a_connection_that_lasted_starts_afresh_and_a_short_one_does_not():
     assert backoff.next_delay_s() is None
     backoff.ended(STABLE_S)
     assert [backoff.next_delay_s() for _ in range(4)] == [0.1, 0.2, 0.4, None]
+
+
+def test_a_server_that_says_when_is_heeded_once_and_within_the_bound():
+    backoff = Backoff(Reconnect(max_delay_s=4.0, random=lambda: 1.0))
+    backoff.told(2.5)
+    assert [backoff.next_delay_s() for _ in range(3)] == [2.6, 0.2, 0.4]
+    backoff.told(3600.0)
+    assert backoff.next_delay_s() == 4.0
+
+
+@pytest.mark.parametrize(
+    ("reason", "delay_s"),
+    [
+        (ConnectionClosedError(Close(1012, "restart, come back in 2.5 s"), None, None), 2.5),
+        (ConnectionClosedError(Close(1012, "restart"), None, None), 0.0),
+        (ConnectionClosedError(None, Close(1011, "come back in 9 s"), None), 0.0),
+        (InvalidStatus(Response(503, "", Headers({"Retry-After": "7"}))), 7.0),
+        (InvalidStatus(Response(503, "", Headers({"Retry-After": "soon"}))), 0.0),
+        (InvalidStatus(Response(503, "", Headers())), 0.0),
+        (TimeoutError(), 0.0),
+    ],
+)
+def test_what_a_server_says_of_when(reason, delay_s):
+    assert told_delay_s(reason) == delay_s
 
 
 # Whether.

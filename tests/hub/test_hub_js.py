@@ -180,6 +180,21 @@ async def test_what_waits_is_bounded_in_bytes_and_more_is_refused():
         assert not client.all("thrown")
 
 
+@aio
+async def test_it_comes_back_when_it_was_told_to():
+    hub, _ = hub_of(history=10)
+    async with listening(hub) as url, page(url, maxDelayMs=5000) as client:
+        await client.told_of("welcome")
+        assert await hub.drain(0, come_back_s=0.3) == 1
+        hub.is_draining = False
+        told = await client.told_of("connection", {"state": "waiting", "code": 1012})
+        assert 300 <= told[1]["delayMs"] <= 305
+        await client.told_of("welcome", {"resumed": True})
+        one(hub).disconnect(1012, "come back in 3600 s")
+        told = await client.told_of("connection", {"why": "come back in 3600 s"})
+        assert told[1]["delayMs"] == 5000  # never longer than by itself
+
+
 @pytest.mark.parametrize(
     ("code", "is_final"), [(1000, True), (4001, True), (1008, True), (1012, False), (1013, False)]
 )

@@ -4,12 +4,14 @@ Pure: numbers in, numbers out; no clock, no socket, no loop. Its rule: what may 
 tried again (TCP broke off, a server that restarts or is too busy), and what was said on purpose is
 final. Delays grow by a factor up to a bound, with *full jitter*: each is drawn evenly between
 nothing and the bound of its turn, so that a thousand clients that lost one server do not come back
-in one instant. Left out: the trying itself (see `reconnector`).
+in one instant. A server that says when to come back is heeded, up to that bound. Left out: the
+trying itself (see `reconnector`).
 """
 
 from __future__ import annotations
 
 import random
+import re
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,12 +19,15 @@ from typing import Any
 
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
+from ..hub.protocol.come_back import come_back_s
+
 __all__ = [
     "Attempt",
     "Backoff",
     "Reconnect",
     "close_code_of",
     "may_pass",
+    "told_delay_s",
 ]
 
 # What a server says, or TCP does, when it is no fault of what this client sent or asked for:
@@ -119,11 +124,16 @@ class Backoff:
     def __init__(self, policy: Reconnect) -> None:
         self.policy = policy
         self.attempt = 0  # which one comes now, or is under way; 0: none since it was stable
+        self._told_s = 0.0
 
     def ended(self, lived_s: float) -> None:
         """Note that a connection has ended which had been open for ``lived_s`` seconds."""
         if lived_s >= STABLE_S:
             self.attempt = 0
+
+    def told(self, delay_s: float) -> None:
+        """Note for how long the server wants the next attempt to wait, at least."""
+        self._told_s = delay_s
 
     def next_delay_s(self) -> float | None:
         """Return how long to wait before the next attempt; None where there shall be none."""
@@ -131,7 +141,8 @@ class Backoff:
         if policy.attempts is not None and self.attempt >= policy.attempts:
             return None
         self.attempt += 1
-        return policy.bound_s(self.attempt) * policy.random()
+        told_s, self._told_s = self._told_s, 0.0
+        return min(policy.max_delay_s, told_s + policy.bound_s(self.attempt) * policy.random())
 
 
 def close_code_of(end: ConnectionClosed) -> int:
@@ -139,6 +150,20 @@ def close_code_of(end: ConnectionClosed) -> int:
     if end.rcvd is not None and (end.sent is None or end.rcvd_then_sent):
         return int(end.rcvd.code)
     return int(end.sent.code) if end.sent is not None else 1006
+
+
+def told_delay_s(reason: Any) -> float:
+    """Return for how long the server wants its client to wait; 0 where it says nothing of it.
+
+    Args:
+        reason: the ConnectionClosed of a connection, or the exception of an attempt.
+    """
+    if isinstance(reason, ConnectionClosed) and reason.rcvd is not None:
+        return come_back_s(reason.rcvd.reason) or 0.0
+    if isinstance(reason, InvalidStatus):  # RFC 9110 §10.2.3; a date, nobody sends with a 503
+        seconds = reason.response.headers.get_all("Retry-After")
+        return float(seconds[0]) if seconds and re.fullmatch("[0-9]{1,6}", seconds[0]) else 0.0
+    return 0.0
 
 
 def may_pass(reason: Any) -> bool:

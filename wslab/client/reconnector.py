@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 
 from websockets.exceptions import ConnectionClosed
 
-from .backoff import Attempt, Backoff, Reconnect, may_pass
+from .backoff import Attempt, Backoff, Reconnect, may_pass, told_delay_s
 
 __all__ = ["Reconnector"]
 
@@ -61,6 +61,7 @@ class Reconnector:
         if self._is_stopped or not may_pass(end):
             return False
         self._backoff.ended(lived_s)
+        self._backoff.told(told_delay_s(end))
         self._task = task = asyncio.get_running_loop().create_task(self._try())
         try:
             await asyncio.wait([task])
@@ -79,6 +80,7 @@ class Reconnector:
                 await self._connect()
             except Exception as exc:
                 told = self._explain(exc)
+                self._backoff.told(told_delay_s(exc))
                 self._note(Attempt(at, delay_s, told))
                 if not may_pass(exc):
                     self._why_ended = (

@@ -35,6 +35,7 @@ const DEFAULTS = {
   silenceMs: 30_000,
 };
 const PASSING = new Set([1001, 1006, 1011, 1012, 1013, 1014]); // codes of what may be over soon
+const COME_BACK = /\bcome back in ([0-9]{1,6}(?:\.[0-9]{1,3})?) s\b/; // as hub/protocol/come_back.py
 const STABLE_MS = 5000; // a connection that lived so long starts the delays afresh
 const OVERHEAD = 64; // bytes that a packet counts beside its data
 const MAX_BINARY = 64; // binary frames of one packet
@@ -311,7 +312,9 @@ export class Hub {
     this.#openedMs = Infinity;
     const { firstDelayMs, maxDelayMs } = this.#options;
     // Full jitter: after a restart of the server, the pages do not all come at the same instant.
-    const delayMs = Math.random() * Math.min(maxDelayMs, firstDelayMs * 2 ** this.#attempt++);
+    const told = COME_BACK.exec(reason); // a hub that is emptied spreads them by itself
+    const ownMs = Math.random() * Math.min(maxDelayMs, firstDelayMs * 2 ** this.#attempt++);
+    const delayMs = Math.min(maxDelayMs, ownMs + (told ? 1000 * Number(told[1]) : 0));
     this.#timer = setTimeout(() => this.#open(), delayMs);
     this.#become("waiting", why, code, delayMs);
   }

@@ -32,9 +32,9 @@ __all__ = ["MESSAGE", "VIOLATION", "SocketIo"]
 
 VIOLATION: Final = "violation"  # what is told before a connection ends because of one
 MESSAGE: Final = str(int(EngineType.MESSAGE))  # before each text
-# What ends the connection, and not the namespace alone: a violation, and being too slow. Who is
-# told to disconnect does not come again by itself (RFC 6455 §7.4.1).
-_ENDS_ALL: Final = {1002, 1013}
+# What ends the connection, and not the namespace alone: a violation, a restart, and being too slow.
+# Who is told to disconnect does not come again by itself (RFC 6455 §7.4.1).
+_ENDS_ALL: Final = {1002, 1012, 1013}
 _PLACEHOLDER: Final = re.compile(r'\{\s*"\$binary"\s*:\s*(\d+)\s*\}')
 _PID: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _OFFSET: Final = re.compile(r"([A-Za-z0-9_-]+)\.([0-9]{1,15})")

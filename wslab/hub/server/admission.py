@@ -54,6 +54,7 @@ class Admission:
     def reset(self) -> None:
         """Begin anew, on another loop."""
         self.alive = 0  # connections whose task runs
+        self._empty: asyncio.Event | None = None  # while somebody waits for none
         self.addresses: collections.Counter[str] = collections.Counter()  # of these
         self.turning_away = 0
         self.leavers: dict[Leaver, None] = {}
@@ -77,19 +78,23 @@ class Admission:
         self._limited[name] += 1
         return f"{what} are connected already: try again later"
 
-    async def turn_away(self, link: Link, address: str) -> None:
+    async def turn_away(self, link: Link, told: str, code: int = 1013) -> None:
         """Close a connection for which there is no place.
 
         Whoever does not answer the close frame must not hold what there is no place for.
+
+        Args:
+            link: the connection.
+            told: why, in words.
+            code: the same as a close code.
         """
-        told = self.refuse(address)
         self.turning_away += 1
         try:
             if self.turning_away <= MAX_TURNING_AWAY:
                 with contextlib.suppress(TimeoutError, link.closed_error):
                     async with asyncio.timeout(TURN_AWAY_S):
-                        word = PreparedMessage(*link.dialect.farewell(1013, told, was_let_in=False))
-                        await link.close(1013, told, word)
+                        word = PreparedMessage(*link.dialect.farewell(code, told, was_let_in=False))
+                        await link.close(code, told, word)
                         return
         finally:
             self.turning_away -= 1
@@ -103,9 +108,21 @@ class Admission:
     def went(self, address: str) -> None:
         """Count it no more."""
         self.alive -= 1
+        if not self.alive and self._empty is not None:
+            self._empty.set()
         self.addresses[address] -= 1
         if not self.addresses[address]:
             del self.addresses[address]
+
+    async def emptied(self, within_s: float) -> None:
+        """Wait until no connection's task runs, or the time is up."""
+        if not self.alive or within_s <= 0:
+            return
+        self._empty = self._empty or asyncio.Event()
+        self._empty.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._empty.wait()
 
     def left_at_work(self, leaver: Leaver) -> None:
         """Note who has left with a handler at work; whoever is too many is cut off."""

@@ -110,9 +110,8 @@ class HubApplication:
     ) -> None:
         request, entrance = request_of(scope), self._entrance
         link = AsgiLink(scope, receive, send, self.hub.limits.max_size)
-        if is_socketio:
-            refusal = entrance.refusal(request)
-        elif (refusal := self._refusal(request)) is None:
+        refusal = entrance.refusal(request)
+        if not is_socketio and (refusal := refusal or self._refusal(request)) is None:
             told = entrance.no_place_for(link)
             if told is not None:
                 fields = [_TEXT, ("Retry-After", "5")]

@@ -10,11 +10,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ...wire.http.message import HttpRequest, HttpResponse
+from ..engineio.requests import asked
 from ..engineio.server import EngineServer
 from ..engineio.session import EngineSession
 from ..engineio.settings import SocketIO
 from ..protocol.limits import address_of
 from .connection import Connection
+from .draining import RESTART, Draining
 from .hub_context import HubContext
 from .link import Link
 from .namespaces import Namespaces
@@ -50,6 +52,16 @@ class Entrance:
         self.namespaces = Namespaces()
         self._engine: EngineServer | None = None
 
+    @property
+    def draining(self) -> Draining:
+        """Whether all of its namespaces are being emptied."""
+        return self.namespaces.draining
+
+    def drain(self, seconds: float, come_back_s: float) -> Coroutine[Any, Any, int]:
+        """Return what empties the hub and all its namespaces, and says how many were told."""
+        parts = [each.context for each in self.namespaces.by_name.values()]
+        return self.draining.drain(parts, seconds, come_back_s)
+
     def serve(self, link: Link) -> Coroutine[Any, Any, None]:
         """Return what serves a link until it ends: a plain client's, or Socket.IO's, by its path.
 
@@ -57,6 +69,9 @@ class Entrance:
         """
         self._take_loop()
         if self._engine is not None and self._engine.is_asked_for(link.path):
+            draining = self.draining
+            if draining.is_on and not asked(link.path).sid:
+                return self._context.admission.turn_away(link, draining.reason, RESTART)
             return self._engine.websocket(link)
         return self.serving(link)
 
@@ -81,6 +96,8 @@ class Entrance:
         self._take_loop()
         if self._engine is None or not self._engine.is_asked_for(request.path):
             return None
+        if self.draining.is_on and not asked(request.target).sid:
+            return self.draining.refusal()
         return await self._engine.http(request)
 
     @property
@@ -93,9 +110,12 @@ class Entrance:
         return max(2 * most, 2**20)
 
     def refusal(self, request: HttpRequest) -> HttpResponse | None:
-        """Return what a Socket.IO client gets in place of a 101; None where it may come."""
+        """Return what a client gets in place of a 101; None where it may come."""
         self._take_loop()
-        if self._engine is None or not self._engine.is_asked_for(request.path):
+        is_theirs = self._engine is not None and self._engine.is_asked_for(request.path)
+        if self.draining.is_on and not (is_theirs and asked(request.target).sid):
+            return self.draining.refusal()
+        if self._engine is None or not is_theirs:
             return None
         return self._engine.refusal(request)
 
@@ -107,8 +127,10 @@ class Entrance:
     def serving(self, link: Link) -> Coroutine[Any, Any, None]:
         """Return what serves a client of the hub, or turns it away."""
         context, address = self._context, address_of(link.address)
+        if self.draining.is_on:
+            return context.admission.turn_away(link, self.draining.reason, RESTART)
         if context.admission.is_full(address) and not context.is_continued_by(link):
-            return context.admission.turn_away(link, address)
+            return context.admission.turn_away(link, context.admission.refuse(address))
         return Connection(context, link, address, self._show).serve()
 
     def _take_loop(self) -> None:

@@ -15,6 +15,7 @@ from ...wire.http.message import HttpRequest, HttpResponse
 from ..dialects.dialect import Said
 from ..engineio.settings import SocketIO
 from ..protocol import packets
+from ..protocol.come_back import come_back_in
 from ..protocol.limits import Limits
 from ..protocol.room_log import Past
 from .asgi_application import Application, HubApplication
@@ -263,6 +264,38 @@ class Hub:
     def refusal(self, request: HttpRequest) -> HttpResponse | None:
         """Return what a handshake gets in place of a 101; None where it may be answered so."""
         return self._entrance.refusal(request)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether nobody new is let in, since `drain` was called; False lets them in again."""
+        return self._entrance.draining.is_on
+
+    @is_draining.setter
+    def is_draining(self, is_draining: bool) -> None:
+        self._entrance.draining.is_on = is_draining
+
+    def drain(self, seconds: float = 5.0, *, come_back_s: float | None = None) -> Any:
+        """Let nobody new in, and send everybody away; to be awaited, before the process ends.
+
+        Whoever comes is refused with 503, or, where the server asks too late for that, with 1012
+        (service restart, RFC 6455 §7.4.1). Those who are here are told 1012, spread over the time,
+        and keep their sessions. The reason says when to come back, in words that
+        ``wslab.connect(reconnect=True)`` and hub.js heed: "service restart, come back in 5 s". All
+        namespaces are emptied. It returns how many were told.
+
+        Args:
+            seconds: over which they are spread.
+            come_back_s: in how many seconds they shall come back: 0 where other processes serve
+                them, as behind a proxy; so many as ``seconds`` by default, when this one is over.
+
+        Raises:
+            ValueError: not a number of seconds.
+        """
+        come_back_s = seconds if come_back_s is None else come_back_s
+        for each in (seconds, come_back_s):
+            come_back_in(each)
+        entrance = self._entrance
+        return self._context.loop.ask(lambda: entrance.drain(seconds, come_back_s), seconds + 30.0)
 
     async def end_http(self) -> None:
         """Tell all Socket.IO clients that poll that their server closes; what a server calls."""

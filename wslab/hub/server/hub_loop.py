@@ -111,8 +111,13 @@ class HubLoop:
             On a thread whose loop runs, something to await; elsewhere, what it returned.
         """
         here = running_loop()
-        if here is not None and here is self._loop:
+        if here is not None and (here is self._loop or self._loop is None):
             return ask()
+        if self._loop is None:
+            raise WrongThread(
+                f"hub {self._name!r} serves nobody yet, so it has no event loop to do this on, and "
+                "this thread runs none: await it in an `async def`"
+            )
         if here is None and self._thread_id == threading.get_ident():
             raise WrongThread(
                 "client.call() was called on the thread of the hub's own loop, which does not run "
@@ -120,7 +125,6 @@ class HubLoop:
             )
         gone = f"hub {self._name!r} runs no more: its event loop was closed"
         try:
-            assert self._loop is not None
             answer = Crossing(self._loop)
             answer.send(ask, ())
         except RuntimeError:

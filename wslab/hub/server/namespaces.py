@@ -21,6 +21,7 @@ from ...wire.violation import ProtocolViolation
 from ..dialects.socket_io import MESSAGE, VIOLATION, SocketIo
 from ..engineio.requests import is_of_python
 from ..engineio.session import EngineSession
+from .draining import Draining
 from .hub_context import HubContext
 from .link import Link
 from .namespace_link import NamespaceLink
@@ -69,10 +70,15 @@ class Namespace:
 
 
 class Namespaces:
-    """All of them, by name: a hub and what it has been divided into."""
+    """All of them, by name: a hub and what it has been divided into.
+
+    Attributes:
+        draining: of all of them at once, since they share connections.
+    """
 
     def __init__(self) -> None:
         self.by_name: dict[str, Namespace] = {}
+        self.draining = Draining()
 
     def add(self, namespace: Namespace) -> Namespace:
         """Let clients connect to a namespace, and return it."""
