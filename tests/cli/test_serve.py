@@ -92,7 +92,7 @@ def test_an_asgi_application(tmp_path: Path) -> None:
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             with opener.open(serving.url.replace("ws:", "http:"), timeout=WAIT_S) as response:
                 assert response.read() == b"the page"
-            code, _, err = serving.end(signal.SIGTERM)
+            code, _, err = serving.end(signal.SIGINT)
             with pytest.raises(ConnectionClosed):
                 alice.recv(timeout=WAIT_S)
             assert alice.close_code == 1001
@@ -136,3 +136,56 @@ def test_the_port_is_free_afterwards() -> None:
     with Serving("--port", port) as again:
         assert again.url == serving.url
         again.end(signal.SIGTERM)
+
+
+HUB = """
+import wslab
+hub = wslab.Hub("lobby", history=10)
+app = hub.asgi()
+"""
+
+
+@needs_posix
+@pytest.mark.parametrize("what", ["hub", "app"])
+def test_a_hub_is_drained_at_sigterm(tmp_path: Path, what: str) -> None:
+    (tmp_path / "main.py").write_text(HUB)
+    with Serving(f"main.py:{what}", "--quiet", "--drain", "0.2", cwd=tmp_path) as serving:
+        url = serving.url + ("ws" if what == "app" else "")
+        with connect(url) as alice, connect(url) as bob:
+            for each in (alice, bob):
+                assert json.loads(each.recv(timeout=WAIT_S))["event"] == "welcome"
+            serving.process.send_signal(signal.SIGTERM)
+            for each in (alice, bob):
+                with pytest.raises(ConnectionClosed):
+                    each.recv(timeout=WAIT_S)
+                told = (each.close_code, each.close_reason)
+                assert told == (1012, "service restart, come back in 0.2 s")
+        out, err = serving.process.communicate(timeout=WAIT_S)
+        assert (serving.process.returncode, err) == (0, "")
+        assert out == (
+            "wslab: 2 clients are told to come back; a second signal ends at once\nwslab: stopped\n"
+        )
+
+
+@needs_posix
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_does_not_wait(tmp_path: Path, second: int) -> None:
+    (tmp_path / "main.py").write_text(HUB)
+    with Serving("main.py:hub", "--quiet", "--drain", "99999", cwd=tmp_path) as serving:
+        with connect(serving.url) as alice, connect(serving.url) as bob:
+            for each in (alice, bob):
+                assert json.loads(each.recv(timeout=WAIT_S))["event"] == "welcome"
+            serving.process.send_signal(signal.SIGTERM)
+            assert serving.line().startswith("wslab: 2 clients are told")
+            code, out, err = serving.end(second)
+            assert (code, out, err) == (0, "wslab: stopped\n", "")
+            codes = []
+            for each in (alice, bob):
+                with pytest.raises(ConnectionClosed):
+                    each.recv(timeout=WAIT_S)
+                codes.append(each.close_code)
+            assert sorted(codes) in ([1001, 1001], [1001, 1012])
+
+
+def test_a_time_is_one() -> None:
+    assert "expected seconds, such as 5 or 0.5, got 'soon'" in refused("serve", "--drain", "soon")

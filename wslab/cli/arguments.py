@@ -1,4 +1,4 @@
-"""What a user typed: a port as an argument, and one line on stderr for what is wrong."""
+"""What a user typed: a port or a time as an argument, and one line on stderr for what is wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 from ..errors import WslabError
 
-__all__ = ["UserError", "cannot_listen", "complain", "port"]
+__all__ = ["UserError", "cannot_listen", "complain", "port", "seconds"]
 
 
 class UserError(Exception):
@@ -25,6 +25,13 @@ def port(text: str) -> int:
     if re.fullmatch(r"[0-9]{1,5}", text) and int(text) < 65536:
         return int(text)
     raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, got {text!r}")
+
+
+def seconds(text: str) -> float:
+    """Read a number of seconds, for argparse."""
+    if re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,3})?", text):
+        return float(text)
+    raise argparse.ArgumentTypeError(f"expected seconds, such as 5 or 0.5, got {text!r}")
 
 
 def cannot_listen(exc: OSError, host: str, port: int | None) -> Exception:

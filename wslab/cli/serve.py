@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ from ..errors import LoopBlocked
 from ..server.handler import Application, Handler, handler_name, is_application
 from ..server.serve import serve
 from ..server.server import Server
-from .arguments import cannot_listen, complain, port
+from .arguments import cannot_listen, complain, port, seconds
 from .serve_log import ServeLog
 from .served import handler_of, page_of
 from .signals import ended_by, interrupt_at_once
@@ -19,6 +20,8 @@ __all__ = ["add_parser", "run"]
 
 _SERVE = """\
 Run a WebSocket server until Ctrl-C; clients are then told 1001 (going away).
+At SIGTERM, as a process manager sends it, the clients of a Hub are told 1012
+(service restart) instead, over --drain seconds, and come back by themselves.
 
 HANDLER is
   echo             every message goes back to its sender (the default)
@@ -64,6 +67,13 @@ def add_parser(commands: Any, **kwargs: Any) -> None:
     server.add_argument(
         "--quiet", action="store_true", help="no line for each client that comes or goes"
     )
+    server.add_argument(
+        "--drain",
+        type=seconds,
+        default=5.0,
+        metavar="SECONDS",
+        help="at SIGTERM, over which a Hub's clients are told to come back (5); 0: at once",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -84,7 +94,8 @@ def run(args: argparse.Namespace) -> int:
                 f"       page at {server.page_url} (Ctrl-C stops)",
                 flush=True,
             )
-            log.print_until_end()
+            if log.print_until_end() == signal.SIGTERM:
+                _drain(server, args.drain, log)
             interrupt_at_once()
             try:
                 server.stop()
@@ -97,6 +108,22 @@ def run(args: argparse.Namespace) -> int:
         finally:
             if server is not None and server.is_serving:
                 server.begin_close()
+
+
+def _drain(server: Server, over_s: float, log: ServeLog) -> None:
+    """Tell a hub's clients to come back, until the next signal at the latest."""
+    handler: Any = server.handler
+    hub = getattr(handler, "hub", handler)  # around which an application is
+    if not server.connections or not callable(getattr(hub, "drain", None)):
+        return
+    count = len(server.connections)
+    people = "1 client is" if count == 1 else f"{count} clients are"
+    print(f"wslab: {people} told to come back; a second signal ends at once", flush=True)
+    draining = server.runner.submit(hub.drain, over_s)
+    draining.add_done_callback(lambda _: log.end(0, None))
+    log.print_until_end()
+    if not draining.cancel() and (failure := draining.exception()) is not None:
+        complain(f"not all of them were told: {failure}")
 
 
 def _start(args: argparse.Namespace, handler: Handler | Application, log: ServeLog) -> Server:

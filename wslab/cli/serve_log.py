@@ -28,8 +28,8 @@ __all__ = ["ServeLog", "printable"]
 MAX_LINES = 10_000  # that may wait for a terminal that is stopped (Ctrl-S)
 
 
-# What a handler, such as a Hub, answers plain HTTP with.
-_OF_HTTP = ("http", "refusal", "end_http", "max_body_bytes")
+# What a handler, such as a Hub, answers plain HTTP with, and how it is emptied.
+_OF_A_HUB = ("http", "refusal", "end_http", "max_body_bytes", "drain")
 
 
 class ServeLog:
@@ -37,12 +37,12 @@ class ServeLog:
 
     def __init__(self, *, is_quiet: bool) -> None:
         self._is_quiet = is_quiet
-        self._lines: queue.SimpleQueue[tuple[Any, str] | None] = queue.SimpleQueue()
+        self._lines: queue.SimpleQueue[tuple[Any, str] | int] = queue.SimpleQueue()
         self._left_out = 0
 
     def end(self, signum: int, frame: FrameType | None) -> None:
         """Take a signal: what is printed ends here."""
-        self._lines.put(None)
+        self._lines.put(signum)
 
     def put(self, stream: Any, text: str) -> None:
         if self._lines.qsize() < MAX_LINES:
@@ -55,21 +55,22 @@ class ServeLog:
             now = time.strftime("%H:%M:%S")
             self.put(sys.stdout, f"{now}  {what:10}  {connection_id}  {text}")
 
-    def print_until_end(self) -> None:
+    def print_until_end(self) -> int:
+        """Print what comes until a signal; return its number."""
         while True:
             try:
                 line = pause(self._lines.get)
             except queue.Empty:
                 continue
-            if line is None:
-                return
+            if isinstance(line, int):
+                return line
             print(line[1], file=line[0], flush=True)
 
     def print_the_rest(self) -> None:
         """Print what came while the server stopped."""
         while not self._lines.empty():
             line = self._lines.get()
-            if line is not None:
+            if not isinstance(line, int):
                 print(line[1], file=line[0], flush=True)
         if self._left_out:
             print(f"wslab: {self._left_out} lines were left out: nobody read them", flush=True)
@@ -106,7 +107,7 @@ class ServeLog:
 
         functools.update_wrapper(logged, handler)
         logged.__name__ = handler_name(handler)
-        for name in _OF_HTTP:
+        for name in _OF_A_HUB:
             if hasattr(handler, name):
                 setattr(logged, name, getattr(handler, name))
         return logged
