@@ -12,7 +12,7 @@ from websockets.asyncio import client as ws_client
 
 import wslab
 from tests import peers
-from tests.client.rig import interrupt_soon
+from tests.client.rig import echo, interrupt_soon
 from tests.peers import until
 from wslab.loops import fork
 
@@ -88,12 +88,15 @@ def test_create_connection(server, create):
 
 def test_sock(server):
     sock = socket.create_connection(("127.0.0.1", server.port))
-    with wslab.connect("ws://example.org/", sock=sock) as client:
+    with wslab.connect("ws://localhost/", sock=sock) as client:
         assert client.ping() > 0
 
 
-def test_another_host_than_the_urls(server):
-    with wslab.connect("ws://example.org/", host="127.0.0.1", port=server.port, proxy=None) as one:
+def test_another_host_than_the_urls():
+    with (
+        wslab.serve(echo, hosts=["example.org"]) as server,
+        wslab.connect("ws://example.org/", host="127.0.0.1", port=server.port, proxy=None) as one,
+    ):
         assert one.websocket.request.headers["Host"] == "example.org"
         assert one.ping() > 0
 

@@ -267,7 +267,7 @@ class TestRawPeers:
 
     def test_plain_http(self):
         with wslab.replay(taped()) as replay:
-            with dial(replay.server.port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") as sock:
+            with dial(replay.server.port, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") as sock:
                 assert b" 426 " in read_head(sock)
             assert not replay.differences
             assert not replay.is_played

@@ -80,7 +80,7 @@ def test_process_request(is_async):
             wslab.connect(f"{server.url}closed")
         assert refused.value.status == 503
         assert (server.refusals[0].status, server.refusals[0].reason) == (503, "later")
-        with peers.dial(server.port, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n") as sock:
+        with peers.dial(server.port, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n") as sock:
             assert peers.read_head(sock).startswith(b"HTTP/1.1 200 OK")
         with pytest.raises(HandshakeRefused) as refused:
             wslab.connect(f"{server.url}health")
@@ -211,7 +211,7 @@ def test_two_origins_are_as_good_as_the_worse_one(server):
 
 def test_a_handshake_in_disguise_is_one_all_the_same(server):
     # What is no complete handshake gets no connection, whatever its Origin.
-    raw = b"GET / HTTP/1.1\r\nHost: x\r\nOrigin: https://example.org\r\nupgrade: WEBSOCKET\r\n\r\n"
+    raw = b"GET / HTTP/1.1\r\nOrigin: https://example.org\r\nupgrade: WEBSOCKET\r\n\r\n"
     with peers.dial(server.port, raw) as sock:
         assert peers.read_head(sock).startswith(b"HTTP/1.1 403 ")
 

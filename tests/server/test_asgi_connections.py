@@ -31,7 +31,7 @@ def test_silence_is_hung_up_on_without_a_word(server):
 
 
 def test_half_a_second_request_is_hung_up_on(server):
-    with peers.dial(server.port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT") as sock:
+    with peers.dial(server.port, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HT") as sock:
         data = b""
         while more := sock.recv(1000):
             data += more
@@ -56,5 +56,5 @@ def test_what_uvicorn_refuses_itself_is_a_refusal(server):
 def test_no_time_limit():
     with wslab.serve(application, open_timeout=None) as server:
         with peers.dial(server.port, b"GET / HTTP/1.1\r\n") as sock:
-            sock.sendall(b"Host: x\r\n\r\n")
+            sock.sendall(b"Host: localhost\r\n\r\n")
             assert b" 200 " in peers.read_head(sock)

@@ -149,7 +149,7 @@ def test_what_swallows_its_cancellation_is_told_of():
                 pass
 
     with wslab.serve(stubborn) as server:
-        with peers.dial(server.port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") as sock:
+        with peers.dial(server.port, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") as sock:
             peers.read_head(sock)
             server.stop()
             free.set()

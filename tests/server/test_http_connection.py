@@ -19,7 +19,7 @@ from wslab.server import http_connection
 from wslab.server.http_connection import HttpConnection
 from wslab.wire.http.message import HttpResponse
 
-HOST = b"Host: h\r\n"
+HOST = b"Host: localhost\r\n"
 
 
 @pytest.fixture

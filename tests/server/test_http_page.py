@@ -376,10 +376,10 @@ def test_http_over_a_socket() -> None:
         return "<p>hi</p>" if request.path == "/" else None
 
     with serving(page) as port:
-        full = exchange(port, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        bare = exchange(port, "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+        full = exchange(port, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        bare = exchange(port, "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         none = exchange(port, "GET /none HTTP/1.0\r\n\r\n")
-        other = exchange(port, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
+        other = exchange(port, "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert full.startswith(b"HTTP/1.1 200 OK\r\n")
     assert full.endswith(b"\r\n\r\n<p>hi</p>")
     assert bare.endswith(b"\r\n\r\n")

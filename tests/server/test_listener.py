@@ -124,7 +124,7 @@ def test_a_client_that_does_not_play_along_is_cut_off(what):
         if what == "silent":
             sock = peers.dial(server.port)
         elif what == "half a handshake":
-            sock = peers.dial(server.port, b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+            sock = peers.dial(server.port, b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         else:
             sock = peers.raw_client(server.port)
             assert peers.read_frame(sock) == (0x81, b"hello")

@@ -25,7 +25,7 @@ def test_what_the_handler_does_not_answer_gets_the_page_on_the_same_connection()
             ("DELETE", "/none", 405),
         ):
             sock.sendall(
-                f"{method} {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx".encode()
+                f"{method} {path} HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 1\r\n\r\nx".encode()
             )
             assert read_answer(sock)[0] == status
         assert [refusal.status for refusal in server.refusals] == [405, 405]
@@ -64,10 +64,10 @@ def test_its_page():
 )
 def test_a_handler_that_fails_is_seen_and_the_connection_goes_on(path, kind, message):
     with wslab.serve(Answering()) as server, peers.dial(server.port) as sock:
-        sock.sendall(f"POST {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        sock.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         status, text = read_answer(sock)
         assert (status, b"one" in text) == (500, False)
-        sock.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert read_answer(sock) == (200, b"")
         [error] = server.errors
         assert (error.kind, error.message, error.where) == (kind, message, "http")
@@ -76,7 +76,7 @@ def test_a_handler_that_fails_is_seen_and_the_connection_goes_on(path, kind, mes
 
 def test_a_header_that_would_be_two_is_not_sent():
     with wslab.serve(Answering()) as server, peers.dial(server.port) as sock:
-        sock.sendall(b"GET /split HTTP/1.1\r\nHost: h\r\n\r\n")
+        sock.sendall(b"GET /split HTTP/1.1\r\nHost: localhost\r\n\r\n")
         head = peers.read_head(sock)
         assert head.startswith(b"HTTP/1.1 500 ")
         assert b"C: d" not in head
@@ -98,9 +98,9 @@ def test_the_users_hooks_are_asked_first_for_each_request():
     handler = Answering()
     hooks = {"process_request": process_request, "process_response": process_response}
     with wslab.serve(handler, **hooks) as server, peers.dial(server.port) as sock:
-        sock.sendall(b"POST /a HTTP/1.1\r\nHost: h\r\n\r\n")
+        sock.sendall(b"POST /a HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"x-seen: /a" in peers.read_head(sock).lower()
-        sock.sendall(b"POST /closed HTTP/1.1\r\nHost: h\r\n\r\n")
+        sock.sendall(b"POST /closed HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert read_answer(sock) == (503, b"later\n")
         assert seen == [("POST", "/a"), ("POST", "/closed")]
         assert [request.path for request in handler.asked] == ["/a"]
@@ -123,7 +123,7 @@ def test_the_handler_is_told_whose_pages_are_let_in(kwargs, origin, is_let_in):
     handler = Answering()
     with wslab.serve(handler, **kwargs) as server, peers.dial(server.port) as sock:
         line = f"Origin: {origin}\r\n" if origin else ""
-        sock.sendall(f"GET / HTTP/1.1\r\nHost: h\r\n{line}\r\n".encode())
+        sock.sendall(f"GET / HTTP/1.1\r\nHost: localhost\r\n{line}\r\n".encode())
         assert read_answer(sock)[0] == 200
         assert handler.asked[0].is_let_in is is_let_in
 
@@ -132,7 +132,7 @@ def test_a_handshake_on_a_connection_that_speaks_http_makes_a_websocket_of_it():
     handler = Answering()
     with wslab.serve(handler) as server, peers.dial(server.port) as sock:
         for _ in range(2):
-            sock.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert read_answer(sock)[0] == 200
         assert not server.connections
         sock.sendall(peers.request(server.port, path="/room") + peers.frame(1, b"early"))
@@ -154,7 +154,7 @@ def test_a_handshake_there_is_checked_as_any_other():
     with wslab.serve(Answering()) as server:
         for line, status in (("Origin: https://evil.example", 403), ("Content-Length: 3", 400)):
             with peers.dial(server.port) as sock:
-                sock.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 assert read_answer(sock)[0] == 200
                 sock.sendall(peers.request(server.port, line))
                 assert read_answer(sock)[0] == status
@@ -183,7 +183,7 @@ def test_a_bound_of_the_handlers_own():
     handler = Answering()
     handler.max_body_bytes = 10
     with wslab.serve(handler) as server, peers.dial(server.port) as sock:
-        sock.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n")
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 11\r\n\r\n")
         assert read_answer(sock) == (
             413,
             b"Expected a body of at most 10 bytes, in at most 10,000 chunks.\n",
@@ -206,6 +206,6 @@ def test_something_else_that_is_called_http_is_none_of_ours():
         http = "a client of something"
 
     with wslab.serve(Other()) as server, peers.dial(server.port) as sock:
-        sock.sendall(b"POST / HTTP/1.1\r\nHost: h\r\n\r\n")
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert read_answer(sock)[0] == 405
         assert is_closed(sock)

@@ -15,7 +15,7 @@ from wslab.wire.events import BodyEvent, RequestEvent, ResponseEvent
 
 def test_what_comes_with_the_head_and_after_it_is_all_there_and_recorded():
     body = bytes(range(256)) * 1000
-    head = b"POST /x?y HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\nA: b\r\n\r\n" % len(body)
+    head = b"POST /x?y HTTP/1.1\r\nHost: [::1]\r\nContent-Length: %d\r\nA: b\r\n\r\n" % len(body)
     handler = Answering()
     with wslab.serve(handler) as server, peers.dial(server.port) as sock:
         for start in range(0, len(head), 7):
@@ -38,7 +38,7 @@ def test_websockets_go_on_beside_it():
     with wslab.serve(Answering()) as server, wslab.connect(server) as client:
         client.send("hello")
         assert client.recv(timeout=5) == "hello"
-        with peers.dial(server.port, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n") as sock:
+        with peers.dial(server.port, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") as sock:
             assert read_answer(sock) == (200, b"")
         client.send("still here")
         assert client.recv(timeout=5) == "still here"
@@ -52,9 +52,9 @@ def test_over_tls():
         peers.dial(server.port) as raw,
         peers.client_tls().wrap_socket(raw, server_hostname="localhost") as sock,
     ):
-        sock.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc")
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc")
         assert read_answer(sock) == (200, b"cba")
-        sock.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert read_answer(sock) == (200, b"")
 
 
@@ -64,10 +64,10 @@ async def test_on_a_network_in_memory(memory_network):
     with wslab.serve(handler) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         for n in range(2):
-            writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nab%d" % n)
+            writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nab%d" % n)
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
             assert await reader.readexactly(3) == b"%dba" % n
-        writer.write(b"GET /held HTTP/1.1\r\nHost: h\r\n\r\n")
+        writer.write(b"GET /held HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await until(handler.held.is_set)
         writer.close()
         await until(handler.let_go.is_set)

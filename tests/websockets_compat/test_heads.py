@@ -18,7 +18,7 @@ from tests.peers import until
 from wslab.websockets_compat.heads import has_body
 
 ASKED = (
-    "Host: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 )
 VERSION = "Sec-WebSocket-Version: 13\r\n"

@@ -1,8 +1,8 @@
 """Who is let in: what is answered to each request, before and after websockets looks at it.
 
-Its rule is the order: a handshake with a body is refused; then the Origin is checked; then the
-user's hook is asked; then plain HTTP gets the page. Whether a handshake is right is for websockets
-to say.
+Its rule is the order: who asks by a name that is not ours is refused, then a handshake with a body;
+then the Origin is checked; then the user's hook is asked; then plain HTTP gets the page. Whether a
+handshake is right is for websockets to say.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ..websockets_compat import heads
 from ..websockets_compat.handover import HandedOver, is_kept
 from ..wire.http.field_values import asks_for_websocket
 from . import http_page
+from .hosts import MISDIRECTED, refusal_of_host
 from .listen_address import ListenAddress
 from .origins import refusal_of_origin
 from .plain_http import PlainHttp
@@ -72,6 +73,11 @@ class Admission:
             raise HandedOver
         # Jupyter's server has asked for its login and checked the Origin by its own rule.
         was_let_in = self._entry.let_in(request.headers)
+        named = request.headers.get_all("Host")
+        if not was_let_in and (
+            text := refusal_of_host(named, self._options.hosts, self._options.kwargs, self._address)
+        ):
+            return websocket.respond(MISDIRECTED, text)
         if is_handshake and heads.has_body(request):
             return websocket.respond(
                 400,

@@ -20,6 +20,7 @@ from ..network.stream import Stream
 from .asgi_connections import AsgiConnections
 from .asgi_socket import AsgiSocket, Message
 from .handler import awaited, handler_name
+from .hosts import MISDIRECTED, refusal_of_host
 from .listen_address import ListenAddress
 from .origins import is_origin_of, refusal_of_origin
 from .refusals import RefusalLog
@@ -82,12 +83,17 @@ class AsgiRunner:
                 (_bytes(name), _bytes(value)) for name, value in headers.raw_items()
             ]
             scope["state"] = self.state.copy()
-            refusal = "" if was_let_in else self._refusal(headers, stream)
+            misdirected = "" if was_let_in else self._misdirected(headers)
+            refusal = misdirected or ("" if was_let_in else self._refusal(headers, stream))
             # What a hub inside may ask its server.
             ours = {"is_let_in": not refusal}
             scope["extensions"] = {**scope.get("extensions", {}), "wslab": ours}
             if scope["type"] == "websocket":
-                await self._run_socket(scope, receive, send, stream, refusal)
+                status = MISDIRECTED if misdirected else 403
+                await self._run_socket(scope, receive, send, stream, (status, refusal))
+            elif misdirected:
+                self._refusals.add(stream, MISDIRECTED, misdirected)
+                await _answer(send, "http", MISDIRECTED, misdirected)
             else:
                 await self._run(scope, receive, send, stream)
         except asyncio.CancelledError:
@@ -105,11 +111,12 @@ class AsgiRunner:
         receive: Receive,
         send: Send,
         stream: Stream,
-        refusal: str,
+        refusal: tuple[int, str],
     ) -> None:
         socket = AsgiSocket(scope, receive, send, stream, self._opened, self._refused)
-        if refusal:
-            await _deny(socket, refusal)
+        if refusal[1]:
+            await socket.receive()  # websocket.connect
+            await _answer(socket.send, "websocket.http", *refusal)
             return
         scope["extensions"]["wslab"]["socket"] = socket
         self._connections.sockets[socket] = None
@@ -118,6 +125,11 @@ class AsgiRunner:
         finally:
             socket.is_open = False
             del self._connections.sockets[socket]
+
+    def _misdirected(self, headers: Headers) -> str:
+        options = self._options
+        named = headers.get_all("Host")
+        return refusal_of_host(named, options.hosts, options.kwargs, self._address)
 
     def _refusal(self, headers: Headers, stream: Stream) -> str:
         origins = headers.get_all("Origin")
@@ -225,11 +237,14 @@ def _bytes(text: str) -> bytes:
     return text.encode("latin-1")
 
 
-async def _deny(socket: AsgiSocket, text: str) -> None:
-    await socket.receive()  # websocket.connect
-    fields = [(b"content-type", b"text/plain; charset=utf-8")]
-    await socket.send({"type": "websocket.http.response.start", "status": 403, "headers": fields})
-    await socket.send({"type": "websocket.http.response.body", "body": text.encode()})
+async def _answer(send: Send, kind: str, status: int, text: str) -> None:
+    body = text.encode()
+    fields = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": f"{kind}.response.start", "status": status, "headers": fields})
+    await send({"type": f"{kind}.response.body", "body": body})
 
 
 def _is_end(exc: BaseException) -> bool:

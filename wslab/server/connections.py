@@ -20,6 +20,7 @@ from ..network.recording import FailedConnection, recorded
 from ..websockets_compat import heads
 from ..wire.http.field_values import asks_for_websocket
 from .connection import Connection
+from .hosts import MISDIRECTED
 from .refusals import RefusalLog
 from .user_code import Options, UserCode
 
@@ -107,7 +108,12 @@ class Connections:
     def note_response(self, websocket: Any, response: Response, *, is_page: bool = True) -> None:
         """Note an answer that is a refusal; ``is_page``: plain HTTP is the page's affair."""
         request, status = websocket.request, response.status_code
-        is_for_page = is_page and request is not None and request.method in PAGE_METHODS
+        is_for_page = (
+            is_page
+            and status != MISDIRECTED
+            and request is not None
+            and request.method in PAGE_METHODS
+        )
         if status >= 400 and not (
             is_for_page and not asks_for_websocket(request.headers.raw_items())
         ):

@@ -58,6 +58,12 @@ class ListenAddress:
         return _ON_THIS_MACHINE.get(host, str(host))
 
     @property
+    def is_on_loopback(self) -> bool:
+        """Whether only this machine reaches it, as far as an address says so."""
+        host = self._sock_name[0] if isinstance(self._sock_name, tuple) else self._host
+        return host == "localhost" or str(host).startswith("127.") or host == "::1"
+
+    @property
     def unix_path(self) -> Any:
         """The path of its Unix socket, or None."""
         path = self._kwargs.get("path") if self._kwargs.get("unix") else self._sock_name

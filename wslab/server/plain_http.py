@@ -25,6 +25,7 @@ from ..wire.http.field_values import asks_for_websocket
 from ..wire.http.message import HttpRequest, HttpResponse
 from . import http_page
 from .connection import address_of
+from .hosts import MISDIRECTED, refusal_of_host
 from .http_connection import Answer, HttpConnection
 from .listen_address import ListenAddress
 from .origins import is_origin_of, refusal_of_origin
@@ -152,7 +153,9 @@ class PlainHttp:
         is_page = True
         try:
             was_let_in = self._entry.let_in(request.headers)
-            response = await self._user_code.ask("process_request", websocket, request)
+            response = None if was_let_in else self._misdirected(request)
+            if response is None:
+                response = await self._user_code.ask("process_request", websocket, request)
             if response is None:
                 response = await self._handled(websocket, request, body, was_let_in)
                 is_page = response is None
@@ -169,6 +172,15 @@ class PlainHttp:
         self._note(websocket, response, is_page=is_page)
         fields = list(response.headers.raw_items())
         return response.status_code, fields, bytes(response.body or b"")
+
+    def _misdirected(self, request: Request) -> Response | None:
+        text = refusal_of_host(
+            request.headers.get_all("Host"),
+            self._options.hosts,
+            self._options.kwargs,
+            self._address,
+        )
+        return _response(HttpResponse(MISDIRECTED, _TEXT, text.encode())) if text else None
 
     async def _handled(
         self, websocket: Any, request: Request, body: bytes, was_let_in: bool

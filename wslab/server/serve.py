@@ -20,6 +20,7 @@ from ..network.recording import new_tape
 from ..notebook import cells
 from ..websockets_compat.keywords import check_keywords
 from .handler import Application, Handler, check_handler, handler_name, is_application
+from .hosts import Hosts, check_hosts
 from .http_page import Page, check_page
 from .listener import HANDLER_GRACE_S
 from .server import Server
@@ -40,6 +41,7 @@ def serve(
     record: bool | int = True,
     compression: str | None = None,
     handler_grace_s: float = HANDLER_GRACE_S,
+    hosts: Hosts = (),
     **kwargs: Any,
 ) -> Server:
     """Start a WebSocket server; it is listening when the call returns.
@@ -69,6 +71,10 @@ def serve(
         handler_grace_s: how many seconds ``stop()`` lets a handler go on after its connection has
             closed, before it cancels it: for one that writes a file or a database at its end. 0
             cancels at once.
+        hosts: names that it answers by, beside addresses, ``localhost``, ``host``, those of
+            ``origins`` and the notebook's own: a list of names or compiled patterns. A request for
+            another name, also for a page, gets 421: a web site can make its own lead here (DNS
+            rebinding, RFC 9110 §7.2). None answers by every name, as does ``origins=None``.
         kwargs: ``origins``, ``ssl``, ``subprotocols``, ``max_size``, ``ping_interval``,
             ``process_request`` and all others of ``websockets.serve``. Without ``origins``, pages
             from this machine and this notebook may connect, as may clients that send no Origin;
@@ -105,6 +111,7 @@ def serve(
         )
     if loop not in ("lab", "kernel"):
         raise ValueError(f'expected loop="lab" or loop="kernel", got {loop!r}')
+    check_hosts(hosts)
     runner = portals.kernel() if loop == "kernel" else portals.lab()
     claim = cells.claim("server", keep=keep)
     if port and _has_no_cell(claim):
@@ -120,6 +127,7 @@ def serve(
         tape=new_tape(record, name=name or handler_name(handler)),
         handler_grace_s=handler_grace_s,
         kwargs={**finite_times(kwargs), "compression": compression},
+        hosts=hosts if hosts is None else tuple(hosts),
     )
     if claim.handover is not None:
         server.note = "replaces what this cell had started before, on the same port"

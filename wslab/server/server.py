@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import types
 
     from ..wire.tape.tape import Tape
+    from .hosts import Hosts
     from .http_page import Page
 
 __all__ = ["Server"]
@@ -87,6 +88,7 @@ class Server:
         kwargs: dict[str, Any],
         handler_grace_s: float = HANDLER_GRACE_S,
         on_exception: Callable[[BaseException], object] | None = None,
+        hosts: Hosts = (),
     ) -> None:
         self.tape = tape
         self.runner = runner
@@ -94,7 +96,7 @@ class Server:
         self.note = ""
         self.began_s = time.monotonic()
         self.replaced = False
-        self._options = Options(handler, name, page, kwargs)
+        self._options = Options(handler, name, page, kwargs, hosts)
         self._user_code = UserCode(self._options, runner.watchdog.report, on_exception)
         self.errors = self._user_code.errors
         self._refusals = RefusalLog()

@@ -23,6 +23,7 @@ from .connection import address_of
 from .handler import Application, Handler, awaited, handler_name
 
 if TYPE_CHECKING:
+    from .hosts import Hosts
     from .http_page import Page
 
 __all__ = ["Options", "UserCode"]
@@ -32,13 +33,15 @@ __all__ = ["Options", "UserCode"]
 class Options:
     """What a server was asked for; read for each connection, so that a change holds for the next.
 
-    ``kwargs`` are all other keywords of ``serve``.
+    ``hosts`` are the names that it answers by, beside its own; ``kwargs`` all other keywords of
+    ``serve``.
     """
 
     handler: Handler | Application
     name: str
     page: Page
     kwargs: dict[str, Any]
+    hosts: Hosts = ()
 
 
 class UserCode:

@@ -7,14 +7,13 @@ known by the Host header, which then has that name.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..client.urls import is_loopback
 from ..notebook.allowed_origins import is_allowed_origin
+from ..server.hosts import is_known_host, name_in
 from ..server.listen_address import ListenAddress
 from ..server.origins import is_origin_of
 from ..wire.http.heads import Request
@@ -74,15 +73,8 @@ def _is_known_host(host: str, origins: Origins | None, names: set[str]) -> bool:
     """
     if not host:
         return True  # HTTP/1.0: no browser
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
+    name = name_in(host)
+    if name is None:
         return False
-    if is_loopback(name) or name in names:
-        return True
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        known = [one for one in origins or () if isinstance(one, str)]
-        return any(urlsplit(one).hostname == name for one in known)
-    return True
+    let_in = [one for one in origins or () if isinstance(one, str)]
+    return is_known_host(name, {*names, *(urlsplit(one).hostname or "" for one in let_in)})
