@@ -17,6 +17,7 @@ from .client.backoff import Reconnect
 from .client.client import Client
 from .client.connect import connect
 from .errors import (
+    BackplaneDown,
     BadPacket,
     BadURL,
     CallFailed,
@@ -95,6 +96,7 @@ __all__ = [  # noqa: RUF022  in the order in which help() and the reference show
     "Refused",
     "CallFailed",
     "ClientGone",
+    "BackplaneDown",
 ]
 
 # Loaded by whoever asks for them: widgets, and what many notebooks do without.

@@ -14,7 +14,8 @@
     ├── BadPacket                also a ValueError: no packet of a hub
     ├── Refused                  .data: raise it in a Hub's handler; its text is for the client
     ├── CallFailed               .code: the other side answered a call() with an error
-    └── ClientGone               also a ConnectionError: it left before it answered
+    ├── ClientGone               also a ConnectionError: it left before it answered
+    └── BackplaneDown            also a ConnectionError: what a hub's processes share is not there
 
 A connection that ends raises what ``websockets`` raises (``ConnectionClosed`` and its two
 children), so that code written for ``websockets`` catches it unchanged.
@@ -28,6 +29,7 @@ import asyncio
 from typing import Any
 
 __all__ = [
+    "BackplaneDown",
     "BadPacket",
     "BadURL",
     "CallFailed",
@@ -157,6 +159,10 @@ class CallFailed(WslabError):
 
 class ClientGone(WslabError, ConnectionError):
     """A client of a hub left before it answered."""
+
+
+class BackplaneDown(WslabError, ConnectionError):
+    """What the processes of one hub share is not there now, or did not answer in time."""
 
 
 def is_cancelled(exc: BaseException) -> bool:

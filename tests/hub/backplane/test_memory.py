@@ -20,6 +20,7 @@ from tests.hub.rig import (
 )
 from wslab.hub import Hub, Limits
 from wslab.hub.backplane.backplane import Backplane, Publication
+from wslab.hub.backplane.member import Member
 from wslab.hub.backplane.memory import MemoryBackplane
 from wslab.hub.dialects.dialect import Said
 from wslab.hub.protocol.packets import Packet
@@ -217,3 +218,24 @@ async def test_answers_of_those_that_left_are_bounded_in_all():
             told = await junk.call("echo", "", id=1, n=1)
             assert told["message"].endswith("the answer is no longer kept")
     assert hub.limited["answers_bytes"] > 0
+
+
+@aio
+async def test_one_process_shares_nothing_and_waits_for_nobody():
+    backplane = _backplane(3)
+    await backplane.start()
+    status = backplane.status
+    assert (status.status, status.url, status.published) == ("memory", None, 0)
+    assert status.node_id in repr(status)
+    member = Member("a", "alice", "u", status.node_id, ("lobby",))
+    backplane.room_filled("lobby")
+    backplane.came(member)
+    backplane.changed(member)
+    backplane.went("a")
+    backplane.room_emptied("lobby")
+    await backplane.fetch_session(TOKEN, "")
+    assert backplane.session(TOKEN) is None
+    recorded = []
+    backplane.record(backplane.open_session(TOKEN, ""), lambda: recorded.append("at once"))
+    assert recorded == ["at once"]
+    await backplane.close()

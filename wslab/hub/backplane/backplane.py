@@ -1,8 +1,9 @@
 """A backplane: what one hub's processes share, whatever carries it between them.
 
 Its rule: a hub hands over what is to be said, not to whom: each process says it to its own clients,
-this one too, through the function that it has attached. Everything is called on the hub's loop and
-never waits. Who is connected here, and in which room, is the hub's own registry.
+this one too, through the function that it has attached. Everything is called on the hub's loop, and
+only what is an ``async def`` waits: for what other processes know. Who is connected here, and in
+which room, is the hub's own registry; a backplane is told of it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from ..dialects.dialect import Said
 from ..protocol.room_log import Owner, Past
 from ..protocol.server_session import ServerSession
+from .member import Member
+from .status import BackplaneStatus
 
 __all__ = ["Backplane", "Deliver", "Publication", "Session"]
 
@@ -44,12 +47,48 @@ Deliver: TypeAlias = Callable[[Said, Publication, Any], Any]
 class Backplane(Protocol):
     """What a hub asks of its engine.
 
+    It has more members than a class of ours should: they are all that a process of a hub has to
+    tell the others, and to ask of them.
+
     Attributes:
         keeps_sessions: whether clients may come back; without it there is no history either, and
             nothing that takes a session is called.
+        status: how it is.
     """
 
     keeps_sessions: bool
+    status: BackplaneStatus
+
+    # Its life.
+
+    async def start(self) -> None:
+        """Be there for this process's hub, on the running loop; idempotent.
+
+        Raises:
+            BackplaneDown: what it needs is not there, and the hub is to refuse then.
+        """
+
+    async def close(self) -> None:
+        """End it; it may be started again."""
+
+    # Who is here.
+
+    def room_filled(self, room: str) -> None:
+        """Note that somebody is in a room here now, where nobody was."""
+
+    def room_emptied(self, room: str) -> None:
+        """Note that nobody is in a room here any more."""
+
+    def came(self, member: Member) -> None:
+        """Note that a client is here now."""
+
+    def changed(self, member: Member) -> None:
+        """Note that a client has another name, or is in other rooms."""
+
+    def went(self, client_id: str) -> None:
+        """Note that a client is here no more."""
+
+    # What is said.
 
     def attach(self, deliver: Deliver) -> None:
         """Have what is published said to this process's clients.
@@ -68,6 +107,14 @@ class Backplane(Protocol):
 
     def history(self, room: str | None) -> list[Past[Any]] | None:
         """Return the events that are kept of a room; of everybody's for None."""
+
+    # Who may come back.
+
+    async def fetch_session(self, token: str, address: str) -> None:
+        """Have `session` find the session of that token, if another process of the hub had it."""
+
+    def record(self, session: Session, then: Callable[[], None]) -> None:
+        """Call a function once what a session has received so far is kept beyond this process."""
 
     def session(self, token: str) -> Session | None:
         """Return the session of a token, as long as its client may come back."""

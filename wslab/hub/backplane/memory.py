@@ -6,6 +6,7 @@ Its rule: the history is kept in this process's memory, and the time it is here 
 from __future__ import annotations
 
 import collections
+import secrets
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,12 +17,14 @@ from ..protocol.limits import Limits
 from ..protocol.room_log import Past
 from ..protocol.sessions import Sessions
 from .backplane import Deliver, Publication, Session
+from .member import Member
+from .status import BackplaneStatus
 
 __all__ = ["MemoryBackplane"]
 
 
 class MemoryBackplane:
-    """One process's engine; a `Backplane`.
+    """One process's engine; a `Backplane`, and so as large as that.
 
     Args:
         history: events that are kept of each room; 0 keeps none, and no sessions.
@@ -41,8 +44,40 @@ class MemoryBackplane:
     ) -> None:
         self.keeps_sessions = history > 0
         self.sessions: Sessions[Any] = Sessions(History(history, limits, limited), session_s)
+        self.status = BackplaneStatus(secrets.token_hex(6))
         self._read = read
         self._deliver: Deliver = _to_nobody
+
+    # What other processes would know.
+
+    async def start(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    def room_filled(self, room: str) -> None:
+        pass
+
+    def room_emptied(self, room: str) -> None:
+        pass
+
+    def came(self, member: Member) -> None:
+        pass
+
+    def changed(self, member: Member) -> None:
+        pass
+
+    def went(self, client_id: str) -> None:
+        pass
+
+    async def fetch_session(self, token: str, address: str) -> None:
+        pass
+
+    def record(self, session: Session, then: Callable[[], None]) -> None:
+        then()
+
+    # What this one knows.
 
     def attach(self, deliver: Deliver) -> None:
         self._deliver = deliver
