@@ -221,6 +221,8 @@ TESTED_IN = {
     "learn/forgotten_await": "learn/test_exercises",
     "learn/page_stand_in": "learn/lessons/test_lesson_07",
     "learn/startup": "learn/test_missing",
+    "machines/guard": "machines/test_redis_server",
+    "machines/serving": "machines/test_node",
     "network/in_use": "network/test_memory",
     "network/traffic": "network/test_recording",
     "websockets_compat/receive_queue": "websockets_compat/test_contract",

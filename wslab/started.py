@@ -123,7 +123,7 @@ def running() -> Running:
 
 def _started(thing: Any) -> Started:
     url = getattr(thing, "url", "")
-    if callable(getattr(thing, "restart", None)):
+    if hasattr(thing, "is_stopping"):
         count = len(thing.connections)
         state = f"{count} connection{'' if count == 1 else 's'}"
         state = "stopping" if thing.is_stopping else state
