@@ -1,0 +1,1 @@
+"""Several machines under one hub, and what may befall them; see `histories`."""

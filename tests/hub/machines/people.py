@@ -1,0 +1,253 @@
+"""People: what a client does with its life, all of it drawn from a seed, and noted in the books.
+
+Its rule: a person knows only what its client was told. Where that is Doubt, it asks again if asking
+twice does no harm (to join, to leave), and else notes that nobody knows. A session that the hub has
+forgotten is a new member of nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import random
+from typing import Any, Protocol
+
+from tests.hub.machines.books import EVERYBODY, Books, Member
+from tests.hub.machines.clients import Doubt
+
+__all__ = ["ROOMS", "Person", "World"]
+
+ROOMS = ("red", "green", "blue", "amber")
+PADS = (0, 0, 0, 200, 5_000)
+TRIES = 5
+
+
+class World(Protocol):
+    """What a person knows of where it lives."""
+
+    books: Books
+    door_url: str
+    pace_s: float
+    is_pausing: bool
+    is_closing: bool
+    people: list[Person]
+    answers: collections.Counter[str]
+
+    def fail(self, text: str) -> None:
+        """Note that something is wrong."""
+
+
+class Person:
+    """One person, over all its sessions.
+
+    Args:
+        world: where it lives.
+        make: of its clients.
+        name: for the books.
+        seed: of what it does.
+    """
+
+    def __init__(self, world: World, make: Any, name: str, seed: int) -> None:
+        self.world, self.make, self.name = world, make, name
+        self.random = random.Random(seed)
+        self.steps: collections.deque[str] = collections.deque(maxlen=30)
+        self.is_idle = False
+        self.user_id = ""
+        self.member: Member | None = None
+        self.client: Any = None
+        self._nth = 0
+        self._over = ""
+
+    # What its client is told.
+
+    def heard(self, uid: int) -> None:
+        if self.member is not None:
+            self.world.books.hear(self.member, uid)
+
+    def told(self, why: str) -> None:
+        self.steps.append(f"told {why}")
+        if self.member is not None:
+            self.world.books.tell(self.member)
+
+    def forgotten(self, why: str) -> None:
+        self.steps.append(f"forgotten: {why}")
+        self.user_id = ""
+        self._begin(is_lost=True)
+        assert self.member is not None
+        self.world.books.arrived(self.member)
+
+    def ended(self, why: str) -> None:
+        self.steps.append(f"ended: {why}")
+        self._over = why
+
+    def _begin(self, *, is_lost: bool) -> None:
+        """Be a new member; the one before has ended in that way, or was none."""
+        books = self.world.books
+        if self.member is not None:
+            books.end(self.member, is_lost=is_lost)
+        self._nth += 1
+        self.member = books.begin(f"{self.name}.{self._nth}")
+
+    # Its life.
+
+    async def live(self) -> None:
+        """Come, act, and rest when all do, until the world ends."""
+        await self._come()
+        while not self.world.is_closing:
+            if self._over:
+                self.world.fail(f"{self.name} was ended: {self._over}; {list(self.steps)}")
+                self._over = ""
+                await self._anew()
+            if self.world.is_pausing:
+                await self._rest()
+                continue
+            await self._act()
+            await asyncio.sleep(self.random.expovariate(1 / self.world.pace_s))
+        self.is_idle = False
+        await self.client.close()
+
+    async def _rest(self) -> None:
+        if not self.user_id or not self.member or not self.member.rooms:
+            await self._join()
+        self.is_idle = bool(self.user_id)
+        await asyncio.sleep(0.05)
+        if not self.world.is_pausing:
+            self.is_idle = False
+
+    async def _come(self) -> None:
+        for _ in range(TRIES):
+            self.client = self.make(self.world.door_url, self, random.Random(self.random.random()))
+            # A member from before the first word comes: it may hear something at once.
+            self._begin(is_lost=False)
+            try:
+                member = self.member
+                await self.client.open()
+                if self.member is member is not None:
+                    self.world.books.arrived(member)
+                break
+            except Exception as exc:  # while no node is there
+                self.steps.append(f"could not come: {exc!r}")
+                await asyncio.sleep(0.3)
+        else:
+            self.world.fail(f"{self.name} cannot connect: {list(self.steps)}")
+            return
+        await self._join()
+
+    async def _anew(self) -> None:
+        """Say goodbye, and come as somebody new."""
+        self.user_id = ""
+        assert self.member is not None
+        self.world.books.end(self.member, is_lost=bool(self._over))
+        await self.client.close()
+        await self._come()
+
+    async def _act(self) -> None:
+        dice = self.random.random()
+        if dice < 0.66:
+            await self._say()
+        elif dice < 0.74:
+            await self._join()
+        elif dice < 0.79:
+            await self._leave()
+        elif dice < 0.88:
+            await self._ask()
+        elif dice < 0.98:
+            self.steps.append("cuts")
+            self.client.cut()
+        else:
+            self.steps.append("anew")
+            await self._anew()
+
+    async def _say(self) -> None:
+        member, books = self.member, self.world.books
+        assert member is not None
+        rooms = sorted(member.rooms) or [EVERYBODY]
+        room = self.random.choice([*rooms, *rooms, EVERYBODY, member.own_room])
+        is_skipping = room not in (member.own_room,) and self.random.random() < 0.15
+        said = books.say(member, room, is_skipping=is_skipping)
+        self.steps.append(f"says {said.uid} to {room}")
+        pad = "x" * self.random.choice(PADS)
+        data = {"uid": said.uid, "room": room, "pad": pad, "skip": is_skipping}
+        try:
+            answer = await self.client.ask("say", data)
+        except Doubt as exc:
+            self.steps.append(f"in doubt of {said.uid}: {exc}")
+            books.doubt(said)
+            return
+        if answer != said.uid:
+            self.world.fail(f"{self.name} said {said.uid}, was answered {answer!r:.300}")
+        if self.member is not member:  # it was asked again by a new session
+            books.doubt(said)
+        else:
+            books.done(said)
+
+    async def _join(self) -> None:
+        room = self.random.choice(ROOMS)
+        for _ in range(TRIES):
+            member = self.member
+            assert member is not None
+            if room in member.rooms:
+                return
+            stay = self.world.books.joining(member, room)
+            self.steps.append(f"joins {room}")
+            user_id = await self._until_sure("join", {"room": room})
+            if user_id is None:
+                return
+            if self.member is member:
+                self.user_id = user_id
+                self.world.books.joined(stay)
+                return
+            # It has become somebody new meanwhile, who may be in it, too.
+            assert self.member is not None
+            self.world.books.joining(self.member, room)
+
+    async def _leave(self) -> None:
+        member = self.member
+        assert member is not None
+        rooms = sorted(member.rooms)
+        if len(rooms) < 2:
+            return
+        room = self.random.choice(rooms)
+        stay = self.world.books.leaving(member, room)
+        self.steps.append(f"leaves {room}")
+        if await self._until_sure("leave", {"room": room}) is not None:
+            self.world.books.left(stay)
+
+    async def _until_sure(self, event: str, data: Any) -> Any:
+        """Ask until there is an answer, since asking twice does no harm; None: there was none."""
+        for _ in range(TRIES * 4):
+            try:
+                answer = await self.client.ask(event, data)
+            except Doubt as exc:
+                self.steps.append(f"in doubt of {event}: {exc}")
+                if self._over or self.world.is_closing:
+                    return None
+                await asyncio.sleep(0.1)
+                continue
+            if not isinstance(answer, str):
+                self.world.fail(f"{self.name} asked for {event}, was answered {answer!r:.300}")
+                return None
+            return answer
+        return None
+
+    async def _ask(self) -> None:
+        """Ask another, by way of the hub: the answer must be right, or an error."""
+        other = self.random.choice(self.world.people)
+        if not other.user_id:
+            return
+        number = self.random.randrange(10**6)
+        self.steps.append(f"asks {other.name}")
+        try:
+            answer = await self.client.ask("ask", {"uid": number, "user": other.user_id})
+        except Doubt:
+            self.world.answers["in doubt"] += 1
+            return
+        except Exception as exc:  # CallFailed: the hub said that it could not
+            answer = {"error": str(exc)}
+        if answer == number + 1:
+            self.world.answers["right"] += 1
+        elif isinstance(answer, dict) and len(answer) <= 3:
+            self.world.answers["an error in its place"] += 1
+            self.steps.append(f"was answered {answer!r:.200}")
+        else:
+            self.world.fail(f"{self.name} asked {number}, was answered {answer!r:.300}")
