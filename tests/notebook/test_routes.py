@@ -177,3 +177,17 @@ def test_on_loopback_a_link_is_completed_by_its_page(tmp_path: Path) -> None:
     here = replace(detect(environ, ZMQInteractiveShell(), {}), can_reach_kernel=None)
     assert browser_url(8765, tunnel_id=ID, here=here) == f"ws://127.0.0.1:8888{path}"
     assert page_url(8765, tunnel_id=ID, here=here) == path
+
+
+def test_a_certificate_that_no_browser_trusts(tmp_path: Path) -> None:
+    here = detect(write_server_file(tmp_path), ZMQInteractiveShell(), {})
+    made = {"secure": True, "is_trusted": False, "here": here}
+    assert [route.kind for route in routes_to(8765, tunnel_id=ID, **made)] == [
+        "tunnel", "direct", "comm",
+    ]  # fmt: skip
+    assert browser_url(8765, tunnel_id=ID, **made).endswith(f"/wslab/{ID}/")
+    assert page_url(8765, tunnel_id=ID, **made).endswith(f"/wslab/{ID}/")
+    assert needs_login(tunnel_id=ID, here=here) == ""
+    assert "log in to Jupyter" in needs_login(tunnel_id=ID, here=here, is_trusted=False)
+    assert browser_url(8765, **made) == "wss://127.0.0.1:8765/"  # there is no other
+    assert routes_to(8765, **made)[0].kind == "direct"

@@ -401,8 +401,10 @@ def test_a_server_that_hangs_up_before_its_answer_is_a_bad_gateway(jupyter: Jupy
     assert b"hung up" in body
 
 
-def test_a_server_with_tls_is_reached(jupyter: Jupyter) -> None:
-    with wslab.serve(echo, ssl=peers.server_tls()) as server:
+@pytest.mark.parametrize("made", [False, True], ids=["its own", "on the spot"])
+def test_a_server_with_tls_is_reached(jupyter: Jupyter, made: bool) -> None:
+    kwargs: dict[str, Any] = {"tls": True} if made else {"ssl": peers.server_tls()}
+    with wslab.serve(echo, **kwargs) as server:
         with tunnel_to(server, jupyter).connect() as client:
             client.send("hello")
             assert client.recv(timeout=10) == "hello"

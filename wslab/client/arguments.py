@@ -95,6 +95,9 @@ def destination_of(target: Addressed | str, kwargs: dict[str, Any]) -> Destinati
     refuse_kernel_server(server, "connect()")
     if server is None:
         refuse_loop_that_serves(host, port, "connect()")
+    client_tls = getattr(server, "client_tls", None)  # of a certificate that it made on the spot
+    if client_tls is not None and url.startswith("wss:"):
+        kwargs.setdefault("ssl", client_tls)
     if is_loopback(host) or getattr(server, "runner", None) is not None:
         kwargs.setdefault("proxy", None)  # a proxy's own 127.0.0.1 is another machine
     return Destination(url, server, kwargs)

@@ -135,7 +135,8 @@ def not_opened(
     if isinstance(exc, ssl.SSLCertVerificationError):
         return ConnectFailed(
             f"the certificate of {where} was not accepted: {exc.verify_message}. For a certificate "
-            "of your own: ssl=ssl.create_default_context(cafile='its.pem')"
+            "of your own: ssl=ssl.create_default_context(cafile='its.pem'). That of "
+            "serve(tls=True) is trusted in its server's own process only"
         )
     if isinstance(exc, ssl.SSLError):
         return ConnectFailed(f"TLS with {where} failed: {exc.reason or exc}. {_NO_TLS}")

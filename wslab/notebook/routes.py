@@ -68,6 +68,7 @@ def routes_to(
     here: Environment | None = None,
     host: str = "127.0.0.1",
     is_to_try: bool = False,
+    is_trusted: bool = True,
 ) -> tuple[Route, ...]:
     """Return the routes from a page here to a server, best first; the last is always the comm's.
 
@@ -84,6 +85,7 @@ def routes_to(
         host: the address or name that it listens on; "" for a Unix socket, which no browser can
             open: then there is no direct route.
         is_to_try: for a page that tries them all: those too that did not answer before.
+        is_trusted: whether a browser trusts the server's certificate; else the tunnel comes first.
 
     Raises:
         ValueError: the path does not start with a slash, or the port is out of range.
@@ -93,13 +95,16 @@ def routes_to(
     url = _direct("ws", port, secure, path, host)
     direct = [Route("direct", "directly", url)] if url else []
     found: list[Route] = []
-    if here.can_reach_kernel is True:
+    can_reach = here.can_reach_kernel
+    if not is_trusted and can_reach is True and tunnel_id:
+        can_reach = None
+    if can_reach is True:
         found += direct
     if tunnel_id and here.has_jupyter:
         through = _through_jupyter("ws", f"wslab/{tunnel_id}{path}", here)
         label = "through Jupyter, by wslab's tunnel"
         found.append(Route("tunnel", label, through, _TUNNEL_CHANGES, tunnel_id))
-    if here.can_reach_kernel is None:
+    if can_reach is None:
         found += direct
     has_proxy = here.has_jupyter and (here.is_proxied or here.has_server_proxy)
     if not secure and has_proxy and host in _PROXY_REACHES:
@@ -120,6 +125,7 @@ def browser_url(
     here: Environment | None = None,
     host: str = "127.0.0.1",
     scheme: Literal["ws", "http"] = "ws",
+    is_trusted: bool = True,
 ) -> str:
     """Return the WebSocket URL that a browser looking at this notebook should use.
 
@@ -142,6 +148,7 @@ def browser_url(
             open: then the result is "" where no tunnel leads there.
         scheme: "http" for the server's page. Through a Jupyter on loopback that is a path, which
             links and frames of its pages complete.
+        is_trusted: whether a browser trusts the server's certificate; else the tunnel is better.
 
     Raises:
         ValueError: the path does not start with a slash, or the port is out of range.
@@ -149,7 +156,7 @@ def browser_url(
     _check(port, path, host)
     here = environment.detect() if here is None else here
     tunnel_id = "" if seen_by_page("tunnel") else tunnel_id
-    is_through_jupyter = _goes_through_jupyter(here, tunnel_id)
+    is_through_jupyter = _goes_through_jupyter(here, tunnel_id, is_trusted)
     if not is_through_jupyter or not (tunnel_id or host in _PROXY_REACHES):
         return _direct(scheme, port, secure, path, host)
     return _through_jupyter(
@@ -160,15 +167,19 @@ def browser_url(
 page_url = functools.partial(browser_url, scheme="http")
 
 
-def needs_login(*, tunnel_id: str = "", here: Environment | None = None) -> str:
+def needs_login(
+    *, tunnel_id: str = "", here: Environment | None = None, is_trusted: bool = True
+) -> str:
     """Say what another browser needs to open a server's page; "" where it needs nothing.
 
     Args:
         tunnel_id: the server's name in the tunnel; "" where it has none.
+        is_trusted: whether a browser trusts the server's certificate.
         here: where this is; by default found out now.
     """
     here = environment.detect() if here is None else here
-    if not _goes_through_jupyter(here, "" if seen_by_page("tunnel") else tunnel_id):
+    tunnel_id = "" if seen_by_page("tunnel") else tunnel_id
+    if not _goes_through_jupyter(here, tunnel_id, is_trusted):
         return ""
     if here.kind is Kind.HUB:
         return "Another browser has to log in to the Hub first, as the same user"
@@ -190,11 +201,13 @@ def _check(port: int, path: str, host: str) -> None:
         raise ValueError(f"expected a path that starts with '/', got {path!r}")
 
 
-def _goes_through_jupyter(here: Environment, tunnel_id: str) -> bool:
+def _goes_through_jupyter(here: Environment, tunnel_id: str, is_trusted: bool = True) -> bool:
     if here.is_proxied:
         return True
     if not here.has_jupyter:
         return False
+    if tunnel_id and not is_trusted:
+        return True
     if seen_by_page("direct"):  # tried, and in vain
         return bool(tunnel_id) or here.has_server_proxy is True
     return bool(tunnel_id) and here.can_reach_kernel is None

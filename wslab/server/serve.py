@@ -22,7 +22,9 @@ from ..websockets_compat.keywords import check_keywords
 from .handler import Application, Handler, check_handler, handler_name, is_application
 from .hosts import Hosts, check_hosts
 from .http_page import Page, check_page
+from .listen_address import ListenAddress
 from .listener import HANDLER_GRACE_S
+from .own_certificate import own_tls
 from .server import Server
 from .uvicorn_compat import HANDED_ON
 
@@ -42,6 +44,7 @@ def serve(
     compression: str | None = None,
     handler_grace_s: float = HANDLER_GRACE_S,
     hosts: Hosts = (),
+    tls: bool = False,
     **kwargs: Any,
 ) -> Server:
     """Start a WebSocket server; it is listening when the call returns.
@@ -75,6 +78,9 @@ def serve(
             ``origins`` and the notebook's own: a list of names or compiled patterns. A request for
             another name, also for a page, gets 421: a web site can make its own lead here (DNS
             rebinding, RFC 9110 §7.2). None answers by every name, as does ``origins=None``.
+        tls: speak TLS (``wss://``) with a certificate that is made on the spot. Clients of this
+            process trust it: :func:`wslab.connect`, and others by ``server.client_tls``. Nobody
+            else does: browsers come through the notebook's tunnel. Extra ``tls``.
         kwargs: ``origins``, ``ssl``, ``subprotocols``, ``max_size``, ``ping_interval``,
             ``process_request`` and all others of ``websockets.serve``. Without ``origins``, pages
             from this machine and this notebook may connect, as may clients that send no Origin;
@@ -88,7 +94,8 @@ def serve(
         TypeError: the handler is neither an async function of one argument nor an application, or
             nobody knows a keyword: it says which one is nearest.
         RuntimeError: the application's lifespan failed to start.
-        ImportError: an application, and uvicorn is not installed (extra ``asgi``).
+        ImportError: an application, and uvicorn is not installed (extra ``asgi``); or ``tls``, and
+            trustme is not (extra ``tls``).
         WrongThread: called in async code on the lab's loop.
     """
     if is_application(handler):
@@ -112,6 +119,10 @@ def serve(
     if loop not in ("lab", "kernel"):
         raise ValueError(f'expected loop="lab" or loop="kernel", got {loop!r}')
     check_hosts(hosts)
+    _check_tls(tls, kwargs)
+    own = own_tls(ListenAddress(host, port or 0, kwargs)) if tls else None
+    if own is not None:
+        kwargs = {**kwargs, "ssl": own.server}
     runner = portals.kernel() if loop == "kernel" else portals.lab()
     claim = cells.claim("server", keep=keep)
     if port and _has_no_cell(claim):
@@ -128,6 +139,7 @@ def serve(
         handler_grace_s=handler_grace_s,
         kwargs={**finite_times(kwargs), "compression": compression},
         hosts=hosts if hosts is None else tuple(hosts),
+        client_tls=None if own is None else own.client,
     )
     if claim.handover is not None:
         server.note = "replaces what this cell had started before, on the same port"
@@ -146,6 +158,15 @@ def serve(
         server.note = _older_servers(server) or server.note
     claim.adopt(server, server.port)
     return server
+
+
+def _check_tls(tls: Any, kwargs: dict[str, Any]) -> None:
+    if not isinstance(tls, bool):
+        raise TypeError(
+            f"expected tls=True, or a certificate of your own by ssl=context, got tls={tls!r:.60}"
+        )
+    if tls and kwargs.get("ssl") is not None:
+        raise TypeError("expected tls=True or ssl=context, not both: tls=True makes its own")
 
 
 def _check_application_keywords(kwargs: dict[str, Any], page: Page) -> None:

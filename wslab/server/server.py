@@ -37,6 +37,7 @@ from .tunnel_entry import TunnelEntry
 from .user_code import Options, UserCode
 
 if TYPE_CHECKING:
+    import ssl
     import types
 
     from ..wire.tape.tape import Tape
@@ -69,6 +70,8 @@ class Server:
         connections_seen: connections that have opened so far.
         note: what is out of the ordinary about it, in words; "" for nothing.
         runner: the event loop that it runs on.
+        client_tls: what its clients in this process trust it by, where ``serve(tls=True)`` made its
+            certificate: ``websockets.connect(server.url, ssl=server.client_tls)``. Else None.
         claim: its place among what its cell has started.
         began_s: when it began to listen, on the clock of ``time.monotonic()``.
         replaced: whether its cell ran again, and a new server took its place.
@@ -89,8 +92,10 @@ class Server:
         handler_grace_s: float = HANDLER_GRACE_S,
         on_exception: Callable[[BaseException], object] | None = None,
         hosts: Hosts = (),
+        client_tls: ssl.SSLContext | None = None,
     ) -> None:
         self.tape = tape
+        self.client_tls = client_tls
         self.runner = runner
         self.claim = claim
         self.note = ""
@@ -211,12 +216,17 @@ class Server:
 
     @property
     def _reached_by(self) -> dict[str, Any]:
-        return {"secure": self.is_secure, "tunnel_id": self.tunnel_id, "host": self.tcp_host}
+        return {
+            "secure": self.is_secure,
+            "tunnel_id": self.tunnel_id,
+            "host": self.tcp_host,
+            "is_trusted": self.client_tls is None,
+        }
 
     @property
     def needs_login(self) -> str:
         """What another browser, such as a phone's, needs to open `page_url`; "" for nothing."""
-        return routes.needs_login(tunnel_id=self.tunnel_id)
+        return routes.needs_login(tunnel_id=self.tunnel_id, is_trusted=self.client_tls is None)
 
     # What it sees.
 

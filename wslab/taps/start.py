@@ -77,6 +77,7 @@ def tap(
     upstream = Upstream.at(url, origin=origin, headers=headers)
     if max_connections < 1:
         raise ValueError(f"expected max_connections of at least 1, got {max_connections}")
+    ssl = ssl or getattr(target, "client_tls", None)  # of a certificate made on the spot
     if ssl is not None and not upstream.is_secure:
         raise ValueError(f"expected a wss:// URL with ssl=, got one of {urlsplit(url).scheme}://")
     runner = portals.lab()

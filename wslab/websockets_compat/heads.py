@@ -101,7 +101,7 @@ def _parse(
         if reader.buffer[:1] == TLS_HANDSHAKE:
             raise ValueError(
                 "this is TLS, and the server speaks ws:// and http://; use a URL that begins with "
-                "ws://, or give it a certificate: serve(..., ssl=...)"
+                "ws://, or give it a certificate: serve(..., tls=True) or ssl=..."
             )
         request = yield from Request.parse(read_line)
     except EOFError as exc:  # it left before the end of its request

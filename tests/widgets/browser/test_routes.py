@@ -90,3 +90,20 @@ def test_what_a_page_tried_of_a_server_elsewhere_says_nothing_of_those_here():
     assert seen_by_page("direct") is None
     page.say("route", kind="comm", label="", changes="", tried=[{"kind": "direct"}])
     assert "KeyError" in browser.view.failure  # no page of ours says that
+
+
+def test_a_certificate_made_on_the_spot_is_tried_before_it_is_relied_on(monkeypatch):
+    here = environment.Environment(
+        environment.Kind.JUPYTER, "Jupyter", "/", "http://localhost:8888", True, "", False
+    )
+    monkeypatch.setattr(environment, "detect", lambda *_: here)
+
+    async def handler(websocket):
+        pass
+
+    with wslab.serve(handler, tls=True) as server:
+        routes = Routes(server).to_page()
+        assert [(route["kind"], route["to_try"]) for route in routes] == [
+            ("direct", True),
+            ("comm", True),
+        ]

@@ -93,3 +93,10 @@ def test_what_is_no_target(target, error):
 )
 def test_a_try_is_named_by_what_is_different(editor, how, label):
     assert editor.ask(**how).label.startswith(label)
+
+
+def test_a_certificate_made_on_the_spot_is_trusted():
+    with wslab.serve(echo, tls=True) as server:
+        editor = HandshakeEditor(server)
+        assert editor.ask().status == 101
+        editor.close()

@@ -60,8 +60,11 @@ class Routes:
 
     def to_page(self) -> list[Json]:
         """Return the routes for the page to try, best first, as JSON."""
-        # A webview may be kept from it.
-        is_certain = environment.detect().kind is not environment.Kind.VSCODE
+        # A webview may be kept from it, and a certificate made on the spot is not trusted.
+        is_certain = (
+            environment.detect().kind is not environment.Kind.VSCODE
+            and getattr(_server_of(self.target), "client_tls", None) is None
+        )
         return [
             {
                 "kind": route.kind,
@@ -140,6 +143,7 @@ class Routes:
                     # Paths, which each page completes: two may be open at two names of Jupyter's.
                     here=replace(environment.detect(), jupyter_origin=None),
                     secure=server.is_secure,
+                    is_trusted=server.client_tls is None,
                     tunnel_id=server.tunnel_id,
                     path=_path_of(self.target),
                     host=server.tcp_host,

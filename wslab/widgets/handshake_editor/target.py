@@ -60,6 +60,7 @@ class HandshakeTarget:
             ValueError: a URL of another scheme, or without a host.
         """
         if isinstance(what, Server):
+            ssl = ssl or what.client_tls
             what, name = what.url, f"server {what.name!r}"
         elif isinstance(what, str):
             name = what
