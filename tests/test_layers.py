@@ -274,7 +274,8 @@ def test_a_module_has_a_test_file_of_its_name():
 LARGE_CLASSES = {
     "client.client.Client", "hub.backplane.backplane.Backplane",
     "hub.backplane.memory.MemoryBackplane", "hub.protocol.client_session.ClientSession",
-    "hub.engineio.session.EngineSession", "hub.server.connection.Connection",
+    "hub.engineio.session.EngineSession", "hub.protocol.server_session.ServerSession",
+    "hub.server.connection.Connection",
     "hub.server.hub.Hub", "hub.server.hub_client.HubClient",
     "hub.server.namespace_link.NamespaceLink",
     "network.line.Line", "network.line_conditions.LineConditions",

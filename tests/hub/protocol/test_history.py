@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.hub.protocol.rig import keep, missed, opened
+from tests.hub.protocol.rig import keep, missed, opened, past
 from wslab.hub import Limits
 from wslab.hub.protocol.history import History
 from wslab.hub.protocol.room_log import Past
@@ -117,3 +117,28 @@ def test_those_that_events_leave_out_count_among_their_bytes():
         kept = [past for room in ("room", None) for past in history.of(room)]
         assert sum(sys.getsizeof(past.skip) for past in kept) <= history.size_bytes <= 200_000
     assert history.limited["history_bytes_per_room"] > 0
+
+
+def test_what_was_said_elsewhere_is_kept_in_order_and_bounded_as_all_else():
+    sessions, history = opened(3, 60.0, Limits(history_bytes_per_room=3000))
+    session = sessions.open("t", 0.0)
+    history.offset = 9
+    keep(history, own=[session])
+    session.fetch([past(each) for each in (4, 6, 9)], 2, 9, is_whole=True)
+    assert [each.offset for each in session.own] == [4, 6, 9, 10]
+    assert history.size_bytes == session.own.size_bytes
+    for _ in range(2):
+        keep(history, own=[session])
+    assert missed(session, 4) == [6, 9, 10, 11, 12]  # more than it keeps of what is said here
+    history.forget(session.own)
+    history.keep_own(session.own, ())
+    assert not session.own
+    large = sessions.open("u", 0.0)
+    large.fetch([past(each, "x" * 1000) for each in (13, 14, 15)], 12, 15, is_whole=True)
+    assert len(large.own) == 2
+    assert large.own.size_bytes <= 3000
+    assert history.limited == {"history_bytes_per_room": 1}
+    assert missed(large, 12) is None  # and its client is told so
+    sessions.end(large)
+    sessions.end(session)
+    assert history.size_bytes == 0

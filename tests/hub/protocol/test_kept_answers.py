@@ -13,6 +13,7 @@ def test_the_oldest_goes_first():
     assert 3 in answers
     assert 4 not in answers
     assert (len(answers), answers.size_bytes) == (2, 2 * ANSWER_BYTES + 9)
+    assert list(answers.items()) == [(3, "three", 5), (5, "five", 4)]
     answers.drop_oldest()
     assert (answers.get(3), answers.get(5)) == (None, "five")
     answers.drop_oldest()

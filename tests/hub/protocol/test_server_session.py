@@ -13,6 +13,7 @@ from wslab.hub.protocol.server_session import (
     OutOfOrder,
     RepeatAnswer,
     Resumption,
+    ServerSession,
 )
 
 
@@ -60,6 +61,34 @@ def test_a_call_that_comes_again_gets_its_answer_again():
     session.receive(Packet("e", n=2, id=8))
     sessions.end(session)
     assert not session.awaits_answer(Packet("e", n=2, id=8))
+
+
+def test_what_was_received_and_what_was_handled():
+    sessions, _, session = begun()
+    first, second = Packet("e", n=1), Packet("e", n=2, id=7)
+    session.receive(first)
+    assert (session.received, session.handled) == (1, 0)
+    session.has_handled(Packet("e"))
+    session.has_handled(first)
+    session.receive(second)
+    assert session.snapshot().received == 1
+    sessions.keep_answer(session, "answer", 6)  # an answer is the last that a handler does
+    assert session.handled == 2
+    session.has_handled(first)
+    assert session.snapshot().received == 2
+
+
+def test_a_client_knows_better_than_a_process_that_took_over_from_a_dead_one_what_has_come():
+    _, history, session = begun()
+    session.receive(Packet("e", n=1))
+    session.has_handled(Packet("e", n=1))
+    state = session.snapshot()
+    moved = ServerSession.restored("t", history, state, {}, 0.0, may_be_behind=True)
+    assert moved.receive(Packet("e", n=4, id=1)) == Deliver(True, 2)
+    assert moved.receive(Packet("e", n=4)) == AlreadyReceived()
+    assert moved.receive(Packet("e", n=6)) == Deliver(True, 1)  # between them, calls were open
+    moved = ServerSession.restored("t", history, state, {}, 0.0)
+    assert moved.receive(Packet("e", n=4)) == OutOfOrder(2, 4)
 
 
 # Coming back.

@@ -60,3 +60,21 @@ def test_what_is_remembered_and_what_it_takes():
     stays.forget(9)
     assert (log.inside, log.left, stays.size_bytes) == (0, 0, 0)
     assert history.log("red") is not log  # nobody needed it any more
+
+
+def test_as_data_and_put_back_in_another_history():
+    sessions, history = opened(9, 60.0)
+    session = sessions.open("t", 0.0)
+    for room in ("red", "blue", "red"):
+        session.join(room)
+        keep(history, room)
+        session.leave(room)
+    session.join("red")
+    state = session._stays.snapshot()
+    assert state == ({"red": 3}, [("red", 0, 1), ("blue", 1, 2), ("red", 2, 3)], 0)
+    other, stays = History(9), Stays()
+    stays.restore(state, other.log)
+    assert stays.snapshot() == state
+    assert (other.log("red").inside, other.log("red").left) == (1, 2)
+    stays.forget(9)
+    assert not other._rooms

@@ -48,3 +48,19 @@ def test_what_was_told_is_bounded(monkeypatch):
         untold.tell(offset + 4)
         assert untold.size_bytes <= 80
     assert untold.resume(90) == 0
+
+
+def test_as_data_and_put_back(monkeypatch):
+    monkeypatch.setattr(module, "MAX_UNTOLD", 3)
+    untold = Untold()
+    assert untold.snapshot() == ((0, 0, []), [])
+    untold.add([1, 2, 3, 4])
+    untold.tell(5)
+    untold.add([6])
+    state = untold.snapshot([7, 8, 9])
+    assert state == ((1, 6, [7, 8, 9]), [(5, (1, 1, [2, 3, 4]))])
+    other = Untold()
+    other.restore(state)
+    assert other.snapshot() == state
+    assert other.resume(9) == 4
+    assert untold.resume(9) == 1  # what a snapshot has counted on top is not its own

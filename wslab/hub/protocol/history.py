@@ -95,6 +95,24 @@ class History(Generic[M]):
         for log in own:
             self._own[log] = None
             self._append(log, past)
+        self._bound()
+
+    def keep_own(self, log: RoomLog[M], pasts: Iterable[Past[M]]) -> None:
+        """Keep, in a session's own log, what was said elsewhere before it came here; in order."""
+        both = {past.offset: past for past in (*pasts, *log)}
+        if not both:
+            return
+        dropped_to = log.dropped_to
+        self.size_bytes -= log.total_bytes
+        log.clear()
+        log.dropped_to = dropped_to
+        log.limit = max(log.limit, len(both) + self.limit)
+        self._own[log] = None
+        for offset in sorted(both):
+            self._append(log, both[offset])
+        self._bound()
+
+    def _bound(self) -> None:
         limits = self.limits
         if self.size_bytes > limits.history_bytes:
             allowed = limits.history_bytes - limits.history_bytes // 8

@@ -7,6 +7,7 @@ again, or its caller is told that it is no longer kept.
 from __future__ import annotations
 
 import collections
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 __all__ = ["KeptAnswers"]
@@ -30,6 +31,11 @@ class KeptAnswers(Generic[M]):
 
     def __contains__(self, n: int) -> bool:
         return n in self._answers
+
+    def items(self) -> Iterator[tuple[int, M, int]]:
+        """Yield (number of the packet, answer, bytes of it) for each, the oldest first."""
+        for n, (answer, size_bytes) in self._answers.items():
+            yield n, answer, size_bytes - ANSWER_BYTES
 
     def get(self, n: int) -> M | None:
         """Return the answer to packet n, or None."""

@@ -17,6 +17,7 @@ from .kept_answers import KeptAnswers
 from .life import LifeEvent, LifeState, next_state
 from .packets import Packet
 from .room_log import Past
+from .session_state import SessionState
 from .stays import Stays
 from .untold import Untold
 
@@ -40,9 +41,16 @@ M = TypeVar("M")  # a message, ready to be sent again
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """It is the next one: handle it, and acknowledge it now, or else in `ACKNOWLEDGE_S`."""
+    """It is the next one: handle it, and acknowledge it now, or else in `ACKNOWLEDGE_S`.
+
+    Args:
+        acknowledge_now: which of these.
+        unknown: how many before it have come to another process, which could not write down more
+            of them than that.
+    """
 
     acknowledge_now: bool
+    unknown: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +119,12 @@ class ServerSession(Generic[M]):
         user_id: who it is, for everybody to see.
         name, data: the client's.
         received: the number of its last packet that was taken up.
+        handled: of the last one whose handler has ended, too.
         began_offset: of the latest event when it began.
+        client_id: what its client went by last.
+        may_be_behind: whether its client may have been told of more packets that they came.
+        fetched_to: the offset up to which its ``own`` events hold all that it may have missed,
+            wherever that was said; later events are in the rooms' logs.
         own: the events that went to it alone.
         answers: to its latest calls.
         stayed_s: seconds that it was connected, before this connection.
@@ -124,7 +137,10 @@ class ServerSession(Generic[M]):
         self.user_id = ""
         self.name: str | None = None
         self.data: dict[Any, Any] = {}
-        self.received = 0
+        self.received = self.handled = 0
+        self.client_id = ""
+        self.fetched_to = 0
+        self.may_be_behind = False
         self.state = LifeState.ADMITTED
         self.began_offset = history.offset
         self.own = history.new_log((address, token))
@@ -166,8 +182,20 @@ class ServerSession(Generic[M]):
             self.received = n
             return _DELIVER if n % ACKNOWLEDGE_EVERY else _DELIVER_AND_ACKNOWLEDGE
         if n > self.received:
+            if self.may_be_behind:
+                return self._caught_up(n)
             return OutOfOrder(self.received + 1, n)
         return _ALREADY_RECEIVED if packet.id is None else RepeatAnswer(self.answers.get(n))
+
+    def _caught_up(self, n: int) -> Deliver:
+        # A client lets go of what it was told has come, and of nothing else; calls it keeps longer.
+        unknown, self.received = n - self.received - 1, n
+        return Deliver(True, unknown)
+
+    def has_handled(self, packet: Packet) -> None:
+        """Note that the handler of a packet has ended, if there was one."""
+        if packet.n is not None and packet.n > self.handled:
+            self.handled = packet.n
 
     def awaits_answer(self, packet: Packet) -> bool:
         """Whether the answer to a packet is to be kept, in case it is asked for again.
@@ -238,7 +266,7 @@ class ServerSession(Generic[M]):
         found = {past.offset: past for past in self.own.after(offset) if token not in past.skip}
         everybody = (self._history.everybody, self.began_offset, None)
         for log, joined, left in (everybody, *self._stays.intervals()):
-            since = max(offset, joined)
+            since = max(offset, joined, self.fetched_to)
             if left is not None and left <= since:
                 continue
             if log.dropped_to > since:
@@ -269,3 +297,72 @@ class ServerSession(Generic[M]):
         """Note that nobody will come back for it."""
         self.state = next_state(self.state, LifeEvent.END)
         self._stays.forget(self._history.offset)
+
+    # As data, for another process that continues it.
+
+    def snapshot(
+        self, data: str = "{}", now_s: float | None = None, *, lost: Iterable[int] = ()
+    ) -> SessionState:
+        """Return it as data: as it was when the handler of its last packet had ended.
+
+        Args:
+            data: the client's, as JSON text.
+            now_s: on the clock that it was opened by.
+            lost: offsets that its backlog has dropped, and that `lose` was not told of yet.
+        """
+        is_here = self.away_since_s is None and now_s is not None
+        stayed_s = self.stayed_s + (now_s - self._came_s if is_here and now_s is not None else 0.0)
+        return SessionState(
+            self.handled, self.began_offset, self._offset_before, stayed_s, self.user_id,
+            self.client_id, self.name, self._stays.snapshot(), self._untold.snapshot(lost), data,
+        )  # fmt: skip
+
+    @classmethod
+    def restored(
+        cls,
+        token: str,
+        history: History[M],
+        state: SessionState,
+        data: dict[Any, Any],
+        now_s: float,
+        address: str = "",
+        *,
+        may_be_behind: bool = False,
+    ) -> ServerSession[M]:
+        """Return a session that another process has had; its client is away, and about to return.
+
+        Args:
+            token: its token.
+            history: of this process, which follows the rooms that it is in.
+            state: as it was there.
+            data: the client's.
+            now_s: on a monotonic clock.
+            address: from where it comes.
+            may_be_behind: whether its last process ended without a word.
+        """
+        session = cls(token, history, now_s, address)
+        session.received = session.handled = state.received
+        session.began_offset, session._offset_before = state.began_offset, state.offset_before
+        session.user_id, session.client_id = state.user_id, state.client_id
+        session.name, session.data = state.name, data
+        session._stays.restore(state.stays, history.log)
+        session._untold.restore(state.untold)
+        session._has_begun, session.may_be_behind = True, may_be_behind
+        session.went_away(now_s)
+        session.stayed_s = state.stayed_s
+        return session
+
+    def fetch(self, missed: Iterable[Past[M]], since: int, to: int, *, is_whole: bool) -> None:
+        """Have it hold what was said elsewhere before this process listened for it.
+
+        Args:
+            missed: events for it, after one offset and up to another, in order.
+            since: the first offset.
+            to: the other.
+            is_whole: whether those are all.
+        """
+        own = self.own
+        own.dropped_to = max(own.dropped_to, since if is_whole else to)
+        self.fetched_to = max(self.fetched_to, to)
+        if is_whole:
+            self._history.keep_own(own, missed)

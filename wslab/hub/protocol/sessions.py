@@ -75,6 +75,25 @@ class Sessions(Generic[M]):
             session.came_back(now_s, address)
         return session
 
+    def take_in(
+        self, session: ServerSession[M], now_s: float, answers: Iterable[tuple[int, M, int]] = ()
+    ) -> None:
+        """Have a session that another process has had; its client is away, and about to return.
+
+        Args:
+            session: it; nobody has its token here.
+            now_s: on a monotonic clock.
+            answers: to its latest calls: the packet's number, the answer, its bytes; the oldest
+                first.
+        """
+        assert session.token not in self._all
+        self._all[session.token] = session
+        for n, answer, size_bytes in answers:
+            self._keep_answer(session, n, answer, size_bytes)
+        self.away_bytes += session.away_bytes
+        self._away[session.token] = session
+        self.prune(now_s)
+
     def leave(self, session: ServerSession[M], now_s: float) -> None:
         """Keep a session for a while, now that its connection has ended."""
         if session.is_gone:
@@ -134,10 +153,14 @@ class Sessions(Generic[M]):
 
     def keep_answer(self, session: ServerSession[M], answer: M, size_bytes: int) -> None:
         """Keep the answer to a session's latest packet, should its client ask again; bounded."""
-        answers, limits = session.answers, self.history.limits
         assert not session.is_gone
+        session.handled = session.received  # whoever can be answered has been heard
+        self._keep_answer(session, session.received, answer, size_bytes)
+
+    def _keep_answer(self, session: ServerSession[M], n: int, answer: M, size_bytes: int) -> None:
+        answers, limits = session.answers, self.history.limits
         before = answers.size_bytes
-        answers.add(session.received, answer, size_bytes)
+        answers.add(n, answer, size_bytes)
         self.answers_bytes += answers.size_bytes - before
         while len(answers) > MAX_ANSWERS or answers.size_bytes > limits.answers_bytes_per_session:
             self.history.limited["answers_bytes_per_session"] += 1

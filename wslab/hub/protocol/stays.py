@@ -2,22 +2,37 @@
 
 Its rule: who comes back gets exactly the events of the rooms that it was in at that moment; so
 rooms that were left are remembered, with their logs, as long as somebody may ask. What is too much
-is forgotten the earliest first, and it is known since when all is remembered.
+is forgotten the earliest first, and it is known since when all is remembered. As data, rooms have
+names in place of logs, so that another process can put them back.
 """
 
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator, KeysView
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator, KeysView
+from typing import Generic, NamedTuple, TypeVar
 
 from .room_log import RoomLog
 
-__all__ = ["Stays"]
+__all__ = ["Stays", "StaysState"]
 
 MAX_LEFT = 100  # rooms that a session has left, and may miss events of
 STAY_BYTES = 500  # that a session is in a room, or was
 M = TypeVar("M")
+
+
+class StaysState(NamedTuple):
+    """The rooms of one session as data.
+
+    Args:
+        here: since which offset it is in a room.
+        left: room, offset of joining, offset of leaving; the earliest first.
+        left_dropped_to: since when all is remembered.
+    """
+
+    here: dict[str, int]
+    left: list[tuple[str, int, int]]
+    left_dropped_to: int
 
 
 class Stays(Generic[M]):
@@ -83,3 +98,26 @@ class Stays(Generic[M]):
     def are_known_since(self, offset: int) -> bool:
         """Whether all the rooms that it was in since then are remembered."""
         return self._left_dropped_to <= offset
+
+    # As data.
+
+    def snapshot(self) -> StaysState:
+        """Return all of it as data."""
+        here = {room: joined for room, (_, joined) in self._here.items()}
+        left = [(log.name or "", joined, to) for log, joined, to in self._left]
+        return StaysState(here, left, self._left_dropped_to)
+
+    def restore(self, state: StaysState, log_of: Callable[[str], RoomLog[M]]) -> None:
+        """Put back what was another's: for one that was nowhere yet.
+
+        Args:
+            state: as `snapshot` returned it.
+            log_of: returns a room's log.
+        """
+        self._left_dropped_to = state.left_dropped_to
+        for room, joined in state.here.items():
+            self.join(log_of(room), joined)
+        for room, joined, to in state.left:
+            log = log_of(room)
+            self._left.append((log, joined, to))
+            log.left += 1

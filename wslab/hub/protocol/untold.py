@@ -10,10 +10,16 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Iterable
+from typing import TypeAlias
 
-__all__ = ["Untold"]
+__all__ = ["LostState", "Untold", "UntoldState"]
 
 MAX_UNTOLD = 4096  # offsets of one session; and as many that it has been told of
+
+# As data: of the earliest how many, and up to where; and the offsets of the others.
+LostState: TypeAlias = tuple[int, int, list[int]]
+# What was lost, and of what was told: the offset of what told it, and what that was.
+UntoldState: TypeAlias = tuple[LostState, list[tuple[int, LostState]]]
 
 
 class Untold:
@@ -58,6 +64,20 @@ class Untold:
         self._lost, self._told = found, None
         return found.count
 
+    # As data, for another process.
+
+    def snapshot(self, more: Iterable[int] = ()) -> UntoldState:
+        """Return all of it as data, with more offsets that were dropped and not noted yet."""
+        lost = self._lost.copy()
+        lost.add(more)
+        return lost.snapshot(), [(at, told.snapshot()) for at, told in self._told or ()]
+
+    def restore(self, state: UntoldState) -> None:
+        """Put back what was another's: for one that has lost nothing yet."""
+        lost, told = state
+        self._lost = _Lost.restored(lost)
+        self._told = deque((at, _Lost.restored(each)) for at, each in told) or None
+
 
 class _Lost:
     """Offsets; of more than `MAX_UNTOLD`, of the earliest only how many, and up to where."""
@@ -86,3 +106,16 @@ class _Lost:
             self.before += other.before
             self.before_last = max(self.before_last, other.before_last)
         self.add(each for each in other.offsets if each <= offset)
+
+    def copy(self) -> _Lost:
+        return _Lost.restored(self.snapshot())
+
+    def snapshot(self) -> LostState:
+        return self.before, self.before_last, list(self.offsets)
+
+    @classmethod
+    def restored(cls, state: LostState) -> _Lost:
+        lost = cls()
+        lost.before, lost.before_last, offsets = state
+        lost.add(offsets)
+        return lost
