@@ -15,6 +15,7 @@ def _all(keys: Keys, text: str) -> list[str]:
     return [
         keys.epoch, keys.counter, keys.nodes, keys.room(None), stream, keys.meta(stream),
         keys.own(text), keys.message(text), keys.session(text), keys.members(text),
+        keys.renewed, keys.inside(text), keys.who(text),
         keys.channel(text, "own"), keys.channel(text, "canary"),
     ]  # fmt: skip
 

@@ -29,15 +29,17 @@ class Keys:
         epoch: a random name; it is a new one when Redis has lost its data.
         counter: the offset of the latest event.
         nodes: a sorted set of the nodes that live, by when their leases end.
+        renewed: when any of them has renewed its lease.
     """
 
-    __slots__ = ("_prefix", "counter", "epoch", "nodes")
+    __slots__ = ("_prefix", "counter", "epoch", "nodes", "renewed")
 
     def __init__(self, hub: str) -> None:
         self._prefix = f"wslab:{{{hub.translate(_TAG)}}}:"
         self.epoch = self._prefix + "epoch"
         self.counter = self._prefix + "counter"
         self.nodes = self._prefix + "nodes"
+        self.renewed = self._prefix + "renewed"
 
     def room(self, room: str | None) -> str:
         """Return the stream of a room's events, and the channel of the same name.
@@ -69,6 +71,14 @@ class Keys:
     def members(self, node_id: str) -> str:
         """Return the hash of the clients of a node."""
         return f"{self._prefix}members:{node_id}"
+
+    def inside(self, room: str) -> str:
+        """Return the set of the places of those who are in a room: "<node>/<client id>"."""
+        return f"{self._prefix}in:{room}"
+
+    def who(self, name: str) -> str:
+        """Return the sorted set of the places of a client, by its id, or of a user's clients."""
+        return f"{self._prefix}who:{name}"
 
     def channel(self, node_id: str, topic: str) -> str:
         """Return the channel on which one node is told of a topic.
