@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextvars
+import itertools
 import threading
 import time
+import types
 
 import pytest
 
 import wslab
 from wslab.loops import portals
+from wslab.widgets import live
 from wslab.widgets.live import BUDGET_BYTES_S, Flusher
 
 pytestmark = pytest.mark.usefixtures("memory_network")
@@ -124,6 +127,17 @@ def test_who_sends_much_is_refreshed_less_often(fast):
     heavy.wait(lambda: len(heavy.times) >= 3)
     pauses = [b - a for a, b in zip(heavy.times, heavy.times[1:], strict=False)]
     assert min(pauses) > 0.19
+
+
+def test_one_dear_tick_does_not_put_the_next_off_for_long(fast, monkeypatch):
+    hours = itertools.count(step=3600)
+    monkeypatch.setattr(live, "time", types.SimpleNamespace(thread_time=lambda: next(hours)))
+    monkeypatch.setattr(live, "MAX_PAUSE_S", FAST_S)
+    view = Seen()
+    fast.watch(view)
+    view.wait(lambda: len(view.times) > 3)
+    fast.unwatch(view)
+    assert ended(fast)
 
 
 def test_the_last_thing_shown_is_how_it_ended():

@@ -25,6 +25,7 @@ PERIOD_S = 0.1
 # Jupyter's server drops what a kernel sends beyond 1 MB/s, and with it the output of cells.
 BUDGET_BYTES_S = 300_000
 SHARE = 0.05  # of the loop's time, at most
+MAX_PAUSE_S = 3.0  # one tick may have paid for a garbage collection: the next is not put off for it
 
 
 class View(Protocol):
@@ -101,8 +102,8 @@ class Flusher:
                     if not self.views:
                         self._running = None
                         return
-                pause_s = max(self.period_s, sent_bytes / BUDGET_BYTES_S, took_s / SHARE)
-                await asyncio.sleep(pause_s)
+                owed_s = min(took_s / SHARE, MAX_PAUSE_S)
+                await asyncio.sleep(max(self.period_s, sent_bytes / BUDGET_BYTES_S, owed_s))
         except asyncio.CancelledError:
             self.flush()  # the lab is shutting down: let the views show how it ended
             raise
