@@ -100,7 +100,8 @@ class Page:
         told: of these, not heard, and the member was told of a gap.
         twice: heard twice.
         unsure: messages whose sender was told that nobody knows.
-        disordered: heard in another order than they were said, while a fault went on.
+        disordered: heard in another order than they were said, or than by others, while a fault
+            went on.
     """
 
     rounds: int = 0
@@ -266,6 +267,7 @@ class Books:
             else:
                 page.lost += 1
                 page.fail(f"lost: {member.name} did not hear {said.uid} to {said.room}")
+        self._judge_agreement()
         for member in tuple(self.members):
             self._judge_order(member)
             member.heard.difference_update(self._before)
@@ -285,10 +287,36 @@ class Books:
                 continue
             before = latest.get(said.room)
             if before is not None and said.done < before.begun:
-                fault = said.fault or before.fault
-                if fault:
-                    self.pages[fault].disordered += 1
-                else:
-                    self.page.fail(f"order: {member.name} heard {uid} after {before.uid}")
+                self._disordered(member, said, before)
             if before is None or before.begun < said.begun:
                 latest[said.room] = said
+
+    def _judge_agreement(self) -> None:
+        """What two members of a room both heard, they must have heard in the same order."""
+        heard: dict[str, list[tuple[Member, list[Said]]]] = collections.defaultdict(list)
+        for member in self.members:
+            by_room: dict[str, list[Said]] = collections.defaultdict(list)
+            for uid in member.order:
+                if (said := self.said.get(uid)) is not None:
+                    by_room[said.room].append(said)
+            for room, those in by_room.items():
+                heard[room].append((member, those))
+        for each in heard.values():
+            _, longest = max(each, key=lambda one: len(one[1]))
+            place = {said: nth for nth, said in enumerate(longest)}
+            for member, those in each:
+                before = None
+                for said in those:
+                    if said not in place:
+                        continue
+                    if before is not None and place[said] < place[before]:
+                        self._disordered(member, said, before)
+                    else:
+                        before = said
+
+    def _disordered(self, member: Member, said: Said, before: Said) -> None:
+        fault = said.fault or before.fault
+        if fault:
+            self.pages[fault].disordered += 1
+        else:
+            self.page.fail(f"order: {member.name} heard {said.uid} after {before.uid}")

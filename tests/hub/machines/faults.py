@@ -43,6 +43,9 @@ class Machines(Protocol):
     async def replace(self, node: NodeProcess) -> None:
         """Start another in place of one that is dead."""
 
+    def mourn(self, members: list[str]) -> None:
+        """Expect that some node is told of each of these that it is lost."""
+
     async def chatter(self, size_bytes: int) -> None:
         """Have a node's own program say something large to everybody."""
 
@@ -73,7 +76,9 @@ async def nothing(run: Machines) -> None:
 async def kill_a_node(run: Machines) -> None:
     """In the middle of what it emits; another takes its place."""
     victim = run.random.choice(run.nodes)
+    here = (await victim.ask("state"))["here"]
     await victim.kill()
+    run.mourn(here)
     await asyncio.sleep(0.5)
     await run.replace(victim)
 

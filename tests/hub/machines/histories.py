@@ -52,7 +52,8 @@ class Histories:
         self.books = Books()
         self.answers: collections.Counter[str] = collections.Counter()
         self.handled: collections.Counter[int] = collections.Counter()
-        self.mourned: collections.Counter[str] = collections.Counter()
+        self.mourned: collections.Counter[str] = collections.Counter()  # by "node/client"
+        self.dead: set[str] = set()  # who is to be mourned
         self.people: list[Person] = []
         self.nodes: list[NodeProcess] = []
         self.wires: dict[NodeProcess, Relay] = {}
@@ -148,6 +149,10 @@ class Histories:
             if self.mourned[line["lost"]] > 1:
                 self.fail(f"member_lost was told twice of {line['lost']}")
 
+    def mourn(self, members: list[str]) -> None:
+        """Expect that some node is told of each of these that it is lost."""
+        self.dead.update(members)
+
     async def chatter(self, size_bytes: int) -> None:
         """Have a node's own program say something large to everybody."""
         node = self.random.choice([node for node in self.nodes if node.is_alive])
@@ -205,6 +210,12 @@ class Histories:
             self.answers[f"told, though nothing had to be missing ({fault.name})"] = page.told
         again = sum(times - 1 for times in self.handled.values())
         self.handled.clear()
+        untold = [each for each in self.dead if not self.mourned[each]]
+        if len(untold) > 1:  # one may have left in the moment before its node died
+            self.fail(f"member_lost was told of no {untold}, of {len(self.dead)}")
+        self.answers["lost members told of"] += sum(self.mourned.values())
+        self.dead.clear()
+        self.mourned.clear()
         if again:
             self.answers[f"handled again ({fault.name})"] += again
 

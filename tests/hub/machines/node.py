@@ -64,7 +64,7 @@ def new_hub(redis: str | None) -> Any:
 
         @hub.on("member_lost")
         async def member_lost(member: Any) -> None:
-            say(lost=member.id)
+            say(lost=f"{member.node}/{member.id}")
 
     return hub
 
@@ -97,7 +97,8 @@ async def told(hub: Any, data: dict[str, Any]) -> Any:
         case "state":
             errors = [f"{each.event}: {each.traceback}" for each in hub.errors]
             backplane = getattr(hub, "backplane", None)
-            state = {"errors": errors, "seen": hub.errors_seen, "clients": len(hub.clients)}
+            here = [f"{getattr(hub, 'node_id', '')}/{each}" for each in hub.clients]
+            state = {"errors": errors, "seen": hub.errors_seen, "here": here}
             status = getattr(backplane, "status", "memory")
             return state | {"status": status, "backplane": repr(backplane)}
         case "everybody":

@@ -106,6 +106,19 @@ def test_order_is_of_what_was_said_after_an_answer():
     assert books.page.wrong == [f"order: ada heard {first} after {second}"]
 
 
+def test_two_members_hear_in_one_order_what_was_said_at_once():
+    books = Books()
+    ada, bob = in_red(books, "ada"), in_red(books, "bob")
+    one, two = (books.say(None, "red") for _ in range(2))
+    for member, order in ((ada, (one, two)), (bob, (two, one))):
+        for said in order:
+            books.hear(member, said.uid)
+    for said in (one, two):
+        books.done(said)
+    books.close()
+    assert books.page.wrong == [f"order: bob heard {one.uid} after {two.uid}"]
+
+
 def test_what_happens_is_noted_for_the_fault_that_goes_on():
     books = Books()
     ada = in_red(books, "ada")

@@ -18,7 +18,7 @@ async def test_a_node_answers_until_it_is_killed_and_ends_with_its_input(carrier
     async with asyncio.timeout(BOUND_S):
         node, other = (NodeProcess(lambda line: None) for _ in range(2))
         await asyncio.gather(node.start(None, carrier), other.start(None, carrier))
-        assert (await node.ask("state"))["clients"] == 0
+        assert (await node.ask("state"))["here"] == []
         assert await node.ask("everybody") == []
         with pytest.raises(RuntimeError, match="KeyError"):
             await node.ask("emit", uid=1)
