@@ -216,6 +216,7 @@ TESTED_IN = {
     "hub/server/delivery": "hub/server/test_emitter",
     "hub/server/hub_context": "hub/server/test_hub",
     "hub/server/link": "hub/server/test_websockets_link",
+    "hub/server/processes": "hub/server/test_members",
     "hub/server/replies": "hub/server/test_packet_handler",
     "hub/server/targets": "hub/server/test_emitter",
     "learn/forgotten_await": "learn/test_exercises",

@@ -13,6 +13,7 @@ missed), `protocol/limits` (what strangers can make a hub hold). Socket.IO's cli
 
 from __future__ import annotations
 
+from .backplane.member import Member
 from .engineio.settings import SocketIO
 from .protocol.arguments import Args
 from .protocol.limits import Limits
@@ -20,4 +21,4 @@ from .server.delivery import Delivery, Trace
 from .server.hub import Hub
 from .server.hub_client import HubClient
 
-__all__ = ["Args", "Delivery", "Hub", "HubClient", "Limits", "SocketIO", "Trace"]
+__all__ = ["Args", "Delivery", "Hub", "HubClient", "Limits", "Member", "SocketIO", "Trace"]

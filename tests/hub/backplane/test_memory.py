@@ -18,6 +18,7 @@ from tests.hub.rig import (
     speaking,
     until,
 )
+from wslab.errors import ClientGone
 from wslab.hub import Hub, Limits
 from wslab.hub.backplane.backplane import Backplane, Publication
 from wslab.hub.backplane.member import Member
@@ -229,7 +230,6 @@ async def test_one_process_shares_nothing_and_waits_for_nobody():
     assert status.node_id in repr(status)
     member = Member("a", "alice", "u", status.node_id, ("lobby",))
     backplane.room_filled("lobby")
-    backplane.came(member)
     backplane.changed(member)
     backplane.went("a")
     backplane.room_emptied("lobby")
@@ -238,4 +238,7 @@ async def test_one_process_shares_nothing_and_waits_for_nobody():
     recorded = []
     backplane.record(backplane.open_session(TOKEN, ""), lambda: recorded.append("at once"))
     assert recorded == ["at once"]
+    assert await backplane.everybody(None) == []
+    with pytest.raises(ClientGone, match="at another process: there is none"):
+        await backplane.ask("a", Said("pick", b"1"), 1.0)
     await backplane.close()

@@ -8,7 +8,7 @@ which room, is the hub's own registry; a backplane is told of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from ..dialects.dialect import Said
@@ -17,7 +17,7 @@ from ..protocol.server_session import ServerSession
 from .member import Member
 from .status import BackplaneStatus
 
-__all__ = ["Backplane", "Deliver", "Publication", "Session"]
+__all__ = ["AnswerHere", "Backplane", "Deliver", "Publication", "Session"]
 
 
 Session: TypeAlias = ServerSession[Any]
@@ -42,6 +42,7 @@ class Publication(NamedTuple):
 
 
 Deliver: TypeAlias = Callable[[Said, Publication, Any], Any]
+AnswerHere: TypeAlias = Callable[[str, Said, float | None], Awaitable[Said]]
 
 
 class Backplane(Protocol):
@@ -53,10 +54,13 @@ class Backplane(Protocol):
     Attributes:
         keeps_sessions: whether clients may come back; without it there is no history either, and
             nothing that takes a session is called.
+        is_shared: whether other processes may serve the hub, too; where not, nothing is asked that
+            waits for what they know, and it is told of nobody who is here.
         status: how it is.
     """
 
     keeps_sessions: bool
+    is_shared: bool
     status: BackplaneStatus
 
     # Its life.
@@ -79,14 +83,34 @@ class Backplane(Protocol):
     def room_emptied(self, room: str) -> None:
         """Note that nobody is in a room here any more."""
 
-    def came(self, member: Member) -> None:
-        """Note that a client is here now."""
+    def attach_members(self, answer: AnswerHere, lost: Callable[[Member], None]) -> None:
+        """Have others' questions answered, and this process told of clients that are lost.
+
+        Args:
+            answer: asks a client of this process by its id, within so many seconds, and returns
+                what it answers; it raises CallFailed, ClientGone or TimeoutError.
+            lost: called with each client of a process that has died, at one process alone.
+        """
 
     def changed(self, member: Member) -> None:
-        """Note that a client has another name, or is in other rooms."""
+        """Note that a client is here now, or has another name, or is in other rooms."""
 
     def went(self, client_id: str) -> None:
         """Note that a client is here no more."""
+
+    async def everybody(self, room: str | None) -> list[Member]:
+        """Return who is at all processes, or in a room, in the order of coming.
+
+        Raises:
+            BackplaneDown: it is not known now.
+        """
+
+    async def ask(self, to: str, said: Said, timeout_s: float | None) -> Said:
+        """Ask a client of whichever process, by its id or its user's, and return its answer.
+
+        Raises:
+            BackplaneDown, CallFailed, ClientGone, TimeoutError: see `Hub.call`.
+        """
 
     # What is said.
 

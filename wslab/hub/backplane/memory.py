@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ...errors import ClientGone
 from ..dialects.dialect import Said
 from ..protocol.history import History
 from ..protocol.limits import Limits
 from ..protocol.room_log import Past
 from ..protocol.sessions import Sessions
-from .backplane import Deliver, Publication, Session
+from .backplane import AnswerHere, Deliver, Publication, Session
 from .member import Member
 from .status import BackplaneStatus
 
@@ -24,7 +25,7 @@ __all__ = ["MemoryBackplane"]
 
 
 class MemoryBackplane:
-    """One process's engine; a `Backplane`, and so as large as that.
+    """One process's engine, which no other shares; a `Backplane`, and so as large as that.
 
     Args:
         history: events that are kept of each room; 0 keeps none, and no sessions.
@@ -33,6 +34,8 @@ class MemoryBackplane:
         limited: counts, by the name of a limit, what had to go.
         read: returns the data of an event that was kept.
     """
+
+    is_shared = False
 
     def __init__(
         self,
@@ -62,7 +65,7 @@ class MemoryBackplane:
     def room_emptied(self, room: str) -> None:
         pass
 
-    def came(self, member: Member) -> None:
+    def attach_members(self, answer: AnswerHere, lost: Callable[[Member], None]) -> None:
         pass
 
     def changed(self, member: Member) -> None:
@@ -70,6 +73,12 @@ class MemoryBackplane:
 
     def went(self, client_id: str) -> None:
         pass
+
+    async def everybody(self, room: str | None) -> list[Member]:
+        return []
+
+    async def ask(self, to: str, said: Said, timeout_s: float | None) -> Said:
+        raise ClientGone(f"nobody goes by {to!r:.80} at another process: there is none")
 
     async def fetch_session(self, token: str, address: str) -> None:
         pass

@@ -60,7 +60,7 @@ __all__ = [
 
 FROM_HUB = frozenset({"welcome", "error", "dropped"})
 # What a client may not emit, since a handler of that name means something else.
-RESERVED = FROM_HUB | OF_SOCKET_IO | {"connect", "disconnect", "message", "*"}
+RESERVED = FROM_HUB | OF_SOCKET_IO | {"connect", "disconnect", "member_lost", "message", "*"}
 MAX_NAME = 128  # characters of an event's name
 NOTHING: Any = object()
 Reread: TypeAlias = Callable[[str, Sequence[bytes]], Any]  # of a packet's text and attachments

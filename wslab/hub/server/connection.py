@@ -17,6 +17,7 @@ from typing import Any
 
 from ...errors import ClientGone
 from ..backplane.backplane import Session
+from ..backplane.member import Member
 from ..dialects.dialect import Said
 from ..protocol.life import LifeEvent, LifeState, next_state
 from ..protocol.packets import Packet
@@ -176,6 +177,17 @@ class Connection:
             at_end = self._rooms_at_end
             return registry.rooms_of(self) if at_end is None else at_end
 
+    def as_member(self) -> Member:
+        """Return its client as all processes of the hub see it."""
+        part, node_id = self.session_part, self.context.backplane.status.node_id
+        rooms = tuple(sorted(self.rooms))
+        return Member(self.id, part.name, part.user_id or self.id, node_id, rooms)
+
+    def announce(self) -> None:
+        """Tell the other processes of the hub, if there are any, who it is and where."""
+        if self.context.backplane.is_shared and self._state is LifeState.ADMITTED:
+            self.context.backplane.changed(self.as_member())
+
     def current(self) -> Connection:
         """Return the connection that has the session now, or else this one."""
         holder = self.session_part.holder
@@ -199,6 +211,8 @@ class Connection:
                 registry.check_join(room, len(session.rooms))
             session.join(room)
             is_new = True
+        if is_new:
+            here.announce()
         return is_new
 
     def leave(self, room: str) -> bool:
@@ -207,6 +221,8 @@ class Connection:
         was_in = self.context.registry.leave(here, room)
         if here.session is not None:
             was_in = here.session.leave(room) or was_in
+        if was_in:
+            here.announce()
         return was_in
 
     async def call(self, said: Said, timeout: float | None) -> Any:
@@ -319,6 +335,7 @@ class Connection:
         }
         if told is None or part.session is None or part.holder is None:
             self.replies.welcome(welcome)
+            self.announce()
             return
         part.holder.id = self.id
         self.replies.welcome(welcome | {"user": part.user_id})
@@ -330,6 +347,7 @@ class Connection:
             self.replies.dropped(lost, told.dropped_offset)
         for room in part.session.rooms:
             registry.put_back(self, room)
+        self.announce()
 
     async def _take_packets(self) -> None:
         while True:
@@ -389,6 +407,8 @@ class Connection:
         registry = self.context.registry
         with registry.lock:
             self._rooms_at_end = registry.remove(self, self.id)
+        if self._was_admitted and self.context.backplane.is_shared:
+            self.context.backplane.went(self.id)
         self._departure.begin(
             is_closing=self._closing is not None,
             is_taking=self._is_taking,

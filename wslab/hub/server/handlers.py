@@ -28,6 +28,7 @@ __all__ = ["Handler", "Handlers"]
 _ARGUMENTS = {
     "connect": ("client",),
     "disconnect": ("client", "reason"),
+    "member_lost": ("member",),
     "message": ("client", "message"),
     "*": ("client", "event", "data"),
 }

@@ -15,7 +15,6 @@ from ...wire.http.message import HttpRequest, HttpResponse
 from ..dialects.dialect import Said
 from ..engineio.settings import SocketIO
 from ..protocol import packets
-from ..protocol.come_back import come_back_in
 from ..protocol.limits import Limits
 from ..protocol.room_log import Past
 from .asgi_application import Application, HubApplication
@@ -25,7 +24,9 @@ from .emitter import Emitter, Target, check_own, raw_message, said_of
 from .entrance import Entrance
 from .hub_client import HubClient
 from .hub_context import HubContext
+from .members import attach
 from .namespaces import Namespace
+from .processes import HubProcesses
 from .registry import Clients, Rooms, check_room
 from .settings import HubSettings, Policy
 from .targets import Skip, To, resolved
@@ -38,7 +39,7 @@ _SOCKET_IO = SocketIO()
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Hub:
+class Hub(HubProcesses):
     """Clients, rooms, events and answers on top of WebSockets; itself a handler.
 
         hub = wslab.Hub()
@@ -108,6 +109,7 @@ class Hub:
         self._settings.tighten(backlog=backlog, rate=rate, max_size=max_size)
         self._context = context = HubContext(self._settings, self.emit)
         self._emitter = Emitter(context.backplane)
+        attach(context)
         self.name = self.__name__ = name
         self._entrance = entrance = Entrance(context, HubClient, socketio)
         entrance.namespaces.add(Namespace("/", self, context, entrance.serving))
@@ -221,7 +223,8 @@ class Hub:
                 raise `Refused`, or return False, to turn it away; ``"disconnect"``, called with
                 the client and the reason in words; ``"message"``, called with the client and the
                 text or bytes of whatever is no packet; ``"*"``, called with the client, the
-                event's name and its data for events that have no handler of their own.
+                event's name and its data for events that have no handler of their own;
+                ``"member_lost"``, called with a `Member`: see `everybody`.
             function: the handler; left out, a decorator is returned.
 
         Raises:
@@ -264,38 +267,6 @@ class Hub:
     def refusal(self, request: HttpRequest) -> HttpResponse | None:
         """Return what a handshake gets in place of a 101; None where it may be answered so."""
         return self._entrance.refusal(request)
-
-    @property
-    def is_draining(self) -> bool:
-        """Whether nobody new is let in, since `drain` was called; False lets them in again."""
-        return self._entrance.draining.is_on
-
-    @is_draining.setter
-    def is_draining(self, is_draining: bool) -> None:
-        self._entrance.draining.is_on = is_draining
-
-    def drain(self, seconds: float = 5.0, *, come_back_s: float | None = None) -> Any:
-        """Let nobody new in, and send everybody away; to be awaited, before the process ends.
-
-        Whoever comes is refused with 503, or, where the server asks too late for that, with 1012
-        (service restart, RFC 6455 §7.4.1). Those who are here are told 1012, spread over the time,
-        and keep their sessions. The reason says when to come back, in words that
-        ``wslab.connect(reconnect=True)`` and hub.js heed: "service restart, come back in 5 s". All
-        namespaces are emptied. It returns how many were told.
-
-        Args:
-            seconds: over which they are spread.
-            come_back_s: in how many seconds they shall come back: 0 where other processes serve
-                them, as behind a proxy; so many as ``seconds`` by default, when this one is over.
-
-        Raises:
-            ValueError: not a number of seconds.
-        """
-        come_back_s = seconds if come_back_s is None else come_back_s
-        for each in (seconds, come_back_s):
-            come_back_in(each)
-        entrance = self._entrance
-        return self._context.loop.ask(lambda: entrance.drain(seconds, come_back_s), seconds + 30.0)
 
     async def end_http(self) -> None:
         """Tell all Socket.IO clients that poll that their server closes; what a server calls."""

@@ -97,7 +97,10 @@ class HubClient:
     def name(self, name: str | None) -> None:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"expected a name as a str, or None, got {type(name).__name__}")
-        self._connection.session_part.name = name
+        connection = self._connection
+        connection.session_part.name = name
+        if connection.context.backplane.is_shared:
+            connection.context.loop.run(connection.announce)
 
     @property
     def rooms(self) -> frozenset[str]:

@@ -62,7 +62,7 @@ class HubContext:
         self.admission = Admission(settings, self.limited)
         self.registry: Registry[Any] = Registry(settings.limits, self.limited)
         self.backplane: Backplane = MemoryBackplane(
-            settings.history, settings.session_s, settings.limits, self.limited, self._data_of
+            settings.history, settings.session_s, settings.limits, self.limited, self.data_of
         )
         self.holders: weakref.WeakKeyDictionary[Session, Holder[Any]] = weakref.WeakKeyDictionary()
         self.ahead = ByteCount()
@@ -98,7 +98,8 @@ class HubContext:
         """Return who has a session; there is one for each, as long as that is remembered."""
         return self.holders.setdefault(session, Holder())
 
-    def _data_of(self, said: Said) -> Any:
+    def data_of(self, said: Said) -> Any:
+        """Return what an event carries, or an answer of a client elsewhere."""
         packet = packets.Packet(data=from_json(said.data.decode()))
         packet.attachments = list(said.attachments)
         packet.binary = len(packet.attachments)

@@ -54,6 +54,7 @@ class Registry(Generic[M]):
         self.lock = threading.RLock()
         self._limits = limits or Limits()
         self._limited = limited if limited is not None else collections.Counter()
+        self.id_digits = 6  # at least
         self.members: dict[str, M] = {}
         self.rooms: dict[str, dict[M, None]] = {}  # in the order of joining
         self._rooms_of: dict[M, set[str]] = {}  # of those that are in one
@@ -134,9 +135,9 @@ class Registry(Generic[M]):
             return True
 
     def id_for(self, digits: str) -> str:
-        """Return the shortest beginning of ``digits``, six or more, that nobody goes by."""
+        """Return the shortest beginning of ``digits`` that nobody goes by; six, as a rule."""
         with self.lock:
-            for length in range(6, len(digits)):
+            for length in range(self.id_digits, len(digits)):
                 if digits[:length] not in self.members:
                     return digits[:length]
         return digits

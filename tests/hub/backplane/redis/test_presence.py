@@ -33,7 +33,7 @@ class Node:
 
     def came(self, id: str, *rooms: str, name: str | None = None, user_id: str = "") -> Member:
         member = Member(id, name, user_id or id, self.link.node_id, tuple(sorted(rooms)))
-        self.presence.came(member)
+        self.presence.changed(member)
         return member
 
 

@@ -58,20 +58,18 @@ class Presence:
         self._keys = [keys.nodes, keys.renewed, keys.members(""), keys.inside(""), keys.who("")]
         self._records: dict[str, bytes] = {}  # of the clients that are here, by id
         self._since: dict[str, float] = {}
-        self._changed: dict[str, None] = {}  # whose record is to be written, or taken out
+        self._unwritten: dict[str, None] = {}  # whose record is to be written, or taken out
         self._is_registered = False
         self._is_writing = False
         self._renewed_s = 0.0
 
     # What is told of the clients of this node.
 
-    def came(self, member: Member) -> None:
+    def changed(self, member: Member) -> None:
         """Note that a client is here now, or that its name, its user or its rooms have changed."""
         since = self._since.setdefault(member.id, time.time())
         self._records[member.id] = _record(member, since)
         self._note(member.id)
-
-    changed = came
 
     def went(self, client_id: str) -> None:
         """Note that a client is here no more."""
@@ -80,16 +78,16 @@ class Presence:
             self._note(client_id)
 
     def _note(self, client_id: str) -> None:
-        self._changed[client_id] = None
+        self._unwritten[client_id] = None
         if self._is_registered and not self._is_writing:
             self._write()
 
     def _write(self) -> None:
         """Write what has changed; what changes meanwhile, when Redis has answered."""
-        some = list(itertools.islice(self._changed, WRITE_MOST))
+        some = list(itertools.islice(self._unwritten, WRITE_MOST))
         args: list[str | bytes] = []
         for client_id in some:
-            del self._changed[client_id]
+            del self._unwritten[client_id]
             args += [client_id, self._records.get(client_id, b"")]
         self._is_writing = True
         self._post("write", *args).add_done_callback(self._written)
@@ -98,7 +96,7 @@ class Presence:
         self._is_writing = False
         if answer.cancelled() or answer.exception() is not None or not answer.result():
             self._is_registered = False  # `beat`, or the link when it is up again, sees to it
-        elif self._changed and self._is_registered:
+        elif self._unwritten and self._is_registered:
             self._write()
 
     # Its life.
@@ -111,14 +109,14 @@ class Presence:
         """
         kept = await self._run("register", self._lease_ms)
         here = dict(self._records)
-        self._changed = {}  # all of it is written now; what changes from here on comes later
+        self._unwritten = {}  # all of it is written now; what changes from here on comes later
         gone = [each for each in kept if each.decode(errors="replace") not in here]
         todo: list[tuple[str | bytes, bytes]] = [(each, b"") for each in gone]
         todo += here.items()
         for first in range(0, len(todo), WRITE_MOST):
             await self._run("write", *itertools.chain(*todo[first : first + WRITE_MOST]))
         self._is_registered, self._renewed_s = True, time.monotonic()
-        if self._changed and not self._is_writing:
+        if self._unwritten and not self._is_writing:
             self._write()
 
     def down(self) -> None:
@@ -170,7 +168,7 @@ class Presence:
                 f"expected this process to be known to Redis, but it is {self._link.status}: who "
                 "is at other processes is not known now. hub.clients says who is here"
             )
-        while self._changed:  # what happened here before is seen; the link keeps the order
+        while self._unwritten:  # what happened here before is seen; the link keeps the order
             self._write()
         found: list[tuple[float, Member]] = []
         if room is not None:
