@@ -81,7 +81,7 @@ class Moving(Conversation):
             self.written = None
             return
         lost = self.current.dropped if self.current is not None else ()
-        state = session.snapshot('{"a":1}', self.now_s, lost=lost)
+        state = session.snapshot('{"a":1}', lost=lost)
         answers = list(session.answers.items())
         self.written = state.to_json(), answers
 

@@ -96,7 +96,8 @@ def test_a_session_that_goes_across_takes_its_answers_and_its_losses_along():
     here.keep_answer(session, "the answer", 10)
     session.receive(_packet(2))  # whose handler has not ended
     session.lose([1])
-    state = session.snapshot('{"score":3}', 7.0, lost=[2])
+    here.leave(session, 7.0)
+    state = session.snapshot('{"score":3}', lost=[2])
     moved = ServerSession.restored("t", there.history, state, {"score": 3}, 1.0, "1.2.3.4")
     there.take_in(moved, 1.0, session.answers.items())
     assert there.continued("t", 2.0, "1.2.3.4") is moved

@@ -120,6 +120,7 @@ class ServerSession(Generic[M]):
         name, data: the client's.
         received: the number of its last packet that was taken up.
         handled: of the last one whose handler has ended, too.
+        recorded: of the last one that is written down beyond this process; None where none is.
         began_offset: of the latest event when it began.
         client_id: what its client went by last.
         may_be_behind: whether its client may have been told of more packets that they came.
@@ -138,6 +139,7 @@ class ServerSession(Generic[M]):
         self.name: str | None = None
         self.data: dict[Any, Any] = {}
         self.received = self.handled = 0
+        self.recorded: int | None = None
         self.client_id = ""
         self.fetched_to = 0
         self.may_be_behind = False
@@ -164,6 +166,11 @@ class ServerSession(Generic[M]):
     def is_gone(self) -> bool:
         """Whether it is forgotten: its client said goodbye, was sent away, or away for too long."""
         return self.state is LifeState.GONE
+
+    @property
+    def receipt(self) -> int:
+        """The number of the last packet of which its client may be told that it came."""
+        return self.received if self.recorded is None else self.recorded
 
     @property
     def size_bytes(self) -> int:
@@ -243,20 +250,20 @@ class ServerSession(Generic[M]):
         if not self._has_begun:
             self._has_begun, self._offset_before = True, offset
             gap = "session unknown" if offset is not None else None
-            return Resumption(False, latest, self.received, gap)
+            return Resumption(False, latest, self.receipt, gap)
         if offset is None:
             offset = self.began_offset  # it never got its first welcome
         missed = self.missed(offset) if offset <= latest else None
         if offset == self._offset_before and not self.received:
             # As far as one can see, it has not read that its session is a new one.
             since = latest if missed is None else offset
-            return Resumption(False, since, self.received, "session unknown", missed or [])
+            return Resumption(False, since, self.receipt, "session unknown", missed or [])
         self._offset_before = None
         dropped = self._untold.resume(offset)
         dropped_offset = self.tell_dropped() if dropped else None
         if missed is None:
-            return Resumption(True, latest, self.received, "too old", [], dropped, dropped_offset)
-        return Resumption(True, offset, self.received, None, missed, dropped, dropped_offset)
+            return Resumption(True, latest, self.receipt, "too old", [], dropped, dropped_offset)
+        return Resumption(True, offset, self.receipt, None, missed, dropped, dropped_offset)
 
     def missed(self, offset: int) -> list[Past[M]] | None:
         """Return what it missed after an offset, in order; None where that is not all kept."""
@@ -300,20 +307,15 @@ class ServerSession(Generic[M]):
 
     # As data, for another process that continues it.
 
-    def snapshot(
-        self, data: str = "{}", now_s: float | None = None, *, lost: Iterable[int] = ()
-    ) -> SessionState:
-        """Return it as data: as it was when the handler of its last packet had ended.
+    def snapshot(self, data: str = "{}", *, lost: Iterable[int] = ()) -> SessionState:
+        """Return it as data; of what it has received, what was handled.
 
         Args:
             data: the client's, as JSON text.
-            now_s: on the clock that it was opened by.
             lost: offsets that its backlog has dropped, and that `lose` was not told of yet.
         """
-        is_here = self.away_since_s is None and now_s is not None
-        stayed_s = self.stayed_s + (now_s - self._came_s if is_here and now_s is not None else 0.0)
         return SessionState(
-            self.handled, self.began_offset, self._offset_before, stayed_s, self.user_id,
+            self.handled, self.began_offset, self._offset_before, self.stayed_s, self.user_id,
             self.client_id, self.name, self._stays.snapshot(), self._untold.snapshot(lost), data,
         )  # fmt: skip
 

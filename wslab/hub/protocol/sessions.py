@@ -27,14 +27,21 @@ class Sessions(Generic[M]):
     Args:
         history: of the hub, whose limits count.
         session_s: seconds that a session outlives its connection.
+        ended: called with each that is forgotten.
 
     Attributes:
         answers_bytes: of the answers that are kept, of all sessions.
         away_bytes: of the sessions of clients that are away.
     """
 
-    def __init__(self, history: History[M], session_s: float) -> None:
+    def __init__(
+        self,
+        history: History[M],
+        session_s: float,
+        ended: Callable[[ServerSession[M]], object] = lambda _session: None,
+    ) -> None:
         self.history = history
+        self._ended = ended
         self.session_s = session_s
         self.answers_bytes = self.away_bytes = 0
         self._all: dict[str, ServerSession[M]] = {}
@@ -114,6 +121,7 @@ class Sessions(Generic[M]):
         while session.answers:
             self._drop_answer(session)
         session.ended()
+        self._ended(session)
 
     def prune(self, now_s: float) -> None:
         """Forget the sessions that were away for too long, and those that are too many."""

@@ -1,0 +1,26 @@
+-- Make a node the one that has a session; or ask the one that has it to hand it over.
+-- KEYS: session. ARGV: node, its new claim, the claim that it has ('' for none), '1' to take it
+-- from whoever has it, milliseconds to live, the beginning and the end of a node's channel, the
+-- session's name there.
+local claim = redis.call('HGET', KEYS[1], 'claim')
+if not claim then
+    return {'unknown'}
+end
+if claim == ARGV[3] then
+    redis.call('PEXPIRE', KEYS[1], ARGV[5])
+    return {'mine'}
+end
+local owner = redis.call('HGET', KEYS[1], 'owner') or ''
+local is_anothers = owner ~= '' and owner ~= ARGV[1]
+local channel = ARGV[6] .. owner .. ARGV[7]
+if is_anothers and ARGV[4] ~= '1' then
+    if redis.call('PUBLISH', channel, 'release ' .. ARGV[8] .. ' ' .. ARGV[1]) > 0 then
+        return {'asked', owner}
+    end
+end
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'claim', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+if is_anothers then
+    redis.call('PUBLISH', channel, 'fenced ' .. ARGV[8] .. ' ' .. claim)
+end
+return {'taken', owner, redis.call('HGETALL', KEYS[1])}

@@ -1,0 +1,306 @@
+"""Writes down in Redis what a node knows of its sessions, before their clients are told.
+
+Its rule: one write of a session is on its way at a time, and the next takes all that came
+meanwhile; what waits for a write is called when it is done, or at once while Redis is not there.
+A session that another node has is written no more, and whoever made it is told. What is not written
+again lives on in Redis for the time that its client may come back, and a little more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import functools
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from ....errors import BackplaneDown
+from ...protocol.life import LifeState
+from ...protocol.session_state import portable
+from ..backplane import Session
+from .answers import packed
+from .commands import Word
+from .keys import token_hash
+from .link import RedisLink
+from .script import Script
+
+__all__ = ["SessionWriter", "Written"]
+
+LONGEST_RENEW_S: Final = 30.0  # between two signs that a connected client's session lives
+RENEWED_AT_ONCE = 200  # sessions that one script renews
+MAX_LEFT_BEHIND = 100  # names of what is said once that it is left behind
+_FENCED, _DONE, _WHOLE = 0, 1, 2
+Then = Callable[[], None]
+
+
+class Written:
+    """What is known to be written down of one session.
+
+    Args:
+        session: it.
+        name: what stands for its token in Redis.
+        claim: by which Redis knows that this node has it.
+        how: of the next write: "open", "whole" or "part".
+    """
+
+    __slots__ = (
+        "answers", "claim", "how", "is_dirty", "is_writing", "name", "session", "state", "waiting",
+        "written_s",
+    )  # fmt: skip
+
+    def __init__(self, session: Session, name: str, claim: str, how: str) -> None:
+        self.session, self.name, self.claim, self.how = session, name, claim, how
+        self.state = ""
+        self.answers: frozenset[int] = frozenset()
+        self.is_dirty = self.is_writing = False
+        self.waiting: list[Then] = []
+        self.written_s = 0.0
+
+
+class SessionWriter:
+    """One node's; on the hub's loop.
+
+    Args:
+        link: to Redis.
+        session_s: seconds that a session outlives its connection.
+        most_bytes: of a client's ``data`` that is written down.
+        fenced: called with a session that another node has.
+        left_behind: called, once for each name, with what of ``data`` cannot be written down.
+        failed: called with an error of Redis's.
+        untold: returns the offsets that a session's connection has dropped, and not told of.
+    """
+
+    def __init__(
+        self,
+        link: RedisLink,
+        session_s: float,
+        most_bytes: Callable[[], int],
+        *,
+        fenced: Callable[[Session], object],
+        left_behind: Callable[[str], object],
+        failed: Callable[[BaseException], object],
+        untold: Callable[[Session], Iterable[int]] = lambda _session: (),
+    ) -> None:
+        self._link = link
+        self._session_s = session_s
+        self._most_bytes = most_bytes
+        self._fenced, self._left_behind, self._failed = fenced, left_behind, failed
+        self._untold = untold
+        self._renew_s = min(LONGEST_RENEW_S, max(session_s / 2, 0.1))
+        self._said: set[str] = set()
+        self.by_name: dict[str, Written] = {}
+        self._again: dict[Written, None] = {}  # what could not be written
+        self._by_age: collections.OrderedDict[Written, None] = collections.OrderedDict()
+        self._channel = tuple(link.keys.channel("\0", "sessions").split("\0"))
+        self._write = Script("session_write")
+        self._renew = Script("session_renew")
+        self._end = Script("session_end")
+
+    def of(self, session: Session) -> Written | None:
+        """Return what is written of a session of this node."""
+        written = self.by_name.get(token_hash(session.token))
+        return written if written is not None and written.session is session else None
+
+    # What is asked of it.
+
+    def begin(self, session: Session, claim: str, how: str = "open") -> Written:
+        """Write a session down from now on.
+
+        Args:
+            session: one of this node.
+            claim: nobody else's.
+            how: "open" for a new one; "part" for one that Redis has, just as it is now.
+        """
+        name = token_hash(session.token)
+        written = self.by_name[name] = Written(session, name, claim, how)
+        session.recorded = session.handled
+        if how == "part":
+            written.answers = _numbers(session)
+            self._seen(written)
+        return written
+
+    def record(self, session: Session, then: Then | None = None) -> None:
+        """Write a session down; call a function once that is done, at once while Redis is away."""
+        written = self.of(session)
+        if written is None:
+            if then is not None and not session.is_gone:
+                then()
+            return
+        written.is_dirty = True
+        if not self._is_there:
+            self._again[written] = None
+            session.recorded = session.handled
+            if then is not None:
+                then()
+            return
+        if then is not None:
+            written.waiting.append(then)
+        if not written.is_writing:
+            _ = self._begin_write(written)
+
+    def let_go(self, session: Session) -> Written | None:
+        """Write nothing more of a session, and leave it in Redis; whoever waits is not called."""
+        written = self.of(session)
+        if written is not None:
+            del self.by_name[written.name]
+            self._by_age.pop(written, None)
+            self._again.pop(written, None)
+            written.waiting.clear()
+        return written
+
+    def end(self, session: Session) -> None:
+        """Forget a session in Redis, too: nobody will come back for it."""
+        written = self.let_go(session)
+        if written is not None and self._is_there:
+            _ = self._link.post(self._end, [self._link.keys.session(written.name)], [written.claim])
+
+    async def hand_over(self, written: Written) -> bool:
+        """Write the last of a session that `let_go` has returned; whether it was this node's.
+
+        Raises:
+            BackplaneDown: Redis is not there.
+        """
+        keys, args = self._words(written, owner="")
+        return bool(await self._link.run(self._write, keys, args) != _FENCED)
+
+    # Writing.
+
+    @property
+    def _is_there(self) -> bool:
+        return self._link.status == "up"
+
+    def _begin_write(self, written: Written) -> asyncio.Future[Any]:
+        written.is_writing, written.is_dirty = True, False
+        waiting, written.waiting = written.waiting, []
+        handled = written.session.handled
+        answers = _numbers(written.session)
+        keys, args = self._words(written, owner=self._link.node_id)
+        state = str(args[4]) or written.state
+        done = self._link.post(self._write, keys, args)
+        done.add_done_callback(
+            functools.partial(self._has_written, written, waiting, handled, state, answers)
+        )
+        return done
+
+    def _words(self, written: Written, *, owner: str) -> tuple[list[str], list[Word]]:
+        session = written.session
+        data, left_behind = portable(session.data, self._most_bytes())
+        for name in left_behind:
+            self._leave_behind(name)
+        lost = self._untold(session)
+        state = session.snapshot(data, lost=lost).to_json()
+        forgotten = sorted(written.answers - _numbers(session))
+        is_same = state == written.state and written.how == "part"
+        args: list[Word] = [
+            written.claim, owner, self._live_ms(session), written.how, "" if is_same else state,
+            len(forgotten), *(f"a:{n}" for n in forgotten), *self._channel, written.name,
+        ]  # fmt: skip
+        for n, answer, _ in session.answers.items():
+            if n not in written.answers or written.how != "part":
+                args += f"a:{n}", packed(answer)
+        return [self._link.keys.session(written.name)], args
+
+    def _live_ms(self, session: Session) -> int:
+        is_away = session.state is LifeState.AWAY
+        return max(1, int(1000 * (self._session_s + (0.0 if is_away else 3 * self._renew_s))))
+
+    def _leave_behind(self, name: str) -> None:
+        if name not in self._said and len(self._said) < MAX_LEFT_BEHIND:
+            self._said.add(name)
+            self._left_behind(name)
+
+    def _has_written(
+        self,
+        written: Written,
+        waiting: list[Then],
+        handled: int,
+        state: str,
+        answers: frozenset[int],
+        done: asyncio.Future[Any],
+    ) -> None:
+        written.is_writing = False
+        session = written.session
+        exc = None if done.cancelled() else done.exception()
+        if self.of(session) is not written:
+            return  # it has gone elsewhere meanwhile
+        outcome = None if done.cancelled() or exc is not None else done.result()
+        if outcome == _FENCED:
+            _ = self.let_go(session)
+            self._fenced(session)
+            return
+        if outcome == _DONE:
+            written.how, written.state, written.answers = "part", state, answers
+            session.recorded = handled
+            self._seen(written)
+        elif outcome == _WHOLE:
+            written.how, written.answers, written.is_dirty = "whole", frozenset(), True
+            written.waiting[:0] = waiting
+            waiting = []
+        else:  # it is written when Redis is back, and nobody waits for that
+            if exc is not None and not isinstance(exc, BackplaneDown):
+                self._failed(exc)
+            self._again[written] = None
+            written.is_dirty = False
+            session.recorded = session.handled
+            waiting += written.waiting
+            written.waiting = []
+        for then in waiting:
+            then()
+        if (written.is_dirty or written.waiting) and not written.is_writing:
+            _ = self._begin_write(written)
+
+    # While it is there.
+
+    async def is_up(self) -> None:
+        """Write what could not be written; awaited each time that Redis is there again."""
+        await asyncio.gather(*self._write_again(), return_exceptions=True)
+        self._renew_some(tuple(self.by_name.values()))  # Redis may have lost them
+
+    def _write_again(self) -> list[asyncio.Future[Any]]:
+        again, self._again = self._again, {}
+        return [self._begin_write(written) for written in again if not written.is_writing]
+
+    async def renew(self) -> None:
+        """Have the sessions live on whose clients are connected; awaited again and again."""
+        _ = self._write_again()
+        oldest_s = time.monotonic() - self._renew_s
+        due: list[Written] = []
+        while self._by_age and (written := next(iter(self._by_age))).written_s <= oldest_s:
+            del self._by_age[written]  # who is away has been given its time when it went
+            if written.session.state is not LifeState.AWAY:
+                due.append(written)
+        self._renew_some(due)
+
+    def _seen(self, written: Written) -> None:
+        written.written_s = time.monotonic()
+        self._by_age[written] = None
+        self._by_age.move_to_end(written)
+
+    def _renew_some(self, due: Sequence[Written]) -> None:
+        for first in range(0, len(due), RENEWED_AT_ONCE):
+            some = list(due[first : first + RENEWED_AT_ONCE])
+            keys = [self._link.keys.session(each.name) for each in some]
+            live_ms = int(1000 * (self._session_s + 3 * self._renew_s))
+            args: list[Word] = [live_ms, *(each.claim for each in some)]
+            done = self._link.post(self._renew, keys, args)
+            done.add_done_callback(functools.partial(self._has_renewed, some))
+            for each in some:
+                self._seen(each)
+
+    def _has_renewed(self, some: list[Written], done: asyncio.Future[Any]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            return
+        for written, outcome in zip(some, done.result(), strict=True):
+            if self.of(written.session) is not written:
+                continue
+            if outcome == _FENCED:
+                self.let_go(written.session)
+                self._fenced(written.session)
+            elif outcome == _WHOLE:
+                written.how, written.state = "whole", ""
+                self.record(written.session)
+
+
+def _numbers(session: Session) -> frozenset[int]:
+    return frozenset(n for n, _, _ in session.answers.items())

@@ -1,0 +1,331 @@
+"""A node's part in the sessions of the whole hub: which it has, takes over, and hands over.
+
+Its rule: one node has a session at a time. Who wants one asks the node that has it, which lets its
+handler come to an end and writes the last of it down; a node that does not answer, or is not there,
+is passed over, and what it writes later is refused. A token that nobody knows leaves no trace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import time
+import weakref
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final, NamedTuple
+
+from redis.exceptions import ResponseError
+
+from ....errors import BackplaneDown
+from ...protocol.room_log import Past
+from ...protocol.server_session import ServerSession
+from ...protocol.session_state import SessionState
+from ...protocol.sessions import Sessions
+from ..backplane import Session
+from .answers import unpacked
+from .commands import Word
+from .keys import token_hash
+from .link import RedisLink
+from .script import Script
+from .session_writer import SessionWriter, Written
+
+__all__ = ["RedisSessions", "Rooms", "SessionHooks"]
+
+READ_S: Final = 5.0  # for what was missed to be read, and for it to be heard that it was
+MORE_S: Final = 2.0  # for another node to hand over, beyond what a handler there may take
+
+
+class SessionHooks(NamedTuple):
+    """What a node's sessions need of its hub.
+
+    Args:
+        make_way: has a session's connection here end, and its handler, within a bound.
+        untold: returns the offsets that its connection has dropped, and not told of.
+        fenced: called with a session that another node has.
+        failed: called with what went wrong in the background.
+        grace_s: returns the seconds that a handler may go on when its client has left.
+        data_bytes: returns the most bytes of a client's ``data`` that goes along.
+    """
+
+    make_way: Callable[[Session], Awaitable[None]]
+    untold: Callable[[Session], Iterable[int]]
+    fenced: Callable[[Session], object]
+    failed: Callable[[BaseException], object]
+    grace_s: Callable[[], float]
+    data_bytes: Callable[[], int]
+
+
+class Rooms(NamedTuple):
+    """What a node's sessions need of what it hears.
+
+    Args:
+        follow: has these rooms heard here from now on, for a while also where nobody is in them.
+        settle: returns once all has been told here that was heard, up to an offset.
+        past_of: makes what is kept of a message, as Redis has it; None where a session of that
+            name (in Redis) is left out.
+        trimmed: returns the offset before which nothing is in Redis, in this life of its data.
+    """
+
+    follow: Callable[[Iterable[str]], Awaitable[None]]
+    settle: Callable[[int], Awaitable[None]]
+    past_of: Callable[[bytes, str], Past[Any] | None]
+    trimmed: Callable[[], int]
+
+
+class RedisSessions:
+    """One node's; on the hub's loop.
+
+    Args:
+        link: to Redis.
+        sessions: those that are here.
+        rooms: what is heard.
+        hooks: the hub's.
+
+    Attributes:
+        writer: writes them down.
+        taken: how many this node has taken over from others.
+        listening: done once it hears the other nodes.
+    """
+
+    def __init__(
+        self, link: RedisLink, sessions: Sessions[Any], rooms: Rooms, hooks: SessionHooks
+    ) -> None:
+        self._link, self._sessions, self._rooms, self._hooks = link, sessions, rooms, hooks
+        self.writer = SessionWriter(
+            link,
+            sessions.session_s,
+            hooks.data_bytes,
+            fenced=self._lose,
+            left_behind=self._tell_left_behind,
+            failed=hooks.failed,
+            untold=hooks.untold,
+        )
+        self.taken = 0
+        self._claims = itertools.count(1)
+        self._claim, self._read = Script("session_claim"), Script("session_read")
+        self._channel = link.keys.channel(link.node_id, "sessions")
+        self._elsewhere: weakref.WeakSet[Session] = weakref.WeakSet()
+        self._fetching: dict[str, asyncio.Lock] = {}
+        self._heard: dict[str, asyncio.Future[bytes]] = {}  # what is waited for, by its first words
+        self._tasks: set[asyncio.Task[None]] = set()
+        link.up_listeners.append(self.writer.is_up)
+        link.beat_listeners.append(self.writer.renew)
+        self.listening = link.listen(self._channel, self._hear)
+
+    # What the hub asks.
+
+    def opened(self, session: Session) -> None:
+        """Note that a session is new, and this node's."""
+        _ = self.writer.begin(session, self._new_claim())
+
+    def ended(self, session: Session) -> None:
+        """Note that a session is forgotten; what `Sessions` calls."""
+        self.writer.end(session)
+
+    async def fetch(self, token: str, offset: int | None, address: str) -> bool:
+        """Have a session here that another node has, or has had.
+
+        Nothing is raised: where Redis is not there, this node goes by what it knows itself.
+
+        Args:
+            token: whose session.
+            offset: of the last event that its client has seen; None where it has seen none.
+            address: from where it comes.
+
+        Returns:
+            False where it went on to yet another node meanwhile: its client is there now.
+        """
+        name = token_hash(token)
+        lock = self._fetching.setdefault(name, asyncio.Lock())
+        try:
+            async with lock:
+                return await self._fetch(name, token, offset, address)
+        except (BackplaneDown, ResponseError, TimeoutError, ValueError) as exc:
+            if not isinstance(exc, BackplaneDown):
+                self._hooks.failed(exc)
+            return True
+        finally:
+            if not lock.locked():
+                self._fetching.pop(name, None)
+
+    async def close(self) -> None:
+        """Hand over all that is here, for whichever node their clients come to next."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._link.unlisten(self._channel)
+        with contextlib.suppress(BackplaneDown, ResponseError, TimeoutError):
+            async with asyncio.timeout(READ_S):
+                gone = [self.writer.let_go(each) for each in tuple(self._sessions)]
+                last = [self.writer.hand_over(each) for each in gone if each is not None]
+                await asyncio.gather(*last)
+
+    # Taking over.
+
+    def _new_claim(self) -> str:
+        return f"{self._link.node_id}:{next(self._claims)}"
+
+    async def _fetch(self, name: str, token: str, offset: int | None, address: str) -> bool:
+        if self._link.status != "up":
+            return True
+        here = self.writer.by_name.get(name)
+        claim = self._new_claim()
+        answer = await self._ask(name, claim, here, takes=False)
+        if answer[0] == b"asked":
+            await self._wait_for(f"released {name}", self._hooks.grace_s() + MORE_S)
+            here = self.writer.by_name.get(name)
+            answer = await self._ask(name, claim, here, takes=True)
+        if answer[0] != b"taken":
+            return True  # it is here, or nobody knows it
+        if here is not None:
+            self._lose(here.session)  # it went elsewhere, and comes back from there
+        owner, words = answer[1], answer[2]
+        fields = dict(zip(words[::2], words[1::2], strict=True))
+        is_behind = owner not in (b"", self._link.node_id.encode())
+        session, state = self._restored(token, fields, address, is_behind)
+        _ = self.writer.begin(session, claim, "part")
+        self.taken += 1
+        await self._catch_up(session, state, name, offset)
+        return session not in self._elsewhere
+
+    async def _ask(self, name: str, claim: str, here: Written | None, *, takes: bool) -> Any:
+        before, after = self._link.keys.channel("\0", "sessions").split("\0")
+        live_ms = max(1, int(1000 * self._sessions.session_s))
+        return await self._link.run(
+            self._claim,
+            [self._link.keys.session(name)],
+            [self._link.node_id, claim, here.claim if here is not None else "", int(takes),
+             live_ms, before, after, name],
+        )  # fmt: skip
+
+    def _restored(
+        self, token: str, fields: dict[bytes, bytes], address: str, is_behind: bool
+    ) -> tuple[Session, SessionState]:
+        state = SessionState.from_json(fields[b"state"])
+        now_s = time.monotonic()
+        history = self._sessions.history
+        session: Session = ServerSession.restored(
+            token, history, state, json.loads(state.data), now_s, address,
+            may_be_behind=is_behind,
+        )  # fmt: skip
+        answers = []
+        for n in sorted(int(word[2:]) for word in fields if word.startswith(b"a:")):
+            answer = unpacked(fields[b"a:%d" % n])
+            answers.append((n, answer, len(answer[0]) + sum(map(len, answer[1]))))
+        self._sessions.take_in(session, now_s, answers)
+        return session, state
+
+    async def _catch_up(
+        self, session: Session, state: SessionState, name: str, offset: int | None
+    ) -> None:
+        """Have it hold what its client has missed; from then on this node hears it itself."""
+        since = state.began_offset if offset is None else offset
+        history, link = self._sessions.history, self._link
+        found: dict[int, Past[Any]] = {}
+        spans = state.spans(since, 2**62)
+        is_whole = spans is not None and since >= self._rooms.trimmed()
+        to = since
+        try:
+            async with asyncio.timeout(READ_S):
+                await self._rooms.follow(session.rooms)
+                keys = [link.keys.own(name)]
+                args: list[Word] = [since, "+"]
+                for room, after, until in spans or ():
+                    keys.append(link.keys.room(room))
+                    args += [after, "+" if until == 2**62 else until]
+                mark = f"read {name}:{next(self._claims)} "
+                heard = self._expect(mark)
+                most = history.limits.history_bytes_per_room
+                counter, fits, logs = await link.run(
+                    self._read, [link.keys.counter, *keys], [self._channel, mark, most, *args]
+                )
+                to = int(counter)
+                await heard  # and with it all that was published before
+                await self._rooms.settle(to)
+            is_whole = is_whole and fits == 1
+            for at, (trimmed, *messages) in enumerate(logs):
+                is_whole = is_whole and int(trimmed) <= int(args[2 * at])
+                for message in messages:
+                    past = self._rooms.past_of(message, name)
+                    if past is not None:
+                        found[past.offset] = past
+        except (BackplaneDown, ResponseError, TimeoutError):
+            is_whole = False  # which its client is told, as a gap
+            to = max(to, history.offset)
+        history.offset = max(history.offset, to)
+        if not session.is_gone:
+            session.fetch([found[at] for at in sorted(found)], since, to, is_whole=is_whole)
+
+    # What is heard of others.
+
+    def _hear(self, payload: bytes) -> None:
+        word, _, rest = payload.decode().partition(" ")
+        name, _, told = rest.partition(" ")
+        expected = self._heard.pop(f"{word} {name}", None)
+        if expected is not None and not expected.done():
+            expected.set_result(told.encode())
+        elif word == "release":
+            self._start(self._hand_over(name, told))
+        elif word == "fenced":
+            written = self.writer.by_name.get(name)
+            if written is not None and written.claim == told:
+                self._lose(written.session)
+
+    def _expect(self, what: str) -> asyncio.Future[bytes]:
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._heard[what.strip()] = future
+        return future
+
+    async def _wait_for(self, what: str, most_s: float) -> None:
+        heard = self._expect(what)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(most_s):
+                    await heard
+        finally:
+            self._heard.pop(what, None)
+
+    # Handing over.
+
+    def _start(self, coroutine: Any) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            self._hooks.failed(exc)
+
+    async def _hand_over(self, name: str, asker: str) -> None:
+        written = self.writer.by_name.get(name)
+        with contextlib.suppress(BackplaneDown, ResponseError):
+            if written is not None:
+                session = written.session
+                await self._hooks.make_way(session)
+                if self.writer.let_go(session) is written:
+                    session.handled = session.received
+                    self._elsewhere.add(session)
+                    await self.writer.hand_over(written)
+                    self._sessions.end(session)
+            channel = self._link.keys.channel(asker, "sessions")
+            await self._link.command("PUBLISH", channel, f"released {name}")
+
+    def _lose(self, session: Session) -> None:
+        """Part with a session that another node has taken."""
+        _ = self.writer.let_go(session)
+        self._elsewhere.add(session)
+        if not session.is_gone:
+            self._hooks.fenced(session)
+            self._sessions.end(session)
+
+    def _tell_left_behind(self, name: str) -> None:
+        self._hooks.failed(
+            ValueError(
+                f"expected client.data of JSON, got {name!r}: it is not there when its client "
+                "comes back to another node (no JSON, no text as its name, or too large: "
+                "Limits(data_bytes=...))"
+            )
+        )
