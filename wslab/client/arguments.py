@@ -18,6 +18,7 @@ from ..errors import BadURL
 from ..notebook import cells
 from ..websockets_compat.keywords import check_keywords
 from .self_wait import refuse_kernel_server, refuse_loop_that_serves
+from .token import Token
 from .urls import check_url, is_loopback
 
 __all__ = ["Addressed", "Destination", "check_headers", "check_known", "destination_of"]
@@ -41,11 +42,13 @@ class Destination(NamedTuple):
         url: as it was given, or as the server says it.
         server: this process's own server there, if there is one.
         kwargs: of ``websockets.connect``, without the URL.
+        token: by which it shows who it is, if it does.
     """
 
     url: str
     server: Any
     kwargs: dict[str, Any]
+    token: Token | None = None
 
 
 def check_known(kwargs: Mapping[str, Any], connect: Callable[..., Any]) -> None:

@@ -19,6 +19,7 @@ from .arguments import Addressed, Destination, check_known, destination_of
 from .backoff import Reconnect
 from .client import Client
 from .opener import OPEN_TIMEOUT_S
+from .token import Given, Token
 
 __all__ = ["begin_connect", "connect"]
 
@@ -46,6 +47,7 @@ def connect(
     keep: bool = False,
     record: bool | int = True,
     compression: str | None = None,
+    token: Given | None = None,
     reconnect: bool | Reconnect = False,
     **kwargs: Any,
 ) -> Client:
@@ -64,6 +66,9 @@ def connect(
             in bytes. False keeps no byte; messages are still counted.
         compression: off by default, unlike in websockets, so that what you see on the wire is what
             was sent; ``"deflate"`` offers it (RFC 7692).
+        token: shows who this is: sent as ``Authorization: Bearer TOKEN`` (RFC 6750 §2.1). A
+            function is asked for it before each connection, on a thread unless it is an ``async
+            def``; with ``reconnect``, a client that has one comes back also from 4401 (expired).
         reconnect: come back when the connection breaks off: True, or a :class:`Reconnect` with
             delays of your own. See below.
         kwargs: ``subprotocols``, ``additional_headers``, ``origin``, ``ssl``, ``ping_interval``,
@@ -108,6 +113,8 @@ def connect(
     if max_waiting < 1:
         raise ValueError(f"expected max_waiting of at least 1 message, got {max_waiting}")
     destination = destination_of(target, {**kwargs, "compression": compression})
+    if token is not None:
+        destination = destination._replace(token=Token(token, destination.kwargs))
     claim = cells.claim("client", keep=keep)
     name = name or f"client {next(_numbers)}"
     client = Client(

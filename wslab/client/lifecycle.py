@@ -69,7 +69,9 @@ class Lifecycle:
         )
         self.reconnector: Reconnector | None = None
         if policy is not None:
-            self.reconnector = Reconnector(policy, self._come_back, self._told)
+            token = destination.token
+            renews = token is not None and token.is_renewed
+            self.reconnector = Reconnector(policy, self._come_back, self._told, renews=renews)
         self.on_open: OnOpen | None = None
         self.connection: Connection | None = None  # the latest that has opened
         self.broken: ConnectionClosed | None = None  # how the last connection ended

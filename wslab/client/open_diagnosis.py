@@ -52,7 +52,7 @@ _STATUS = {
     200: "it answered with a page: there is an HTTP server at this address, but no WebSocket at "
     "this path. Try another path",
     400: "it found the request itself wrong (a missing or malformed header)",
-    401: "it wants to know who you are: pass additional_headers={'Authorization': ...} or put "
+    401: "it wants to know who you are: pass token=... (Authorization: Bearer), or put "
     "user:password@ into the URL",
     403: "it knows what you want and does not let you: often the Origin header is not on its "
     "list, or a token is missing",

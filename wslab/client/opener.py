@@ -59,6 +59,7 @@ class Opener:
         self._tried: Connection | None = None  # the one in its handshake
         self._url = destination.url
         self._server = destination.server
+        self._token = destination.token
         self._label = label
         self._counted = (0, 0, 0, 0)  # on connections before the latest
         self._incoming = incoming
@@ -79,7 +80,11 @@ class Opener:
         """Open a connection; the query is added to the URL's own."""
         self._counted = self.counts
         url = with_query(self._url, query) if query else self._url
-        connector = ws_client.connect(url, **self._kwargs)
+        kwargs = self._kwargs
+        if self._token is not None:
+            headers = await self._token.headers(kwargs.get("additional_headers"))
+            kwargs = {**kwargs, "additional_headers": headers}
+        connector = ws_client.connect(url, **kwargs)
         try:
             if self.network.conditions.is_cut:
                 await self._until_whole()
@@ -136,5 +141,5 @@ class Opener:
 
     def forget(self) -> None:
         """Let go of what leads back to the client, when nothing more will follow."""
-        self._kwargs = {}
+        self._kwargs, self._token = {}, None
         self._told_lost = None

@@ -15,11 +15,12 @@ from collections.abc import Awaitable, Callable
 
 from websockets.exceptions import ConnectionClosed
 
-from .backoff import Attempt, Backoff, Reconnect, may_pass, told_delay_s
+from .backoff import Attempt, Backoff, Reconnect, close_code_of, may_pass, told_delay_s
 
 __all__ = ["Reconnector"]
 
 MAX_ATTEMPTS = 100  # that are remembered
+EXPIRED = 4401  # close code of a hub, or a server with auth=: other credentials may help
 
 
 class Reconnector:
@@ -29,6 +30,7 @@ class Reconnector:
         policy: whether and when.
         connect: opens a connection, on the loop.
         explain: says in words why that failed.
+        renews: whether the next connection may show newer credentials than the last.
     """
 
     def __init__(
@@ -36,6 +38,8 @@ class Reconnector:
         policy: Reconnect,
         connect: Callable[[], Awaitable[None]],
         explain: Callable[[Exception], str],
+        *,
+        renews: bool = False,
     ) -> None:
         self.attempts: collections.deque[Attempt] = collections.deque(maxlen=MAX_ATTEMPTS)
         self.attempts_seen = 0
@@ -43,6 +47,7 @@ class Reconnector:
         self.may_send = threading.Event()  # a connection is open, or none will be again
         self._connect = connect
         self._explain = explain
+        self._renews = renews
         self._backoff = Backoff(policy)
         self._is_stopped = False
         self._task: asyncio.Task[bool] | None = None
@@ -58,7 +63,8 @@ class Reconnector:
             end: how it ended.
             lived_s: seconds for which it had been open.
         """
-        if self._is_stopped or not may_pass(end):
+        has_expired = self._renews and close_code_of(end) == EXPIRED
+        if self._is_stopped or not (has_expired or may_pass(end)):
             return False
         self._backoff.ended(lived_s)
         self._backoff.told(told_delay_s(end))
