@@ -34,6 +34,8 @@ from .errors import (
     WrongThread,
     WslabError,
 )
+from .identity.credentials import Credentials
+from .identity.identity import Identity
 from .loops.nesting import allow_nested_loops
 from .loops.run import run
 from .loops.shutdown import shutdown
@@ -70,6 +72,8 @@ __all__ = [  # noqa: RUF022  in the order in which help() and the reference show
     "Hub",
     "Limits",
     "SocketIO",
+    "Credentials",
+    "Identity",
     "Browser",
     "Inspector",
     "ChatPanel",

@@ -131,17 +131,29 @@ class Refused(WslabError):
     """Raise it in a Hub's handler to say no; the text goes to the client as it is.
 
     In a ``connect`` handler the client is closed with 1008 (policy violation, RFC 6455 §7.4.1) and
-    the text as the reason (a Socket.IO client gets CONNECT_ERROR); in any other the sender gets it
-    as an error.
+    the text as the reason (a Socket.IO client gets CONNECT_ERROR); where it authenticates, the
+    handshake is answered with the status, and the text as the body; in any other handler the sender
+    gets it as an error.
 
     Args:
         message: the text.
         data: what a client that is turned away is told beside it: anything that JSON can hold.
+        status: where it authenticates: 403, as by default, for somebody who is known and not
+            allowed; 401 for credentials that are none, bad, or expired.
+
+    Raises:
+        ValueError: it is neither.
     """
 
-    def __init__(self, message: str = "", *, data: Any = None) -> None:
+    def __init__(self, message: str = "", *, data: Any = None, status: int | None = None) -> None:
         super().__init__(message)
+        if status not in (None, 401, 403):
+            raise ValueError(
+                f"expected status=401 (other credentials may help) or 403 (they would not), got "
+                f"{status!r}"
+            )
         self.data = data
+        self.status = status
 
 
 class CallFailed(WslabError):

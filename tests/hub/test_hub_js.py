@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from pathlib import Path
 
 import pytest
@@ -399,3 +400,54 @@ async def test_nothing_is_lost_and_nothing_comes_twice_over_a_line_that_breaks(s
         assert len(client.all("answer")) == len(answers) + 1 == len(range(0, count, 4)) + 1
         assert line.breaks > 1
         assert {data["gap"] for [data] in client.all("welcome")} == {None}
+
+
+def known(**options):
+    """Return a hub that knows "good" and "short", who has to renew it soon."""
+    hub, _ = hub_of(**options)
+    sources = []
+
+    @hub.on("authenticate")
+    async def authenticate(credentials):
+        sources.append(credentials.source)
+        ends = {"good": 3600.0, "short": 0.3}.get(credentials.token)
+        return ends and wslab.Identity("alice", time.time() + ends)
+
+    return hub, sources
+
+
+@aio
+async def test_a_token_is_said_first_and_stands_in_no_url():
+    hub, sources = known(history=10)
+    async with listening(hub) as url, page(url, token="good") as client:
+        told = await client.told_of("welcome", {"user": "alice"})
+        assert told[1]["expires_at"] > time.time()
+        assert sources == ["packet"]
+        assert "good" not in one(hub).path
+        client.do("call", 1, "authenticate", {"token": "good"})
+        assert (await client.told_of("answer", 1))[2]["user_id"] == "alice"
+        client.do("call", 2, "authenticate", {"token": "bad"})
+        assert (await client.told_of("failed", 2))[2] == "unauthorized"
+
+
+@aio
+async def test_a_token_that_is_not_taken_ends_it():
+    hub, _ = known()
+    async with listening(hub) as url:
+        for options in ({"token": "bad"}, {"tokens": ["bad", "good"]}):
+            async with page(url, **options) as client:
+                await client.told_of("error", {"code": "unauthorized"})
+                told = await client.told_of("connection", {"state": "closed", "code": 4401})
+                assert told[1]["why"].startswith("the token in the packet is not one")
+
+
+@aio
+async def test_a_function_is_asked_again_where_it_failed_and_where_it_has_expired():
+    hub, sources = known(history=10)
+    async with listening(hub) as url, page(url, tokens=[None, "short", "good"]) as client:
+        await client.told_of("reported", "no token today")
+        await client.told_of("connection", {"state": "waiting", "why": "there is no token"})
+        await client.told_of("welcome", {"resumed": False})
+        await client.told_of("connection", {"state": "waiting", "code": 4401})
+        await client.told_of("welcome", {"resumed": True})
+        assert sources == ["packet"] * 2

@@ -198,6 +198,36 @@ async def test_a_refusal_with_data(way):
         assert not hub.clients
 
 
+@every_way
+@aio
+async def test_who_it_is_and_until_when(way):
+    hub = chat()
+
+    @hub.on("authenticate")
+    async def authenticate(credentials):
+        ends = {"good": 3600.0, "better": 7200.0}.get(credentials.token)
+        return ends and wslab.Identity("alice", time.time() + ends)
+
+    async with way.serving(hub) as url:
+        async with way.client(url, auth={"token": "bad"}) as client:
+            kind, message, data = await client.hear()
+            assert (kind, data) == ("connect_error", {"status": 401})
+            assert message == "the token in the packet is not one that is valid here"
+        async with way.client(url, auth={"token": "good"}) as client:
+            assert (await client.hear())[0] == "connect"
+            here = one(hub)
+            assert here.user_id == "alice"
+            before = here.expires_at
+            [told] = await client.call("authenticate", {"token": "better"})
+            assert told == {"user_id": "alice", "expires_at": here.expires_at}
+            assert here.expires_at > before + 3000
+            [told] = await client.call("authenticate", {"token": "bad"})
+            assert told["error"]["code"] == "unauthorized"
+            here.expires_at = time.time()
+            assert (await client.hear())[2]["code"] == "unauthorized"
+            assert (await client.hear())[0] == "disconnect"
+
+
 @aio
 async def test_namespaces(way):
     hub = chat()

@@ -23,6 +23,9 @@ const SOCKET = "..";
 const DEFAULTS = {
   /** A page that is loaded again goes on with its session from here: sessionStorage, say. */
   store: /** @type {Storage | undefined} */ (undefined),
+  /** Shows who this is: said first on each connection, not in the URL. A function is asked for
+   * each; then one that has expired (4401) is followed by another. See `call("authenticate")`. */
+  token: /** @type {string | (() => string | Promise<string>) | undefined} */ (undefined),
   /** Of what waits for the hub; a packet more is refused as "full". */
   maxBytes: 4 * 2 ** 20,
   /** Upper bound of the first delay before it connects again; each further one is doubled. */
@@ -36,6 +39,7 @@ const DEFAULTS = {
 };
 const PASSING = new Set([1001, 1006, 1011, 1012, 1013, 1014]); // codes of what may be over soon
 const COME_BACK = /\bcome back in ([0-9]{1,6}(?:\.[0-9]{1,3})?) s\b/; // as hub/protocol/come_back.py
+const EXPIRED = 4401; // who this page is, has ended
 const STABLE_MS = 5000; // a connection that lived so long starts the delays afresh
 const OVERHEAD = 64; // bytes that a packet counts beside its data
 const MAX_BINARY = 64; // binary frames of one packet
@@ -92,6 +96,7 @@ export class Hub {
   #lastId = 0;
   /** @type {WebSocket | null} */
   #socket = null;
+  #asked = /** @type {object | null} */ (null); // stands for the token that was asked for last
   /** @type {any} a packet whose binary frames are still to come */
   #partial = null;
   #attempt = 0;
@@ -244,16 +249,29 @@ export class Hub {
   // Connections.
 
   #open() {
+    const { openMs, token } = this.#options;
+    this.#timer = setTimeout(() => this.#abandon(`no welcome within ${openMs} ms`), openMs);
+    this.#become("connecting", "");
+    if (this.state !== "connecting") return; // the page has closed it
+    if (typeof token !== "function") return this.#connect(token);
+    const mine = (this.#asked = {});
+    called(token, []).then((token) => this.#asked === mine && this.#connect(token), (error) => {
+      report(error);
+      if (this.#asked === mine) this.#lost(1006, "there is no token");
+    });
+  }
+
+  #connect(token) {
     const url = new URL(this.#url);
     url.searchParams.set("session", this.#token);
     if (this.#offset !== null) url.searchParams.set("offset", `${this.#offset}`);
+    if (token !== undefined) url.searchParams.set("auth", "packet");
     const socket = (this.#socket = new WebSocket(url));
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => this.#socket === socket && this.#hear(data);
     socket.onclose = ({ code, reason }) => this.#socket === socket && this.#lost(code, reason);
-    const { openMs } = this.#options;
-    this.#timer = setTimeout(() => this.#abandon(`no welcome within ${openMs} ms`), openMs);
-    this.#become("connecting", "");
+    const proof = token === undefined ? null : encode('{"event":"authenticate"', { token }, 0);
+    socket.onopen = () => proof && this.#write(proof);
   }
 
   #welcomed(data) {
@@ -298,7 +316,9 @@ export class Hub {
 
   #lost(code, reason) {
     const why = reason || `the connection has ended with ${code}`;
-    if (!PASSING.has(code)) return this.#end(why, code);
+    // One that was never welcome has brought a token that is not taken.
+    const mayRenew = typeof this.#options.token === "function" && this.#openedMs < Infinity;
+    if (!PASSING.has(code) && !(mayRenew && code === EXPIRED)) return this.#end(why, code);
     this.#stop();
     this.#seen = this.#offset ?? -1;
     if (!this.#hasSession) {
@@ -336,7 +356,7 @@ export class Hub {
   }
 
   #stop() {
-    this.#socket = null;
+    this.#socket = this.#asked = null;
     clearTimeout(this.#timer);
     clearInterval(this.#watch);
   }

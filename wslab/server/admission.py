@@ -1,8 +1,8 @@
 """Who is let in: what is answered to each request, before and after websockets looks at it.
 
 Its rule is the order: who asks by a name that is not ours is refused, then a handshake with a body;
-then the Origin is checked; then the user's hook is asked; then plain HTTP gets the page. Whether a
-handshake is right is for websockets to say.
+then the Origin is checked; then `gate` says who it is; then the user's hook is asked; then plain
+HTTP gets the page. Whether a handshake is right is for websockets to say.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from ..websockets_compat import heads
 from ..websockets_compat.handover import HandedOver, is_kept
 from ..wire.http.field_values import asks_for_websocket
 from . import http_page
+from .gate import Gate
 from .hosts import MISDIRECTED, refusal_of_host
 from .listen_address import ListenAddress
 from .origins import refusal_of_origin
-from .plain_http import PlainHttp
+from .plain_http import PlainHttp, response_of
 from .tunnel_entry import TunnelEntry
 from .user_code import Options, UserCode
 
@@ -53,6 +54,7 @@ class Admission:
         self._address = address
         self._entry = entry
         self._http = http
+        self._gate = Gate(options, user_code, http.asked)
 
     def hooks(self) -> dict[str, Any]:
         """Return the keywords of ``websockets.serve`` that ask here."""
@@ -92,6 +94,9 @@ class Admission:
             refusal = await self._http.refusal(websocket, request, was_let_in)
             if refusal is not None:
                 return refusal
+            denial = await self._gate.refusal(websocket, request)
+            if denial is not None:
+                return response_of(denial, closes=True)
         response = await self._user_code.ask("process_request", websocket, request)
         if response is not None:
             return response  # type: ignore[no-any-return]

@@ -95,6 +95,7 @@ class Connections:
         return create_connection
 
     def _made(self, websocket: Any, transport: asyncio.Transport) -> None:
+        websocket.identity = None  # who it is, where a server is told to ask
         self._at_tcp[id(websocket)] = websocket
         self._made_s[id(websocket)] = asyncio.get_running_loop().time()
         websocket.traffic.fileno = fork.close_in_child(transport)

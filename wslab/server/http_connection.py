@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import h11
 
-__all__ = ["HttpConnection"]
+__all__ = ["HttpConnection", "reason_of"]
 
 MAX_HEAD_BYTES = 2**14  # as Node has it; a session may keep it
 MAX_AHEAD_BYTES = 2**16  # that may come while a request is being answered
@@ -204,12 +204,14 @@ class HttpConnection:
         if "connection" not in names:
             fields.append(("Connection", "close") if self._is_stopping else KEEP_ALIVE)
         try:
-            head = h11.Response(status_code=status, headers=fields, reason=_reason(status).encode())
+            head = h11.Response(
+                status_code=status, headers=fields, reason=reason_of(status).encode()
+            )
         except (h11.LocalProtocolError, UnicodeEncodeError) as exc:
             self._failed(exc)
             body = b"The answer failed. Its author can see why on the server.\n"
             fields = [("Content-Length", str(len(body))), ("Connection", "close")]
-            head = h11.Response(status_code=500, headers=fields, reason=_reason(500).encode())
+            head = h11.Response(status_code=500, headers=fields, reason=reason_of(500).encode())
         # At once, so that the first byte of a write is never a body's.
         parts = [self._http.send(head)]
         if body and not is_head and status not in (204, 304):
@@ -248,7 +250,8 @@ def _size_of(request: h11.Request) -> int:
     return len(request.target) + sum(len(name) + len(value) + 4 for name, value in headers)
 
 
-def _reason(status: int) -> str:
+def reason_of(status: int) -> str:
+    """Return the phrase of a status; "" for one that nobody knows."""
     try:
         return http.HTTPStatus(status).phrase
     except ValueError:

@@ -26,7 +26,7 @@ from ..wire.http.message import HttpRequest, HttpResponse
 from . import http_page
 from .connection import address_of
 from .hosts import MISDIRECTED, refusal_of_host
-from .http_connection import Answer, HttpConnection
+from .http_connection import Answer, HttpConnection, reason_of
 from .listen_address import ListenAddress
 from .origins import is_origin_of, refusal_of_origin
 from .tunnel_entry import TunnelEntry
@@ -35,7 +35,7 @@ from .user_code import Options, UserCode
 if TYPE_CHECKING:
     import h11
 
-__all__ = ["PlainHttp"]
+__all__ = ["PlainHttp", "response_of"]
 
 MAX_BODY_BYTES = 2**20  # unless the handler says ``max_body_bytes``
 ANSWER_S = 0.25  # for answers that are under way to go out
@@ -125,9 +125,9 @@ class PlainHttp:
         if not self.is_answered or not callable(refusal):
             return None
         with self._user_code.recording("refusal", websocket):
-            asked = self._asked(websocket, request, b"", is_let_in)
+            asked = self.asked(websocket, request, was_let_in=is_let_in)
             answer = refusal(asked)
-            return None if answer is None else _response(answer, closes=True)
+            return None if answer is None else response_of(answer, closes=True)
 
     async def end(self) -> None:
         """Take no further request, and have the handler end what it holds."""
@@ -180,7 +180,7 @@ class PlainHttp:
             self._options.kwargs,
             self._address,
         )
-        return _response(HttpResponse(MISDIRECTED, _TEXT, text.encode())) if text else None
+        return response_of(HttpResponse(MISDIRECTED, _TEXT, text.encode())) if text else None
 
     async def _handled(
         self, websocket: Any, request: Request, body: bytes, was_let_in: bool
@@ -188,8 +188,8 @@ class PlainHttp:
         http = self._http
         if http is not None:
             with self._user_code.recording("http", websocket):
-                answer = await http(self._asked(websocket, request, body, was_let_in))
-                return None if answer is None else _response(answer)
+                answer = await http(self.asked(websocket, request, body, was_let_in=was_let_in))
+                return None if answer is None else response_of(answer)
         return None
 
     async def _page(self, websocket: Any, request: Request) -> Response:
@@ -207,9 +207,10 @@ class PlainHttp:
             del response.headers["Connection"]
         return response
 
-    def _asked(
-        self, websocket: Any, request: Request, body: bytes, was_let_in: bool
+    def asked(
+        self, websocket: Any, request: Request, body: bytes = b"", *, was_let_in: bool = False
     ) -> HttpRequest:
+        """Return a request as a handler is asked with it."""
         return HttpRequest(
             request.method,
             request.path,
@@ -236,10 +237,15 @@ _TEXT = (("Content-Type", "text/plain; charset=utf-8"),)
 
 def _failed() -> Response:
     text = b"The answer failed. Its author can see why on the server.\n"
-    return _response(HttpResponse(500, _TEXT, text))
+    return response_of(HttpResponse(500, _TEXT, text))
 
 
-def _response(answer: Any, *, closes: bool = False) -> Response:
+def response_of(answer: Any, *, closes: bool = False) -> Response:
+    """Return what a handler has answered as websockets sends it; ``closes``: the last on it.
+
+    Raises:
+        TypeError, ValueError: it is none, and why.
+    """
     if not isinstance(answer, HttpResponse):
         raise TypeError(
             f"expected http() to return an HttpResponse or None, got {type(answer).__name__}"
@@ -255,7 +261,7 @@ def _response(answer: Any, *, closes: bool = False) -> Response:
     if closes:
         headers["Connection"] = "close"
         headers["Content-Length"] = str(len(answer.body))
-    return Response(answer.status, "", headers, answer.body)
+    return Response(answer.status, reason_of(answer.status), headers, answer.body)
 
 
 def _method(handler: Any, name: str, takes: int = 1) -> Callable[..., Awaitable[Any]] | None:

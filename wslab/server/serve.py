@@ -26,6 +26,7 @@ from .listen_address import ListenAddress
 from .listener import HANDLER_GRACE_S
 from .own_certificate import own_tls
 from .server import Server
+from .user_code import Auth
 from .uvicorn_compat import HANDED_ON
 
 __all__ = ["serve"]
@@ -38,6 +39,7 @@ def serve(
     *,
     name: str | None = None,
     page: Page = True,
+    auth: Auth | None = None,
     loop: Literal["lab", "kernel"] = "lab",
     keep: bool = False,
     record: bool | int = True,
@@ -64,6 +66,11 @@ def serve(
         page: what a plain HTTP GET to a handler gets. True is a page to try the server with, None a
             bare 426; HTML, a path to files, or a function of the request: see
             ``wslab.server.http_page``.
+        auth: called with the `Credentials` of each handshake, on a thread unless it is an ``async
+            def``; returns who that is, an `Identity` or a user's id, which then is
+            ``websocket.identity``. None or False is answered 401 before the 101, and `Refused`
+            403, with a body that says why; when ``expires_at`` has come, the connection is closed
+            with 4401. For a Hub it is its ``authenticate`` handler. Pages are everybody's.
         loop: ``"lab"`` answers also while a cell runs. ``"kernel"`` shares the notebook's own
             loop, for handlers that must be on the main thread.
         keep: do not replace this server when its cell runs again.
@@ -133,6 +140,7 @@ def serve(
         host=host,
         port=port or (claim.handover if isinstance(claim.handover, int) else None),
         page=page,
+        auth=auth,
         runner=runner,
         claim=claim,
         tape=new_tape(record, name=name or handler_name(handler)),

@@ -26,6 +26,7 @@ from .asgi_connections import AsgiConnections
 from .asgi_listener import AsgiListener
 from .connection import Connection
 from .connections import Connections
+from .gate import auth_for
 from .handler import Application, Handler, handler_name, is_application
 from .life import Life, State
 from .listen_address import ListenAddress, port_of
@@ -34,7 +35,7 @@ from .listening import port_in_use
 from .plain_http import PlainHttp
 from .refusals import Refusal, RefusalLog
 from .tunnel_entry import TunnelEntry
-from .user_code import Options, UserCode
+from .user_code import Auth, Options, UserCode
 
 if TYPE_CHECKING:
     import ssl
@@ -89,6 +90,7 @@ class Server:
         claim: cells.Claim,
         tape: Tape | None,
         kwargs: dict[str, Any],
+        auth: Auth | None = None,
         handler_grace_s: float = HANDLER_GRACE_S,
         on_exception: Callable[[BaseException], object] | None = None,
         hosts: Hosts = (),
@@ -101,7 +103,8 @@ class Server:
         self.note = ""
         self.began_s = time.monotonic()
         self.replaced = False
-        self._options = Options(handler, name, page, kwargs, hosts)
+        self._auth = auth
+        self._options = Options(handler, name, page, kwargs, hosts, auth=auth_for(handler, auth))
         self._user_code = UserCode(self._options, runner.watchdog.report, on_exception)
         self.errors = self._user_code.errors
         self._refusals = RefusalLog()
@@ -152,6 +155,7 @@ class Server:
                 "expected a handler in place of a handler, or an ASGI application in place of "
                 f"one; {was} and {name} differ in that. serve({name}) starts a server for it"
             )
+        self._options.auth = auth_for(handler, self._auth)
         self._options.handler = handler
 
     @property

@@ -17,24 +17,28 @@ from websockets.exceptions import InvalidHandshake
 
 from ..errors import is_cancelled
 from ..failures import Failure, FailureLog
+from ..identity.credentials import Credentials
 from ..loops.watchdog import timed
 from ..websockets_compat.endings import is_end_of
 from .connection import address_of
+from .expiring import until_expired
 from .handler import Application, Handler, awaited, handler_name
 
 if TYPE_CHECKING:
     from .hosts import Hosts
     from .http_page import Page
 
-__all__ = ["Options", "UserCode"]
+__all__ = ["Auth", "Options", "UserCode"]
+
+Auth = Callable[[Credentials], Any]
 
 
 @dataclass(slots=True)
 class Options:
     """What a server was asked for; read for each connection, so that a change holds for the next.
 
-    ``hosts`` are the names that it answers by, beside its own; ``kwargs`` all other keywords of
-    ``serve``.
+    ``hosts`` are the names that it answers by, beside its own; ``auth`` says who may come, where
+    the handler is no hub, which does that itself; ``kwargs`` are all other keywords of ``serve``.
     """
 
     handler: Handler | Application
@@ -42,6 +46,7 @@ class Options:
     page: Page
     kwargs: dict[str, Any]
     hosts: Hosts = ()
+    auth: Auth | None = None
 
 
 class UserCode:
@@ -136,6 +141,8 @@ class UserCode:
 
         try:
             awaitable = handler(websocket)
+            if self._options.auth is not None and inspect.isawaitable(awaitable):
+                awaitable = until_expired(websocket, awaitable)
             if not inspect.iscoroutine(awaitable):
                 await awaited(awaitable, handler)
             else:

@@ -35,6 +35,11 @@ PACKETS = [
     "40" + json.dumps({"sid": TOKEN, "pid": TOKEN}),
     "40/admin," + json.dumps({"sid": TOKEN}),
     "40" + json.dumps({"name": "alice", "accessToken": TOKEN, "password": TOKEN}),
+    json.dumps({"event": "authenticate", "data": {"token": TOKEN}}),
+    json.dumps({"event": "authenticate", "data": TOKEN, "id": 7, "n": 3}),
+    "42" + json.dumps(["authenticate", {"token": TOKEN}]),
+    "42" + json.dumps(["authenticate", TOKEN], separators=(",", ":")),
+    "42/admin,17" + json.dumps(["authenticate", TOKEN]),
 ]
 AFTER = "the next message repeats nothing secret, " * 3
 
@@ -148,6 +153,15 @@ def test_no_view_and_no_file_has_it(packet, side, is_on, cuts, tmp_path):
     assert [message.data for message in tape.read(reveal=True) if message.kind == "message"] == [
         packet, AFTER, packet, AFTER,
     ]  # fmt: skip
+
+
+def test_the_longest_token_that_a_hub_takes_is_taken_out_whole():
+    # A signed token says who somebody is, and what it ends with is the signature.
+    long = (TOKEN * 200)[:4096]
+    for packet in ({"token": long}, long):
+        text = hide_tokens(json.dumps({"event": "authenticate", "data": packet}))
+        assert "[redacted]" in text
+        assert TOKEN[-6:] not in text
 
 
 @settings(max_examples=60, deadline=None, database=None)

@@ -73,7 +73,9 @@ def test_parameters_of_the_target_are_hidden(name: str) -> None:
     assert request.raw == data.replace(SECRET.encode(), b"[redacted]")
 
 
-@pytest.mark.parametrize("target", ["/a?monkey=1&tokyo=2&encode=3", "/tokens/a", "/?q=token", "*"])
+@pytest.mark.parametrize(
+    "target", ["/a?monkey=1&tokyo=2&encode=3", "/tokens/a", "/?q=token", "/?auth=packet", "*"]
+)
 def test_other_targets_stay(target: str) -> None:
     expected = target
     request = read_request(build_request(target, "a", KEY))

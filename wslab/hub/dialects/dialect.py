@@ -81,11 +81,13 @@ class Dialect(Protocol):
         ends_with: the close code by which a violation ends the connection, by what it is told as;
             what is not here is told, and no more.
         max_attachments: values of bytes that one event may carry.
+        introduces: whether a client introduces itself before it is let in (a link's ``auth``).
     """
 
     name: str
     ends_with: Mapping[str, int]
     max_attachments: int
+    introduces: bool
 
     def __hash__(self) -> int: ...
 

@@ -31,6 +31,7 @@ class PlainJson:
     name = "plain JSON"
     ends_with: Mapping[str, int] = {}
     max_attachments = MAX_BINARY
+    introduces = False
 
     def greeting(self, path: str, auth: Any = None) -> Greeting:
         if "session=" not in path:

@@ -53,6 +53,7 @@ class SocketIo:
 
     ends_with: Mapping[str, int] = {VIOLATION: 1002}
     max_attachments = MAX_ATTACHMENTS
+    introduces = True
 
     def __init__(self, namespace: str = "/", mark: str = "") -> None:
         self.name = f"Socket.IO {namespace}"

@@ -51,6 +51,8 @@ class Limits:
             machine of 2 cores). They count until they end, also when their client has left.
         handlers_per_client: handlers of one session that run at once, over all its connections;
             those of earlier connections are cancelled, the earliest first.
+        authenticate_s: seconds for finding out who a client is: for its first packet, where that
+            has the token, and for the ``authenticate`` handler.
         handler_s: seconds that a handler may run; then it is cancelled, and its sender told. None,
             the default, for any time: some handlers stream as long as their client is there.
         grace_s: seconds that a handler may go on when its client has left. It is cancelled then,
@@ -93,6 +95,7 @@ class Limits:
     threads: int = 64
     handlers_per_client: int = 4
     handler_s: float | None = None
+    authenticate_s: float = 10.0
     grace_s: float = 5.0
     gone_handlers: int = 250
     gone_handler_s: float = 60.0
@@ -123,7 +126,7 @@ def _check(name: str, value: Any) -> None:
     kinds = (int, float) if is_time or name == "rate" else (int,)
     if type(value) not in kinds:
         raise TypeError(f"expected {name} as {what}, got {type(value).__name__} {value!r:.60}")
-    if name in ("rate", "handler_s"):
+    if name in ("rate", "handler_s", "authenticate_s"):
         if not value > 0:
             raise ValueError(f"expected {name} above 0 ({what}), got {value!r}")
     elif not value >= (least := _LEAST.get(name, 1)):

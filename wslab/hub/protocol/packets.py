@@ -21,9 +21,14 @@ connects to ``?session=TOKEN``, and later to ``?session=TOKEN&offset=LAST``: LAS
 the last event that had one, or else that of the first welcome. A page that is sent bytes sets its
 socket's ``binaryType`` to ``"arraybuffer"``.
 
+A client that brings a token in a packet, and not in its request, connects to ``?auth=packet`` and
+says ``{"event": "authenticate", "data": {"token": "..."}}`` first of all; the same packet later
+renews what it has shown.
+
 Three events are the hub's own. ``welcome`` comes first of all: id, session (a token to come back
 with, or true where the client has brought one), offset, received, resumed, gap, and where it keeps
-a session, user (the client's public name in the hub, over all its connections). ``error`` has code
+a session, user (the client's public name in the hub, over all its connections), and expires_at
+(epoch seconds) where what it has shown ends. ``error`` has code
 and message, and the event that it is about; ``dropped`` the count of what a slow client did not get
 (here, or in an earlier connection, which broke before it was told). Everything else is a raw
 message, which the hub hands to its ``message`` handler. Its rule: what cannot be read raises
@@ -42,6 +47,7 @@ from .payload import MAX_BINARY, Dumps, Loads, dumps, from_json, put_binary, rel
 from .reserved_events import OF_SOCKET_IO
 
 __all__ = [
+    "AUTHENTICATE",
     "FROM_HUB",
     "RESERVED",
     "Dumps",
@@ -58,6 +64,7 @@ __all__ = [
     "take_binary",
 ]
 
+AUTHENTICATE = "authenticate"  # brings a token: first of all, or a newer one later
 FROM_HUB = frozenset({"welcome", "error", "dropped"})
 # What a client may not emit, since a handler of that name means something else.
 RESERVED = FROM_HUB | OF_SOCKET_IO | {"connect", "disconnect", "member_lost", "message", "*"}

@@ -1,7 +1,8 @@
-"""Whether a client is let in: its ``connect`` handler says so, once its earlier connection is over.
+"""Whether a client is let in: ``authenticate`` says so, then ``connect``, in that order.
 
-Its rule: ``disconnect`` of a session's earlier connection comes before ``connect`` of the next, and
-that sees whom it has before it.
+Its rule: who somebody is, is known before anything of theirs is touched. ``disconnect`` of a
+session's earlier connection comes before ``connect`` of the next, and that sees whom it has before
+it.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from typing import Any, Protocol
 from ...calls.calling import must_pass
 from ...calls.waiting import finite
 from ...errors import Refused
+from ...identity.verdict import Denial
+from .authentication import Identified, identify
 from .prepared_message import PreparedMessage
-from .replies import Speaker, cut
+from .replies import cut
 
 __all__ = ["Arriving", "is_let_in"]
 
 
-class Arriving(Speaker, Protocol):
+class Arriving(Identified, Protocol):
     """Who comes: a connection."""
 
     client: Any
@@ -34,10 +37,16 @@ class Arriving(Speaker, Protocol):
 
 
 async def is_let_in(arriving: Arriving) -> bool:
-    """Have ``connect`` run; whoever it does not let in is sent away."""
+    """Have ``authenticate`` and ``connect`` run; whoever they do not let in is sent away."""
     context = arriving.context
-    if context.backplane.keeps_sessions and arriving.session_part.greeting.token:
-        await _follow(arriving)
+    denial = await identify(arriving)
+    if denial is None and context.backplane.keeps_sessions:
+        denial = await _follow(arriving)
+    if denial is not None:
+        code, word = denial.close_code, denial.word
+        told = {"status": denial.status} if denial.data is None else denial.data
+        _send_away(arriving, code, word, denial.reason, told, "authenticate")
+        return False
     handler = context.handlers.by_event.get("connect")
     if handler is None:
         return True
@@ -53,17 +62,21 @@ async def is_let_in(arriving: Arriving) -> bool:
             raise
         context.failures.record(exc, handler.name, arriving.id, arriving.link.address)
         reason = ""
-    if not arriving.is_gone:
-        code, word = (1008, "refused") if reason else (1011, "failed")
-        text = reason or "the connect handler failed"
-        context.complaints[word] += 1
-        told = None
-        if arriving.was_here:
-            arriving.replies.send(arriving.link.dialect.error(word, text))
-        else:
-            told = _refusal(arriving, word, text, data, handler.name)
-        arriving.send_away(code, cut(text), ends_session=True, word=told)
+    code, word = (1008, "refused") if reason else (1011, "failed")
+    _send_away(arriving, code, word, reason or "the connect handler failed", data, handler.name)
     return False
+
+
+def _send_away(arriving: Arriving, code: int, word: str, text: str, data: Any, where: str) -> None:
+    if arriving.is_gone:
+        return
+    arriving.context.complaints[word] += 1
+    told = None
+    if arriving.was_here:
+        arriving.replies.send(arriving.link.dialect.error(word, text))
+    else:
+        told = _refusal(arriving, word, text, data, where)
+    arriving.send_away(code, cut(text), ends_session=True, word=told)
 
 
 def _refusal(arriving: Arriving, word: str, text: str, data: Any, where: str) -> PreparedMessage:
@@ -75,18 +88,26 @@ def _refusal(arriving: Arriving, word: str, text: str, data: Any, where: str) ->
         return PreparedMessage(*dialect.refusal(word, text))
 
 
-async def _follow(arriving: Arriving) -> None:
+async def _follow(arriving: Arriving) -> Denial | None:
     context, part = arriving.context, arriving.session_part
     before = None
-    while (session := context.backplane.session(part.greeting.token)) is not None:
+    while part.greeting.token:
+        session = context.backplane.session(part.greeting.token)
+        if session is None:
+            break
+        if (denial := part.denial(session)) is not None:
+            return denial
+        if not part.greeting.token:
+            break
         old = context.holder(session).client
         if old is None or old is before:
             part.expect(session)
             if part.is_resumed and part.greeting.is_whole_or_new:
                 arriving.id = context.holder(session).id  # as if it had never been away
-            return
+            return None
         before = old
         old.retire()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(finite(context.settings.limits.grace_s)):
                 await old.say_goodbye()
+    return None

@@ -116,6 +116,13 @@ class HubApplication:
             if told is not None:
                 fields = [_TEXT, ("Retry-After", "5")]
                 refusal = HttpResponse(503, fields, f"{told}\n".encode())
+        if refusal is None and not is_socketio:
+            trusts = self._origins is not None and "*" not in self._origins
+            answer = await entrance.authenticated(request, trusts_page=trusts)
+            if isinstance(answer, HttpResponse):
+                refusal = answer
+            else:
+                link.connection.identity = answer
         if refusal is not None:
             await deny(scope, receive, send, refusal)
             return

@@ -20,6 +20,7 @@ from urllib.parse import quote
 from websockets.datastructures import Headers
 from websockets.frames import Opcode
 
+from ...identity.identity import Identity
 from ..dialects.dialect import Dialect, Greeting
 from ..dialects.plain_json import PLAIN_JSON
 from .link import Closed
@@ -50,15 +51,17 @@ class AsgiConnection:
             application's own.
         request: ``path`` (with its query) and ``headers`` of the request.
         traffic: what went through it, where ``wslab.serve`` counts that.
+        identity: who it is, where that was found out before it was accepted.
     """
 
-    __slots__ = ("__weakref__", "headers", "id", "path", "scope", "traffic")
+    __slots__ = ("__weakref__", "headers", "id", "identity", "path", "scope", "traffic")
 
     def __init__(
         self, id: uuid.UUID, scope: Message, path: str, headers: Headers, traffic: Any
     ) -> None:
         self.id, self.scope, self.path, self.headers = id, scope, path, headers
         self.traffic = traffic
+        self.identity: Identity | None = None
 
     @property
     def request(self) -> AsgiConnection:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...errors import ClientGone
+from ...identity.expiry import Expiry
+from ...identity.verdict import EXPIRED, too_late
 from ..backplane.backplane import Session
 from ..backplane.member import Member
 from ..dialects.dialect import Said
@@ -68,9 +70,28 @@ class Connection:
     """
 
     __slots__ = (
-        "__weakref__", "_began_s", "_closing", "_departure", "_is_retired", "_is_taking",
-        "_is_welcome", "_rooms_at_end", "_state", "_was_admitted", "address", "client", "context",
-        "id", "link", "packet_handler", "reader", "replies", "send_queue", "session_part", "since",
+        "__weakref__",
+        "_began_s",
+        "_closing",
+        "_departure",
+        "_expiry",
+        "_is_retired",
+        "_is_taking",
+        "_is_welcome",
+        "_rooms_at_end",
+        "_state",
+        "_was_admitted",
+        "address",
+        "client",
+        "context",
+        "id",
+        "link",
+        "packet_handler",
+        "reader",
+        "replies",
+        "send_queue",
+        "session_part",
+        "since",
     )  # fmt: skip
 
     def __init__(
@@ -87,6 +108,7 @@ class Connection:
         self._state = LifeState.CONNECTING
         self._is_welcome = self._was_admitted = self._is_retired = self._is_taking = False
         self._closing: asyncio.Task[None] | None = None
+        self._expiry: Expiry | None = None  # most have none
         self.client = show(self)
         dialect, digits = link.dialect, link.id.hex
         greeting = dialect.greeting(link.path, link.auth)
@@ -188,6 +210,21 @@ class Connection:
         if self.context.backplane.is_shared and self._state is LifeState.ADMITTED:
             self.context.backplane.changed(self.as_member())
 
+    @property
+    def expires_at(self) -> float | None:
+        """When who its client is holds no more, in seconds since the epoch; None for never."""
+        return None if self._expiry is None else self._expiry.at
+
+    @expires_at.setter
+    def expires_at(self, at: float | None) -> None:
+        if self.is_gone:
+            return
+        if self._expiry is None:
+            if at is None:
+                return
+            self._expiry = Expiry(self._expired)
+        self._expiry.at = at
+
     def current(self) -> Connection:
         """Return the connection that has the session now, or else this one."""
         holder = self.session_part.holder
@@ -273,6 +310,12 @@ class Connection:
         self._leave_session()
         self._leave_hub()
 
+    def _expired(self) -> None:
+        denial = too_late()
+        if self._was_admitted:
+            self.replies.complain(denial.word, denial.reason)
+        self.send_away(EXPIRED, denial.reason, ends_session=False)
+
     async def _close(self, code: int, reason: str, word: PreparedMessage) -> None:
         with contextlib.suppress(TimeoutError, self.link.closed_error):
             async with asyncio.timeout(CLOSE_GRACE_S):
@@ -324,7 +367,7 @@ class Connection:
         registry, part = self.context.registry, self.session_part
         told = part.begin(self)
         self.id = self.send_queue.client_id = registry.add(self, self.id, self.link.id.hex)
-        welcome = {
+        welcome: dict[str, Any] = {
             "id": self.id,
             # Its own token the client knows: a secret need not stand on a record of the wire.
             "session": told and (part.token if part.is_token_news else True),
@@ -333,7 +376,11 @@ class Connection:
             "resumed": told is not None and told.is_resumed,
             "gap": told and told.gap,
         }
+        if self.expires_at is not None:
+            welcome["expires_at"] = self.expires_at
         if told is None or part.session is None or part.holder is None:
+            if part.identity is not None:
+                welcome["user"] = part.user_id
             self.replies.welcome(welcome)
             self.announce()
             return
@@ -414,6 +461,8 @@ class Connection:
             is_taking=self._is_taking,
             is_welcome=self._is_welcome,
         )
+        if self._expiry is not None:
+            self._expiry.cancel()
         self.send_queue.clear()
         self.replies.close()
         self.reader.questions.fail(

@@ -10,6 +10,8 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from ...identity.identity import Identity
+from ...identity.verdict import Denial
 from ..backplane.backplane import Session
 from ..dialects.dialect import Greeting
 from ..protocol.server_session import Resumption
@@ -31,6 +33,7 @@ class ConnectionSession:
     Attributes:
         session: once it has one.
         holder: which connection has that.
+        identity: who its client is, where that is asked for.
         data: the client's; it outlives the connection where there is a session.
         is_resumed: whether it continues an earlier connection's session.
         rooms_before: the rooms of the session that it is about to continue.
@@ -38,7 +41,7 @@ class ConnectionSession:
 
     __slots__ = (
         "_address", "_context", "_digits", "_name", "_user_before", "data",
-        "greeting", "holder", "is_resumed", "rooms_before", "session",
+        "greeting", "holder", "identity", "is_resumed", "rooms_before", "session",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +62,7 @@ class ConnectionSession:
         self.rooms_before: frozenset[str] = frozenset()
         self.session: Session | None = None
         self.holder: Holder[Any] | None = None
+        self.identity: Identity | None = None
 
     @property
     def token(self) -> str:
@@ -72,7 +76,9 @@ class ConnectionSession:
 
     @property
     def user_id(self) -> str:
-        """Who it is for everybody, over all its connections; "" where nobody can come back."""
+        """Who it is for everybody, over all its connections; "" where nobody can tell."""
+        if self.identity is not None:
+            return self.identity.user_id
         if self.session is not None:
             return self.session.user_id
         if not self._context.backplane.keeps_sessions:
@@ -95,6 +101,21 @@ class ConnectionSession:
         if self.session is not None:
             self.session.name = name
 
+    def denial(self, session: Session) -> Denial | None:
+        """Return why its client may not go on with a session; None where it is its own.
+
+        Who cannot be refused it, since their dialect asks for a session by itself, gets a new one.
+        """
+        if self._is_owner(session):
+            return None
+        if self.greeting.is_whole_or_new:
+            self.greeting = self.greeting._replace(token="")
+            return None
+        return Denial(403, "this session is somebody else's: come without it for one of your own")
+
+    def _is_owner(self, session: Session) -> bool:
+        return self.identity is None or session.user_id == self.identity.user_id
+
     def expect(self, session: Session) -> None:
         """Let the connect handler see whom it has before it, if that is who continues it."""
         if self.greeting.is_whole_or_new and not self._is_whole(session):
@@ -113,6 +134,10 @@ class ConnectionSession:
         backplane, (token, offset, is_whole_or_new) = self._context.backplane, self.greeting
         if not backplane.keeps_sessions:
             return None
+        known = backplane.session(token) if token else None
+        if known is not None and not self._is_owner(known):  # it was begun while this one came
+            token = ""
+            self.greeting = self.greeting._replace(token="", offset=None)
         session = backplane.continue_session(token, self._address) if token else None
         if is_whole_or_new:
             session, token = self._whole(session), ""
@@ -121,7 +146,7 @@ class ConnectionSession:
         if session is None:
             session = backplane.open_session(token or secrets.token_urlsafe(24), self._address)
             session.data, session.name = self.data, self._name
-            session.user_id = self._user_before or self._digits[-12:]
+            session.user_id = self.user_id
         else:
             self._take_over(session)
         self.session, self.holder = session, self._context.holder(session)

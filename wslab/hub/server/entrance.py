@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from ...identity.identity import Identity
+from ...identity.verdict import Denial
 from ...wire.http.message import HttpRequest, HttpResponse
 from ..engineio.requests import asked
 from ..engineio.server import EngineServer
 from ..engineio.session import EngineSession
 from ..engineio.settings import SocketIO
 from ..protocol.limits import address_of
+from .authentication import authenticated
 from .connection import Connection
 from .draining import RESTART, Draining
 from .hub_context import HubContext
@@ -118,6 +121,18 @@ class Entrance:
         if self._engine is None or not is_theirs:
             return None
         return self._engine.refusal(request)
+
+    async def authenticated(
+        self, request: HttpRequest, *, trusts_page: bool
+    ) -> Identity | HttpResponse | None:
+        """Return who comes with a handshake, or what it gets in place of a 101.
+
+        None where nobody is asked, or not yet: a Socket.IO client introduces itself later.
+        """
+        if self.is_asked_for(request.path):
+            return None
+        verdict = await authenticated(self._context, request, trusts_page=trusts_page)
+        return verdict.response() if isinstance(verdict, Denial) else verdict
 
     async def end_http(self) -> None:
         """End the sessions of all who come by HTTP: what asks for them closes."""

@@ -26,6 +26,7 @@ from .settings import HubSettings
 __all__ = ["Handler", "Handlers"]
 
 _ARGUMENTS = {
+    "authenticate": ("credentials",),
     "connect": ("client",),
     "disconnect": ("client", "reason"),
     "member_lost": ("member",),

@@ -2,7 +2,7 @@
 
 ``websockets.serve(hub, ...)`` and ``wslab.serve(hub)`` run it unchanged. Its rules: emitting never
 waits for anybody; a handler's failure is the sender's to hear and nobody else's to feel; one loop
-does everything, so that nothing is seen half done. What is not here: authentication, many
+does everything, so that nothing is seen half done. What is not here: what a token is worth, many
 processes, storage.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast, overload
 
+from ...identity.identity import Identity
 from ...wire.http.message import HttpRequest, HttpResponse
 from ..dialects.dialect import Said
 from ..engineio.settings import SocketIO
@@ -188,6 +189,7 @@ class Hub(HubProcesses):
             there = Namespace(namespace, hub, hub._context, hub._entrance.serving)
             hub._entrance.namespaces = namespaces
             hub._context.failures, hub.errors = self._context.failures, self.errors
+            hub._context.root = namespaces.by_name["/"].context
             namespaces.add(there)
         return cast(Hub, there.hub)
 
@@ -219,11 +221,14 @@ class Hub(HubProcesses):
         the ``connect`` of a connection that continues its session.
 
         Args:
-            event: an event's name, or one of: ``"connect"``, called with the client, which may
-                raise `Refused`, or return False, to turn it away; ``"disconnect"``, called with
-                the client and the reason in words; ``"message"``, called with the client and the
-                text or bytes of whatever is no packet; ``"*"``, called with the client, the
-                event's name and its data for events that have no handler of their own;
+            event: an event's name, or one of: ``"authenticate"``, called with the `Credentials` of
+                each client before anything else, which returns its `Identity` or its user's id;
+                None or False (401), or `Refused` (403), turn it away, before the 101 where the
+                server can (``wslab.serve``, ``hub.asgi``); ``"connect"``, called with the client,
+                which may raise `Refused`, or return False, to turn it away; ``"disconnect"``,
+                called with the client and the reason in words; ``"message"``, called with the
+                client and the text or bytes of whatever is no packet; ``"*"``, called with the
+                client, the event's name and its data for events that have no handler of their own;
                 ``"member_lost"``, called with a `Member`: see `everybody`.
             function: the handler; left out, a decorator is returned.
 
@@ -267,6 +272,15 @@ class Hub(HubProcesses):
     def refusal(self, request: HttpRequest) -> HttpResponse | None:
         """Return what a handshake gets in place of a 101; None where it may be answered so."""
         return self._entrance.refusal(request)
+
+    async def authenticated(
+        self, request: HttpRequest, *, trusts_page: bool = False
+    ) -> Identity | HttpResponse | None:
+        """Return who comes with a handshake, or its refusal; None where that is found out later.
+
+        What a server asks before the 101; it leaves an Identity as ``websocket.identity``.
+        """
+        return await self._entrance.authenticated(request, trusts_page=trusts_page)
 
     async def end_http(self) -> None:
         """Tell all Socket.IO clients that poll that their server closes; what a server calls."""

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 from websockets.frames import EXTERNAL_CLOSE_CODES
 
 from ...calls.waiting import finite
+from ...identity.identity import Identity, check_expiry
 from .connection import Connection
 from .delivery import Delivery
 from .emitter import check_attachments, check_own, said_of
@@ -79,9 +80,34 @@ class HubClient:
     def user_id(self) -> str:
         """Who it is, for everybody to see: the same after it came back, as its session is.
 
-        Unlike ``session`` it is no secret. Where the hub keeps no history, it is ``id``.
+        Unlike ``session`` it is no secret. It is what ``authenticate`` has found out; without such
+        a handler the hub makes one up, and where it keeps no history either, it is ``id``.
         """
         return self._connection.session_part.user_id or self.id
+
+    @property
+    def identity(self) -> Identity | None:
+        """What ``authenticate`` has returned for it, last; None without such a handler."""
+        return self._connection.session_part.identity
+
+    @property
+    def expires_at(self) -> float | None:
+        """When its identity ends, in seconds since the epoch, and with it the connection (4401).
+
+        Set it to another moment, or to None for never. A client renews it by the event
+        ``authenticate`` with ``{"token": "..."}``, which is answered with the new one.
+        """
+        return self._connection.expires_at
+
+    @expires_at.setter
+    def expires_at(self, at: float | None) -> None:
+        check_expiry(at)
+        connection = self._connection
+
+        def set_it() -> None:
+            connection.expires_at = at
+
+        connection.context.loop.run(set_it)
 
     @property
     def may_return(self) -> bool:

@@ -48,11 +48,13 @@ class HubContext:
         question_numbers: of what clients are asked.
         max_size: returns the most bytes of one message from a client.
         takes_raw: returns whether somebody handles what is no packet.
+        root: of a namespace, the context of the first hub; None for that.
     """
 
     def __init__(self, settings: HubSettings, emit: Callable[..., Delivery]) -> None:
         self.settings = settings
         self.emit = emit
+        self.root: HubContext | None = None
         self.limited: collections.Counter[str] = collections.Counter()
         self.complaints: collections.Counter[str] = collections.Counter()
         self.leave_listeners: list[Callable[[Any, str], object]] = []

@@ -19,19 +19,17 @@ from ..protocol import packets
 from ..protocol.arguments import arguments_for
 from ..protocol.packets import Packet
 from ..protocol.server_session import Deliver, OutOfOrder, RepeatAnswer
+from .authentication import Identified, renew
 from .delivery import Delivery
 from .handlers import Handler
-from .packet_reader import PacketReader
-from .replies import Speaker
 
 __all__ = ["Listener", "PacketHandler"]
 
 
-class Listener(Speaker, Protocol):
+class Listener(Identified, Protocol):
     """Whose packets they are: a connection."""
 
     client: Any  # whom handlers are called with
-    reader: PacketReader
 
     @property
     def is_over(self) -> bool:
@@ -122,6 +120,9 @@ class PacketHandler:
         if packet.flaw:
             self._listener.replies.complain("too-large", packet.flaw, packet)
             return
+        if event == packets.AUTHENTICATE:
+            await renew(self._listener, packet)
+            return
         handlers = self._context.handlers
         handler = handlers.by_event.get(event)
         args: tuple[Any, ...] = ()
@@ -164,7 +165,8 @@ class PacketHandler:
                 f"expected an event of your own, got {event!r}, which means something else here"
                 + ("; a message that is no packet goes to its handler" * (event == "message"))
             )
-        known = sorted(self._context.handlers.by_event.keys() - packets.RESERVED)
+        own = packets.RESERVED | {packets.AUTHENTICATE}
+        known = sorted(self._context.handlers.by_event.keys() - own)
         names = ", ".join(map(repr, known[:8])) if self._context.settings.show_errors else ""
         return f"nobody handles {event!r:.60} here" + (f"; there are {names}" if names else "")
 

@@ -1,9 +1,10 @@
 """Session tokens inside packets: taken out of the frames that hand them over.
 
 A hub's ``welcome`` tells the token with which a client comes back, Engine.IO's and Socket.IO's
-first packets tell a ``sid``, and a client's CONNECT how it proves who it is. Its rule: a frame
-comes out as one that could have travelled, of the same size, with the same key, and compressed
-where it was. Left out: what messages say otherwise; which of that is secret, nobody can know.
+first packets tell a ``sid``, and a client's CONNECT, or its ``authenticate``, how it proves who it
+is. Its rule: a frame comes out as one that could have travelled, of the same size, with the same
+key, and compressed where it was. Left out: what messages say otherwise; which of that is secret,
+nobody can know.
 """
 
 from __future__ import annotations
@@ -20,17 +21,20 @@ from ..http.secret_values import MARKER, hide_session
 
 __all__ = ["TokenRedactor", "hide_tokens"]
 
-_PACKET = re.compile(rb'\s{0,8}\{\s{0,8}"event"\s{0,8}:\s{0,8}"welcome"|(?:0|40[^{]{0,128})\{')
+_PACKET = re.compile(
+    rb'\s{0,8}\{\s{0,8}"event"\s{0,8}:\s{0,8}"(?:welcome|authenticate)"|'
+    rb'(?:0|40[^{]{0,128})\{|42(?:/[^,]{0,128},)?\d{0,16}\["authenticate"'
+)
 _TOKEN = re.compile(
-    rb'"(session|sid|pid|[\w-]{0,40}(?:token|secret|passw|api[-_]?key|jwt)[\w-]{0,40})"'
-    rb'\s{0,8}:\s{0,8}"((?:[^"\\]|\\.){1,1024})',
+    rb'(?:"(session|sid|pid|data|[\w-]{0,40}(?:token|secret|passw|api[-_]?key|jwt)[\w-]{0,40})"'
+    rb'\s{0,8}:|\["authenticate"\s{0,8},)\s{0,8}"((?:[^"\\]|\\.){1,4096})',
     re.IGNORECASE,
 )
 _STARTS = frozenset(bytes([byte]) for byte in b"{04 \t\r\n")
 _WHOLE_TEXT = 0x81  # the first byte of a text message in one frame, not compressed
-_MAX_PACKET_BYTES = 4 * 2**10  # such packets are short
+_MAX_PACKET_BYTES = 8 * 2**10  # such packets are short
 _START_BYTES = 256  # after which it is known whether it is one
-_FILLER = MARKER.encode().ljust(1024, b"*")
+_FILLER = MARKER.encode().ljust(4096, b"*")
 _TAIL = b"\x00\x00\xff\xff"
 
 
