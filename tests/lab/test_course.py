@@ -1,7 +1,8 @@
 """Every lesson in a real JupyterLab, at the root and under a JupyterHub's base URL: Run All ends,
 no cell fails, no cell is lost, and the page's console stays clean.
 
-With WSLAB_TEST_BINDER=1 the second is left to test_binder.py, which runs the same under such a URL.
+With WSLAB_TEST_BINDER=1 the second is left to test_binder.py, which runs under such a URL what
+knows of places.
 WSLAB_SCREENSHOTS=folder keeps a picture of each, in both themes.
 """
 

@@ -106,10 +106,10 @@ def test_a_real_kernels_server_keeps_its_url_when_its_cell_runs_again(tmp_path: 
     os.environ.get("WSLAB_TEST_INSTALL") != "1",
     reason="installs everything anew; set WSLAB_TEST_INSTALL=1 (CI does)",
 )
-@pytest.mark.parametrize("options", [(), ("--editable",)], ids=["wheel", "editable"])
 def test_it_is_enabled_in_a_fresh_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """By a wheel; test_binder.py sees that an editable install enables it, too."""
     checkout = tmp_path / "checkout"
     ignore = shutil.ignore_patterns(".*", "__pycache__", "build", "dist")
     shutil.copytree(PROJECT, checkout, ignore=ignore)
@@ -118,7 +118,7 @@ def test_it_is_enabled_in_a_fresh_environment(
     env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
     for command in (
         [sys.executable, "-m", "venv", venv],
-        [python, "-m", "pip", "install", "-qq", *options, ".", "jupyter_server"],
+        [python, "-m", "pip", "install", "-qq", ".", "jupyter_server"],
     ):
         done = subprocess.run(
             command, cwd=checkout, env=env, capture_output=True, text=True, check=False
