@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .frame_editor.editor import FrameEditor
     from .handshake_editor.editor import HandshakeEditor
     from .inspector.inspector import Inspector
+    from .machines.machines import Machines
     from .network_controls.controls import NetworkControls
     from .race.race import Race
     from .rooms.rooms import RoomMap, WhoIsHere
@@ -35,6 +36,7 @@ __all__ = [
     "FrameEditor",
     "HandshakeEditor",
     "Inspector",
+    "Machines",
     "NetworkControls",
     "Race",
     "RoomMap",
@@ -52,6 +54,7 @@ _MODULES = {
     "FrameEditor": "frame_editor.editor",
     "HandshakeEditor": "handshake_editor.editor",
     "Inspector": "inspector.inspector",
+    "Machines": "machines.machines",
     "NetworkControls": "network_controls.controls",
     "Race": "race.race",
     "RoomMap": "rooms.rooms",
