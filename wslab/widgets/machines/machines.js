@@ -2,7 +2,6 @@
 // as an arrow from lane to lane. What it is stands in words: the arrow only shows the way.
 
 const LANES = 5;
-const KINDS = { ws: "WebSocket", redis: "to Redis", push: "from Redis", line: "line", state: "" };
 
 function machineLane(hands) {
   const element = h("div", { class: "ws-lane", role: "listitem" },
@@ -70,7 +69,7 @@ function render({ model, el }) {
     names[0] = `clients of ${names[1]}`;
     names[4] = `clients of ${names[3]}`;
     const wayOf = (item) => (item.from === item.to
-      ? `${names[item.from]}: ` : `${KINDS[item.kind]}, ${names[item.from]} to ${names[item.to]}: `);
+      ? `${names[item.from]}: ` : `${names[item.from]} to ${names[item.to]}: `);
     fill(lanes, view.lanes.map((lane, nth) => ({ ...lane, key: nth })), () => machineLane(() => hands), drawLane);
     fill(rows, view.rows, saidRow, (element, item) => drawSaid(element, item, wayOf));
     write(empty, view.rows.length ? "" : "Nothing was said yet.");
