@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import signal
 from collections.abc import Generator, Iterator
@@ -73,6 +74,20 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if report.skipped and isinstance(report.longrepr, tuple) and NO_BROWSER in report.longrepr[2]:
         report.longrepr = (str(Path(__file__).parent), None, report.longrepr[2])
     return report
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say which files took the time, where --durations asks for the tests that did."""
+    if not config.option.durations:
+        return
+    by_file: collections.Counter[str] = collections.Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                by_file[report.nodeid.partition("::")[0]] += report.duration  # type: ignore[assignment]
+    terminalreporter.section("slowest 20 files")
+    for name, took_s in by_file.most_common(20):
+        terminalreporter.write_line(f"{took_s:7.1f}s {name}")
 
 
 @pytest.fixture(autouse=True)
