@@ -453,10 +453,11 @@ class Notebook:
         round to an iframe, or to the socket of its page, only then: it gets our 404, which says
         that the server has gone, or 502 where it goes just then. A Socket.IO client that had come
         before tries again and again. And lesson 13's page loads that client from the internet,
-        where there is one.
+        where there is one; lesson 16's loads hub.js.
         """
         late = re.compile(
-            r"status of (404 \(Not Found\)|502 \(Bad Gateway\)) \[[^\]]*/wslab/[0-9a-f]{32}/\]$"
+            r"status of (404 \(Not Found\)|502 \(Bad Gateway\)) "
+            r"\[[^\]]*/wslab/[0-9a-f]{32}/(\?name=\w+|wslab/hub\.js)?\]$"
             r"|WebSocket connection to '[^']*/wslab/[0-9a-f]{32}/.* response code: (404|502) "
             r"|/wslab/[0-9a-f]{32}/socket\.io/|Failed to load resource: .* \[https://cdn\."
         )

@@ -22,6 +22,7 @@ __all__ = [
     "checkout",
     "copy_missing",
     "course",
+    "source",
 ]
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -44,20 +45,30 @@ def _packaged_course() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def course(folder: str | None) -> Path:
-    """Return the folder to open, with the course in it."""
+def source() -> Path:
+    """Return the folder that the course comes from: a clone's own, or what a wheel carries.
+
+    Raises:
+        UserError: there is none.
+    """
     clone = checkout()
-    if clone is not None and folder is None:
-        return clone / "notebooks"
-    source = clone / "notebooks" if clone is not None else _packaged_course()
-    if source is None:
+    found = clone / "notebooks" if clone is not None else _packaged_course()
+    if found is None:
         raise UserError(
             "this installation carries no course; install wslab again, or run it from a clone of "
             "the project"
         )
+    return found
+
+
+def course(folder: str | None) -> Path:
+    """Return the folder to open, with the course in it."""
+    origin = source()
+    if checkout() is not None and folder is None:
+        return origin
     target = Path(folder).expanduser() if folder is not None else Path(COPY_TO)
     try:
-        copied, kept = copy_missing(source, target)
+        copied, kept = copy_missing(origin, target)
     except OSError as exc:
         raise UserError(
             f"the course can't be copied to {target}: {exc.strerror or exc}; choose another folder "

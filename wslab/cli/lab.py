@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..calls.waiting import pause
 from .arguments import UserError, port
-from .course import COPY_TO, FIRST_LESSON, PACKAGE, binder_link, checkout, course
+from .course import COPY_TO, FIRST_LESSON, PACKAGE, binder_link, checkout, course, source
+from .lessons import as_text, lessons
 
 if TYPE_CHECKING:
     import logging
@@ -45,6 +46,7 @@ examples:
   wslab lab --dir ~/websockets             put the course there
   wslab lab --ip 0.0.0.0                   an argument of jupyter lab
   wslab lab -- --help-all                  all of those that it knows
+  wslab lab --list                         all lessons: minutes, and what they need
   wslab lab --binder-link                  a link to this clone on Binder
 """
 
@@ -66,6 +68,9 @@ def add_parser(commands: Any, **kwargs: Any) -> None:
     lab.add_argument(
         "--binder-link", action="store_true", help="print the Binder link of this clone's origin"
     )
+    lab.add_argument(
+        "--list", action="store_true", help="print the lessons, with minutes and what they need"
+    )
 
 
 def run(args: argparse.Namespace, passed_on: list[str]) -> int:
@@ -74,6 +79,11 @@ def run(args: argparse.Namespace, passed_on: list[str]) -> int:
         if passed_on:
             raise UserError(f"--binder-link takes no other arguments, got {' '.join(passed_on)}")
         print(binder_link(checkout() or Path.cwd()))
+        return 0
+    if args.list:
+        if passed_on:
+            raise UserError(f"--list takes no other arguments, got {' '.join(passed_on)}")
+        print(as_text(lessons(source())))
         return 0
     import importlib.util
 

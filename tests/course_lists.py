@@ -1,0 +1,91 @@
+"""The lists of all lessons, in the README and in lesson 00, and each lesson's link to the next.
+
+They are made from the notebooks: `python -m tests.course_lists` writes them anew. Its rule: what it
+writes is what `tests/test_course_lists.py` expects, so that no list differs from the lessons.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from wslab.cli.lessons import Lesson, lessons
+
+PROJECT = Path(__file__).resolve().parent.parent
+COURSE = PROJECT / "notebooks"
+COUNT = 17
+HEAD = "| | question | minutes | needs |\n| --- | --- | --- | --- |\n"
+TABLE = re.compile(re.escape(HEAD) + r"(?:\|.*\n?)*")
+NEXT = re.compile(r"\*\*Next:\*\* .*?\*(?:\]\(\w+\.ipynb\))?(?=\s|$)")
+# Lessons that are being written; they leave this list when they are there.
+PLANNED = (
+    Lesson("14_safety.ipynb", "Who else can reach my socket?", 30),
+    Lesson("15_many_machines.ipynb", "One machine is full: what now?", 30),
+)
+
+
+def course() -> list[Lesson]:
+    """Return all lessons, in order."""
+    there = lessons(COURSE)
+    files = {one.file for one in there}
+    return sorted(
+        there + [one for one in PLANNED if one.file not in files], key=lambda one: one.file
+    )
+
+
+def table(folder: str) -> str:
+    """Return the list as a table, with links from a place where the lessons are in ``folder``."""
+    return HEAD + "".join(_row(one, folder) for one in course())
+
+
+def _row(one: Lesson, folder: str) -> str:
+    if not (COURSE / one.file).is_file():
+        return f"| {one.number} | {one.title} | | (not there yet) |\n"
+    linked = f"[{one.title}]({folder}{one.file})"
+    return f"| {one.number} | {linked} | {one.minutes} | {one.all_needs} |\n"
+
+
+def next_link(lesson: Lesson) -> str:
+    """Return how a lesson's last text leads on; "" for the last lesson."""
+    later = [one for one in course() if one.file > lesson.file]
+    if not later:
+        return ""
+    words = f"lesson {later[0].number}, *{later[0].title}*"
+    is_there = (COURSE / later[0].file).is_file()
+    return f"**Next:** [{words}]({later[0].file})" if is_there else f"**Next:** {words}"
+
+
+def last_text(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a notebook's last cell of text."""
+    texts = [cell for cell in document["cells"] if cell["cell_type"] == "markdown"]
+    return texts[-1]
+
+
+def source(cell: dict[str, Any]) -> str:
+    """Return a cell's text."""
+    return "".join(cell["source"])
+
+
+def write() -> None:
+    """Write the lists and the links anew."""
+    readme = PROJECT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(TABLE.sub(lambda _: table("notebooks/"), text), encoding="utf-8")
+    for lesson in lessons(COURSE):
+        path = COURSE / lesson.file
+        document = json.loads(path.read_text(encoding="utf-8"))
+        for cell in document["cells"]:
+            changed = TABLE.sub(lambda _: table(""), source(cell) + "\n").removesuffix("\n")
+            if cell is last_text(document) and (link := next_link(lesson)):
+                if NEXT.search(changed) is None:
+                    changed = f"{changed}\n\n{link}"
+                changed = NEXT.sub(lambda _, link=link: link, changed)  # type: ignore[misc]
+            cell["source"] = changed.splitlines(keepends=True)
+        said = json.dumps(document, indent=1, ensure_ascii=False)
+        path.write_text(f"{said}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
