@@ -20,7 +20,7 @@ from tests.hub.rig import (
 )
 from wslab.errors import ClientGone
 from wslab.hub import Hub, Limits
-from wslab.hub.backplane.backplane import Backplane, Publication
+from wslab.hub.backplane.backplane import Backplane, Fetched, Publication, SessionHooks
 from wslab.hub.backplane.member import Member
 from wslab.hub.backplane.memory import MemoryBackplane
 from wslab.hub.dialects.dialect import Said
@@ -233,7 +233,8 @@ async def test_one_process_shares_nothing_and_waits_for_nobody():
     backplane.changed(member)
     backplane.went("a")
     backplane.room_emptied("lobby")
-    await backplane.fetch_session(TOKEN, "")
+    assert await backplane.fetch_session(TOKEN, None, "") is Fetched.KNOWN
+    backplane.attach_sessions(SessionHooks(None, None, None))
     assert backplane.session(TOKEN) is None
     recorded = []
     backplane.record(backplane.open_session(TOKEN, ""), lambda: recorded.append("at once"))

@@ -8,7 +8,8 @@ which room, is the hub's own registry; a backplane is told of it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import enum
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from ..dialects.dialect import Said
@@ -17,10 +18,40 @@ from ..protocol.server_session import ServerSession
 from .member import Member
 from .status import BackplaneStatus
 
-__all__ = ["AnswerHere", "Backplane", "Deliver", "Publication", "Session"]
+__all__ = [
+    "AnswerHere",
+    "Backplane",
+    "Deliver",
+    "Fetched",
+    "Publication",
+    "Session",
+    "SessionHooks",
+]
 
 
 Session: TypeAlias = ServerSession[Any]
+
+
+class Fetched(enum.Enum):
+    """What became of a session that another process may have had."""
+
+    KNOWN = "what this process knows of it is right"
+    MOVED_ON = "its client is at yet another process meanwhile"
+    ANOTHERS = "it is somebody else's, and stays where it is"
+
+
+class SessionHooks(NamedTuple):
+    """What a backplane asks of its hub where a session goes from one process to another.
+
+    Args:
+        make_way: has a session's connection here end, and its handler, within a bound.
+        fence: has its connection here end: another process has it already.
+        dropped: returns the offsets that its connection has dropped, and not told of yet.
+    """
+
+    make_way: Callable[[Session], Awaitable[None]]
+    fence: Callable[[Session], object]
+    dropped: Callable[[Session], Iterable[int]]
 
 
 class Publication(NamedTuple):
@@ -134,11 +165,23 @@ class Backplane(Protocol):
 
     # Who may come back.
 
-    async def fetch_session(self, token: str, address: str) -> None:
-        """Have `session` find the session of that token, if another process of the hub had it."""
+    def attach_sessions(self, hooks: SessionHooks) -> None:
+        """Have a session's connection here make way where another process continues it."""
 
-    def record(self, session: Session, then: Callable[[], None]) -> None:
-        """Call a function once what a session has received so far is kept beyond this process."""
+    async def fetch_session(
+        self, token: str, offset: int | None, address: str, user_id: str | None = None
+    ) -> Fetched:
+        """Have `session` find the session of that token, if another process of the hub had it.
+
+        Args:
+            token: the session's.
+            offset: of the last event that its client has seen; None where it has seen none.
+            address: from where it comes.
+            user_id: whose it has to be; None where nobody has said who that is.
+        """
+
+    def record(self, session: Session, then: Callable[[], object] | None = None) -> None:
+        """Keep what a session is by now beyond this process; call a function once that is done."""
 
     def session(self, token: str) -> Session | None:
         """Return the session of a token, as long as its client may come back."""

@@ -77,6 +77,8 @@ class Limits:
         sessions_bytes: what these sessions take: which rooms they were in, and when.
         answers_bytes: of answers kept in case they are asked for again, of all sessions.
         answers_bytes_per_session: of one session.
+        data_bytes: of one client's ``data``, as JSON, that goes along where it comes back to
+            another process of the hub; what is more is left behind, and in ``hub.errors``.
 
     Raises:
         TypeError, ValueError: what was expected, and what came.
@@ -110,6 +112,7 @@ class Limits:
     sessions_bytes: int = 32 * MIB
     answers_bytes: int = 16 * MIB
     answers_bytes_per_session: int = 1 * MIB
+    data_bytes: int = 64 * KIB
 
     def __post_init__(self) -> None:
         for field in fields(self):

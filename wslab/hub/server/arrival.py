@@ -15,6 +15,7 @@ from ...calls.calling import must_pass
 from ...calls.waiting import finite
 from ...errors import Refused
 from ...identity.verdict import Denial
+from ..backplane.backplane import Fetched
 from .authentication import Identified, identify
 from .prepared_message import PreparedMessage
 from .replies import cut
@@ -25,6 +26,7 @@ __all__ = ["Arriving", "is_let_in"]
 class Arriving(Identified, Protocol):
     """Who comes: a connection."""
 
+    address: str
     client: Any
 
     @property
@@ -35,13 +37,21 @@ class Arriving(Identified, Protocol):
     def is_gone(self) -> bool:
         """Whether the hub has parted with it."""
 
+    def retire(self) -> None:
+        """Make way for the connection that continues the session."""
+
 
 async def is_let_in(arriving: Arriving) -> bool:
     """Have ``authenticate`` and ``connect`` run; whoever they do not let in is sent away."""
     context = arriving.context
     denial = await identify(arriving)
     if denial is None and context.backplane.keeps_sessions:
-        denial = await _follow(arriving)
+        if context.backplane.is_shared and (fetched := await _fetched(arriving)):
+            if fetched is Fetched.MOVED_ON:
+                arriving.retire()  # its client has not waited, and is at another process
+                return False
+            denial = arriving.session_part.deny()
+        denial = denial or await _follow(arriving)
     if denial is not None:
         code, word = denial.close_code, denial.word
         told = {"status": denial.status} if denial.data is None else denial.data
@@ -88,6 +98,17 @@ def _refusal(arriving: Arriving, word: str, text: str, data: Any, where: str) ->
         return PreparedMessage(*dialect.refusal(word, text))
 
 
+async def _fetched(arriving: Arriving) -> Fetched | None:
+    part = arriving.session_part
+    token, offset, _ = part.greeting
+    if not token:
+        return None
+    user_id = part.identity.user_id if part.identity is not None else None
+    fetch = arriving.context.backplane.fetch_session
+    fetched = await fetch(token, offset, arriving.address, user_id)
+    return None if fetched is Fetched.KNOWN else fetched
+
+
 async def _follow(arriving: Arriving) -> Denial | None:
     context, part = arriving.context, arriving.session_part
     before = None
@@ -103,7 +124,7 @@ async def _follow(arriving: Arriving) -> Denial | None:
         if old is None or old is before:
             part.expect(session)
             if part.is_resumed and part.greeting.is_whole_or_new:
-                arriving.id = context.holder(session).id  # as if it had never been away
+                arriving.id = session.client_id  # as if it had never been away
             return None
         before = old
         old.retire()

@@ -247,6 +247,7 @@ class Connection:
             if not here.is_open:
                 registry.check_join(room, len(session.rooms))
             session.join(room)
+            self.context.backplane.record(session)
             is_new = True
         if is_new:
             here.announce()
@@ -255,9 +256,10 @@ class Connection:
     def leave(self, room: str) -> bool:
         """Take it out of a room; return whether it was there."""
         here = self.current()
-        was_in = self.context.registry.leave(here, room)
-        if here.session is not None:
-            was_in = here.session.leave(room) or was_in
+        session, was_in = here.session, self.context.registry.leave(here, room)
+        if session is not None and session.leave(room):
+            self.context.backplane.record(session)
+            was_in = True
         if was_in:
             here.announce()
         return was_in
@@ -384,7 +386,7 @@ class Connection:
             self.replies.welcome(welcome)
             self.announce()
             return
-        part.holder.id = self.id
+        part.session.client_id = self.id
         self.replies.welcome(welcome | {"user": part.user_id})
         most = self.link.dialect.max_attachments
         missed = [past for past in told.missed if len(past.message.attachments) <= most]
@@ -394,6 +396,7 @@ class Connection:
             self.replies.dropped(lost, told.dropped_offset)
         for room in part.session.rooms:
             registry.put_back(self, room)
+        self.context.backplane.record(part.session)
         self.announce()
 
     async def _take_packets(self) -> None:
@@ -417,6 +420,7 @@ class Connection:
         if self.session is not None:
             self.session.lose(offsets)
             offset = self.session.tell_dropped()
+            self.context.backplane.record(self.session)
         self.replies.dropped(count, offset)
 
     def _broke_off(self, packet: Packet, why: str) -> None:

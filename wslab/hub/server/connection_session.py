@@ -98,16 +98,19 @@ class ConnectionSession:
     @name.setter
     def name(self, name: str | None) -> None:
         self._name = name
-        if self.session is not None:
+        if self.session is not None and self.session.name != name:
             self.session.name = name
+            self._context.backplane.record(self.session)
 
     def denial(self, session: Session) -> Denial | None:
         """Return why its client may not go on with a session; None where it is its own.
 
         Who cannot be refused it, since their dialect asks for a session by itself, gets a new one.
         """
-        if self._is_owner(session):
-            return None
+        return None if self._is_owner(session) else self.deny()
+
+    def deny(self) -> Denial | None:
+        """Return why its client may not go on with what is somebody else's; see `denial`."""
         if self.greeting.is_whole_or_new:
             self.greeting = self.greeting._replace(token="")
             return None

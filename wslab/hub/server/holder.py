@@ -19,14 +19,12 @@ class Holder(Generic[C]):
     """What all connections of one session share.
 
     Attributes:
-        id: what its client went by last.
         turn: one packet of the session at a time, whichever connection brings it.
     """
 
-    __slots__ = ("_client", "id", "turn")
+    __slots__ = ("_client", "turn")
 
     def __init__(self) -> None:
-        self.id = ""
         self.turn = asyncio.Lock()
         self._client: weakref.ref[C] | None = None
 

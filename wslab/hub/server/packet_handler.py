@@ -22,6 +22,7 @@ from ..protocol.server_session import Deliver, OutOfOrder, RepeatAnswer
 from .authentication import Identified, renew
 from .delivery import Delivery
 from .handlers import Handler
+from .message_ids import saying_once
 
 __all__ = ["Listener", "PacketHandler"]
 
@@ -81,6 +82,9 @@ class PacketHandler:
                 return  # its successor brings it again
             step = session.receive(packet)
             if type(step) is Deliver:
+                if session.recorded is not None:
+                    await self._take_recorded(packet, session, step)
+                    return
                 self._listener.replies.acknowledge_soon(step.acknowledge_now)
                 if packet.event is not None and self._may_take(packet):
                     await self._handle(packet)
@@ -88,6 +92,22 @@ class PacketHandler:
                 self._listener.replies.complain("bad-packet", step.reason, packet)
             elif isinstance(step, RepeatAnswer):
                 self._listener.replies.answer_again(packet, step.answer)
+
+    async def _take_recorded(self, packet: Packet, session: Session, step: Deliver) -> None:
+        # Where this process ends in the middle of a handler, the packet comes again, to another
+        # one: so it is acknowledged when its handler has ended, and says nothing twice.
+        replies = self._listener.replies
+        if step.unknown:
+            replies.complain(
+                "gap",
+                f"{step.unknown} packets before this one came to another process, which ended "
+                "before it had written down what it did with them",
+            )
+        if packet.event is not None and self._may_take(packet):
+            with saying_once(session.token, packet):
+                await self._handle(packet)
+        session.has_handled(packet)
+        replies.acknowledge_soon(step.acknowledge_now)
 
     def _may_take(self, packet: Packet | None) -> bool:
         """Take a token out of the bucket; tell a client that is too fast, once a second."""

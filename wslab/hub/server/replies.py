@@ -1,7 +1,8 @@
 """What a hub says to one client by itself: welcome, answers, complaints, what has come.
 
 Its rule: answers and what tells of a loss are never dropped; a complaint may be. An answer to a
-numbered packet is kept in the session, and goes to whichever connection has that now.
+numbered packet is kept in the session, and goes to whichever connection has that now. What other
+processes of the hub must know before the client does is recorded first.
 """
 
 from __future__ import annotations
@@ -94,16 +95,20 @@ class Replies:
             kept = text.encode(), binary
             size_bytes = len(kept[0]) + sum(map(len, binary))
             speaker.context.backplane.keep_answer(session, kept, size_bytes)
-            here = speaker.current()
-            if here.is_open:
-                here.send_queue.put(PreparedMessage(*kept), is_essential=True)
+            speaker.context.backplane.record(session, lambda: self._send_kept(kept))
         elif speaker.is_open:
             self.send(payloads)
 
+    def _send_kept(self, kept: tuple[bytes, Sequence[bytes]]) -> None:
+        here = self._speaker.current()
+        if here.is_open:
+            here.send_queue.put(PreparedMessage(*kept), is_essential=True)
+
     def answer_again(self, packet: Packet, kept: tuple[bytes, Sequence[bytes]] | None) -> None:
         """Answer a packet that came before, as it was answered then."""
-        if kept is not None:
-            self._speaker.send_queue.put(PreparedMessage(*kept), is_essential=True)
+        session = self._speaker.session_part.session
+        if kept is not None and session is not None:
+            self._speaker.context.backplane.record(session, lambda: self._send_kept(kept))
         else:
             self.complain(
                 "failed", "it was answered before, and the answer is no longer kept", packet
@@ -140,7 +145,12 @@ class Replies:
         self.close()
         session = self._speaker.session_part.session
         if session is not None and self._speaker.is_open:
-            self.send(self._dialect.received(session.received))
+            self._speaker.context.backplane.record(session, self._say_received)
+
+    def _say_received(self) -> None:
+        session = self._speaker.session_part.session
+        if session is not None and self._speaker.is_open:
+            self.send(self._dialect.received(session.receipt))
 
     def close(self) -> None:
         """Say of no further packet that it has come."""

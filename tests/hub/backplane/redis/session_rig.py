@@ -12,9 +12,10 @@ from typing import Any
 
 from tests.hub.backplane.redis.rig import linked
 from wslab.hub import Limits
+from wslab.hub.backplane.backplane import SessionHooks
 from wslab.hub.backplane.redis.keys import token_hash
 from wslab.hub.backplane.redis.link import RedisLink
-from wslab.hub.backplane.redis.sessions import RedisSessions, Rooms, SessionHooks
+from wslab.hub.backplane.redis.sessions import RedisSessions, Rooms
 from wslab.hub.protocol.history import History
 from wslab.hub.protocol.room_log import Past
 from wslab.hub.protocol.sessions import Sessions
@@ -34,7 +35,7 @@ async def eventually(look: Callable[[], Awaitable[object]]) -> None:
 class Node:
     """One node: its link, its sessions, and what they have asked of their hub."""
 
-    def __init__(self, link: RedisLink, session_s: float, limits: Limits, grace_s: float) -> None:
+    def __init__(self, link: RedisLink, session_s: float, limits: Limits) -> None:
         self.link = link
         self.trimmed = 0
         self.failures: list[BaseException] = []
@@ -45,11 +46,8 @@ class Node:
         history: History[Any] = History(20, limits)
         self.local: Sessions[Any] = Sessions(history, session_s, self._ended)
         rooms = Rooms(self.follow, self.settle, self.past_of, lambda: self.trimmed)
-        hooks = SessionHooks(
-            self.make_way, lambda _session: (), self.fenced.append, self.failures.append,
-            lambda: grace_s, lambda: 1000,
-        )  # fmt: skip
-        self.sessions = RedisSessions(link, self.local, rooms, hooks)
+        self.sessions = RedisSessions(link, self.local, rooms, lambda: limits, self.failures.append)
+        self.sessions.hooks = SessionHooks(self.make_way, self.fenced.append, lambda _session: ())
 
     @property
     def writer(self) -> Any:
@@ -123,12 +121,11 @@ async def node(
     *,
     session_s: float = 60.0,
     limits: Limits | None = None,
-    grace_s: float = 1.0,
     **options: Any,
 ) -> AsyncIterator[Node]:
     """Give a node of the hub of that name; at the end it just ends."""
     async with linked(url, name, **options) as link:
-        one = Node(link, session_s, limits or Limits(), grace_s)
+        one = Node(link, session_s, limits or Limits(grace_s=1.0, data_bytes=1000))
         await asyncio.wait_for(one.sessions.listening, 5)
         yield one
         for task in tuple(one.sessions._tasks):

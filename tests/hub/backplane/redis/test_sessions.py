@@ -12,6 +12,8 @@ from tests.hub.backplane.redis.rig import fresh_name, redis_of_its_own
 from tests.hub.backplane.redis.session_rig import NAME, TOKEN, eventually, node
 from tests.hub.rig import aio, until
 from wslab.hub import Limits
+from wslab.hub.backplane.backplane import Fetched
+from wslab.hub.backplane.redis import sessions
 from wslab.hub.protocol.packets import Packet
 
 
@@ -46,7 +48,7 @@ async def test_a_session_is_handed_over_with_all_that_belongs_to_it(redis_url: s
         await until(lambda: here.made_way == [before])
         assert not fetching.done()
         here.may_go.set()
-        assert await fetching
+        assert await fetching is Fetched.KNOWN
         assert before.is_gone
         assert (here.fenced, len(here.local), here.writer.by_name) == ([], 0, {})
         session = there.local.continued(TOKEN, 0.0, "5.6.7.8")
@@ -63,10 +65,10 @@ async def test_a_session_is_handed_over_with_all_that_belongs_to_it(redis_url: s
         assert there.local.history.offset == 5
         [failure] = here.failures
         assert "expected client.data of JSON, got 'socket'" in str(failure)
-        assert await there.sessions.fetch(TOKEN, 1, "5.6.7.8")  # it is here
+        assert await there.sessions.fetch(TOKEN, 1, "5.6.7.8") is Fetched.KNOWN  # it is here
         assert there.local.get(TOKEN) is session
         # And back again.
-        assert await here.sessions.fetch(TOKEN, 5, "1.2.3.4")
+        assert await here.sessions.fetch(TOKEN, 5, "1.2.3.4") is Fetched.KNOWN
         assert here.local.get(TOKEN).snapshot().stays == before.snapshot().stays._replace(
             here={"red": 0}, left=[("blue", 0, 1)]
         )
@@ -80,7 +82,7 @@ async def test_a_node_that_is_not_there_any_more_is_passed_over(redis_url: str) 
         async with node(redis_url, name) as here:
             await _a_life(here)
         await there.say("two", "red")
-        assert await there.sessions.fetch(TOKEN, None, "5.6.7.8")
+        assert await there.sessions.fetch(TOKEN, None, "5.6.7.8") is Fetched.KNOWN
         session = there.local.continued(TOKEN, 0.0, "5.6.7.8")
         assert session.received == 1
         assert session.may_be_behind
@@ -88,12 +90,16 @@ async def test_a_node_that_is_not_there_any_more_is_passed_over(redis_url: str) 
 
 
 @aio
-async def test_a_node_that_does_not_answer_is_fenced(redis_url: str) -> None:
+async def test_a_node_that_does_not_answer_is_fenced(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = fresh_name()
-    async with node(redis_url, name) as here, node(redis_url, name, grace_s=-1.9) as there:
+    monkeypatch.setattr(sessions, "MORE_S", 0.1)
+    limits = Limits(grace_s=0)
+    async with node(redis_url, name) as here, node(redis_url, name, limits=limits) as there:
         before = await _a_life(here)
         here.may_go.clear()  # for ever, as if it stood still
-        assert await there.sessions.fetch(TOKEN, 1, "5.6.7.8")
+        assert await there.sessions.fetch(TOKEN, 1, "5.6.7.8") is Fetched.KNOWN
         session = there.local.get(TOKEN)
         assert session.may_be_behind
         await until(lambda: here.fenced == [before])
@@ -117,7 +123,7 @@ async def test_what_a_fenced_node_writes_is_refused_and_it_learns_so(redis_url: 
         here.link.unlisten(here.sessions._channel)  # it is told nothing
         await here.link.command("PING")
         await until(lambda: here.link._subscriptions is not None)
-        assert await there.sessions.fetch(TOKEN, 1, "5.6.7.8")
+        assert await there.sessions.fetch(TOKEN, 1, "5.6.7.8") is Fetched.KNOWN
         told: list[str] = []
         session.name = "Eve"
         here.writer.record(session, lambda: told.append("a receipt"))
@@ -132,7 +138,7 @@ async def test_what_a_fenced_node_writes_is_refused_and_it_learns_so(redis_url: 
 async def test_a_flood_of_tokens_that_nobody_knows_leaves_nothing_in_redis(redis_url: str) -> None:
     async with node(redis_url, fresh_name()) as here:
         for nth in range(300):
-            assert await here.sessions.fetch(f"junk-{nth:016}", nth, "6.6.6.6")
+            assert await here.sessions.fetch(f"junk-{nth:016}", nth, "6.6.6.6") is Fetched.KNOWN
         assert len(here.local) == 0
         assert here.sessions._fetching == {}
         assert await here.session_keys() == []
@@ -140,7 +146,7 @@ async def test_a_flood_of_tokens_that_nobody_knows_leaves_nothing_in_redis(redis
 
 @aio
 async def test_sessions_that_strangers_leave_behind_are_bounded_and_go(redis_url: str) -> None:
-    limits = Limits(sessions=10, answers_bytes_per_session=2000)
+    limits = Limits(sessions=10, answers_bytes_per_session=2000, data_bytes=1000)
     async with node(redis_url, fresh_name(), session_s=0.6, limits=limits) as here:
         for nth in range(50):
             session = here.open(f"junk-{nth:016}")
@@ -156,7 +162,7 @@ async def test_sessions_that_strangers_leave_behind_are_bounded_and_go(redis_url
         assert 0 < len(keys) <= 10
         for key in keys:
             fields = await here.link.command("HKEYS", key)
-            assert len(fields) <= 3 + 2
+            assert len(fields) <= 4 + 2
             assert await here.link.command("MEMORY", "USAGE", key) < 5000
 
         async def have_gone() -> bool:
@@ -196,7 +202,7 @@ async def test_of_two_nodes_that_want_a_session_the_later_has_it(redis_url: str)
             b.sessions.fetch(TOKEN, 1, "5.6.7.8"), c.sessions.fetch(TOKEN, 1, "5.6.7.8"),
             b.sessions.fetch(TOKEN, 1, "5.6.7.8"),
         )  # fmt: skip
-        assert any(results)
+        assert Fetched.KNOWN in results
         async with asyncio.timeout(5):
             owner = (await b.stored())[b"owner"].decode()
             while sum(TOKEN in {each.token for each in one.local} for one in (b, c)) != 1:
@@ -211,7 +217,7 @@ async def test_what_is_no_session_is_as_if_nobody_knew_it_and_seen(redis_url: st
     async with node(redis_url, fresh_name()) as here:
         key = here.link.keys.session(NAME)
         await here.link.command("HSET", key, "claim", "x:1", "owner", "", "state", '{"v":99}')
-        assert await here.sessions.fetch(TOKEN, 1, "5.6.7.8")
+        assert await here.sessions.fetch(TOKEN, 1, "5.6.7.8") is Fetched.KNOWN
         assert here.local.get(TOKEN) is None
         assert "expected a session as wslab 1 writes it" in str(here.failures)
 
@@ -229,7 +235,7 @@ async def test_what_cannot_be_read_any_more_is_a_gap(redis_url: str, why: str) -
         elif why.startswith("of"):
             there.trimmed = 2
         await here.written(session)
-        assert await there.sessions.fetch(TOKEN, 1, "5.6.7.8")
+        assert await there.sessions.fetch(TOKEN, 1, "5.6.7.8") is Fetched.KNOWN
         session = there.local.continued(TOKEN, 0.0, "5.6.7.8")
         told = session.resume(1)
         assert (told.gap, told.missed, told.offset) == ("too old", [], last)
@@ -250,13 +256,13 @@ async def test_while_redis_is_away_nothing_waits_and_it_is_written_down_later(
             session.has_handled(Packet("e", n=2))
             here.writer.record(session, lambda: told.append(session.receipt))
             await until(lambda: told == [2])
-            assert await here.sessions.fetch("b" * 16, 1, "5.6.7.8")
+            assert await here.sessions.fetch("b" * 16, 1, "5.6.7.8") is Fetched.KNOWN
             server.restart(keeps_data=False)
             await until(lambda: here.link.status == "up")
             await eventually(here.has_stored)
             async with node(server.url, "hub") as there:
                 await here.written(session)
-                assert await there.sessions.fetch(TOKEN, None, "5.6.7.8")
+                assert await there.sessions.fetch(TOKEN, None, "5.6.7.8") is Fetched.KNOWN
                 assert there.local.get(TOKEN).received == 2
                 assert there.local.get(TOKEN).receive(Packet("e", id=1, n=1)).answer
 
@@ -269,6 +275,18 @@ async def test_a_node_that_closes_hands_over_all_that_it_has(redis_url: str) -> 
         session.receive(Packet("e", n=2))  # whose handler does not end any more
         await here.sessions.close()
         assert (await there.stored())[b"owner"] == b""
-        assert await there.sessions.fetch(TOKEN, None, "5.6.7.8")
+        assert await there.sessions.fetch(TOKEN, None, "5.6.7.8") is Fetched.KNOWN
         assert there.local.get(TOKEN).received == 1
         assert not there.local.get(TOKEN).may_be_behind
+
+
+@aio
+async def test_a_session_that_is_somebody_elses_stays_where_it_is(redis_url: str) -> None:
+    name = fresh_name()
+    async with node(redis_url, name) as here, node(redis_url, name) as there:
+        session = await _a_life(here)
+        assert await there.sessions.fetch(TOKEN, 1, "6.6.6.6", "eve") is Fetched.ANOTHERS
+        assert len(there.local) == 0
+        assert here.made_way == []
+        assert await there.sessions.fetch(TOKEN, 1, "5.6.7.8", "ada") is Fetched.KNOWN
+        assert there.local.get(TOKEN).user_id == session.user_id == "ada"

@@ -1,10 +1,13 @@
 -- Make a node the one that has a session; or ask the one that has it to hand it over.
 -- KEYS: session. ARGV: node, its new claim, the claim that it has ('' for none), '1' to take it
 -- from whoever has it, milliseconds to live, the beginning and the end of a node's channel, the
--- session's name there.
+-- session's name there, whose it has to be ('' for anybody's).
 local claim = redis.call('HGET', KEYS[1], 'claim')
 if not claim then
     return {'unknown'}
+end
+if ARGV[9] ~= '' and redis.call('HGET', KEYS[1], 'user') ~= ARGV[9] then
+    return {'anothers'}
 end
 if claim == ARGV[3] then
     redis.call('PEXPIRE', KEYS[1], ARGV[5])

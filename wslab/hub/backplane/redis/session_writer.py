@@ -68,7 +68,7 @@ class SessionWriter:
         fenced: called with a session that another node has.
         left_behind: called, once for each name, with what of ``data`` cannot be written down.
         failed: called with an error of Redis's.
-        untold: returns the offsets that a session's connection has dropped, and not told of.
+        dropped: returns the offsets that a session's connection has dropped, and not told of.
     """
 
     def __init__(
@@ -80,13 +80,13 @@ class SessionWriter:
         fenced: Callable[[Session], object],
         left_behind: Callable[[str], object],
         failed: Callable[[BaseException], object],
-        untold: Callable[[Session], Iterable[int]] = lambda _session: (),
+        dropped: Callable[[Session], Iterable[int]] = lambda _session: (),
     ) -> None:
         self._link = link
         self._session_s = session_s
         self._most_bytes = most_bytes
         self._fenced, self._left_behind, self._failed = fenced, left_behind, failed
-        self._untold = untold
+        self._dropped = dropped
         self._renew_s = min(LONGEST_RENEW_S, max(session_s / 2, 0.1))
         self._said: set[str] = set()
         self.by_name: dict[str, Written] = {}
@@ -188,13 +188,14 @@ class SessionWriter:
         data, left_behind = portable(session.data, self._most_bytes())
         for name in left_behind:
             self._leave_behind(name)
-        lost = self._untold(session)
+        lost = self._dropped(session)
         state = session.snapshot(data, lost=lost).to_json()
         forgotten = sorted(written.answers - _numbers(session))
         is_same = state == written.state and written.how == "part"
         args: list[Word] = [
             written.claim, owner, self._live_ms(session), written.how, "" if is_same else state,
             len(forgotten), *(f"a:{n}" for n in forgotten), *self._channel, written.name,
+            session.user_id,
         ]  # fmt: skip
         for n, answer, _ in session.answers.items():
             if n not in written.answers or written.how != "part":

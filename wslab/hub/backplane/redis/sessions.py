@@ -19,11 +19,12 @@ from typing import Any, Final, NamedTuple
 from redis.exceptions import ResponseError
 
 from ....errors import BackplaneDown
+from ...protocol.limits import Limits
 from ...protocol.room_log import Past
 from ...protocol.server_session import ServerSession
 from ...protocol.session_state import SessionState
 from ...protocol.sessions import Sessions
-from ..backplane import Session
+from ..backplane import Fetched, Session, SessionHooks
 from .answers import unpacked
 from .commands import Word
 from .keys import token_hash
@@ -31,30 +32,10 @@ from .link import RedisLink
 from .script import Script
 from .session_writer import SessionWriter, Written
 
-__all__ = ["RedisSessions", "Rooms", "SessionHooks"]
+__all__ = ["RedisSessions", "Rooms"]
 
 READ_S: Final = 5.0  # for what was missed to be read, and for it to be heard that it was
 MORE_S: Final = 2.0  # for another node to hand over, beyond what a handler there may take
-
-
-class SessionHooks(NamedTuple):
-    """What a node's sessions need of its hub.
-
-    Args:
-        make_way: has a session's connection here end, and its handler, within a bound.
-        untold: returns the offsets that its connection has dropped, and not told of.
-        fenced: called with a session that another node has.
-        failed: called with what went wrong in the background.
-        grace_s: returns the seconds that a handler may go on when its client has left.
-        data_bytes: returns the most bytes of a client's ``data`` that goes along.
-    """
-
-    make_way: Callable[[Session], Awaitable[None]]
-    untold: Callable[[Session], Iterable[int]]
-    fenced: Callable[[Session], object]
-    failed: Callable[[BaseException], object]
-    grace_s: Callable[[], float]
-    data_bytes: Callable[[], int]
 
 
 class Rooms(NamedTuple):
@@ -81,26 +62,35 @@ class RedisSessions:
         link: to Redis.
         sessions: those that are here.
         rooms: what is heard.
-        hooks: the hub's.
+        limits: returns the hub's.
+        failed: called with what goes wrong in the background.
 
     Attributes:
+        hooks: what is asked of the hub.
         writer: writes them down.
         taken: how many this node has taken over from others.
         listening: done once it hears the other nodes.
     """
 
     def __init__(
-        self, link: RedisLink, sessions: Sessions[Any], rooms: Rooms, hooks: SessionHooks
+        self,
+        link: RedisLink,
+        sessions: Sessions[Any],
+        rooms: Rooms,
+        limits: Callable[[], Limits],
+        failed: Callable[[BaseException], object],
     ) -> None:
-        self._link, self._sessions, self._rooms, self._hooks = link, sessions, rooms, hooks
+        self._link, self._sessions, self._rooms = link, sessions, rooms
+        self._limits, self._failed = limits, failed
+        self.hooks: SessionHooks | None = None
         self.writer = SessionWriter(
             link,
             sessions.session_s,
-            hooks.data_bytes,
+            lambda: limits().data_bytes,
             fenced=self._lose,
             left_behind=self._tell_left_behind,
-            failed=hooks.failed,
-            untold=hooks.untold,
+            failed=failed,
+            dropped=self._dropped,
         )
         self.taken = 0
         self._claims = itertools.count(1)
@@ -124,7 +114,9 @@ class RedisSessions:
         """Note that a session is forgotten; what `Sessions` calls."""
         self.writer.end(session)
 
-    async def fetch(self, token: str, offset: int | None, address: str) -> bool:
+    async def fetch(
+        self, token: str, offset: int | None, address: str, user_id: str | None = None
+    ) -> Fetched:
         """Have a session here that another node has, or has had.
 
         Nothing is raised: where Redis is not there, this node goes by what it knows itself.
@@ -133,19 +125,17 @@ class RedisSessions:
             token: whose session.
             offset: of the last event that its client has seen; None where it has seen none.
             address: from where it comes.
-
-        Returns:
-            False where it went on to yet another node meanwhile: its client is there now.
+            user_id: whose it has to be; None for anybody's.
         """
         name = token_hash(token)
         lock = self._fetching.setdefault(name, asyncio.Lock())
         try:
             async with lock:
-                return await self._fetch(name, token, offset, address)
+                return await self._fetch(name, token, offset, address, user_id or "")
         except (BackplaneDown, ResponseError, TimeoutError, ValueError) as exc:
             if not isinstance(exc, BackplaneDown):
-                self._hooks.failed(exc)
-            return True
+                self._failed(exc)
+            return Fetched.KNOWN
         finally:
             if not lock.locked():
                 self._fetching.pop(name, None)
@@ -167,18 +157,22 @@ class RedisSessions:
     def _new_claim(self) -> str:
         return f"{self._link.node_id}:{next(self._claims)}"
 
-    async def _fetch(self, name: str, token: str, offset: int | None, address: str) -> bool:
+    async def _fetch(
+        self, name: str, token: str, offset: int | None, address: str, user_id: str
+    ) -> Fetched:
         if self._link.status != "up":
-            return True
+            return Fetched.KNOWN
         here = self.writer.by_name.get(name)
         claim = self._new_claim()
-        answer = await self._ask(name, claim, here, takes=False)
+        answer = await self._ask(name, claim, here, user_id, takes=False)
         if answer[0] == b"asked":
-            await self._wait_for(f"released {name}", self._hooks.grace_s() + MORE_S)
+            await self._wait_for(f"released {name}", self._limits().grace_s + MORE_S)
             here = self.writer.by_name.get(name)
-            answer = await self._ask(name, claim, here, takes=True)
+            answer = await self._ask(name, claim, here, user_id, takes=True)
+        if answer[0] == b"anothers":
+            return Fetched.ANOTHERS
         if answer[0] != b"taken":
-            return True  # it is here, or nobody knows it
+            return Fetched.KNOWN  # it is here, or nobody knows it
         if here is not None:
             self._lose(here.session)  # it went elsewhere, and comes back from there
         owner, words = answer[1], answer[2]
@@ -188,16 +182,18 @@ class RedisSessions:
         _ = self.writer.begin(session, claim, "part")
         self.taken += 1
         await self._catch_up(session, state, name, offset)
-        return session not in self._elsewhere
+        return Fetched.MOVED_ON if session in self._elsewhere else Fetched.KNOWN
 
-    async def _ask(self, name: str, claim: str, here: Written | None, *, takes: bool) -> Any:
+    async def _ask(
+        self, name: str, claim: str, here: Written | None, user_id: str, *, takes: bool
+    ) -> Any:
         before, after = self._link.keys.channel("\0", "sessions").split("\0")
         live_ms = max(1, int(1000 * self._sessions.session_s))
         return await self._link.run(
             self._claim,
             [self._link.keys.session(name)],
             [self._link.node_id, claim, here.claim if here is not None else "", int(takes),
-             live_ms, before, after, name],
+             live_ms, before, after, name, user_id],
         )  # fmt: skip
 
     def _restored(
@@ -297,14 +293,15 @@ class RedisSessions:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (exc := task.exception()) is not None:
-            self._hooks.failed(exc)
+            self._failed(exc)
 
     async def _hand_over(self, name: str, asker: str) -> None:
         written = self.writer.by_name.get(name)
         with contextlib.suppress(BackplaneDown, ResponseError):
             if written is not None:
                 session = written.session
-                await self._hooks.make_way(session)
+                if self.hooks is not None:
+                    await self.hooks.make_way(session)
                 if self.writer.let_go(session) is written:
                     session.handled = session.received
                     self._elsewhere.add(session)
@@ -318,11 +315,15 @@ class RedisSessions:
         _ = self.writer.let_go(session)
         self._elsewhere.add(session)
         if not session.is_gone:
-            self._hooks.fenced(session)
+            if self.hooks is not None:
+                self.hooks.fence(session)
             self._sessions.end(session)
 
+    def _dropped(self, session: Session) -> Iterable[int]:
+        return self.hooks.dropped(session) if self.hooks is not None else ()
+
     def _tell_left_behind(self, name: str) -> None:
-        self._hooks.failed(
+        self._failed(
             ValueError(
                 f"expected client.data of JSON, got {name!r}: it is not there when its client "
                 "comes back to another node (no JSON, no text as its name, or too large: "
