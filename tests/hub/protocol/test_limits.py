@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from wslab.hub.protocol.limits import Limits, address_of, excesses, fair_level
 
+NUMBERS = [field.name for field in dataclasses.fields(Limits) if field.name != "proxies"]
 
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Limits)])
+
+@pytest.mark.parametrize("name", NUMBERS)
 def test_each_limit_says_what_it_expects(name):
     for wrong in ("5", True, [1]):
         with pytest.raises(TypeError, match=f"expected {name} as .*, got {type(wrong).__name__}"):
@@ -33,6 +35,15 @@ def test_limits_are_frozen_named_and_explained():
         Limits(5)
     for field in dataclasses.fields(Limits):
         assert f"\n    {field.name}: " in inspect.getdoc(Limits)
+
+
+def test_proxies_are_addresses_and_networks():
+    assert Limits(proxies=("127.0.0.1", "10.0.0.0/8", "2001:db8::/32")).proxies
+    with pytest.raises(TypeError, match=r"expected proxies as addresses or networks, .* got str"):
+        Limits(proxies="127.0.0.1")
+    for wrong in ("localhost", "*", 5, None):
+        with pytest.raises(ValueError, match=r"got .* among them"):
+            Limits(proxies=(wrong,))
 
 
 @given(st.lists(st.integers(0, 1000)), st.integers(0, 5000))

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
+import json
 import threading
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
+from tests.hub import rig
 from tests.hub.rig import (
     TOKEN,
     FakeSocket,
@@ -19,7 +24,9 @@ from tests.hub.rig import (
     until,
 )
 from wslab.hub import Hub, Limits
+from wslab.hub.protocol.come_back import come_back_s
 from wslab.hub.server.hub_client import connection_of
+from wslab.wire.http.message import HttpRequest
 
 pytestmark = pytest.mark.usefixtures("memory_network")
 
@@ -257,3 +264,130 @@ async def test_plain_handlers_of_those_that_left_do_not_pile_up_for_a_thread():
         assert inside(hub).handlers._threads._value == 3
     finally:
         gate.set()
+
+
+def from_(address, **headers):
+    """Return what connects from an address, by way of a proxy."""
+    return {"additional_headers": {"X-Forwarded-For": address, **headers}}
+
+
+BEHIND_A_PROXY = {"proxies": ("127.0.0.1",)}
+
+
+@aio
+async def test_who_connects_too_often_is_told_when_to_come_back():
+    hub = Hub(limits=Limits(connects_per_minute=3))
+    async with listening(hub) as url:
+        for _ in range(3):
+            async with speaking(url):
+                pass
+        if rig.carrier == "asgi":
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(url)
+            response = refused.value.response
+            assert response.status_code == 429
+            assert response.body.startswith(b"expected at most 3 connections a minute of your add")
+            assert 0 < int(response.headers["Retry-After"]) <= 20
+        else:
+            async with speaking(url, welcomed=False) as wire:
+                code, reason = await wire.closed()
+                assert code == 1013
+                assert 0 < come_back_s(reason) <= 20
+    assert hub.limited["connects_per_minute"] == 1
+
+
+@aio
+async def test_a_guess_at_a_token_counts_as_a_connection():
+    hub = Hub(limits=Limits(connects_per_minute=2))
+    hub.on("authenticate", lambda credentials: {"good": "alice"}.get(credentials.token))
+    async with listening(hub) as url:
+        for token in ("a", "b"):
+            with contextlib.suppress(InvalidStatus, ConnectionClosed):
+                async with connect(f"{url}?token={token}") as websocket:
+                    await websocket.recv()
+                    await websocket.recv()
+        with contextlib.suppress(InvalidStatus, ConnectionClosed):
+            async with connect(f"{url}?token=good") as websocket:
+                await websocket.recv()
+                raise AssertionError("it was let in")
+    assert hub.limited["connects_per_minute"] == 1
+    assert not hub.clients
+
+
+@aio
+async def test_a_flood_from_one_address_while_others_work_on():
+    limits = Limits(
+        connects_per_minute=30, clients_per_address=10, rooms_per_address=20, **BEHIND_A_PROXY
+    )
+    hub = Hub(limits=limits)
+
+    @hub.on("join")
+    async def join(client, room):
+        return client.join(room)
+
+    refused = []
+
+    async def flood(nth):
+        # Who floods says that it is another one each time; its proxy says who it is.
+        try:
+            async with connect(url, **from_(f"9.9.9.{nth}, 6.6.6.6")) as websocket:
+                for room in range(10):
+                    packet = {"event": "join", "data": f"room {nth} {room}"}
+                    await websocket.send(json.dumps(packet))
+                async for _ in websocket:
+                    pass
+            raise ConnectionClosedError(None, None)
+        except (InvalidStatus, ConnectionClosed):
+            refused.append(nth)
+
+    async with listening(hub) as url, speaking(url, **from_("1.2.3.4")) as alice:
+        floods = [asyncio.create_task(flood(nth)) for nth in range(100)]
+        for nth in range(20):
+            assert await alice.call("join", f"lobby {nth}", id=nth)
+        await until(lambda: len(refused) >= 90)
+        async with speaking(url, **from_("1.2.3.5")) as bob:
+            assert await bob.call("join", "lobby 1")
+            assert len(hub.rooms["lobby 1"]) == 2
+        assert inside(hub).admission.addresses["6.6.6.6"] <= 10
+        assert sum(name.startswith("room") for name in hub.rooms) <= 20
+        for task in floods:
+            task.cancel()
+        await asyncio.wait(floods)
+    assert hub.limited["connects_per_minute"] >= 1
+    assert hub.limited["clients_per_address"] >= 1
+    assert hub.limited["rooms_per_address"] >= 1
+
+
+@pytest.mark.websockets_only  # uvicorn itself believes a proxy on this machine
+@aio
+async def test_a_header_from_elsewhere_than_a_proxy_changes_nothing():
+    hub = Hub(limits=Limits(clients_per_address=1, proxies=("10.0.0.1",)))
+    async with listening(hub) as url, speaking(url, **from_("1.1.1.1")):
+        assert dict(inside(hub).admission.addresses) == {"127.0.0.1": 1}
+        with contextlib.suppress(InvalidStatus):
+            async with speaking(url, welcomed=False, **from_("2.2.2.2")) as wire:
+                assert (await wire.closed())[0] == 1013
+    assert hub.limited["clients_per_address"] == 1
+
+
+@aio
+async def test_socket_io_sessions_count_by_the_same_rules():
+    hub = Hub(limits=Limits(connects_per_minute=2, clients_per_address=1, **BEHIND_A_PROXY))
+
+    def request(*forwarded):
+        pairs = tuple(("X-Forwarded-For", each) for each in forwarded)
+        target = "/socket.io/?EIO=4&transport=polling"
+        return HttpRequest("GET", target, pairs, address=("127.0.0.1", 1))
+
+    async def status(*forwarded):
+        return (await hub.http(request(*forwarded))).status
+
+    assert await status("1.1.1.1") == 200
+    assert await status("1.1.1.1") == 503  # one client
+    assert await status("1.1.1.1") == 429  # and two attempts
+    # The last header is the proxy's own: the one before it anybody can write.
+    assert await status("2.2.2.2", "1.1.1.1") == 429
+    assert hub.refusal(request("1.1.1.1")).status == 429
+    assert await status("3.3.3.3") == 200
+    await hub.end_http()
+    assert hub.limited == {"connects_per_minute": 3, "clients_per_address": 1}

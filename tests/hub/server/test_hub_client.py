@@ -97,8 +97,15 @@ async def test_a_name_is_text(told):
             assert client.path == "/?name=x%26y"
             answer = await wire.call("rename", ["x"])
             assert answer["message"] == "TypeError: expected a name as a str, or None, got list"
-            await wire.call("rename", "n" * 1000)
+            await wire.call("rename", "n" * 256)
             assert len(repr(client)) < 120
+            for name in ("n" * 257, "é" * 129):
+                answer = await wire.call("rename", name)
+                assert (answer["code"], answer["message"][:36]) == (
+                    "refused", "expected a name of at most 256 bytes",
+                )  # fmt: skip
+            assert client.name == "n" * 256
+            assert hub.limited["name_bytes"] == 2
             await wire.abort()
         async with speaking(f"{url}{url_of}&offset=0"):
             assert told == [frozenset(), {"lobby"}]  # it sees the rooms that it comes back to

@@ -303,6 +303,38 @@ def _answer(socket):
 
 
 @aio
+async def test_rooms_are_bounded_for_all_clients_of_an_address():
+    hub = Hub(limits=Limits(rooms_per_address=3, proxies=("127.0.0.1",)))
+
+    @hub.on("join")
+    async def join(client, room):
+        return client.join(room)
+
+    hub.on("leave", lambda client, room: client.leave(room))
+
+    def from_(address):
+        return {"additional_headers": {"X-Forwarded-For": address}}
+
+    async with listening(hub) as url, speaking(url, **from_("1.1.1.1")) as other:
+        async with (
+            speaking(url, **from_("6.6.6.6")) as one,
+            speaking(url, **from_("6.6.6.6")) as two,
+        ):
+            assert await one.call("join", "a")
+            assert await one.call("join", "b")
+            assert await two.call("join", "a")
+            refused = await two.call("join", "c")
+            assert "clients of an address in at most 3 rooms" in refused["message"]
+            assert await other.call("join", "c")
+            assert await one.call("leave", "b")
+            assert await two.call("join", "b")
+            assert (await two.call("join", "d"))["code"] == "refused"
+        await until(lambda: len(hub.clients) == 1)
+        assert dict(inside(hub).registry._stays) == {"1.1.1.1": 1}
+    assert hub.limited == {"rooms_per_address": 2}
+
+
+@aio
 async def test_rooms_are_bounded_for_a_client_and_in_all_and_by_name():
     hub = Hub(limits=Limits(rooms=4, rooms_per_client=3, room_name_bytes=20))
 

@@ -14,7 +14,7 @@ import json
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from ...wire.http.message import HttpRequest, HttpResponse
 from ..protocol.limits import Limits, address_of
@@ -29,10 +29,16 @@ from .upgrade import carried, upgraded
 
 __all__ = ["EngineServer"]
 
+Address: TypeAlias = tuple[str, int] | None
+
 ID_BYTES = 15  # 20 characters, as the reference server's
 UNPOLLED_S = 5.0  # a client that polls comes again sooner
 END_GRACE_S = 0.5  # for what serves the sessions, when the server ends them all
 TURN_AWAY_S = 1.0  # for whom there is no place to answer the close frame
+
+
+def _by_address(address: Address, headers: Mapping[str, str]) -> str:
+    return address_of(address)
 
 
 class EngineServer:
@@ -45,6 +51,7 @@ class EngineServer:
         prepare: makes a message of a text.
         limits: what clients may make it hold.
         limited: counts, by the name of a limit, how often that has held.
+        counted_as: returns who counts as one, by address and headers.
         failed: told what ``serve`` lets through, and for which session.
 
     Attributes:
@@ -59,6 +66,7 @@ class EngineServer:
         prepare: Callable[[str], Message],
         limits: Callable[[], Limits] = Limits,
         limited: collections.Counter[str] | None = None,
+        counted_as: Callable[[Address, Mapping[str, str]], str] = _by_address,
         failed: Callable[[BaseException, EngineSession], object] | None = None,
     ) -> None:
         self._serve = serve
@@ -66,11 +74,13 @@ class EngineServer:
         self._prepare = prepare
         self._limits = limits
         self._limited = collections.Counter() if limited is None else limited
+        self._counted_as = counted_as
         self._failed = failed
         self.controls = Controls(*[prepare(text) for text in ("1", "2", "6", "3probe")])
         self.sessions: dict[str, EngineSession] = {}
         self._polling: dict[str, Polling] = {}  # those that began so
         self._addresses: collections.Counter[str] = collections.Counter()
+        self._who: dict[str, str] = {}  # counts for each session
         self._unpolled: dict[str, float] = {}  # since when nobody polls, the longest first
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -114,7 +124,7 @@ class EngineServer:
             await self._turn_away(link, 1008, answers.MESSAGES[code])
         elif question.sid:
             await self._upgrade(question.sid, link)
-        elif (full := self._full(address_of(link.address))) is not None:
+        elif (full := self._full(self._counted_as(link.address, link.headers))) is not None:
             await self._turn_away(link, 1013, full)
         else:
             session = self._new(link.path, link.headers, link.address, link=link)
@@ -153,10 +163,10 @@ class EngineServer:
         return answers.error(answers.BAD_REQUEST)
 
     async def _begin(self, request: HttpRequest) -> HttpResponse:
-        full = self._full(address_of(request.address))
+        headers = _Headers(request.headers)
+        full = self._full(self._counted_as(request.address, headers))
         if full is not None:
             return answers.error(answers.FORBIDDEN, full, 503)
-        headers = _Headers(request.headers)
         session = self._new(request.target, headers, request.address)
         self._polling[session.id] = polling = Polling(
             session, lambda is_held: self._polled(session, is_held), self.settings.max_payload
@@ -200,7 +210,8 @@ class EngineServer:
             connection=None if link is None else link.connection,
         )
         self.sessions[session.id] = session
-        self._addresses[address_of(address)] += 1
+        self._who[session.id] = who = self._counted_as(address, headers)
+        self._addresses[who] += 1
         return session
 
     async def _run(self, session: EngineSession) -> None:
@@ -235,7 +246,7 @@ class EngineServer:
         if self._polling.pop(session.id, None) is not None:
             session.when_filled(None)  # who holds a poll has been told; a cycle for the collector
         self._unpolled.pop(session.id, None)
-        who = address_of(session.address)
+        who = self._who.pop(session.id)
         self._addresses[who] -= 1
         if not self._addresses[who]:
             del self._addresses[who]
@@ -319,7 +330,7 @@ class EngineServer:
         stale = [sid for sid, since_s in self._unpolled.items() if since_s <= before_s]
         if len(stale) < self._limits().unpolled:
             return
-        addresses = {sid: address_of(self.sessions[sid].address) for sid in stale}
+        addresses = {sid: self._who[sid] for sid in stale}
         [(most, _)] = collections.Counter(addresses.values()).most_common(1)
         self._limited["unpolled"] += 1
         self.sessions[next(sid for sid in stale if addresses[sid] == most)].end(None)
@@ -330,6 +341,7 @@ class _Headers(dict[str, str]):
 
     def __init__(self, headers: tuple[tuple[str, str], ...]) -> None:
         super().__init__()
+        self._pairs = headers
         for name, value in headers:
             self.setdefault(name.lower(), value)
 
@@ -341,3 +353,7 @@ class _Headers(dict[str, str]):
 
     def get(self, name: str, default: Any = None) -> Any:
         return super().get(name.lower(), default)
+
+    def get_all(self, name: str) -> list[str]:
+        """Return all values of a header, in order: who can add one must not hide another's."""
+        return [value for key, value in self._pairs if key.lower() == name.lower()]

@@ -17,7 +17,9 @@ __all__ = ["Limits", "address_of", "excesses", "fair_level"]
 K = TypeVar("K")
 
 KIB, MIB = 2**10, 2**20
-_MAY_BE_NONE = {"clients_per_address", "rate", "handler_s"}
+_MAY_BE_NONE = {
+    "clients_per_address", "connects_per_minute", "rate", "rooms_per_address", "handler_s",
+}  # fmt: skip
 _LEAST = {"grace_s": 0, "gone_handlers": 0, "gone_handler_s": 0, "sessions": 0}
 
 
@@ -37,15 +39,26 @@ class Limits:
         clients_per_address: of one IP address (of IPv6: one /64 network); None for any number.
             None by default, since behind a proxy, such as Jupyter's, or a router of a whole
             school, all clients come from one address. Set it where clients come directly.
+        connects_per_minute: times that one address may connect, or try to, in a minute, and as
+            many at once; more get 429 before the 101 where the server can (``wslab.serve``,
+            ``hub.asgi``), else 1013. None, the default, for any number: see
+            ``clients_per_address``.
+        proxies: addresses and networks, such as ``("127.0.0.1", "10.0.0.0/8")``, of proxies of
+            yours: who comes through them is counted by the ``X-Forwarded-For`` that they write. No
+            other is believed, since any client can send one.
         max_size: bytes of one message from a client; larger ones are refused with an error.
             (websockets closes the connection beyond its own ``max_size``, 1 MiB by default.)
         rate: messages a second that a client may send, and as many at once; None for any number.
         ahead_bytes: of messages that wait for their turn while the hub asks their client, in all;
             beyond it, no more is read of those that have some.
         ahead_bytes_per_client: of these, of one client.
-        rooms: rooms that somebody is in, in all. Beyond these three, `join` raises `Refused`.
+        rooms: rooms that somebody is in, in all. Beyond these, `join` raises `Refused`.
         rooms_per_client: rooms that one client is in.
+        rooms_per_address: of all clients of one address, a room counting for each of them that is
+            in it; None for any number, by default: see ``clients_per_address``.
         room_name_bytes: of the name of a room that is joined.
+        name_bytes: of a client's name, which all others may be shown; setting a longer one raises
+            `Refused`.
         handlers: handlers that run at once; further messages wait for their turn.
         threads: of these, plain functions that run, or wait for one of asyncio's threads (6 on a
             machine of 2 cores). They count until they end, also when their client has left.
@@ -86,13 +99,17 @@ class Limits:
 
     clients: int = 10_000
     clients_per_address: int | None = None
+    connects_per_minute: int | None = None
+    proxies: tuple[str, ...] = ()
     max_size: int = 256 * KIB
     rate: float | None = None
     ahead_bytes: int = 64 * MIB
     ahead_bytes_per_client: int = 8 * MIB
     rooms: int = 50_000
     rooms_per_client: int = 100
+    rooms_per_address: int | None = None
     room_name_bytes: int = 256
+    name_bytes: int = 256
     handlers: int = 1000
     threads: int = 64
     handlers_per_client: int = 4
@@ -116,7 +133,10 @@ class Limits:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            _check(field.name, getattr(self, field.name))
+            if field.name == "proxies":
+                _check_proxies(self.proxies)
+            else:
+                _check(field.name, getattr(self, field.name))
 
 
 def _check(name: str, value: Any) -> None:
@@ -134,6 +154,17 @@ def _check(name: str, value: Any) -> None:
             raise ValueError(f"expected {name} above 0 ({what}), got {value!r}")
     elif not value >= (least := _LEAST.get(name, 1)):
         raise ValueError(f"expected {name} of at least {least} ({what}), got {value!r}")
+
+
+def _check_proxies(proxies: Any) -> None:
+    what = 'proxies as addresses or networks, such as ("127.0.0.1", "10.0.0.0/8")'
+    if type(proxies) is not tuple:
+        raise TypeError(f"expected {what}, got {type(proxies).__name__} {proxies!r:.60}")
+    for each in proxies:
+        try:
+            ipaddress.ip_network(each if isinstance(each, str) else "", strict=False)
+        except ValueError:
+            raise ValueError(f"expected {what}, got {each!r:.60} among them") from None
 
 
 def address_of(address: tuple[str, int] | None) -> str:

@@ -9,8 +9,13 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import math
+import time
 from typing import Protocol
 
+from ...wire.http.message import HttpResponse
+from ..protocol.come_back import come_back_in
+from ..protocol.connect_rate import ConnectRate
 from .link import Link
 from .prepared_message import PreparedMessage
 from .settings import HubSettings
@@ -57,6 +62,7 @@ class Admission:
         self._empty: asyncio.Event | None = None  # while somebody waits for none
         self.addresses: collections.Counter[str] = collections.Counter()  # of these
         self.turning_away = 0
+        self._rate = ConnectRate()
         self.leavers: dict[Leaver, None] = {}
 
     def is_full(self, address: str) -> bool:
@@ -77,6 +83,39 @@ class Admission:
             name, what = "clients", f"{limits.clients:,} clients"
         self._limited[name] += 1
         return f"{what} are connected already: try again later"
+
+    # How often an address connects.
+
+    def wait_s(self, address: str) -> float:
+        """Return after how many seconds an address may connect; 0 for now. Its refusal counts."""
+        per_minute = self._settings.limits.connects_per_minute
+        if per_minute is None:
+            return 0.0
+        wait_s = self._rate.wait_s(address, per_minute, time.monotonic())
+        if wait_s:
+            self._limited["connects_per_minute"] += 1
+        return wait_s
+
+    def connects(self, address: str) -> None:
+        """Count that an address connects, or has tried to in vain."""
+        per_minute = self._settings.limits.connects_per_minute
+        if per_minute is not None:
+            self._rate.count(address, per_minute, time.monotonic())
+
+    def too_often(self, wait_s: float) -> str:
+        """Say what somebody is told who connects too often."""
+        per_minute = self._settings.limits.connects_per_minute
+        return (
+            f"expected at most {per_minute} connections a minute of your address: "
+            f"{come_back_in(min(wait_s, 60.0))}"
+        )
+
+    def too_often_response(self, wait_s: float) -> HttpResponse:
+        """Return the same in place of a 101 (RFC 6585 §4)."""
+        fields = [
+            ("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", str(math.ceil(wait_s))),
+        ]  # fmt: skip
+        return HttpResponse(429, fields, f"{self.too_often(wait_s)}\n".encode())
 
     async def turn_away(self, link: Link, told: str, code: int = 1013) -> None:
         """Close a connection for which there is no place.

@@ -245,7 +245,7 @@ class Connection:
         is_new = here.is_open and registry.join(here, room)
         if session is not None and room not in session.rooms:
             if not here.is_open:
-                registry.check_join(room, len(session.rooms))
+                registry.check_join(self, room, len(session.rooms))
             session.join(room)
             self.context.backplane.record(session)
             is_new = True

@@ -6,8 +6,10 @@ client is told and does is its connection's affair.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
+
+from websockets.datastructures import Headers
 
 from ...identity.identity import Identity
 from ...identity.verdict import Denial
@@ -16,7 +18,7 @@ from ..engineio.requests import asked
 from ..engineio.server import EngineServer
 from ..engineio.session import EngineSession
 from ..engineio.settings import SocketIO
-from ..protocol.limits import address_of
+from ..protocol.addresses import counted_as
 from .authentication import authenticated
 from .connection import Connection
 from .draining import RESTART, Draining
@@ -71,12 +73,21 @@ class Entrance:
         No coroutine around it: each idle connection would hold one more.
         """
         self._take_loop()
-        if self._engine is not None and self._engine.is_asked_for(link.path):
-            draining = self.draining
-            if draining.is_on and not asked(link.path).sid:
-                return self._context.admission.turn_away(link, draining.reason, RESTART)
-            return self._engine.websocket(link)
+        engine, admission = self._engine, self._context.admission
+        is_theirs = engine is not None and engine.is_asked_for(link.path)
+        if not (is_theirs and asked(link.path).sid):
+            if self.draining.is_on:
+                return admission.turn_away(link, self.draining.reason, RESTART)
+            address = self._counted_as(link.address, link.headers)
+            if wait_s := admission.wait_s(address):
+                return admission.turn_away(link, admission.too_often(wait_s))
+            admission.connects(address)
+        if engine is not None and is_theirs:
+            return engine.websocket(link)
         return self.serving(link)
+
+    def _counted_as(self, address: tuple[str, int] | None, headers: Mapping[str, str]) -> str:
+        return counted_as(address, headers, self._context.settings.limits.proxies)
 
     def is_asked_for(self, path: str) -> bool:
         """Whether a request's path is Socket.IO's."""
@@ -86,8 +97,9 @@ class Entrance:
     def no_place_for(self, link: Link) -> str | None:
         """Say why there is no place for a plain client, and count that; None where there is."""
         self._take_loop()
-        context, address = self._context, address_of(link.address)
+        context, address = self._context, self._counted_as(link.address, link.headers)
         if context.admission.is_full(address) and not context.is_continued_by(link):
+            context.admission.connects(address)  # it goes no further, where others are counted
             return context.admission.refuse(address)
         return None
 
@@ -99,9 +111,22 @@ class Entrance:
         self._take_loop()
         if self._engine is None or not self._engine.is_asked_for(request.path):
             return None
-        if self.draining.is_on and not asked(request.target).sid:
-            return self.draining.refusal()
+        if not asked(request.target).sid and request.method == "GET":
+            if (refusal := self._refusal(request)) is not None:
+                return refusal
+            self._context.admission.connects(self._address_of(request))
         return await self._engine.http(request)
+
+    def _refusal(self, request: HttpRequest) -> HttpResponse | None:
+        """Return what is answered to whoever would be a new client, and may not come now."""
+        if self.draining.is_on:
+            return self.draining.refusal()
+        admission = self._context.admission
+        wait_s = admission.wait_s(self._address_of(request))
+        return admission.too_often_response(wait_s) if wait_s else None
+
+    def _address_of(self, request: HttpRequest) -> str:
+        return self._counted_as(request.address, Headers(request.headers))
 
     @property
     def max_body_bytes(self) -> int:
@@ -116,8 +141,9 @@ class Entrance:
         """Return what a client gets in place of a 101; None where it may come."""
         self._take_loop()
         is_theirs = self._engine is not None and self._engine.is_asked_for(request.path)
-        if self.draining.is_on and not (is_theirs and asked(request.target).sid):
-            return self.draining.refusal()
+        is_new = not (is_theirs and asked(request.target).sid)
+        if is_new and (refusal := self._refusal(request)) is not None:
+            return refusal
         if self._engine is None or not is_theirs:
             return None
         return self._engine.refusal(request)
@@ -132,7 +158,10 @@ class Entrance:
         if self.is_asked_for(request.path):
             return None
         verdict = await authenticated(self._context, request, trusts_page=trusts_page)
-        return verdict.response() if isinstance(verdict, Denial) else verdict
+        if isinstance(verdict, Denial):
+            self._context.admission.connects(self._address_of(request))  # a guess counts, too
+            return verdict.response()
+        return verdict
 
     async def end_http(self) -> None:
         """End the sessions of all who come by HTTP: what asks for them closes."""
@@ -141,7 +170,7 @@ class Entrance:
 
     def serving(self, link: Link) -> Coroutine[Any, Any, None]:
         """Return what serves a client of the hub, or turns it away."""
-        context, address = self._context, address_of(link.address)
+        context, address = self._context, self._counted_as(link.address, link.headers)
         if self.draining.is_on:
             return context.admission.turn_away(link, self.draining.reason, RESTART)
         if context.admission.is_full(address) and not context.is_continued_by(link):
@@ -160,6 +189,7 @@ class Entrance:
                 prepare=PreparedMessage,
                 limits=lambda: context.settings.limits,
                 limited=context.limited,
+                counted_as=self._counted_as,
                 failed=self._failed,
             )
 

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 from websockets.frames import EXTERNAL_CLOSE_CODES
 
 from ...calls.waiting import finite
+from ...errors import Refused
 from ...identity.identity import Identity, check_expiry
 from .connection import Connection
 from .delivery import Delivery
@@ -116,13 +117,18 @@ class HubClient:
 
     @property
     def name(self) -> str | None:
-        """What your handlers call it; None until one sets it."""
+        """What your handlers call it; None until one sets it, of at most `Limits.name_bytes`."""
         return self._connection.session_part.name
 
     @name.setter
     def name(self, name: str | None) -> None:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"expected a name as a str, or None, got {type(name).__name__}")
+        context = self._connection.context
+        most = context.settings.limits.name_bytes
+        if name is not None and len(name) * 4 > most < len(name.encode(errors="replace")):
+            context.limited["name_bytes"] += 1
+            raise Refused(f"expected a name of at most {most} bytes (Limits(name_bytes=...))")
         connection = self._connection
         connection.session_part.name = name
         if connection.context.backplane.is_shared:

@@ -62,7 +62,9 @@ class HubContext:
         self.loop = HubLoop(settings.name)
         self.handlers = Handlers(settings, self.limited)
         self.admission = Admission(settings, self.limited)
-        self.registry: Registry[Any] = Registry(settings.limits, self.limited)
+        self.registry: Registry[Any] = Registry(
+            settings.limits, self.limited, lambda connection: str(connection.address)
+        )
         self.backplane: Backplane = MemoryBackplane(
             settings.history, settings.session_s, settings.limits, self.limited, self.data_of
         )

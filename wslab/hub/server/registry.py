@@ -44,12 +44,14 @@ class Registry(Generic[M]):
     Args:
         limits: how many rooms there may be.
         limited: counts, by the name of a limit, how often that has held.
+        address_of: returns from where a member comes.
     """
 
     def __init__(
         self,
         limits: Limits | None = None,
         limited: collections.Counter[str] | None = None,
+        address_of: Callable[[M], str] = lambda member: "",
     ) -> None:
         self.lock = threading.RLock()
         self._limits = limits or Limits()
@@ -58,6 +60,8 @@ class Registry(Generic[M]):
         self.members: dict[str, M] = {}
         self.rooms: dict[str, dict[M, None]] = {}  # in the order of joining
         self._rooms_of: dict[M, set[str]] = {}  # of those that are in one
+        self._address_of = address_of
+        self._stays: collections.Counter[str] = collections.Counter()  # in rooms, by address
 
     def add(self, member: M, id: str, digits: str) -> str:
         """Enter a member, and return its id: a longer one where somebody has come with the same.
@@ -92,14 +96,17 @@ class Registry(Generic[M]):
         with self.lock:
             rooms = self._rooms_of.get(member, ())
             if room not in rooms:
-                self.check_join(room, len(rooms))
+                self.check_join(member, room, len(rooms))
             return self.put_back(member, room)
 
-    def check_join(self, room: str, count: int) -> None:
+    def check_join(self, member: M, room: str, count: int) -> None:
         """Refuse one room more for a member that is in so many."""
         limits = self._limits
+        most = limits.rooms_per_address
         if count >= limits.rooms_per_client:
             name, what = "rooms_per_client", f"a client to be in at most {count:,} rooms"
+        elif most is not None and self._stays[self._address_of(member)] >= most:
+            name, what = "rooms_per_address", f"the clients of an address in at most {most:,} rooms"
         elif room not in self.rooms and len(self.rooms) >= limits.rooms:
             name, what = "rooms", f"at most {limits.rooms:,} rooms in all"
         elif len(room) * 4 > limits.room_name_bytes < len(room.encode(errors="replace")):
@@ -115,6 +122,8 @@ class Registry(Generic[M]):
         with self.lock:
             them = self.rooms.setdefault(room, {})
             is_new = member not in them
+            if is_new:
+                self._stays[self._address_of(member)] += 1
             them[member] = None
             self._rooms_of.setdefault(member, set()).add(room)
             return is_new
@@ -126,6 +135,10 @@ class Registry(Generic[M]):
             if them is None or member not in them:
                 return False
             del them[member]
+            address = self._address_of(member)
+            self._stays[address] -= 1
+            if not self._stays[address]:
+                del self._stays[address]
             rooms = self._rooms_of[member]
             rooms.remove(room)
             if not rooms:
