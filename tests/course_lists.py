@@ -18,7 +18,7 @@ COURSE = PROJECT / "notebooks"
 COUNT = 17
 HEAD = "| | question | minutes | needs |\n| --- | --- | --- | --- |\n"
 TABLE = re.compile(re.escape(HEAD) + r"(?:\|.*\n?)*")
-NEXT = re.compile(r"\*\*Next:\*\* .*?\*(?:\]\(\w+\.ipynb\))?(?=\s|$)")
+NEXT = re.compile(r"\*\*Next:\*\* \[?lesson \d\d, \[?\*[^*]+\*\]?(?:\(\w+\.ipynb\))?\.?(?=\s|$)")
 # Lessons that are being written; they leave this list when they are there.
 PLANNED = (
     Lesson("14_safety.ipynb", "Who else can reach my socket?", 30),
@@ -57,6 +57,17 @@ def next_link(lesson: Lesson) -> str:
     return f"**Next:** [{words}]({later[0].file})" if is_there else f"**Next:** {words}"
 
 
+def linked(text: str, link: str) -> str:
+    """Return a cell's text with this link to the next lesson, or "", and with no other."""
+    there = NEXT.search(text)
+    if link and there:
+        return text.replace(there[0], link)
+    if there:
+        before, after = text[: there.start()].rstrip(), text[there.end() :].strip()
+        return "\n\n".join(filter(None, (before, after)))
+    return f"{text}\n\n{link}" if link else text
+
+
 def last_text(document: dict[str, Any]) -> dict[str, Any]:
     """Return a notebook's last cell of text."""
     texts = [cell for cell in document["cells"] if cell["cell_type"] == "markdown"]
@@ -77,12 +88,10 @@ def write() -> None:
         path = COURSE / lesson.file
         document = json.loads(path.read_text(encoding="utf-8"))
         for cell in document["cells"]:
-            changed = TABLE.sub(lambda _: table(""), source(cell) + "\n").removesuffix("\n")
-            if cell is last_text(document) and (link := next_link(lesson)):
-                if NEXT.search(changed) is None:
-                    changed = f"{changed}\n\n{link}"
-                changed = NEXT.sub(lambda _, link=link: link, changed)  # type: ignore[misc]
-            cell["source"] = changed.splitlines(keepends=True)
+            text = TABLE.sub(lambda _: table(""), source(cell) + "\n").removesuffix("\n")
+            if cell["cell_type"] == "markdown":
+                text = linked(text, next_link(lesson) if cell is last_text(document) else "")
+            cell["source"] = text.splitlines(keepends=True)
         said = json.dumps(document, indent=1, ensure_ascii=False)
         path.write_text(f"{said}\n", encoding="utf-8")
 

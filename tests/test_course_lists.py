@@ -18,6 +18,7 @@ from tests.course_lists import (
     PROJECT,
     course,
     last_text,
+    linked,
     next_link,
     source,
     table,
@@ -82,6 +83,22 @@ def test_what_a_lesson_needs_before_it_is_there(lesson):
     numbers = [int(each) for each in re.findall(r"\d+", lesson.before)]
     assert all(number < int(lesson.number) for number in numbers)
     assert bool(numbers) == (lesson.number != "00")
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        "**Next:** lesson 02, *What?*",
+        "**Next:** [lesson 02, *What?*](02_what.ipynb)",
+        "**Next:** lesson 02, [*What?*](02_what.ipynb).",
+    ],
+)
+def test_a_link_is_put_in_the_place_of_an_earlier_one_and_taken_out_elsewhere(there):
+    text = f"Before.\n\n{there} After."
+    assert linked(text, "**Next:** new") == "Before.\n\n**Next:** new After."
+    assert linked(text, "") == "Before.\n\nAfter."
+    assert linked("Alone.", "**Next:** new") == "Alone.\n\n**Next:** new"
+    assert linked("Alone.", "") == "Alone."
 
 
 def test_what_is_planned_is_not_there_yet():

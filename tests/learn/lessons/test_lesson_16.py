@@ -94,7 +94,7 @@ class Whiteboard:
     """With methods, and a deque that forgets by itself; whole pictures in place of `gone`."""
 
     def __init__(self):
-        self.hub = wslab.Hub(history=1000, rate=40)
+        self.hub = wslab.Hub(history=1000, rate=50, slow="disconnect")
         self.strokes = collections.deque(maxlen=200)
         self.count = 0
         for event in ("stroke", "undo", "clear", "connect", "disconnect"):
