@@ -22,6 +22,7 @@ EXERCISE_MIN = {  # or 5
     "05 private": 10.0,
     "10 follow": 6.0,
     "11 feed": 7.0,
+    "14 guard": 7.0,
     "13 hub": 2.0,  # two lines, after the same by hand
     "16 step 1": 2.0,  # as "13 hub"
     "16 step 2": 4.0,
