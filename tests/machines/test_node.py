@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 
@@ -136,8 +137,38 @@ def test_nodes_meet_at_redis_over_lines_of_their_own_which_can_be_cut():
     assert came.wait(5)
     assert heard == ["hello", "again"]
     said = [(each.track.label, each.data) for each in server.tape.chunks() if each.what == "client"]
-    assert any(label == "node one" and b"PUBLISH" in data for label, data in said)
-    assert any(label == "node two" and b"SUBSCRIBE" in data for label, data in said)
+    assert any(label == one.redis_line.label and b"PUBLISH" in data for label, data in said)
+    assert any(label == two.redis_line.label and b"SUBSCRIBE" in data for label, data in said)
+
+
+def counting(url):
+    hub, runs = wslab.Hub(), [0]
+
+    @hub.on("runs")
+    def how_often(client, data):
+        return runs[0]
+
+    async def beside():
+        runs[0] += 1
+        await asyncio.sleep(0.01)
+        if runs[0] == 2:
+            raise OSError("away")
+
+    return hub, beside
+
+
+def test_what_runs_beside_the_server_runs_again_when_it_ends_or_breaks_off():
+    [one] = start_nodes(counting, names=["one"])
+    with wslab.connect(one.url) as ada:
+        until(lambda: ada.call("runs", 1, timeout=5) > 4)
+    assert [failure.summary for failure in one.failures] == ["OSError: away"]
+
+
+def test_a_name_is_in_use_once():
+    first = start_nodes(alone)
+    [second] = start_nodes(alone, names=["node two"])
+    assert [each.status for each in first] == [f"process {first[0].pid}", "ended"]
+    assert [each.thing for each in wslab.running()] == [first[0], second]
 
 
 def test_a_node_of_a_text():

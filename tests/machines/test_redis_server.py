@@ -43,6 +43,14 @@ def test_it_stands_still(server):
     server.hold()  # and it ends all the same
 
 
+def test_it_says_when_somebody_listens(server):
+    with pytest.raises(TimeoutError, match="expected 1 subscribers of 'chat' within 0.1 s, got 0"):
+        server.await_subscribers("chat", 1, timeout=0.1)
+    with redis.Redis(port=server.port) as client, client.pubsub() as ear:
+        ear.subscribe("chat")
+        server.await_subscribers("chat", 1)
+
+
 def test_it_listens_on_loopback_only(server):
     assert "127.0.0.1" in str(server.ask("CONFIG", "GET", "bind"))
     assert "0.0.0.0" not in str(server.ask("CONFIG", "GET", "bind"))

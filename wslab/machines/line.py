@@ -32,6 +32,7 @@ class Line:
     def __init__(
         self, targets: Sequence[tuple[str, int]], *, tape: Tape | None = None, label: str = ""
     ) -> None:
+        self.label = label
         self._portal = portals.lab()
         self.relay = self._portal.call(self._open, targets, tape, label, timeout=CALL_S)
         self.port: int = self.relay.port

@@ -8,6 +8,7 @@ no name, no object and no connection of this process. Where it says what to Redi
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 import sys
 import textwrap
@@ -23,6 +24,9 @@ from .redis_server import RedisServer
 __all__ = ["Node", "source_of", "start_front", "start_node", "start_nodes"]
 
 MAX_FAILURES_BYTES = 256 * 2**10  # read of what a node has told
+REPLACE_S = 5.0
+
+_numbers = itertools.count(1)
 
 
 class Node(ChildProcess):
@@ -36,9 +40,11 @@ class Node(ChildProcess):
     def __init__(self, name: str, claim: cells.Claim, redis: RedisServer | None = None) -> None:
         super().__init__(name, claim)
         self.url = ""
+        self.is_kept = claim.keep
         self.redis_line: Line | None = None
         if redis is not None:
-            self.redis_line = Line([("127.0.0.1", redis.port)], tape=redis.tape, label=name)
+            label = f"{name}, {next(_numbers)}"  # another node may have had this name
+            self.redis_line = Line([("127.0.0.1", redis.port)], tape=redis.tape, label=label)
 
     @property
     def redis_url(self) -> str | None:
@@ -131,10 +137,12 @@ def start_nodes(
 ) -> tuple[Node, ...]:
     """Start processes that serve what a function makes; the same cell again replaces them.
 
+    A name is in use once: a node that had it, from whatever cell, ends before.
+
     Args:
         make: called in each of them with the URL of its Redis (None without one); returns a
-            handler or a Hub, or a pair of one and a coroutine function that runs beside it. It
-            imports what it needs.
+            handler or a Hub, or a pair of one and a coroutine function that runs beside it, again
+            when it ends. It finds asyncio, json, wslab and redis.asyncio, and imports the rest.
         redis: from `start_redis`; None for nodes that share nothing.
         names: one for each node.
 
@@ -143,6 +151,10 @@ def start_nodes(
         RuntimeError: one of them does not come up; with the end of what it logged.
     """
     source, function = source_of(make)
+    names = list(names)
+    for thing in cells.things():
+        if isinstance(thing, Node) and thing.name in names and not thing.is_kept:
+            thing.stop(REPLACE_S)
     nodes = [Node(name, cells.claim("node"), redis) for name in names]
     for node in nodes:
         node.begin(source, function)

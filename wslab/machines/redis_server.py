@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,29 @@ class RedisServer(ChildProcess):
         retry = Retry(NoBackoff(), 0)
         with redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=5, retry=retry) as client:
             return client.execute_command(*words)
+
+    def await_subscribers(self, channel: str, count: int, timeout: float = 20.0) -> None:
+        """Wait until so many connections listen to a channel.
+
+        Args:
+            channel: its name.
+            count: of connections.
+            timeout: seconds.
+
+        Raises:
+            TimeoutError: fewer do, after that time.
+        """
+        deadline_s = time.monotonic() + timeout
+        while True:
+            answer = self.ask("PUBSUB", "NUMSUB", channel)
+            found = int(answer[1] if isinstance(answer, list) else next(iter(answer.values())))
+            if found >= count:
+                return
+            if time.monotonic() > deadline_s:
+                raise TimeoutError(
+                    f"expected {count} subscribers of {channel!r} within {timeout:g} s, got {found}"
+                )
+            time.sleep(0.05)
 
     def hold(self) -> None:
         """Have it stand still: its connections stay open, and nothing answers."""

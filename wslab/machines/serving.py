@@ -7,6 +7,7 @@ through is written where its starter reads it. Lines on stdin ask for things whi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import linecache
@@ -26,6 +27,7 @@ __all__: list[str] = []
 
 AGAIN_S = 0.2  # after which what runs beside the server, and has broken off, begins again
 MAX_FAILURES = 50
+IMPORTED = ("asyncio", "json", "wslab", "redis.asyncio")  # for the function, as a lesson has them
 
 
 class _Failures:
@@ -70,19 +72,25 @@ def _made(told: dict[str, Any]) -> tuple[Any, Callable[[], Any] | None]:
     source, file = told["source"], f"<{told['name']}>"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     namespace: dict[str, Any] = {"__name__": "node"}
+    for name in IMPORTED:
+        with contextlib.suppress(ImportError):  # redis is an extra
+            __import__(name)
+            first = name.partition(".")[0]
+            namespace[first] = sys.modules[first]
     exec(compile(source, file, "exec"), namespace)
     made = namespace[told["function"]](told["redis"])
     return made if isinstance(made, tuple) else (made, None)
 
 
 async def _run_beside(beside: Callable[[], Any], failures: _Failures) -> None:
-    """Run it, and again a moment after it broke off: Redis may be away."""
+    """Run it again and again: at once where it has ended, and a moment after it broke off."""
     while True:
         try:
             await beside()
-        except Exception as exc:
+            await asyncio.sleep(0)  # one that never waits shall not hold the others
+        except Exception as exc:  # Redis may be away
             failures.add(Failure.of(exc, where=getattr(beside, "__name__", "beside the server")))
-        await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(AGAIN_S)
 
 
 if __name__ == "__main__":

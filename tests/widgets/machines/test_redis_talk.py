@@ -55,7 +55,7 @@ def test_a_command_that_waits_is_there_when_it_has_brought_something():
     line.server(b"%1\r\n$4\r\nchat\r\n*1\r\n*2\r\n$3\r\n1-0\r\n*2\r\n$1\r\nt\r\n$2\r\nhi\r\n")
     [one] = reader.look()
     assert one.waits
-    assert one.answer == "[chat: [[1-0, [t, hi]]]]"
+    assert one.answer == "chat 1-0 t hi"
 
 
 def test_what_only_keeps_a_connection_is_quiet():

@@ -96,12 +96,18 @@ class Look:
     def _lane(self, name: str) -> int:
         return next((NODES[n] for n, node in enumerate(self.nodes[:2]) if node.name == name), 1)
 
+    def _lane_of_line(self, label: str) -> int | None:
+        for nth, node in enumerate(self.nodes[:2]):
+            if node.redis_line is not None and node.redis_line.label == label:
+                return NODES[nth]
+        return None  # of other nodes, at the same Redis
+
     def _of_redis(self) -> Iterator[Row]:
         for one in self._talk.look() if self._talk is not None else ():
-            if one.is_quiet:
-                self._quiet += 1
+            node = self._lane_of_line(one.node)
+            if one.is_quiet or node is None:
+                self._quiet += node is not None
                 continue
-            node = self._lane(one.node)
             comes = one.is_push or one.waits
             ends = (REDIS, node) if comes else (node, REDIS)
             yield self._row(one.at_s, *ends, "push" if comes else "redis", " ".join(one.words), one)

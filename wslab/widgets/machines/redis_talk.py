@@ -9,6 +9,7 @@ so.
 from __future__ import annotations
 
 import collections
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -141,7 +142,17 @@ class RedisTalk:
                 one.answer, one.size_bytes = in_words(value), one.size_bytes + size_bytes
                 if one.waits:
                     one.at_s, one.is_quiet = at_s, value is None
+                    one.answer = " ".join(itertools.islice(_leaves(value), MAX_WORDS))
                     yield one
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    """Give what is in arrays of arrays, one by one."""
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _leaves(each)
+    else:
+        yield in_words(value)
 
 
 def _is_push(value: Any) -> bool:
