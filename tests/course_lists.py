@@ -19,39 +19,24 @@ COUNT = 17
 HEAD = "| | question | minutes | needs |\n| --- | --- | --- | --- |\n"
 TABLE = re.compile(re.escape(HEAD) + r"(?:\|.*\n?)*")
 NEXT = re.compile(r"\*\*Next:\*\* \[?lesson \d\d, \[?\*[^*]+\*\]?(?:\(\w+\.ipynb\))?\.?(?=\s|$)")
-# Lessons that are being written; they leave this list when they are there.
-PLANNED: tuple[Lesson, ...] = ()
-
-
-def course() -> list[Lesson]:
-    """Return all lessons, in order."""
-    there = lessons(COURSE)
-    files = {one.file for one in there}
-    return sorted(
-        there + [one for one in PLANNED if one.file not in files], key=lambda one: one.file
-    )
 
 
 def table(folder: str) -> str:
     """Return the list as a table, with links from a place where the lessons are in ``folder``."""
-    return HEAD + "".join(_row(one, folder) for one in course())
+    return HEAD + "".join(_row(one, folder) for one in lessons(COURSE))
 
 
 def _row(one: Lesson, folder: str) -> str:
-    if not (COURSE / one.file).is_file():
-        return f"| {one.number} | {one.title} | | (not there yet) |\n"
-    linked = f"[{one.title}]({folder}{one.file})"
-    return f"| {one.number} | {linked} | {one.minutes} | {one.all_needs} |\n"
+    question = f"[{one.title}]({folder}{one.file})"
+    return f"| {one.number} | {question} | {one.minutes} | {one.all_needs} |\n"
 
 
 def next_link(lesson: Lesson) -> str:
     """Return how a lesson's last text leads on; "" for the last lesson."""
-    later = [one for one in course() if one.file > lesson.file]
+    later = [one for one in lessons(COURSE) if one.file > lesson.file]
     if not later:
         return ""
-    words = f"lesson {later[0].number}, *{later[0].title}*"
-    is_there = (COURSE / later[0].file).is_file()
-    return f"**Next:** [{words}]({later[0].file})" if is_there else f"**Next:** {words}"
+    return f"**Next:** [lesson {later[0].number}, *{later[0].title}*]({later[0].file})"
 
 
 def linked(text: str, link: str) -> str:

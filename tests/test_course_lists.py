@@ -14,9 +14,7 @@ from tests.course_lists import (
     COUNT,
     COURSE,
     HEAD,
-    PLANNED,
     PROJECT,
-    course,
     last_text,
     linked,
     next_link,
@@ -35,7 +33,7 @@ def document(file: str) -> dict:
 
 
 def test_there_are_all_lessons():
-    assert [one.number for one in course()] == [f"{nth:02}" for nth in range(COUNT)]
+    assert [one.number for one in lessons(COURSE)] == [f"{nth:02}" for nth in range(COUNT)]
 
 
 def test_every_lesson_that_is_there_is_read():
@@ -99,8 +97,3 @@ def test_a_link_is_put_in_the_place_of_an_earlier_one_and_taken_out_elsewhere(th
     assert linked(text, "") == "Before.\n\nAfter."
     assert linked("Alone.", "**Next:** new") == "Alone.\n\n**Next:** new"
     assert linked("Alone.", "") == "Alone."
-
-
-def test_what_is_planned_is_not_there_yet():
-    there = [one.file for one in PLANNED if (COURSE / one.file).is_file()]
-    assert there == [], f"take it out of PLANNED, and {HOW}"
