@@ -210,7 +210,14 @@ class Server:
 
     @property
     def page_url(self) -> str:
-        """The http(s) URL of the page that this server gives to a browser; see `needs_login`."""
+        """The http(s) URL of the page that this server gives to a browser; see `needs_login`.
+
+        Where it leads through Jupyter's server, the page has Jupyter's own Origin: its scripts may
+        do there what its reader may, such as run code in a kernel (RFC 6454 §8.2). So a page that
+        you have not written has no place behind it; opened directly, on a port of its own, it has
+        an Origin of its own. A frame with ``sandbox="allow-scripts"`` is a wall, but its WebSocket
+        is refused.
+        """
         return routes.page_url(self.port, **self._reached_by)
 
     @property

@@ -141,6 +141,19 @@ async def test_this_side_closes_by_polling_with_the_next_answer():
         assert rig.last.closed == Closed(1000, "", False)
 
 
+async def test_for_a_restart_there_is_no_close_packet():
+    async def brief(session):
+        await say(session, "bye")
+        await session.close("service restart", 1012)
+
+    async with engine(brief) as rig:
+        sid = await rig.open()
+        await until(lambda: rig.seen and rig.last.state is EngineState.CLOSING)
+        assert (await soon(rig.get(sid))).body == b"4bye\x1e6"
+        assert rig.last.closed == Closed(1012, "service restart", False)
+        assert (await rig.get(sid)).body == b'{"code":1,"message":"Session ID unknown"}'
+
+
 async def test_this_side_closes_its_websocket():
     async def brief(session):
         await session.close("enough")

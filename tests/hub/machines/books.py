@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 __all__ = ["EVERYBODY", "Books", "Member", "Page", "Said"]
 
 EVERYBODY = "*"
+PEACE = ("", "nothing")  # when no fault goes on
 NEVER = 2**62
 
 
@@ -99,6 +100,7 @@ class Page:
         lost: of these, not heard without a word.
         told: of these, not heard, and the member was told of a gap.
         twice: heard twice.
+        gaps: how often a member was told that something may be missing.
         unsure: messages whose sender was told that nobody knows.
         disordered: heard in another order than they were said, or than by others, while a fault
             went on.
@@ -110,6 +112,7 @@ class Page:
     lost: int = 0
     told: int = 0
     twice: int = 0
+    gaps: int = 0
     unsure: int = 0
     disordered: int = 0
     right_s: list[float] = field(default_factory=list)
@@ -164,10 +167,12 @@ class Books:
         """Note the end of a session: its goodbye, or that it was told that it is forgotten."""
         if member.ended == NEVER:
             member.ended, member.is_lost = self.tick(), is_lost
+            self.page.gaps += is_lost
 
     def tell(self, member: Member) -> None:
         """Note that a member was told of a gap."""
         member.told = self.tick()
+        self.page.gaps += 1
 
     def joining(self, member: Member, room: str) -> Stay:
         """Note that a member asks to join."""
@@ -316,7 +321,7 @@ class Books:
 
     def _disordered(self, member: Member, said: Said, before: Said) -> None:
         fault = said.fault or before.fault
-        if fault:
-            self.pages[fault].disordered += 1
+        if fault in PEACE:
+            self.pages[fault].fail(f"order: {member.name} heard {said.uid} after {before.uid}")
         else:
-            self.page.fail(f"order: {member.name} heard {said.uid} after {before.uid}")
+            self.pages[fault].disordered += 1

@@ -271,17 +271,17 @@ class Histories:
     def table(self) -> str:
         """Return the table, as Markdown, and below it what else was counted."""
         rows = [
-            "| fault | rounds | messages | due | lost | twice | told | unsure | out of order | "
-            "seconds until right again |",
-            "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+            "| fault | rounds | messages | due | lost | twice | told | gaps | unsure | "
+            "out of order | seconds until right again |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
         ]
         for name, page in self.books.pages.items():
             times = sorted(page.right_s) or [float("nan")]
             right = f"{times[len(times) // 2]:.1f} (at most {times[-1]:.1f})"
             rows.append(
                 f"| {name or 'in between'} | {page.rounds or ''} | {page.messages:,} | "
-                f"{page.due:,} | {page.lost} | {page.twice} | {page.told} | {page.unsure} | "
-                f"{page.disordered} | {right if name else ''} |"
+                f"{page.due:,} | {page.lost} | {page.twice} | {page.told} | {page.gaps} | "
+                f"{page.unsure} | {page.disordered} | {right if name else ''} |"
             )
         counted = [f"{what}: {count:,}" for what, count in sorted(self.answers.items())]
         wrong = self.wrong or ["nothing lost without a word, nothing twice"]

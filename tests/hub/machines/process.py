@@ -63,7 +63,7 @@ class NodeProcess:
             self._listening.set_result(line["port"])
         elif "to" not in line:
             self._happened(line)
-        elif not (asked := self._asked[line["to"]]).done():
+        elif (asked := self._asked.get(line["to"])) is not None and not asked.done():
             if "error" in line:
                 asked.set_exception(RuntimeError(f"a node answered {line['error']}"))
             else:

@@ -191,6 +191,8 @@ async def test_polling_goes_on_but_does_not_begin():
     assert (response.status, dict(response.headers)["Retry-After"]) == (503, "0")
     going_on = begin._replace(method="POST", target=f"{begin.target}&sid={sid}", body=b"40")
     assert (await hub.http(going_on)).status == 200
+    elsewhere = begin._replace(target=f"{begin.target}&sid={sid[::-1]}")
+    assert (await hub.http(elsewhere)).status == 503  # for a proxy, which asks the next process
     await hub.end_http()
 
 

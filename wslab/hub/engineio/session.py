@@ -29,6 +29,7 @@ __all__ = ["Controls", "EngineSession", "Keeper", "SessionClosed"]
 
 CLOSE_GRACE_S = 5.0  # for a client to answer the close frame before it is cut off
 MESSAGE = str(int(PacketType.MESSAGE))
+RESTART = 1012
 NO_STATUS = 1005  # a close packet has no code (RFC 6455 §7.4.1 says so of a frame without one)
 MAX_REASON = 123  # bytes of a close frame's reason (RFC 6455 §5.5)
 
@@ -355,7 +356,9 @@ class EngineSession:
     async def close(self, reason: str = "", code: int = 1000) -> None:
         """Close it, and wait until the client has been told, for as long as it takes.
 
-        Over polling that is a close packet, in the answer to the next poll.
+        Over polling that is a close packet, in the answer to the next poll. For a restart there is
+        none: the session is unknown after that answer, since python-socketio's client takes a close
+        packet for an end on purpose, and does not come back.
         """
         if self._state is EngineState.CLOSED:
             return
@@ -371,7 +374,8 @@ class EngineSession:
             return
         if self._closed is None:
             self._closed = closed
-            self.put(self._keeper.controls.close)
+            controls = self._keeper.controls
+            self.put(controls.noop if code == RESTART else controls.close)
         gone = asyncio.get_running_loop().create_future()
         self.when_lost(lambda: None if gone.done() else gone.set_result(None))
         await gone

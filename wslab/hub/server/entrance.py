@@ -75,9 +75,9 @@ class Entrance:
         self._take_loop()
         engine, admission = self._engine, self._context.admission
         is_theirs = engine is not None and engine.is_asked_for(link.path)
+        if self.draining.is_on and not (is_theirs and self._goes_on(link.path)):
+            return admission.turn_away(link, self.draining.reason, RESTART)
         if not (is_theirs and asked(link.path).sid):
-            if self.draining.is_on:
-                return admission.turn_away(link, self.draining.reason, RESTART)
             address = self._counted_as(link.address, link.headers)
             if wait_s := admission.wait_s(address):
                 return admission.turn_away(link, admission.too_often(wait_s))
@@ -103,6 +103,13 @@ class Entrance:
             return context.admission.refuse(address)
         return None
 
+    def _goes_on(self, target: str) -> bool:
+        """Whether a request of Socket.IO goes on with a session of this process.
+
+        While it drains, a proxy may hand others on to the process that has theirs.
+        """
+        return self._engine is not None and asked(target).sid in self._engine.sessions
+
     async def http(self, request: HttpRequest) -> HttpResponse | None:
         """Answer plain HTTP: hub.js, and Socket.IO's polling; None where it is for others."""
         script = script_response(request)
@@ -111,6 +118,8 @@ class Entrance:
         self._take_loop()
         if self._engine is None or not self._engine.is_asked_for(request.path):
             return None
+        if self.draining.is_on and not self._goes_on(request.target):
+            return self.draining.refusal()
         if not asked(request.target).sid and request.method == "GET":
             if (refusal := self._refusal(request)) is not None:
                 return refusal
@@ -118,9 +127,7 @@ class Entrance:
         return await self._engine.http(request)
 
     def _refusal(self, request: HttpRequest) -> HttpResponse | None:
-        """Return what is answered to whoever would be a new client, and may not come now."""
-        if self.draining.is_on:
-            return self.draining.refusal()
+        """Return what is answered to whoever would be a new client, and comes too often."""
         admission = self._context.admission
         wait_s = admission.wait_s(self._address_of(request))
         return admission.too_often_response(wait_s) if wait_s else None
@@ -141,6 +148,8 @@ class Entrance:
         """Return what a client gets in place of a 101; None where it may come."""
         self._take_loop()
         is_theirs = self._engine is not None and self._engine.is_asked_for(request.path)
+        if self.draining.is_on and not (is_theirs and self._goes_on(request.target)):
+            return self.draining.refusal()
         is_new = not (is_theirs and asked(request.target).sid)
         if is_new and (refusal := self._refusal(request)) is not None:
             return refusal
