@@ -228,6 +228,26 @@ async def test_who_it_is_and_until_when(way):
             assert (await client.hear())[0] == "disconnect"
 
 
+@pytest.mark.parametrize("transport", ["polling", "websocket", "default"])
+@pytest.mark.parametrize("is_asgi", [False, True])
+@aio
+async def test_its_token_stands_in_no_record(transport, is_asgi, tmp_path):
+    hub, secret = chat(), "a-token-that-is-secret"
+    hub.on("authenticate", lambda credentials: "alice" if credentials.token else None)
+    way = Way("python", transport, "wslab")
+    with wslab.serve(hub.asgi() if is_asgi else hub) as server:
+        async with way.client(server.url, auth={"token": secret}) as client:
+            await client.hear()
+            for said in ({"token": secret}, secret):
+                assert (await client.call("authenticate", said))[0]["user_id"] == "alice"
+        server.tape.to_har(tmp_path / "a.har")
+        server.tape.to_pcapng(tmp_path / "a.pcapng")
+        shown = [file.read_bytes().decode("latin-1") for file in tmp_path.iterdir()]
+        shown += map(repr, (server.tape.events, server.tape.to_rows(), server.tape.messages))
+        assert "[redacted]" in shown[0]
+        assert [text for text in shown if "secret" in text] == []
+
+
 @aio
 async def test_namespaces(way):
     hub = chat()

@@ -191,6 +191,8 @@ class TestWhatIsNoWholeHead:
             (b"it ends in s3cret", b"it ends in [redac"),
             (b"it ends in s3c", b"it ends in s3c"),
             (b"nothing", b"nothing"),
+            # What a Socket.IO client POSTs to renew who it is, by the token alone.
+            (b'422["authenticate","0123456789abc"]', b'422["authenticate","[redacted]***"]'),
         ],
     )
     def test_a_body_keeps_its_length(self, data, hidden):

@@ -30,7 +30,7 @@ _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,40}[ \t]*")
 
 # Every repetition is bounded: a long body must not be looked through again from each place in it.
 _IN_BODY = re.compile(
-    r"""((?:token|secret|password|api[-_]?key|jwt|(?<=")(?:[sp]id|session)(?="))[\w-]{0,40}["']?\s{0,8}[:=]\s{0,8}["']?)"""
+    r"""((?:token|secret|password|api[-_]?key|jwt|(?<=")(?:[sp]id|session)(?="))[\w-]{0,40}["']?\s{0,8}[:=]\s{0,8}["']?|(?<=")authenticate"\s{0,8},\s{0,8}")"""
     r"""([^\s"'&<>,;]+)""",
     re.IGNORECASE,
 )
