@@ -64,6 +64,6 @@ async def test_it_ends_well(seed):
         assert set(statuses) <= {200, 400}
         assert rig.failed == []
         assert all(session.state is EngineState.CLOSED for session in rig.seen)
-        assert not rig.server._addresses
+        assert not rig.server._places._addresses
         assert not rig.server._unpolled
         assert not rig.server._polling

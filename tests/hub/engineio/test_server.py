@@ -105,10 +105,7 @@ async def test_a_socket_that_should_have_been_refused_is_closed():
 async def test_limits_count_sessions():
     async with engine(silent, Limits(clients=3, clients_per_address=2)) as rig:
         await rig.open()
-        await rig.open()
-        full = await rig.get()
-        assert full.status == 503
-        assert "2 clients of your address" in json.loads(full.body)["message"]
+        await rig.open(address=("192.0.2.3", 1))
         async with rig.socket() as socket:  # from another address
             await soon(socket.recv())
             assert (await rig.get(address=("192.0.2.2", 1))).status == 503
@@ -118,6 +115,27 @@ async def test_limits_count_sessions():
                 assert ended.value.rcvd.code == 1013
         await until(lambda: len(rig.server.sessions) == 2)
         assert (await rig.get(address=("192.0.2.2", 1))).status == 200
+
+
+async def test_limits_count_sessions_of_one_address():
+    async with engine(silent, Limits(clients=3, clients_per_address=2)) as rig:
+        await rig.open()
+        await rig.open()
+        full = await rig.get()
+        assert full.status == 503
+        assert "2 clients of your address" in json.loads(full.body)["message"]
+
+
+async def test_where_all_places_are_taken_the_address_with_the_most_gives_way():
+    async with engine(silent, Limits(clients=3)) as rig:
+        first = await rig.open(address=("6.6.6.6", 1))
+        last = await rig.open(address=("6.6.6.6", 2))
+        other = await rig.open(address=("192.0.2.2", 1))
+        new = await rig.open(address=("192.0.2.3", 1))
+        assert set(rig.server.sessions) == {first, other, new}
+        assert last not in rig.server.sessions
+        assert (await rig.get(address=("192.0.2.4", 1))).status == 503
+        assert (await rig.get(address=("6.6.6.6", 3))).status == 503
 
 
 async def test_sessions_that_nobody_polls_give_way(monkeypatch):

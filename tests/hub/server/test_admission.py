@@ -25,6 +25,7 @@ from tests.hub.rig import (
 )
 from wslab.hub import Hub, Limits
 from wslab.hub.protocol.come_back import come_back_s
+from wslab.hub.server import admission
 from wslab.hub.server.hub_client import connection_of
 from wslab.wire.http.message import HttpRequest
 
@@ -391,3 +392,64 @@ async def test_socket_io_sessions_count_by_the_same_rules():
     assert await status("3.3.3.3") == 200
     await hub.end_http()
     assert hub.limited == {"connects_per_minute": 3, "clients_per_address": 1}
+
+
+@aio
+async def test_where_all_places_are_taken_the_address_with_the_most_gives_way():
+    hub = Hub(history=10, limits=Limits(clients=4, **BEHIND_A_PROXY))
+    async with contextlib.AsyncExitStack() as stack, listening(hub) as url:
+
+        async def client(address):
+            at = f"{url}?session={address}_{len(hub.clients)}_{TOKEN}".replace("1.1.1", "x")
+            return await stack.enter_async_context(speaking(at, **from_(address)))
+
+        alice = await client("1.1.1.1")
+        many = [await client("6.6.6.6") for _ in range(3)]
+        bob = await client("2.2.2.2")
+        code, reason = await many[2].closed()  # who came last
+        assert (code, reason.partition(":")[0]) == (
+            1013, "all places are taken, and your address has the most",
+        )  # fmt: skip
+        carol = await client("3.3.3.3")
+        assert (await many[1].closed())[0] == 1013
+        await until(lambda: inside(hub).admission.alive == 4)
+        # Nobody has more than whoever would come now.
+        for address in ("4.4.4.4", "6.6.6.6"):
+            with contextlib.suppress(InvalidStatus):
+                async with speaking(url, welcomed=False, **from_(address)) as late:
+                    assert (await late.closed())[1].startswith("4 clients are connected already")
+        for wire in (alice, bob, carol, many[0]):
+            assert await wire.call("fence", 1) == 1
+    assert hub.limited == {"clients": 4}
+    assert not inside(hub).admission._present
+
+
+@aio
+async def test_those_who_make_way_and_do_not_go_are_bounded(monkeypatch):
+    monkeypatch.setattr(admission, "MAX_MAKING_WAY", 2)
+    hub = Hub(limits=Limits(clients=6))
+    await asyncio.sleep(0)
+    tasks = []
+
+    def come(host):
+        socket = FakeSocket()
+        socket.remote_address = (host, 1)
+        socket.never_closes = True
+
+        async def close(code=1000, reason=""):
+            await asyncio.Event().wait()
+
+        socket.close = close
+        tasks.append(asyncio.create_task(hub(socket)))
+        return socket
+
+    sockets = [come("6.6.6.6") for _ in range(6)]
+    await until(lambda: len(hub.clients) == 6)
+    sockets += [come(f"1.1.1.{nth}") for nth in range(4)]
+    await until(lambda: hub.limited["clients"] == 4)
+    assert inside(hub).admission.alive == 8
+    for socket in sockets:
+        socket.lose()
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)

@@ -14,13 +14,15 @@ import json
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from ...wire.http.message import HttpRequest, HttpResponse
-from ..protocol.limits import Limits, address_of
+from ..protocol.closed import Closed
+from ..protocol.limits import Limits
 from . import answers
 from .life import EngineState
 from .link import Link, Message
+from .places import Address, Places, by_address
 from .polling import Polling
 from .requests import asked, is_own_page, judge
 from .session import Controls, EngineSession
@@ -29,16 +31,10 @@ from .upgrade import carried, upgraded
 
 __all__ = ["EngineServer"]
 
-Address: TypeAlias = tuple[str, int] | None
-
 ID_BYTES = 15  # 20 characters, as the reference server's
 UNPOLLED_S = 5.0  # a client that polls comes again sooner
 END_GRACE_S = 0.5  # for what serves the sessions, when the server ends them all
 TURN_AWAY_S = 1.0  # for whom there is no place to answer the close frame
-
-
-def _by_address(address: Address, headers: Mapping[str, str]) -> str:
-    return address_of(address)
 
 
 class EngineServer:
@@ -66,7 +62,7 @@ class EngineServer:
         prepare: Callable[[str], Message],
         limits: Callable[[], Limits] = Limits,
         limited: collections.Counter[str] | None = None,
-        counted_as: Callable[[Address, Mapping[str, str]], str] = _by_address,
+        counted_as: Callable[[Address, Mapping[str, str]], str] = by_address,
         failed: Callable[[BaseException, EngineSession], object] | None = None,
     ) -> None:
         self._serve = serve
@@ -74,13 +70,11 @@ class EngineServer:
         self._prepare = prepare
         self._limits = limits
         self._limited = collections.Counter() if limited is None else limited
-        self._counted_as = counted_as
+        self._places = Places(limits, self._limited, counted_as)
         self._failed = failed
         self.controls = Controls(*[prepare(text) for text in ("1", "2", "6", "3probe")])
         self.sessions: dict[str, EngineSession] = {}
         self._polling: dict[str, Polling] = {}  # those that began so
-        self._addresses: collections.Counter[str] = collections.Counter()
-        self._who: dict[str, str] = {}  # counts for each session
         self._unpolled: dict[str, float] = {}  # since when nobody polls, the longest first
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -124,7 +118,7 @@ class EngineServer:
             await self._turn_away(link, 1008, answers.MESSAGES[code])
         elif question.sid:
             await self._upgrade(question.sid, link)
-        elif (full := self._full(self._counted_as(link.address, link.headers))) is not None:
+        elif (full := self._full(link.address, link.headers)) is not None:
             await self._turn_away(link, 1013, full)
         else:
             session = self._new(link.path, link.headers, link.address, link=link)
@@ -164,7 +158,7 @@ class EngineServer:
 
     async def _begin(self, request: HttpRequest) -> HttpResponse:
         headers = _Headers(request.headers)
-        full = self._full(self._counted_as(request.address, headers))
+        full = self._full(request.address, headers)
         if full is not None:
             return answers.error(answers.FORBIDDEN, full, 503)
         session = self._new(request.target, headers, request.address)
@@ -210,8 +204,7 @@ class EngineServer:
             connection=None if link is None else link.connection,
         )
         self.sessions[session.id] = session
-        self._who[session.id] = who = self._counted_as(address, headers)
-        self._addresses[who] += 1
+        self._places.take(session.id, address, headers)
         return session
 
     async def _run(self, session: EngineSession) -> None:
@@ -246,10 +239,7 @@ class EngineServer:
         if self._polling.pop(session.id, None) is not None:
             session.when_filled(None)  # who holds a poll has been told; a cycle for the collector
         self._unpolled.pop(session.id, None)
-        who = self._who.pop(session.id)
-        self._addresses[who] -= 1
-        if not self._addresses[who]:
-            del self._addresses[who]
+        self._places.leave(session.id)
 
     async def _upgrade(self, sid: str, link: Link) -> None:
         session, polling = self.sessions[sid], self._polling.get(sid)
@@ -298,17 +288,11 @@ class EngineServer:
 
     # Bounds.
 
-    def _full(self, address: str) -> str | None:
-        limits = self._limits()
-        most = limits.clients_per_address
-        if most is not None and self._addresses[address] >= most:
-            name, what = "clients_per_address", f"{most:,} clients of your address"
-        elif len(self.sessions) >= limits.clients:
-            name, what = "clients", f"{limits.clients:,} clients"
-        else:
-            return None
-        self._limited[name] += 1
-        return f"{what} are connected already: try again later"
+    def _full(self, address: Address, headers: Mapping[str, str]) -> str | None:
+        return self._places.full(address, headers, self._gave_way)
+
+    def _gave_way(self, sid: str, told: str) -> None:
+        self.sessions[sid].end(Closed(1013, told, False))
 
     async def _turn_away(self, link: Link, code: int, reason: str) -> None:
         with contextlib.suppress(TimeoutError, link.closed_error):
@@ -330,7 +314,7 @@ class EngineServer:
         stale = [sid for sid, since_s in self._unpolled.items() if since_s <= before_s]
         if len(stale) < self._limits().unpolled:
             return
-        addresses = {sid: self._who[sid] for sid in stale}
+        addresses = {sid: self._places.address_of(sid) for sid in stale}
         [(most, _)] = collections.Counter(addresses.values()).most_common(1)
         self._limited["unpolled"] += 1
         self.sessions[next(sid for sid in stale if addresses[sid] == most)].end(None)

@@ -35,7 +35,8 @@ class Limits:
     read; and the numbers of bytes "in all".
 
     Args:
-        clients: connections at once; more are closed with 1013 (try again later).
+        clients: connections at once; more are closed with 1013 (try again later). Where another
+            address has more of them than whoever comes, one of that gives way, who came last.
         clients_per_address: of one IP address (of IPv6: one /64 network); None for any number.
             None by default, since behind a proxy, such as Jupyter's, or a router of a whole
             school, all clients come from one address. Set it where clients come directly.

@@ -1,7 +1,8 @@
 """Whom a hub lets in, and how much those that have left may still have at work.
 
-Its rule: whoever is too many is told so and let go of at once; and handlers at work for clients
-that have left hold only a part of all that may run, of each session and of each address.
+Its rule: whoever is too many is told so and let go of at once; where all places are taken, the
+address that has the most of them gives way; and handlers at work for clients that have left hold
+only a part of all that may run, of each session and of each address.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from .link import Link
 from .prepared_message import PreparedMessage
 from .settings import HubSettings
 
-__all__ = ["Admission", "Leaver"]
+__all__ = ["Admission", "Leaver", "Present"]
 
 MAX_TURNING_AWAY = 1000  # connections that are told at once that there is no place for them
+MAX_MAKING_WAY = 100  # of those that were let in and gave their place, and are not gone yet
 TURN_AWAY_S = 1.0  # for one of these to answer the close frame
 
 
@@ -43,6 +45,19 @@ class Leaver(Protocol):
         """Cancel what is at work of it, because of that limit."""
 
 
+class Present(Protocol):
+    """Who has a place."""
+
+    address: str
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the hub has parted with it."""
+
+    def send_away(self, code: int, reason: str, *, ends_session: bool) -> None:
+        """Part with it."""
+
+
 class Admission:
     """Counts one hub's connections; on the hub's loop only.
 
@@ -60,6 +75,8 @@ class Admission:
         """Begin anew, on another loop."""
         self.alive = 0  # connections whose task runs
         self._empty: asyncio.Event | None = None  # while somebody waits for none
+        self._present: dict[Present, None] = {}  # whose they are, the latest last
+        self._making_way: set[Present] = set()
         self.addresses: collections.Counter[str] = collections.Counter()  # of these
         self.turning_away = 0
         self._rate = ConnectRate()
@@ -67,7 +84,19 @@ class Admission:
 
     def is_full(self, address: str) -> bool:
         """Whether there is no place for one more connection from an address."""
-        return self._has_many(address) or self.alive >= self._settings.limits.clients
+        if self._has_many(address):
+            return True
+        return self.alive >= self._settings.limits.clients and self._who_gives_way(address) is None
+
+    def _who_gives_way(self, address: str) -> Present | None:
+        """Return whose place one of an address gets, where all are taken; None where nobody's."""
+        if len(self._making_way) >= MAX_MAKING_WAY:
+            return None
+        [(most, count)] = self.addresses.most_common(1)
+        if count <= self.addresses[address] + 1:
+            return None
+        them = (each for each in reversed(self._present) if each.address == most)
+        return next((each for each in them if not each.is_gone), None)
 
     def _has_many(self, address: str) -> bool:
         most = self._settings.limits.clients_per_address
@@ -139,13 +168,25 @@ class Admission:
             self.turning_away -= 1
             link.abort()
 
-    def came(self, address: str) -> None:
-        """Count a connection."""
+    def came(self, present: Present) -> None:
+        """Count a connection; where there was no place, another gives way."""
+        address = present.address
+        if self.alive >= self._settings.limits.clients:
+            other = self._who_gives_way(address)
+            if other is not None:  # else it continues a session, and its earlier one makes way
+                self._limited["clients"] += 1
+                self._making_way.add(other)
+                told = "all places are taken, and your address has the most: try again later"
+                other.send_away(1013, told, ends_session=False)
         self.alive += 1
+        self._present[present] = None
         self.addresses[address] += 1
 
-    def went(self, address: str) -> None:
+    def went(self, present: Present) -> None:
         """Count it no more."""
+        address = present.address
+        self._present.pop(present, None)
+        self._making_way.discard(present)
         self.alive -= 1
         if not self.alive and self._empty is not None:
             self._empty.set()

@@ -332,7 +332,7 @@ class Connection:
         departure, admission = self._departure, self.context.admission
         departure.task = task = asyncio.current_task()
         current_connection.set(self)
-        admission.came(self.address)
+        admission.came(self)
         self.link.when_lost(self._lost)
         try:
             try:
@@ -357,7 +357,7 @@ class Connection:
             if self._closing is not None:  # else websockets would close with 1000 before it
                 await asyncio.wait([self._closing])
         finally:
-            admission.went(self.address)
+            admission.went(self)
             admission.leavers.pop(self, None)
 
     def admit(self) -> None:
