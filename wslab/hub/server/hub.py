@@ -23,6 +23,7 @@ from .connection import Connection, current_connection
 from .delivery import Delivery, Trace
 from .emitter import Emitter, Target, check_own, raw_message, said_of
 from .entrance import Entrance
+from .handshake import answered
 from .hub_client import HubClient
 from .hub_context import HubContext
 from .members import attach
@@ -281,6 +282,14 @@ class Hub(HubProcesses):
         What a server asks before the 101; it leaves an Identity as ``websocket.identity``.
         """
         return await self._entrance.authenticated(request, trusts_page=trusts_page)
+
+    async def process_request(self, connection: Any, request: Any) -> Any:
+        """Answer whoever may not come before the 101, where websockets itself serves the hub.
+
+        ``websockets.serve(hub, ..., process_request=hub.process_request)``; ``wslab.serve`` and
+        ``hub.asgi`` need no such word.
+        """
+        return await answered(self, connection, request)
 
     async def end_http(self) -> None:
         """Tell all Socket.IO clients that poll that their server closes; what a server calls."""
