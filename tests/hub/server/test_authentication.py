@@ -228,6 +228,42 @@ async def test_a_handler_that_takes_too_long_lets_nobody_in():
     assert hub.errors[-1].kind == "TimeoutError"
 
 
+@aio
+async def test_a_flood_of_strangers_does_not_hold_up_others():
+    hub = Hub(limits=Limits(handlers=4, proxies=("127.0.0.1",)))
+    asked, may_answer = [], asyncio.Event()
+
+    @hub.on("authenticate")
+    async def authenticate(credentials):
+        asked.append(credentials.token)
+        if credentials.token == "slow":
+            await may_answer.wait()
+            return None
+        return credentials.token
+
+    def from_(address, token):
+        headers = {"Authorization": f"Bearer {token}", "X-Forwarded-For": address}
+        return {"additional_headers": headers}
+
+    hub.on("echo", lambda client, data: data)
+    async with listening(hub) as url, speaking(url, **from_("1.1.1.1", "alice")) as alice:
+        flood = [asyncio.create_task(denied(url, **from_("6.6.6.6", "slow"))) for _ in range(30)]
+        await until(lambda: asked.count("slow") == 2)  # half of all handlers
+        assert await alice.call("echo", 1) == 1
+        newcomer = asyncio.create_task(_user_of(url, **from_("2.2.2.2", "bob")))
+        await until(lambda: inside(hub).authenticating._waiting.get("2.2.2.2"))
+        may_answer.set()
+        assert await newcomer == "bob"
+        assert asked.index("bob") <= 5  # not behind all of the others
+        assert {status for status, _ in await asyncio.gather(*flood)} == {401}
+    assert inside(hub).authenticating.running == 0
+
+
+async def _user_of(url, **options):
+    async with speaking(url, **options) as wire:
+        return wire.welcome["user"]
+
+
 # Sessions.
 
 

@@ -21,6 +21,7 @@ from ...identity.identity import Identity
 from ...identity.verdict import Denial, denial_of, judged
 from ...wire.http.message import HttpRequest
 from ..dialects.plain_json import PLAIN_JSON
+from ..protocol.addresses import counted_as
 from ..protocol.packets import AUTHENTICATE, Packet
 from .handlers import Handler
 from .hub_context import HubContext
@@ -33,6 +34,7 @@ __all__ = ["Identified", "authenticated", "handler_of", "identify", "renew"]
 class Identified(Speaker, Protocol):
     """Who is somebody: a connection."""
 
+    address: str
     reader: PacketReader
     expires_at: float | None
 
@@ -65,7 +67,8 @@ async def authenticated(
             return None
         return Credentials.of(path, headers, request.address, trusts_page=trusts_page)
 
-    return await _asked(context, handler, find, request.address)
+    counts_as = counted_as(request.address, headers, context.settings.limits.proxies)
+    return await _asked(context, handler, find, request.address, counts_as)
 
 
 async def identify(arriving: Identified) -> Denial | None:
@@ -82,9 +85,8 @@ async def identify(arriving: Identified) -> Denial | None:
                 packet = await _first_packet(arriving)
         except (BadCredentials, TimeoutError) as exc:
             return Denial(401, str(exc))
-        verdict = await _asked(
-            context, handler, functools.partial(_found, arriving, packet), link.address
-        )
+        find = functools.partial(_found, arriving, packet)
+        verdict = await _asked(context, handler, find, link.address, arriving.address)
         if isinstance(verdict, Denial):
             return verdict
         identity = verdict
@@ -104,7 +106,7 @@ async def renew(speaker: Identified, packet: Packet) -> None:
         replies.complain("unauthorized", text, packet)
         return
     find = functools.partial(_found, speaker, packet.data)
-    verdict = await _asked(context, handler, find, speaker.link.address)
+    verdict = await _asked(context, handler, find, speaker.link.address, speaker.address)
     before = speaker.session_part.identity
     if isinstance(verdict, Identity) and (before is None or before.user_id != verdict.user_id):
         who = "nobody who is known" if before is None else repr(before.user_id)
@@ -155,6 +157,7 @@ async def _asked(
     handler: Handler,
     find: Callable[[], Credentials | None],
     address: tuple[str, int] | None,
+    counts_as: str,
 ) -> Identity | Denial | None:
     """Ask the handler; None where the credentials are still to come."""
     wait_s = context.settings.limits.authenticate_s
@@ -163,7 +166,7 @@ async def _asked(
         credentials = find()
         if credentials is None:
             return None
-        async with bound:
+        async with bound, context.authenticating.turn(counts_as, _most(context, handler)):
             return await judged(functools.partial(context.handlers.run, handler), credentials)
     except BadCredentials as exc:
         return denial_of(exc, None)
@@ -175,3 +178,9 @@ async def _asked(
             context.limited["authenticate_s"] += 1
             return Denial(503, "who you are could not be found out in time: try again later")
         return Denial(500, "the authenticate handler failed")
+
+
+def _most(context: HubContext, handler: Handler) -> int:
+    """Return how many may be judged at once: whoever is let in already has the other half."""
+    limits = context.settings.limits
+    return max((limits.handlers if handler.is_async else limits.threads) // 2, 1)

@@ -19,6 +19,7 @@ from ..protocol.arguments import Args
 from ..protocol.payload import from_json
 from .admission import Admission
 from .delivery import Delivery
+from .fair_turns import FairTurns
 from .handler_failures import HandlerFailures
 from .handlers import Handlers
 from .holder import Holder
@@ -48,12 +49,14 @@ class HubContext:
         question_numbers: of what clients are asked.
         max_size: returns the most bytes of one message from a client.
         takes_raw: returns whether somebody handles what is no packet.
+        authenticating: the turns of those who come, while it is found out who they are.
         root: of a namespace, the context of the first hub; None for that.
     """
 
     def __init__(self, settings: HubSettings, emit: Callable[..., Delivery]) -> None:
         self.settings = settings
         self.emit = emit
+        self.authenticating = FairTurns()
         self.root: HubContext | None = None
         self.limited: collections.Counter[str] = collections.Counter()
         self.complaints: collections.Counter[str] = collections.Counter()
@@ -88,6 +91,7 @@ class HubContext:
             self.ahead.value = 0
             self.handlers.reset()
             self.admission.reset()
+            self.authenticating = FairTurns()
             for connection in self.registry.of(None):  # of a loop that was closed under them
                 connection.depart()
 
