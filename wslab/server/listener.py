@@ -20,6 +20,7 @@ from ..loops.kernel_portal import KernelPortal
 from ..loops.portal import Portal
 from ..websockets_compat import endings
 from .connections import Connections
+from .handler_life import HandlerLife
 from .listening import accept_no_more, descriptors, listen
 
 __all__ = ["Listener"]
@@ -35,6 +36,7 @@ class Listener:
         connections: those that it has accepted.
         runner: whose loop it runs on.
         end_http: ends plain HTTP, before the connections end.
+        life: of the handler.
         handler_grace_s: how long handlers may go on after their connection, until they are
             cancelled.
     """
@@ -44,9 +46,11 @@ class Listener:
         connections: Connections,
         runner: Portal | KernelPortal,
         end_http: Callable[[], Awaitable[None]],
+        life: HandlerLife,
         handler_grace_s: float,
     ) -> None:
         self._end_http = end_http
+        self._life = life
         self._handler_grace_s = handler_grace_s
         self._connections = connections
         self._runner = runner
@@ -71,9 +75,14 @@ class Listener:
             OSError: it can't listen there.
         """
         self._server = None
-        self._server = server = await listen(
-            functools.partial(ws_server.serve, handler, **kwargs), address
-        )
+        await self._life.start()
+        try:
+            self._server = server = await listen(
+                functools.partial(ws_server.serve, handler, **kwargs), address
+            )
+        except BaseException:
+            await self._life.stop()
+            raise
         fork.closed_in_child.update(descriptors(server))
         self._runner.watchdog.watch(asyncio.get_running_loop())
         return server
@@ -100,6 +109,7 @@ class Listener:
             for waiter in waiting:
                 waiter.cancel()
             endings.stop_closing(server)
+            await self._life.stop()
             return stubborn
         finally:
             self._server = None

@@ -28,6 +28,7 @@ from .connection import Connection
 from .connections import Connections
 from .gate import auth_for
 from .handler import Application, Handler, handler_name, is_application
+from .handler_life import HandlerLife
 from .life import Life, State
 from .listen_address import ListenAddress, port_of
 from .listener import HANDLER_GRACE_S, Listener
@@ -126,7 +127,8 @@ class Server:
             about = (self._options, self._user_code, self._address, self._entry)
             http = PlainHttp(*about, connections.note_response, connections.begin)
             self._admission = Admission(*about, http)
-            self._listener = Listener(connections, runner, http.end, handler_grace_s)
+            life = HandlerLife(self._options, self._user_code)
+            self._listener = Listener(connections, runner, http.end, life, handler_grace_s)
         self._life = Life(runner, self._listener)
         # What a longer grace than usual adds to the time that stop() takes.
         self._more_grace_s = max(0.0, handler_grace_s - HANDLER_GRACE_S)

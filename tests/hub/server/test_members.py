@@ -115,7 +115,7 @@ class Shared(MemoryBackplane):
             settings.history, settings.session_s, settings.limits, context.limited, context.data_of
         )
         self.link = link
-        self.status = BackplaneStatus(link.node_id, status="up")
+        self._status = BackplaneStatus(link.node_id, status="up")
         context.backplane = self
         attach(context)
         self.changed, self.went = self.presence.changed, self.presence.went

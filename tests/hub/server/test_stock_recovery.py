@@ -13,7 +13,6 @@ from wslab.hub.dialects.socket_io import SocketIo
 from wslab.hub.protocol.server_session import ServerSession
 from wslab.hub.protocol.stays import Stays
 from wslab.hub.protocol.untold import Untold
-from wslab.hub.server.connection_session import ConnectionSession
 
 STEPS = 40
 MOST = 1_500  # conversations that a mutant may survive
@@ -49,11 +48,11 @@ MUTANTS = {
     "says no place": (SocketIo._packet, "offset is not None and self.mark", "False"),
     "does not tell the pid": (SocketIo.welcome, "self.mark and", "False and"),
     "continues over a gap": (
-        ConnectionSession._is_whole, "session.missed(since) is not None", "True",
+        ServerSession.is_whole_since, "self.missed(since) is not None", "True",
     ),
     "begins anew where nothing was seen": (
-        ConnectionSession._is_whole,
-        "session.began_offset if offset is None",
+        ServerSession.is_whole_since,
+        "self.began_offset if offset is None",
         "10**9 if offset is None",
     ),
     "gives nothing to who has seen nothing": (

@@ -23,9 +23,11 @@ __all__ = [
     "Backplane",
     "Deliver",
     "Fetched",
+    "Local",
     "Publication",
     "Session",
     "SessionHooks",
+    "TellGap",
 ]
 
 
@@ -63,6 +65,9 @@ class Publication(NamedTuple):
         sessions: and clients that have one of these.
         skip: tokens of the sessions that are left out.
         owner: who said it, for what is kept of it.
+        key: what it replaces where only the latest is kept; None: what has the event's name.
+        raw: where it is no event: whether the data is text. It has no place in the history.
+        id: by which what is said twice is known; None: it is said once.
     """
 
     said: Said
@@ -70,10 +75,26 @@ class Publication(NamedTuple):
     sessions: list[Session]
     skip: frozenset[str]
     owner: Owner
+    key: str | None = None
+    raw: bool | None = None
+    id: str | None = None
 
 
+class Local(Protocol):
+    """What this process knows of an event that it has said itself."""
+
+    def told_tokens(self) -> Iterable[str]:
+        """Return the sessions that got it already, without a place in the history."""
+
+    def settle(self, *, is_queued: bool = False) -> None:
+        """Note that it was delivered here, or is known to wait for the other processes."""
+
+
+# Called with the event, what was published, and what this process knows of it, if it said it.
 Deliver: TypeAlias = Callable[[Said, Publication, Any], Any]
 AnswerHere: TypeAlias = Callable[[str, Said, float | None], Awaitable[Said]]
+# Called with the rooms (None: everybody's) of which something is lost; None for all.
+TellGap: TypeAlias = Callable[[Iterable[str | None] | None], None]
 
 
 class Backplane(Protocol):
@@ -87,12 +108,14 @@ class Backplane(Protocol):
             nothing that takes a session is called.
         is_shared: whether other processes may serve the hub, too; where not, nothing is asked that
             waits for what they know, and it is told of nobody who is here.
-        status: how it is.
     """
 
     keeps_sessions: bool
     is_shared: bool
-    status: BackplaneStatus
+
+    @property
+    def status(self) -> BackplaneStatus:
+        """How it is."""
 
     # Its life.
 
@@ -145,17 +168,27 @@ class Backplane(Protocol):
 
     # What is said.
 
-    def attach(self, deliver: Deliver) -> None:
+    def attach(self, deliver: Deliver, tell_gap: TellGap = ...) -> None:
         """Have what is published said to this process's clients.
 
         Args:
             deliver: called with the event, which has its place in the history now, with what was
                 published, and with whatever came with it from this process (from another one:
-                None); what it returns, `publish` returns.
+                None); what it returns, `publish` returns, if it is called at once. The event has no
+                place where the other processes cannot be told now.
+            tell_gap: called where something that others have said is lost.
         """
 
     def publish(self, publication: Publication, local: Any) -> Any:
-        """Keep an event, number it, and have it delivered; what this process knows of it, too."""
+        """Keep an event, number it, and have it delivered; what this process knows of it, too.
+
+        Where there are other processes, it is delivered when it has come back from what they
+        share, so that all of them see one order.
+
+        Raises:
+            ValueError: it is too large for that.
+            BackplaneDown: that is not there, and the hub is to refuse then, or too much waits.
+        """
 
     def latest_offset(self) -> int | None:
         """Return the place of the latest event; None where no history is kept."""

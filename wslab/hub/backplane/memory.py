@@ -17,7 +17,7 @@ from ..protocol.history import History
 from ..protocol.limits import Limits
 from ..protocol.room_log import Past
 from ..protocol.sessions import Sessions
-from .backplane import AnswerHere, Deliver, Fetched, Publication, Session, SessionHooks
+from .backplane import AnswerHere, Deliver, Fetched, Publication, Session, SessionHooks, TellGap
 from .member import Member
 from .status import BackplaneStatus
 
@@ -33,6 +33,7 @@ class MemoryBackplane:
         limits: what all of it may take.
         limited: counts, by the name of a limit, what had to go.
         read: returns the data of an event that was kept.
+        step: from one event's offset to the next.
     """
 
     is_shared = False
@@ -44,12 +45,22 @@ class MemoryBackplane:
         limits: Limits,
         limited: collections.Counter[str],
         read: Callable[[Said], Any],
+        step: int = 1,
     ) -> None:
         self.keeps_sessions = history > 0
-        self.sessions: Sessions[Any] = Sessions(History(history, limits, limited), session_s)
-        self.status = BackplaneStatus(secrets.token_hex(6))
+        self.sessions: Sessions[Any] = Sessions(
+            History(history, limits, limited, step),
+            session_s,
+            self._session_ended,
+            self._session_begun,
+        )
+        self._status = BackplaneStatus(secrets.token_hex(6))
         self._read = read
-        self._deliver: Deliver = _to_nobody
+        self.attach(_to_nobody)
+
+    @property
+    def status(self) -> BackplaneStatus:
+        return self._status
 
     # What other processes would know.
 
@@ -94,21 +105,30 @@ class MemoryBackplane:
 
     # What this one knows.
 
-    def attach(self, deliver: Deliver) -> None:
-        self._deliver = deliver
+    def attach(self, deliver: Deliver, tell_gap: TellGap = lambda _rooms: None) -> None:
+        self._deliver, self._tell_gap = deliver, tell_gap
 
     def publish(self, publication: Publication, local: Any) -> Any:
         said = publication.said
-        if self.keeps_sessions:
-            history, (event, data, attachments, _, is_several) = self.sessions.history, said
-            offset = history.offset + 1
-            said = Said(event, data, attachments, offset, is_several)
-            size_bytes = len(event) + len(data) + sum(map(len, attachments))
-            skip, read = publication.skip, self._read
-            past = Past(offset, time.time(), event, said, size_bytes, skip, read)
-            own = [session.own for session in publication.sessions if not session.is_gone]
-            history.keep(past, publication.rooms, own, publication.owner)
+        if self.keeps_sessions and publication.raw is None:
+            said = self._keep(publication, self.sessions.history.offset + 1)
         return self._deliver(said, publication, local)
+
+    def _session_begun(self, session: Session) -> None:
+        pass
+
+    def _session_ended(self, session: Session) -> None:
+        pass
+
+    def _keep(self, publication: Publication, offset: int) -> Said:
+        """Keep an event, and return it with its place."""
+        event, data, attachments, _, is_several = publication.said
+        said = Said(event, data, attachments, offset, is_several)
+        size_bytes = len(event) + len(data) + sum(map(len, attachments))
+        past = Past(offset, time.time(), event, said, size_bytes, publication.skip, self._read)
+        own = [session.own for session in publication.sessions if not session.is_gone]
+        self.sessions.history.keep(past, publication.rooms, own, publication.owner)
+        return said
 
     def latest_offset(self) -> int | None:
         return self.sessions.history.offset if self.keeps_sessions else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["BackplaneStatus"]
+__all__ = ["BackplaneStatus", "without_password"]
 
 
 @dataclass(slots=True, eq=False)
@@ -46,3 +46,11 @@ class BackplaneStatus:
     queued_bytes: int = 0
     reconnects: int = 0
     fenced: int = 0
+
+
+def without_password(url: str) -> str:
+    """Return a URL as it may be shown."""
+    scheme, mark, rest = url.partition("://")
+    whole, at, host = rest.rpartition("@")
+    user = whole.partition(":")[0]
+    return f"{scheme}{mark}{user}{':...' * (':' in whole)}{at}{host.partition('?')[0]}"

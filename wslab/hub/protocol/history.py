@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from .limits import Limits, excesses
-from .room_log import PROGRAM, Owner, Past, RoomLog
+from .room_log import ALWAYS, PROGRAM, Begin, Owner, Past, RoomLog
 
 __all__ = ["History"]
 
@@ -28,9 +28,12 @@ class History(Generic[M]):
         limit: events kept of each room.
         limits: what all of it may take.
         limited: counts, by the name of a limit, what had to go.
+        step: from one event's offset to the next; what is between them is for `mark`. 1 where this
+            process gives the offsets.
 
     Attributes:
-        offset: of the latest event.
+        offset: of the latest event, or the latest mark.
+        begins: rooms that are not always followed here, and from when on they are.
         size_bytes: of all logs.
         everybody: the events that everybody got.
     """
@@ -40,7 +43,10 @@ class History(Generic[M]):
         limit: int,
         limits: Limits | None = None,
         limited: collections.Counter[str] | None = None,
+        step: int = 1,
     ) -> None:
+        self.step = step
+        self.begins: dict[str, Begin] = {}
         self.limit = limit
         self.limits = limits or Limits()
         self.limited = limited if limited is not None else collections.Counter()
@@ -61,14 +67,36 @@ class History(Generic[M]):
         log = self._rooms.get(room)
         if log is None:
             limit_bytes = self.limits.history_bytes_per_room
-            log = RoomLog(room, PROGRAM, self.limit, limit_bytes, self._rooms)
+            begin = self.begins.get(room, ALWAYS)
+            log = RoomLog(room, PROGRAM, self.limit, limit_bytes, self._rooms, begin)
             self._rooms[room] = log
         return log
 
+    def begin(self, room: str, begin: Begin) -> None:
+        """Follow a room from now on."""
+        self.begins[room] = begin
+        log = self._rooms.get(room)
+        if log is not None:
+            log.begin = begin
+
+    def is_inside(self, room: str) -> bool:
+        """Whether a session is in a room."""
+        log = self._rooms.get(room)
+        return log is not None and log.inside > 0
+
     def mark(self) -> int:
         """Return an offset for what is no event; who has seen it has seen all before it."""
-        self.offset += 1
+        if self.step == 1 or (self.offset + 1) % self.step:  # else the next is an event's
+            self.offset += 1
         return self.offset
+
+    def next_offset(self) -> int:
+        """Return the least offset that the next event can have."""
+        return (self.offset // self.step + 1) * self.step
+
+    def is_ahead(self, offset: int) -> bool:
+        """Whether an offset belongs to an event that has not come."""
+        return offset // self.step > self.offset // self.step
 
     def of(self, room: str | None) -> list[Past[M]]:
         """Return the events that are kept of a room (None: of everybody), oldest first."""
@@ -119,6 +147,15 @@ class History(Generic[M]):
             self._make_way("history_bytes", _bytes_of, allowed)
         if len(self._spoken) > limits.history_rooms:
             self._make_way("history_rooms", _one, limits.history_rooms - limits.history_rooms // 16)
+
+    def lose(self, rooms: Iterable[str | None]) -> None:
+        """Know nothing for certain of what was said in rooms until now."""
+        for room in rooms:
+            log = self.everybody if room is None else self._rooms.get(room)
+            if log is not None:
+                if log:
+                    self.forget(log)
+                log.dropped_to = max(log.dropped_to, self.offset)
 
     def forget(self, log: RoomLog[M]) -> int:
         """Let go of all events of a log; return how many those were."""

@@ -93,6 +93,12 @@ class Limits:
         answers_bytes_per_session: of one session.
         data_bytes: of one client's ``data``, as JSON, that goes along where it comes back to
             another process of the hub; what is more is left behind, and in ``hub.errors``.
+        publish_bytes: of one event on its way to the other processes of a hub; a larger one is
+            refused with a ValueError. Well below what Redis holds for a process that reads slowly
+            (``client-output-buffer-limit pubsub``, 32 MiB by default).
+        publishing: events on their way there, or waiting until Redis is there again; beyond it,
+            ``emit`` raises `BackplaneDown`.
+        publishing_bytes: bytes of them.
 
     Raises:
         TypeError, ValueError: what was expected, and what came.
@@ -131,6 +137,9 @@ class Limits:
     answers_bytes: int = 16 * MIB
     answers_bytes_per_session: int = 1 * MIB
     data_bytes: int = 64 * KIB
+    publish_bytes: int = 1 * MIB
+    publishing: int = 10_000
+    publishing_bytes: int = 16 * MIB
 
     def __post_init__(self) -> None:
         for field in fields(self):

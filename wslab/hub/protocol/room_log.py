@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
 
-__all__ = ["PROGRAM", "Owner", "Past", "RoomLog"]
+__all__ = ["ALWAYS", "PROGRAM", "Begin", "Owner", "Past", "RoomLog"]
 
 # What things take in memory beside the bytes that they carry (CPython 3.11, rounded up).
 EVENT_BYTES = 400
@@ -21,6 +21,25 @@ ROOM_BYTES = 1200
 Owner: TypeAlias = tuple[str, str]  # address, and session or id of the client there
 PROGRAM: Owner = ("", "")  # the hub's own program
 M = TypeVar("M")  # a message, ready to be sent again
+
+
+@dataclass(slots=True)
+class Begin:
+    """From when on a room is followed here, where that is not always so.
+
+    Who joins a room that nobody here was in does so before the hub's history elsewhere has been
+    asked how far it is; such a stay counts from the answer.
+
+    Args:
+        asked: the latest offset here when it was asked.
+        told: the latest offset there; 0 until that is known.
+    """
+
+    asked: int = 0
+    told: int = 0
+
+
+ALWAYS = Begin()
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -68,17 +87,19 @@ class RoomLog(Generic[M]):
         limit: events that it keeps.
         limit_bytes: bytes of them.
         registry: where the log of a room is found; it takes itself out when nobody needs it.
+        begin: from when on the room is followed.
 
     Attributes:
         inside: sessions that are in the room now.
         left: sessions that were, and may still miss what was said then.
         dropped_to: the offset of the last event that is no longer here.
         size_bytes: of the events.
+        begin: from when on the room is followed.
     """
 
     __slots__ = (
-        "_events", "_registry", "dropped_to", "inside", "left", "limit", "limit_bytes", "name",
-        "owner", "size_bytes",
+        "_events", "_registry", "begin", "dropped_to", "inside", "left", "limit", "limit_bytes",
+        "name", "owner", "size_bytes",
     )  # fmt: skip
 
     def __init__(
@@ -88,8 +109,10 @@ class RoomLog(Generic[M]):
         limit: int,
         limit_bytes: int,
         registry: dict[str, RoomLog[M]] | None = None,
+        begin: Begin = ALWAYS,
     ) -> None:
         self.name = name
+        self.begin = begin
         self.owner = owner
         self.limit, self.limit_bytes = limit, limit_bytes
         self.inside = self.left = 0
@@ -107,6 +130,11 @@ class RoomLog(Generic[M]):
     def total_bytes(self) -> int:
         """What it takes, about: the events, and of a room the log itself."""
         return self.size_bytes + (ROOM_BYTES + 4 * len(self.name) if self.name is not None else 0)
+
+    def since(self, joined: int) -> int:
+        """Return the offset that a stay counts from, by the one at which it was made."""
+        begin = self.begin
+        return max(joined, begin.told) if joined >= begin.asked else joined
 
     def append(self, past: Past[M]) -> int:
         """Keep an event; return how many had to go for the sake of bytes."""

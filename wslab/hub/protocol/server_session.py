@@ -240,6 +240,10 @@ class ServerSession(Generic[M]):
         self._untold.tell(offset)
         return offset
 
+    def doubt(self) -> None:
+        """Know nothing for certain of what it has got before the next event."""
+        self._stays.forget_before(self._history.next_offset())
+
     def resume(self, offset: int | None) -> Resumption[M]:
         """Return what a client is told and sent that comes with this session.
 
@@ -253,7 +257,7 @@ class ServerSession(Generic[M]):
             return Resumption(False, latest, self.receipt, gap)
         if offset is None:
             offset = self.began_offset  # it never got its first welcome
-        missed = self.missed(offset) if offset <= latest else None
+        missed = None if self._history.is_ahead(offset) else self.missed(offset)
         if offset == self._offset_before and not self.received:
             # As far as one can see, it has not read that its session is a new one.
             since = latest if missed is None else offset
@@ -264,6 +268,11 @@ class ServerSession(Generic[M]):
         if missed is None:
             return Resumption(True, latest, self.receipt, "too old", [], dropped, dropped_offset)
         return Resumption(True, offset, self.receipt, None, missed, dropped, dropped_offset)
+
+    def is_whole_since(self, offset: int | None) -> bool:
+        """Whether a client that has seen an offset, or none, can be sent all that it missed."""
+        since = self.began_offset if offset is None else offset
+        return not self._history.is_ahead(since) and self.missed(since) is not None
 
     def missed(self, offset: int) -> list[Past[M]] | None:
         """Return what it missed after an offset, in order; None where that is not all kept."""

@@ -28,6 +28,7 @@ class Sessions(Generic[M]):
         history: of the hub, whose limits count.
         session_s: seconds that a session outlives its connection.
         ended: called with each that is forgotten.
+        begun: called with each that is new here.
 
     Attributes:
         answers_bytes: of the answers that are kept, of all sessions.
@@ -39,9 +40,10 @@ class Sessions(Generic[M]):
         history: History[M],
         session_s: float,
         ended: Callable[[ServerSession[M]], object] = lambda _session: None,
+        begun: Callable[[ServerSession[M]], object] = lambda _session: None,
     ) -> None:
         self.history = history
-        self._ended = ended
+        self._ended, self._begun = ended, begun
         self.session_s = session_s
         self.answers_bytes = self.away_bytes = 0
         self._all: dict[str, ServerSession[M]] = {}
@@ -70,6 +72,7 @@ class Sessions(Generic[M]):
         if before is not None:
             self.end(before)
         session = self._all[token] = ServerSession(token, self.history, now_s, address)
+        self._begun(session)
         return session
 
     def continued(self, token: str, now_s: float, address: str = "") -> ServerSession[M] | None:
@@ -95,6 +98,7 @@ class Sessions(Generic[M]):
         """
         assert session.token not in self._all
         self._all[session.token] = session
+        self._begun(session)
         for n, answer, size_bytes in answers:
             self._keep_answer(session, n, answer, size_bytes)
         self.away_bytes += session.away_bytes

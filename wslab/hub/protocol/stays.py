@@ -71,7 +71,7 @@ class Stays(Generic[M]):
         log.inside -= 1
         if joined < offset:
             if len(self._left) == min(4 * log.limit, MAX_LEFT):
-                self._left_dropped_to = self._left[0][2]
+                self.forget_before(self._left[0][2])
                 self._forget(self._left.popleft()[0])
             self._left.append((log, joined, offset))
             log.left += 1
@@ -92,8 +92,13 @@ class Stays(Generic[M]):
     def intervals(self) -> Iterator[tuple[RoomLog[M], int, int | None]]:
         """Yield (log, offset of joining, offset of leaving or None) for each of its stays."""
         for log, joined in self._here.values():
-            yield log, joined, None
-        yield from self._left
+            yield log, log.since(joined), None
+        for log, joined, left in self._left:
+            yield log, log.since(joined), left
+
+    def forget_before(self, offset: int) -> None:
+        """Know nothing more for certain of what was said before an offset."""
+        self._left_dropped_to = max(self._left_dropped_to, offset)
 
     def are_known_since(self, offset: int) -> bool:
         """Whether all the rooms that it was in since then are remembered."""
@@ -103,8 +108,8 @@ class Stays(Generic[M]):
 
     def snapshot(self) -> StaysState:
         """Return all of it as data."""
-        here = {room: joined for room, (_, joined) in self._here.items()}
-        left = [(log.name or "", joined, to) for log, joined, to in self._left]
+        here = {room: log.since(joined) for room, (log, joined) in self._here.items()}
+        left = [(log.name or "", log.since(joined), to) for log, joined, to in self._left]
         return StaysState(here, left, self._left_dropped_to)
 
     def restore(self, state: StaysState, log_of: Callable[[str], RoomLog[M]]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from ...calls.calling import must_pass
 from ...calls.waiting import finite
-from ...errors import Refused
+from ...errors import BackplaneDown, Refused
 from ...identity.verdict import Denial
 from ..backplane.backplane import Fetched
 from .authentication import Identified, identify
@@ -45,6 +45,8 @@ async def is_let_in(arriving: Arriving) -> bool:
     """Have ``authenticate`` and ``connect`` run; whoever they do not let in is sent away."""
     context = arriving.context
     denial = await identify(arriving)
+    if context.backplane.is_shared and not await _is_started(arriving):
+        return False
     if denial is None and context.backplane.keeps_sessions:
         if context.backplane.is_shared and (fetched := await _fetched(arriving)):
             if fetched is Fetched.MOVED_ON:
@@ -87,6 +89,18 @@ def _send_away(arriving: Arriving, code: int, word: str, text: str, data: Any, w
     else:
         told = _refusal(arriving, word, text, data, where)
     arriving.send_away(code, cut(text), ends_session=True, word=told)
+
+
+async def _is_started(arriving: Arriving) -> bool:
+    """Start the backplane with the first client, where no server has done it before."""
+    try:
+        await arriving.context.backplane.start()
+    except BackplaneDown as exc:
+        context = arriving.context
+        context.failures.record(exc, "the backplane", arriving.id, arriving.link.address)
+        arriving.send_away(1013, "the backplane is down: try again later", ends_session=True)
+        return False
+    return True
 
 
 def _refusal(arriving: Arriving, word: str, text: str, data: Any, where: str) -> PreparedMessage:

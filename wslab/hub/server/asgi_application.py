@@ -45,6 +45,12 @@ class AsgiHub(Protocol):
     async def end_http(self) -> None:
         """End what comes by HTTP, since the server closes."""
 
+    async def start(self) -> None:
+        """Begin to serve."""
+
+    async def close(self) -> None:
+        """End that."""
+
 
 class HubApplication:
     """One hub for ASGI servers; made by ``hub.asgi()``.
@@ -84,7 +90,7 @@ class HubApplication:
         """Answer one request, WebSocket or lifespan; what an ASGI server calls."""
         kind = scope["type"]
         if kind == "lifespan":
-            await (self.app or _lifespan)(scope, receive, send)
+            await self._lifespan(scope, receive, send)
             return
         path = path_of(scope).partition("?")[0]
         is_socketio = self._entrance.is_asked_for(path)
@@ -101,6 +107,20 @@ class HubApplication:
             await self.app(scope, receive, send)
         else:
             await self._not_found(scope, path, receive, send)
+
+    async def _lifespan(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Start and end with the server: before the other application, and after it."""
+
+        async def receive_started() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self.hub.start()
+            return message
+
+        try:
+            await (self.app or _lifespan)(scope, receive_started, send)
+        finally:
+            await self.hub.close()
 
     async def _http(self, request: HttpRequest) -> HttpResponse | None:
         return script_response(request, self.path) or await self.hub.http(request)

@@ -167,9 +167,7 @@ class ConnectionSession:
         return None
 
     def _is_whole(self, session: Session) -> bool:
-        offset, latest = self.greeting.offset, self._context.backplane.latest_offset()
-        since = session.began_offset if offset is None else offset
-        return latest is not None and since <= latest and session.missed(since) is not None
+        return session.is_whole_since(self.greeting.offset)
 
     def _take_over(self, session: Session) -> None:
         holder = self._context.holder(session)

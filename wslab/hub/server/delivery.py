@@ -6,7 +6,9 @@ somebody looks (`Trace`), since it costs a line a client.
 
 from __future__ import annotations
 
+import asyncio
 import collections
+import contextlib
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -20,11 +22,17 @@ QUEUED: Final = "queued"  # behind others, in the client's backlog
 DROPPED: Final = "dropped"  # from a full backlog
 SKIPPED: Final = "skipped"  # left out by skip=
 CLOSING: Final = "closing"  # the connection is on its way out
+SETTLE_S = 10.0  # to wait for what comes back from a backplane; it settles sooner
 
 
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """What became of one emit, so far; awaiting it returns it at once.
+    """What became of one emit, so far.
+
+    Awaiting it returns it: at once where one process serves the hub; where many do, when it has
+    been delivered to the clients of this process, in the order that all of them share, or is known
+    to wait for Redis. All numbers are of clients of this process: what clients of others get, those
+    count.
 
     Attributes:
         event: its name; None for a raw broadcast.
@@ -38,6 +46,9 @@ class Delivery:
         offset: its place in the hub's history, where that is kept.
         preview: the beginning of what was sent.
         outcomes: while the hub is traced: by client id, the latest outcome.
+        elsewhere: clients of other processes that got it: 0 where there are none, None where that
+            is not known.
+        is_queued_for_backplane: whether other processes get it later, since Redis is away.
     """
 
     event: str | None
@@ -51,6 +62,10 @@ class Delivery:
     offset: int | None = None
     preview: str = ""
     outcomes: dict[str, str] | None = None
+    elsewhere: int | None = 0
+    is_queued_for_backplane: bool = False
+    _is_settled: bool = field(default=True, repr=False)
+    _waiting: list[asyncio.Future[None]] | None = field(default=None, repr=False)
 
     @property
     def reached(self) -> int:
@@ -58,13 +73,42 @@ class Delivery:
         return self.sent + self.queued
 
     def __await__(self) -> Generator[Any, None, Self]:
-        yield from ()  # to await it takes no turn of the loop
-        return self
+        if not self._is_settled:
+            yield from self._settled().__await__()
+        return self  # at once, it takes no turn of the loop
+
+    async def _settled(self) -> None:
+        future = asyncio.get_running_loop().create_future()
+        if self._waiting is None:
+            self._waiting = []
+        self._waiting.append(future)
+        if self._is_settled:  # meanwhile, on the hub's own thread
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_S):
+                await future
+
+    def expect(self) -> None:
+        """Note that it is delivered later, and that nobody here knows to how many elsewhere."""
+        self._is_settled, self.elsewhere = False, None
+
+    def settle(self) -> None:
+        """Let go of whoever awaits it; on the hub's loop."""
+        self._is_settled = True
+        waiting, self._waiting = self._waiting, None
+        for future in waiting or ():
+            with contextlib.suppress(RuntimeError):  # its loop was closed
+                future.get_loop().call_soon_threadsafe(_finish, future)
 
     def note(self, client_id: str, outcome: str) -> None:
         """Keep the outcome for one client, where anybody looks."""
         if self.outcomes is not None:
             self.outcomes[client_id] = outcome
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class Trace:

@@ -7,43 +7,23 @@ history and is delivered at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
-from ..backplane.backplane import Backplane, Publication, Session
+from ..backplane.backplane import Backplane, Publication
 from ..dialects.dialect import Raw, Said
 from ..protocol import packets
 from ..protocol.arguments import Args
 from ..protocol.room_log import PROGRAM
 from .connection import Connection
 from .delivery import CLOSING, DROPPED, QUEUED, SENT, SKIPPED, Delivery, Trace
+from .emission import Emission, Target
 from .prepared_message import PreparedMessage
+from .recipients import Recipients
 
-__all__ = ["Emitter", "Target", "check_attachments", "check_own", "raw_message", "said_of"]
+__all__ = ["Emitter", "check_attachments", "check_own", "raw_message", "said_of"]
 
 
 FEW_ATTACHMENTS = 10  # which every client takes
-
-
-class Target(NamedTuple):
-    """Whom something is for.
-
-    Args:
-        names: of rooms and clients, for the record; none means everybody.
-        connections: those that are here.
-        rooms: in whose history it belongs; None is everybody's.
-        sessions: in whose own history it belongs.
-        left_out: who does not get it.
-    """
-
-    names: tuple[str, ...]
-    connections: Iterable[Connection]
-    rooms: list[str | None]
-    sessions: list[Session]
-    left_out: frozenset[Connection]
-
-
-_Local: TypeAlias = tuple[Delivery, Target, str]  # what this process knows of an event
 
 
 class Emitter:
@@ -51,17 +31,23 @@ class Emitter:
 
     Args:
         backplane: what events go through.
+        recipients: who is here.
 
     Attributes:
         emitted: events and raw messages that were sent, each counted once.
         trace: where it is kept who got what, if anybody looks.
     """
 
-    def __init__(self, backplane: Backplane) -> None:
-        self._backplane = backplane
+    def __init__(self, backplane: Backplane, recipients: Recipients) -> None:
+        self._recipients = recipients
         self.emitted = 0
         self.trace: Trace | None = None
-        backplane.attach(self._deliver_event)
+        self.attach(backplane)
+
+    def attach(self, backplane: Backplane) -> None:
+        """Have events go through a backplane."""
+        self._backplane = backplane
+        backplane.attach(self._deliver_event, self._recipients.tell_gap)
 
     def emit(self, said: Said, target: Target, key: str, sender: Connection | None) -> Delivery:
         """Publish an event, and deliver it here.
@@ -79,28 +65,70 @@ class Emitter:
         skip: frozenset[str] = frozenset()
         owner = PROGRAM
         if backplane.keeps_sessions:
-            skip = frozenset(
-                each.session.token  # as long as that is this client's, and not a newer one's
-                for each in target.left_out
-                if each.session is not None and not each.session.is_gone
-            )
+            skip = self._recipients.tokens(target.left_out) if target.left_out else skip
             owner = sender.owner if sender is not None else PROGRAM
-        publication = Publication(said, target.rooms, target.sessions, skip, owner)
-        delivered: Delivery = backplane.publish(publication, (delivery, target, key))
-        return delivered
+        kept_as = None if key == said.event else key
+        publication = Publication(said, target.rooms, target.sessions, skip, owner, kept_as)
+        self._publish(publication, Emission(delivery, target, key))
+        return delivery
 
-    def _deliver_event(self, said: Said, _publication: Publication, local: _Local) -> Delivery:
-        delivery, target, key = local
-        delivery.offset = said.offset
-        return self._deliver(PreparedMessage.of_event(said), delivery, target, key)
+    def _publish(self, publication: Publication, emission: Emission) -> None:
+        backplane = self._backplane
+        if backplane.is_shared:
+            emission.delivery.expect()
+        backplane.publish(publication, emission)
+
+    def _deliver_event(self, said: Said, publication: Publication, local: Emission | None) -> None:
+        """Deliver what was published, by this process (`local`) or by another."""
+        if self._backplane.is_shared:
+            self._deliver_shared(said, publication, local)
+            return
+        assert local is not None
+        local.delivery.offset = said.offset
+        message = PreparedMessage.of_event(said)
+        _ = self._deliver(message, local.delivery, local.target, local.key)
+
+    def _deliver_shared(self, said: Said, publication: Publication, local: Emission | None) -> None:
+        """Deliver to whoever is here now; time has passed since it was said."""
+        recipients, key, raw = self._recipients, publication.key, publication.raw
+        if local is None:
+            names = tuple(each for each in publication.rooms if each is not None)
+            local = Emission(Delivery(said.event or None, names, None), recipients.none, key)
+            local.delivery.elsewhere = None
+        delivery, target = local.delivery, local.target
+        here = [each for each in recipients.of(publication) if not local.was_told(each)]
+        here += [each for each in target.alone if each.is_open and not local.was_told(each)]
+        left_out = target.left_out | recipients.left_out(publication, here)
+        if raw is None and len(said.attachments) > FEW_ATTACHMENTS:
+            here = recipients.that_take(said, here)
+        if said.offset is None and publication.rooms + publication.sessions:
+            local.tell(each for each in here if each not in left_out)
+        if raw is None:
+            delivery.offset = said.offset
+            message, key = PreparedMessage.of_event(said), key or said.event
+        else:
+            latest = self._backplane.latest_offset()
+            message = PreparedMessage.of_raw(Raw(said.data, raw, latest))
+        _ = self._deliver(
+            message, delivery, target._replace(connections=here, left_out=left_out), key
+        )
 
     def broadcast(
         self, raw: Raw, preview: str, target: Target, sender: Connection | None
     ) -> Delivery:
         """Deliver a raw message."""
-        message = PreparedMessage.of_raw(raw._replace(offset=self._backplane.latest_offset()))
+        backplane = self._backplane
         delivery = Delivery(None, target.names, sender.id if sender else None)
         delivery.preview = preview
+        if backplane.is_shared:
+            skip = self._recipients.tokens(target.left_out)
+            publication = Publication(
+                Said("", raw.payload), target.rooms, target.sessions, skip, PROGRAM, None,
+                raw.is_text,
+            )  # fmt: skip
+            self._publish(publication, Emission(delivery, target, None))
+            return delivery
+        message = PreparedMessage.of_raw(raw._replace(offset=backplane.latest_offset()))
         return self._deliver(message, delivery, target, None)
 
     def _deliver(

@@ -89,6 +89,22 @@ class Entrance:
     def _counted_as(self, address: tuple[str, int] | None, headers: Mapping[str, str]) -> str:
         return counted_as(address, headers, self._context.settings.limits.proxies)
 
+    async def start(self) -> None:
+        """Be there for clients, on the running loop: a backplane may have to be asked first.
+
+        Raises:
+            BackplaneDown: it is not there, and the hub is to refuse then.
+        """
+        self._take_loop()
+        for each in tuple(self.namespaces.by_name.values()):
+            each.context.take_loop()
+            await each.context.backplane.start()
+
+    async def close(self) -> None:
+        """End what was started; clients are their server's affair."""
+        for each in tuple(self.namespaces.by_name.values()):
+            await each.context.backplane.close()
+
     def is_asked_for(self, path: str) -> bool:
         """Whether a request's path is Socket.IO's."""
         self._take_loop()

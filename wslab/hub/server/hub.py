@@ -2,8 +2,8 @@
 
 ``websockets.serve(hub, ...)`` and ``wslab.serve(hub)`` run it unchanged. Its rules: emitting never
 waits for anybody; a handler's failure is the sender's to hear and nobody else's to feel; one loop
-does everything, so that nothing is seen half done. What is not here: what a token is worth, many
-processes, storage.
+does everything, so that nothing is seen half done. What is not here: what a token is worth, and
+storage. Many processes serve one hub where it has a backplane.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast, overload
 
 from ...identity.identity import Identity
 from ...wire.http.message import HttpRequest, HttpResponse
+from ..backplane.status import BackplaneStatus
 from ..dialects.dialect import Said
 from ..engineio.settings import SocketIO
 from ..protocol import packets
@@ -21,16 +22,19 @@ from ..protocol.room_log import Past
 from .asgi_application import Application, HubApplication
 from .connection import Connection, current_connection
 from .delivery import Delivery, Trace
-from .emitter import Emitter, Target, check_own, raw_message, said_of
+from .emission import Target
+from .emitter import Emitter, check_own, raw_message, said_of
 from .entrance import Entrance
+from .handover import hooks_of
 from .handshake import answered
 from .hub_client import HubClient
 from .hub_context import HubContext
 from .members import attach
 from .namespaces import Namespace
 from .processes import HubProcesses
+from .recipients import Recipients
 from .registry import Clients, Rooms, check_room
-from .settings import HubSettings, Policy
+from .settings import HubSettings, Policy, WhenDown
 from .targets import Skip, To, resolved
 from .websockets_link import WebSocketsLink
 
@@ -74,6 +78,12 @@ class Hub(HubProcesses):
         loads: makes data of JSON text, such as ``functools.partial(json.loads, object_hook=...)``.
         socketio: how Socket.IO clients are taken, who come to ``/socket.io/`` and share the rooms
             of all others: `SocketIO`; None takes none.
+        backplane: what the processes share that serve this hub: the URL of a Redis, such as
+            ``redis://127.0.0.1:6379/0``; it takes ``pip install "wslab[redis]"``. All of them give
+            the hub the same ``name``. None for one process.
+        when_down: what becomes of what is emitted while Redis is away: "queue" has it wait, in
+            `Limits`, while the clients of this process get it at once; "refuse" raises
+            `BackplaneDown`.
 
     Attributes:
         clients: who is connected: a live, read-only mapping from ``client.id`` to `HubClient`.
@@ -103,15 +113,17 @@ class Hub(HubProcesses):
         dumps: packets.Dumps | None = None,
         loads: packets.Loads | None = None,
         socketio: SocketIO | None = _SOCKET_IO,
+        backplane: str | None = None,
+        when_down: WhenDown = "queue",
     ) -> None:
         self._settings = HubSettings(
             name, history, session_s, slow, Limits() if limits is None else limits, show_errors,
-            dumps, loads,
+            dumps, loads, backplane, when_down,
         )  # fmt: skip
         self._settings.tighten(backlog=backlog, rate=rate, max_size=max_size)
         self._context = context = HubContext(self._settings, self.emit)
-        self._emitter = Emitter(context.backplane)
-        attach(context)
+        self._emitter = Emitter(context.backplane, Recipients(context))
+        self._attach()
         self.name = self.__name__ = name
         self._entrance = entrance = Entrance(context, HubClient, socketio)
         entrance.namespaces.add(Namespace("/", self, context, entrance.serving))
@@ -165,6 +177,49 @@ class Hub(HubProcesses):
     def errors_seen(self) -> int:
         """How many exceptions handlers have let through."""
         return self.errors.seen
+
+    # The processes that serve it.
+
+    @property
+    def backplane(self) -> BackplaneStatus:
+        """How what this process shares with others is, in words and numbers."""
+        return self._context.backplane.status
+
+    @property
+    def node_id(self) -> str:
+        """The name of this process among those that serve the hub; a new one at each start."""
+        return self.backplane.node_id
+
+    def set_backplane(self, url: str | None) -> None:
+        """Have another backplane, before the first client: `Hub` says what it may be.
+
+        Raises:
+            RuntimeError: there have been clients.
+            TypeError, ValueError: it is no such URL.
+        """
+        for each in self._entrance.namespaces.by_name.values():
+            each.context.set_backplane(url)
+            each.hub._emitter.attach(each.context.backplane)
+            each.hub._attach()
+
+    def _attach(self) -> None:
+        attach(self._context)
+        self._context.backplane.attach_sessions(hooks_of(self._context))
+
+    async def start(self) -> None:
+        """Begin to serve on the running loop: a backplane may have to be there first.
+
+        ``wslab.serve(hub)`` and the lifespan of ``hub.asgi()`` call it; elsewhere the first client
+        starts it. While Redis is away it waits for that a few seconds, and goes on without.
+
+        Raises:
+            BackplaneDown: Redis is away, and ``when_down`` is "refuse".
+        """
+        await self._entrance.start()
+
+    async def close(self) -> None:
+        """End what `start` has begun, once no client is here any more; idempotent."""
+        await self._entrance.close()
 
     # Namespaces.
 
@@ -314,8 +369,8 @@ class Hub(HubProcesses):
             inner = FastAPI()
             app = hub.asgi(inner)  # uvicorn main:app, or wslab.serve(app)
 
-        Serve what is returned, and not the inner application, which has no sockets. One process
-        serves a hub: of several workers each would have its own clients and rooms. A server that
+        Serve what is returned, and not the inner application, which has no sockets. Of several
+        workers each has its own clients and rooms, unless they share a ``backplane``. A server that
         stops waits for answers under way, and a Socket.IO client's poll is held for up to a ping
         interval: ``uvicorn main:app --timeout-graceful-shutdown 3`` sets a bound. (``wslab.serve``
         ends polls itself.)
@@ -348,7 +403,8 @@ class Hub(HubProcesses):
         """Send an event to everybody, a room, a client, or several of these; never waits.
 
         It works from any thread, and may be awaited. That it returned says that it was handed to
-        TCP or to the client's backlog, not that it arrived.
+        TCP or to the client's backlog, not that it arrived. Where several processes serve the hub,
+        it is on its way to all of them; awaiting it waits until it is delivered here.
 
         Args:
             event: its name.
@@ -366,6 +422,7 @@ class Hub(HubProcesses):
             TypeError, ValueError: JSON cannot hold the data, or ``to`` is nothing of these, or one
                 of them is a Socket.IO client and the data has more than 10 values of bytes.
             LoopBlocked: called from another thread, and the loop did not take it up in time.
+            BackplaneDown: Redis is away and ``when_down`` is "refuse", or too much waits for it.
         """
         check_own(event)
         said = said_of(event, data, self._settings.dumps)

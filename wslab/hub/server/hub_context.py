@@ -13,6 +13,7 @@ from typing import Any
 
 from ..backplane.backplane import Backplane, Session
 from ..backplane.memory import MemoryBackplane
+from ..backplane.status import without_password
 from ..dialects.dialect import Said
 from ..protocol import packets
 from ..protocol.arguments import Args
@@ -68,15 +69,56 @@ class HubContext:
         self.registry: Registry[Any] = Registry(
             settings.limits, self.limited, lambda connection: str(connection.address)
         )
-        self.backplane: Backplane = MemoryBackplane(
-            settings.history, settings.session_s, settings.limits, self.limited, self.data_of
-        )
+        self.backplane: Backplane = self._new_backplane()
+        self.registry.filled = lambda room: self.backplane.room_filled(room)
+        self.registry.emptied = lambda room: self.backplane.room_emptied(room)
         self.holders: weakref.WeakKeyDictionary[Session, Holder[Any]] = weakref.WeakKeyDictionary()
         self.ahead = ByteCount()
         self.question_numbers = itertools.count(1)
         # Asked for each message: one function for all connections.
         self.max_size = lambda: settings.limits.max_size
         self.takes_raw = lambda: "message" in self.handlers.by_event
+
+    def _new_backplane(self) -> Backplane:
+        settings = self.settings
+        if settings.backplane is None:
+            return MemoryBackplane(
+                settings.history, settings.session_s, settings.limits, self.limited, self.data_of
+            )
+        try:
+            from ..backplane.redis.engine import RedisBackplane
+        except ModuleNotFoundError as exc:
+            raise ModuleNotFoundError(
+                f"expected redis-py for backplane={without_password(settings.backplane)!r}, and "
+                f'{exc.name} is not installed: pip install "wslab[redis]"'
+            ) from None
+        return RedisBackplane(
+            settings.backplane, settings.name, settings.when_down, settings.history,
+            settings.session_s, lambda: settings.limits, self.limited, self.data_of, self._failed,
+        )  # fmt: skip
+
+    def set_backplane(self, url: str | None) -> None:
+        """Have another backplane from now on, before the first client.
+
+        Raises:
+            RuntimeError: there have been clients.
+            TypeError, ValueError: no URL of a backplane.
+        """
+        if self.admission.alive or self.registry.members or self.backplane.latest_offset():
+            raise RuntimeError(
+                f"expected hub {self.settings.name!r} to be given its backplane before its first "
+                "client, and it has had some"
+            )
+        before, self.settings.backplane = self.settings.backplane, url
+        try:
+            self.settings.__post_init__()
+            self.backplane = self._new_backplane()
+        except BaseException:
+            self.settings.backplane = before
+            raise
+
+    def _failed(self, exc: BaseException) -> None:
+        self.failures.record(exc, "the backplane", "", None)
 
     def take_loop(self) -> None:
         """Make the running loop the hub's; a new one begins with nobody.

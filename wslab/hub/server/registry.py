@@ -21,6 +21,10 @@ M = TypeVar("M")  # a member: anything that can be a key
 C = TypeVar("C")  # how it is shown
 
 
+def _nothing(_room: str) -> None:
+    pass
+
+
 def check_room(room: object) -> str:
     """Return a room's name, or refuse what is none.
 
@@ -59,6 +63,9 @@ class Registry(Generic[M]):
         self.id_digits = 6  # at least
         self.members: dict[str, M] = {}
         self.rooms: dict[str, dict[M, None]] = {}  # in the order of joining
+        # Called under the lock, with a room that somebody is in now, or nobody is any more.
+        self.filled: Callable[[str], object] = _nothing
+        self.emptied: Callable[[str], object] = _nothing
         self._rooms_of: dict[M, set[str]] = {}  # of those that are in one
         self._address_of = address_of
         self._stays: collections.Counter[str] = collections.Counter()  # in rooms, by address
@@ -120,7 +127,10 @@ class Registry(Generic[M]):
     def put_back(self, member: M, room: str) -> bool:
         """Put a member into a room, as `join`; it was there before, and may be again."""
         with self.lock:
-            them = self.rooms.setdefault(room, {})
+            them = self.rooms.get(room)
+            if them is None:
+                them = self.rooms[room] = {}
+                self.filled(room)
             is_new = member not in them
             if is_new:
                 self._stays[self._address_of(member)] += 1
@@ -145,6 +155,7 @@ class Registry(Generic[M]):
                 del self._rooms_of[member]
             if not them:
                 del self.rooms[room]
+                self.emptied(room)
             return True
 
     def id_for(self, digits: str) -> str:

@@ -13,9 +13,10 @@ from ...calls.calling import check_takes
 from ..protocol.limits import Limits
 from ..protocol.packets import Dumps, Loads
 
-__all__ = ["POLICIES", "HubSettings", "Policy"]
+__all__ = ["POLICIES", "HubSettings", "Policy", "WhenDown"]
 
 Policy = Literal["drop-oldest", "keep-latest", "disconnect"]
+WhenDown = Literal["queue", "refuse"]
 POLICIES: Final = ("drop-oldest", "keep-latest", "disconnect")
 
 
@@ -35,6 +36,8 @@ class HubSettings:
     show_errors: bool
     dumps: Dumps | None
     loads: Loads | None
+    backplane: str | None = None
+    when_down: WhenDown = "queue"
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
@@ -44,6 +47,15 @@ class HubSettings:
         if self.slow not in POLICIES:
             raise ValueError(
                 f"expected slow= to be one of {', '.join(POLICIES)}, got {self.slow!r}"
+            )
+        if self.when_down not in ("queue", "refuse"):
+            raise ValueError(
+                f'expected when_down= as "queue" or "refuse", got {self.when_down!r:.60}'
+            )
+        if self.backplane is not None and not isinstance(self.backplane, str):
+            raise TypeError(
+                "expected backplane= as a URL such as redis://127.0.0.1:6379/0, or None for one "
+                f"process, got {self.backplane!r:.60}"
             )
         _check_number("history", self.history, (int,), "a whole number")
         _check_number("session_s", self.session_s, (int, float), "a number of seconds")

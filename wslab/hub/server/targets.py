@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from ..backplane.backplane import Session
 from .connection import Connection
-from .emitter import Target
+from .emission import Target
 from .hub_client import HubClient, connection_of
 from .hub_context import HubContext
 from .registry import check_room
@@ -41,6 +41,7 @@ def resolved(context: HubContext, to: To, skip: Skip) -> Target:
     connections: dict[Connection, None] = {}
     rooms: list[str | None] = []
     sessions: list[Session] = []
+    alone: list[Connection] = []
     for each in [to] if isinstance(to, HubClient) else dict.fromkeys(_hashable(to)):
         if isinstance(each, HubClient):
             here = _admitted(context, each)
@@ -49,11 +50,13 @@ def resolved(context: HubContext, to: To, skip: Skip) -> Target:
                 connections[here] = None
             if here.session is not None:
                 sessions.append(here.session)
+            else:
+                alone.append(here)
         else:
             names.append(_noted(context, each))
             connections.update(dict.fromkeys(_in_room(context, each)))
             rooms.append(each)
-    return Target(tuple(names), connections, rooms, sessions, _left_out(skip))
+    return Target(tuple(names), connections, rooms, sessions, _left_out(skip), tuple(alone))
 
 
 def _admitted(context: HubContext, client: HubClient) -> Connection:

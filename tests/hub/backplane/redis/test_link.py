@@ -12,7 +12,8 @@ from tests.hub.backplane.redis.rig import fresh_name, linked, redis_of_its_own
 from tests.hub.rig import aio, until
 from wslab.errors import BackplaneDown
 from wslab.hub.backplane.redis.keys import Keys
-from wslab.hub.backplane.redis.link import RedisLink, without_password
+from wslab.hub.backplane.redis.link import RedisLink
+from wslab.hub.backplane.status import without_password
 
 
 @aio

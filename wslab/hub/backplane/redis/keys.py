@@ -83,6 +83,7 @@ class Keys:
     def channel(self, node_id: str, topic: str) -> str:
         """Return the channel on which one node is told of a topic.
 
-        Topics: ``own`` (events for one session), ``sessions``, ``questions``, ``canary``.
+        Topics: ``own`` (events for one session), ``sessions``, ``questions``, ``canary``,
+        ``read`` (that streams were read).
         """
         return f"{self._prefix}node:{node_id}:{topic}"

@@ -23,12 +23,13 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from ....errors import BackplaneDown
+from ..status import without_password
 from .commands import Commands, Word
 from .keys import Keys
 from .script import Script
 from .subscriptions import Heard, Subscriptions
 
-__all__ = ["RedisLink", "Status", "without_password"]
+__all__ = ["RedisLink", "Status"]
 
 Status = Literal["connecting", "up", "down"]
 BEAT_S = 1.0  # between two looks at whether Redis is there
@@ -40,6 +41,8 @@ _FALLS: Final = (RedisError, OSError, TimeoutError, BackplaneDown)
 
 class RedisLink:
     """One node's link; on one event loop.
+
+    It has more lines than a class of ours should: how it falls and comes up is one story.
 
     Args:
         url: such as ``redis://127.0.0.1:6379/0``.
@@ -90,6 +93,7 @@ class RedisLink:
         self._up = asyncio.Event()
         self._canary: asyncio.Future[None] | None = None
         self._canaries = itertools.count(1)
+        self._break: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
     # Its life.
@@ -153,11 +157,18 @@ class RedisLink:
         """
         return await self._answer(self.post(script, keys, args), timeout_s)
 
+    def send(self, *words: Word) -> asyncio.Future[Any]:
+        """Send a command, after all that was sent before it; return what will be its answer."""
+        return self._refused() if self._commands is None else self._commands.command(*words)
+
     async def command(self, *words: Word, timeout_s: float = 5.0) -> Any:
         """Send a command, and return its answer; it raises what `run` does."""
-        if self._commands is None:
-            return await self._refused()
-        return await self._answer(self._commands.command(*words), timeout_s)
+        return await self._answer(self.send(*words), timeout_s)
+
+    def fail(self, why: str) -> None:
+        """Let it fall and connect anew: what is behind it does not do what it should."""
+        if self._break is not None and not self._break.done():
+            self._break.set_exception(BackplaneDown(why))
 
     async def _answer(self, answer: asyncio.Future[Any], timeout_s: float) -> Any:
         try:
@@ -169,6 +180,7 @@ class RedisLink:
     def _refused(self) -> asyncio.Future[Any]:
         refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         refused.set_exception(self._down(self.why))
+        refused.exception()  # whoever does not wait for it has nothing to hear
         return refused
 
     def _down(self, why: str) -> BackplaneDown:
@@ -256,9 +268,11 @@ class RedisLink:
             for each in (commands, subscriptions):
                 tasks += start(each.read()), start(each.write())
             tasks.append(start(self._stay_up()))
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()  # which raises: none of them returns
+            self._break = asyncio.get_running_loop().create_future()
+            ends: list[asyncio.Future[None]] = [*tasks, self._break]
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for end in done:
+                end.result()  # which raises: none of them returns
         finally:
             for task in tasks:
                 task.cancel()
@@ -329,11 +343,3 @@ class RedisLink:
         canary = self._canary
         if canary is not None and not canary.done() and payload == self._canary_id:
             canary.set_result(None)
-
-
-def without_password(url: str) -> str:
-    """Return a URL as it may be shown."""
-    scheme, mark, rest = url.partition("://")
-    whole, at, host = rest.rpartition("@")
-    user = whole.partition(":")[0]
-    return f"{scheme}{mark}{user}{':...' * (':' in whole)}{at}{host.partition('?')[0]}"

@@ -31,7 +31,7 @@ LONGEST_RENEW_S: Final = 30.0  # between two signs that a connected client's ses
 RENEWED_AT_ONCE = 200  # sessions that one script renews
 MAX_LEFT_BEHIND = 100  # names of what is said once that it is left behind
 _FENCED, _DONE, _WHOLE = 0, 1, 2
-Then = Callable[[], None]
+Then = Callable[[], object]
 
 
 class Written:

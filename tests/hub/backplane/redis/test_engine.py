@@ -1,0 +1,140 @@
+"""Two processes of a hub over one Redis: here two hubs in one process, each with its own link."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.hub.backplane.redis.rig import nodes
+from tests.hub.rig import TOKEN, aio, listening, speaking, until
+
+
+@aio
+async def test_what_is_said_on_one_node_comes_to_members_on_all_in_one_order(
+    redis_url: str,
+) -> None:
+    async with (
+        nodes(redis_url, history=50) as (one, two),
+        listening(one) as at_one,
+        listening(two) as at_two,
+        speaking(at_one) as alice,
+        speaking(at_two) as bob,
+    ):
+        for client in (alice, bob):
+            await client.call("join", "lobby")
+        for n in range(20):
+            await (alice, bob)[n % 2].emit("say", {"event": "tick", "data": n, "to": "lobby"})
+        heard = []
+        for client in (alice, bob):
+            got = [await client.read() for _ in range(20)]
+            heard.append([(each["data"], each["offset"]) for each in got])
+        assert heard[0] == heard[1]
+        assert sorted(n for n, _ in heard[0]) == list(range(20))
+        offsets = [offset for _, offset in heard[0]]
+        assert offsets == sorted(set(offsets))
+        assert one.node_id != two.node_id
+        assert (one.backplane.status, one.backplane.published) == ("up", 10)
+        assert one.backplane.received == 20
+
+
+@aio
+async def test_without_history_it_carries_all_the_same(redis_url: str) -> None:
+    async with (
+        nodes(redis_url) as (one, two),
+        listening(one) as at_one,
+        listening(two) as at_two,
+        speaking(at_one) as alice,
+        speaking(at_two) as bob,
+    ):
+        delivery = await one.emit("news", {"n": 1}, skip=one.clients[alice.id])
+        assert (delivery.sent, delivery.skipped, delivery.elsewhere) == (0, 1, None)
+        assert (await bob.read())["data"] == {"n": 1}
+        await one.clients[alice.id].emit("for you", [b"\x01\x02", 2])
+        assert (await alice.read())["event"] == "for you"
+        assert await alice.read() == b"\x01\x02"
+        await two.broadcast("raw text", skip=two.clients[bob.id])
+        assert await alice.read() == "raw text"
+        await two.broadcast(b"raw bytes")
+        assert await alice.read() == await bob.read() == b"raw bytes"
+
+
+@aio
+async def test_an_emit_behind_a_join_is_never_missed(redis_url: str) -> None:
+    async with (
+        nodes(redis_url, history=50) as (one, two),
+        listening(one) as at_one,
+        speaking(at_one) as alice,
+    ):
+        [client] = one.clients.values()
+        for n in range(50):
+            await two.emit("before", n, to=f"room {n}")
+            client.join(f"room {n}")
+            delivery = one.emit("own", n, to=f"room {n}")
+            await delivery
+            assert delivery.reached == 1
+            await two.emit("behind", n, to=f"room {n}")
+        got: list[tuple[str, int]] = []
+        while len(got) < 100:
+            each = await alice.read()
+            if (
+                each["event"] != "before"
+            ):  # which may have been said in that instant, by Redis's clock
+                got.append((each["event"], each["data"]))
+        assert got == [(event, n) for n in range(50) for event in ("own", "behind")]
+
+
+@aio
+async def test_what_was_said_before_a_join_is_not_told(redis_url: str) -> None:
+    async with (
+        nodes(redis_url, history=50) as (one, two),
+        listening(one) as at_one,
+        speaking(at_one) as alice,
+    ):
+        for n in range(5):
+            await two.emit("before", n, to="lobby")
+        await asyncio.sleep(0.2)  # as long as a machine may take for one exchange with Redis
+        await alice.call("join", "lobby")
+        await two.emit("behind", 5, to="lobby")
+        assert (await alice.read())["event"] == "behind"
+
+
+@aio
+async def test_a_node_receives_no_rooms_in_which_it_has_nobody(redis_url: str) -> None:
+    async with nodes(redis_url, history=50) as (one, two), listening(one) as at_one:
+        async with speaking(at_one) as alice:
+            await alice.call("join", "here")
+            for n in range(10):
+                await two.emit("tick", n, to="elsewhere")
+                await two.emit("tick", n, to=["here", "elsewhere"])
+            await until(lambda: one.backplane.received == 10)
+            got = [await alice.read() for _ in range(10)]
+            assert [each["data"] for each in got] == list(range(10))
+        assert one.backplane.filled == one.backplane.gaps == 0
+
+
+@aio
+async def test_a_client_comes_back_to_another_node_and_misses_nothing(redis_url: str) -> None:
+    async with (
+        nodes(redis_url, history=50) as (one, two),
+        listening(one) as at_one,
+        listening(two) as at_two,
+    ):
+        async with speaking(f"{at_one}?session={TOKEN}") as alice:
+            await alice.call("join", "lobby")
+            await two.emit("tick", 1, to="lobby")
+            first = await alice.read()
+            assert first["data"] == 1
+            await alice.abort()
+        await until(lambda: not one.clients)
+        await two.emit("tick", 2, to="lobby")
+        await one.emit("tick", 3)
+        async with speaking(f"{at_two}?session={TOKEN}&offset={first['offset']}") as alice:
+            assert alice.welcome["resumed"] is True
+            assert alice.welcome["gap"] is None
+            assert [(await alice.read())["data"] for _ in range(2)] == [2, 3]
+            await one.emit("tick", 4, to="lobby")
+            assert (await alice.read())["data"] == 4
+            [client] = two.clients.values()
+            await client.emit("tick", 5)
+            assert (await alice.read())["data"] == 5
+            assert client.rooms == {"lobby"}
+            assert [member.node for member in await one.everybody()] == [two.node_id]

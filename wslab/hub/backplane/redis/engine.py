@@ -1,0 +1,483 @@
+"""The backplane of a hub that many processes serve, over Redis.
+
+Its rule: what is said goes to Redis first, which gives it its place, and is delivered here when it
+comes back; so all processes deliver in one order, and what one has not heard it reads from Redis's
+streams. Sessions and history are kept here as in one process (`memory`). While Redis is away, the
+clients here go on being served, and the others get it afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import itertools
+import secrets
+import weakref
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Literal
+
+from redis.exceptions import RedisError
+
+from ....errors import BackplaneDown, ClientGone
+from ...dialects.dialect import Said
+from ...protocol.limits import Limits
+from ...protocol.room_log import Past
+from ..backplane import AnswerHere, Fetched, Local, Publication, Session, SessionHooks
+from ..member import Member
+from ..memory import MemoryBackplane
+from ..status import BackplaneStatus, without_password
+from .commands import Word
+from .keys import Keys, token_hash
+from .link import RedisLink
+from .message import Message, Numbered, decode
+from .presence import Presence
+from .publisher import Item, Publisher
+from .questions import NodeQuestions
+from .rooms import Now, Rooms
+from .script import Script
+from .sessions import RedisSessions
+from .sessions import Rooms as Heard
+
+__all__ = ["RedisBackplane"]
+
+EMIT, BEGIN = Script("emit"), Script("begin")
+STEP = 1000  # from one event's offset to the next; what tells of a loss has one in between
+JUMP = 1_000_000 * STEP  # what a new epoch is ahead of what any node may have seen
+START_S = 5.0  # to wait for Redis at the start
+CLOSE_S = 2.5  # to hand over what the other nodes go on with
+LEAST_KEPT = 100  # events of a room that Redis keeps, for nodes that have not heard them
+LEAST_ID_S = 600.0
+RECENT_IDS = 10_000  # of messages that came, which do not come twice
+
+
+class RedisBackplane(MemoryBackplane):
+    """One node's engine; a `Backplane`, and so as large as that.
+
+    Args:
+        url: of Redis.
+        hub: the name of the hub, which all of its processes have in common.
+        when_down: what to do with what is said while Redis is away.
+        history, session_s, limits, limited, read: as for one process.
+        failed: called with what goes wrong in the background.
+
+    Raises:
+        ValueError: no URL of a Redis.
+    """
+
+    is_shared = True
+
+    def __init__(
+        self,
+        url: str,
+        hub: str,
+        when_down: Literal["queue", "refuse"],
+        history: int,
+        session_s: float,
+        limits: Callable[[], Limits],
+        limited: collections.Counter[str],
+        read: Callable[[Said], Any],
+        failed: Callable[[BaseException], object],
+        **timing: float,
+    ) -> None:
+        self._by_key: weakref.WeakValueDictionary[str, Session] = weakref.WeakValueDictionary()
+        super().__init__(history, session_s, limits(), limited, read, STEP)
+        self._url, self._hub, self._failed, self._timing = url, hub, failed, timing
+        self._limits = limits
+        self._kept = max(history, LEAST_KEPT)
+        self._kept_s = int(max(session_s, LEAST_ID_S)) + 60
+        self._numbers = itertools.count(1)
+        self._recent: collections.OrderedDict[str, None] = collections.OrderedDict()
+        self._returning: dict[str, Item] = {}  # placed, and on their way back
+        self._waiting_rooms: set[str] = set()  # filled before the start
+        self._epoch = ""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._began: asyncio.Future[None] | None = None
+        self._settling: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._hooks: SessionHooks | None = None
+        self._answer: AnswerHere | None = None
+        self._lost_member: Callable[[Member], None] = lambda _member: None
+        self.link = RedisLink(url, Keys(hub), failed, **timing)
+        self._status = BackplaneStatus(self.link.node_id, without_password(url), "connecting")
+        self._build()
+        self.publisher = Publisher(
+            self._post,
+            tell_here=self._tell_here,
+            placed=self._placed,
+            has_new_epoch=self._renew_soon,
+            broken=lambda why: self.link.fail(why),
+            hashed=_hashed,
+            limits=limits,
+            status=self._status,
+            refuses=when_down == "refuse",
+        )
+        self._refuses = when_down == "refuse"
+
+    def _build(self) -> None:
+        """Make the parts that live as long as a link."""
+        link = self.link
+        self.rooms = Rooms(link, self.sessions.history, self, self._status)
+        self.presence = Presence(link, lambda member: self._lost_member(member))
+        self.questions = NodeQuestions(link, self._answer_here, self._failed)
+        link.up_listeners += [self.presence.up, self._up]
+        link.beat_listeners += [self._beat, self.presence.beat, self.questions.beat]
+        link.down_listeners += [self._down, self.presence.down, self.questions.down]
+        self.redis_sessions: RedisSessions | None = None
+
+    @property
+    def status(self) -> BackplaneStatus:
+        status, link, publisher = self._status, self.link, self.publisher
+        status.status, status.why, status.reconnects = link.status, link.why, link.reconnects
+        is_up = link.status == "up"
+        status.queued = 0 if is_up else len(publisher)
+        status.queued_bytes = 0 if is_up else publisher.size_bytes
+        return status
+
+    # Its life.
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop or self._began is None:
+            if self._loop is not None:  # of a loop that was closed under it, or closed itself
+                self.link = RedisLink(self._url, Keys(self._hub), self._failed, **self._timing)
+                self._status.node_id = self.link.node_id
+                self._build()
+                self._tasks.clear()
+            self._loop = loop
+            if self.keeps_sessions:
+                heard = Heard(self.follow, self.settle, self.past_of, lambda: self._base)
+                self.redis_sessions = RedisSessions(
+                    self.link, self.sessions, heard, self._limits, self._failed
+                )
+                self.redis_sessions.hooks = self._hooks
+            self.link.start()
+            self.start_task(self.questions.start())
+            self._began = loop.create_future()
+            own = self.link.keys.channel(self.link.node_id, "own")
+            _ = self.link.listen(own, lambda payload: self.rooms.heard(payload))
+            read = self.link.keys.channel(self.link.node_id, "read")
+            _ = self.link.listen(read, lambda payload: self.rooms.was_read(payload))
+            _ = self.rooms.follow(None)
+            for room in self._waiting_rooms:
+                self.rooms.fill(room)
+            self._waiting_rooms.clear()
+            for key in tuple(self._by_key):
+                self.rooms.follow_own(self.link.keys.own(key), self.sessions.history.offset)
+            self.start_task(self._begin(self._began))
+        await asyncio.shield(self._began)
+
+    async def _begin(self, began: asyncio.Future[None]) -> None:
+        try:
+            await self.link.wait_up(START_S)
+        except BackplaneDown as exc:
+            if self._refuses:
+                began.set_exception(exc)
+                began.exception()
+                return
+        began.set_result(None)
+
+    async def close(self) -> None:
+        if self._began is None or self._loop is not asyncio.get_running_loop():
+            return
+        if not self._began.done():
+            self._began.cancel()
+        self._began = None
+        if self.link.status == "up":
+            with contextlib.suppress(BackplaneDown, RedisError, TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    if self.redis_sessions is not None:
+                        await self.redis_sessions.close()
+                    await self.presence.leave()
+        await self.questions.close()
+        await self.link.close()
+        self.rooms.close()
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def start_task(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run something beside whatever runs; what it lets through is recorded."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            self._failed(exc)
+
+    # Redis's comings and goings.
+
+    async def _up(self) -> None:
+        await self.rooms.read_all(await self._look())
+        self.publisher.up()
+
+    async def _beat(self) -> None:
+        await self._look()
+
+    async def _look(self) -> Now:
+        """Say how far this node has seen, and return how far Redis is; maybe it has lost all."""
+        keys = self.link.keys
+        answer = await self.link.run(
+            BEGIN, [keys.epoch, keys.counter], [secrets.token_hex(6), self.rooms.latest, JUMP]
+        )
+        epoch, counter = answer[0].decode(), int(answer[1])
+        self.rooms.counter = max(self.rooms.counter, counter)
+        before, self._epoch = self._epoch, epoch
+        if before and before != epoch:
+            self.lost(None)
+        return Now(counter, int(answer[2]), asyncio.get_running_loop().time())
+
+    def _renew_soon(self) -> None:
+        self.start_task(self._renew())
+
+    async def _renew(self) -> None:
+        try:
+            await self._look()
+        except BackplaneDown as exc:
+            self.link.fail(str(exc))
+        else:
+            self.publisher.up()
+
+    def _down(self) -> None:
+        for item in tuple(self._returning.values()):  # they come back by the streams
+            item.settle(is_queued=True)
+        self.publisher.down()
+
+    @property
+    def _base(self) -> int:
+        """The offset before which nothing is in Redis, in this life of its data."""
+        return int(self._epoch.rpartition(":")[2] or 0)
+
+    # Who is here, and elsewhere.
+
+    def attach_members(self, answer: AnswerHere, lost: Callable[[Member], None]) -> None:
+        self._answer, self._lost_member = answer, lost
+
+    async def _answer_here(self, client_id: str, said: Said, timeout_s: float | None) -> Said:
+        if self._answer is None:
+            raise ClientGone(f"{client_id} has left its process")
+        return await self._answer(client_id, said, timeout_s)
+
+    def changed(self, member: Member) -> None:
+        self.presence.changed(member)
+
+    def went(self, client_id: str) -> None:
+        self.presence.went(client_id)
+
+    async def everybody(self, room: str | None) -> list[Member]:
+        return await self.presence.everybody(room)
+
+    async def ask(self, to: str, said: Said, timeout_s: float | None) -> Said:
+        return await self.questions.ask(to, said, timeout_s)
+
+    def room_filled(self, room: str) -> None:
+        if self._is_running:
+            self.rooms.fill(room)
+        else:
+            self._waiting_rooms.add(room)
+
+    def room_emptied(self, room: str) -> None:
+        if self._is_running:
+            self.rooms.empty(room)
+        else:
+            self._waiting_rooms.discard(room)
+
+    @property
+    def _is_running(self) -> bool:
+        return self._began is not None and self._loop is not None and self._loop.is_running()
+
+    def is_needed(self, room: str) -> bool:
+        """Whether a session may still come back that is in a room."""
+        return self.sessions.history.is_inside(room)
+
+    # Who may come back.
+
+    def attach_sessions(self, hooks: SessionHooks) -> None:
+        self._hooks = hooks
+
+    async def fetch_session(
+        self, token: str, offset: int | None, address: str, user_id: str | None = None
+    ) -> Fetched:
+        if self.redis_sessions is None:
+            return Fetched.KNOWN
+        return await self.redis_sessions.fetch(token, offset, address, user_id)
+
+    def record(self, session: Session, then: Callable[[], object] | None = None) -> None:
+        if self.redis_sessions is not None:
+            self.redis_sessions.writer.record(session, then)
+        elif then is not None:
+            then()
+
+    def open_session(self, token: str, address: str) -> Session:
+        session = super().open_session(token, address)
+        if self.redis_sessions is not None:
+            self.redis_sessions.opened(session)
+        return session
+
+    def _session_begun(self, session: Session) -> None:
+        key = token_hash(session.token)
+        self._by_key[key] = session
+        if self._is_running:
+            self.rooms.follow_own(self.link.keys.own(key), self.rooms.latest)
+
+    async def follow(self, rooms: Iterable[str]) -> None:
+        """Have rooms come here from now on, for a while also where nobody is in them."""
+        await asyncio.gather(*map(self.rooms.follow, rooms))
+
+    async def settle(self, offset: int) -> None:
+        """Wait until all has been told here that has come by now, up to an offset."""
+        feed, number = self.rooms.feed, self.rooms.feed.number
+        if not feed.is_settled(offset, number):
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._settling.append((offset, number, future))
+            await future
+
+    def past_of(self, payload: bytes, key: str) -> Past[Any] | None:
+        """Return what is kept of a message; None where that session, or any, does not get it."""
+        event = decode(payload)
+        message, said = event.message, event.message.said
+        if message.raw is not None or key in message.skip:
+            return None
+        size_bytes = len(said.event) + len(said.data) + sum(map(len, said.attachments))
+        return Past(
+            event.offset, event.at_us / 1e6, said.event, said, size_bytes, frozenset(), self._read
+        )
+
+    def _session_ended(self, session: Session) -> None:
+        key = token_hash(session.token)
+        if self._by_key.get(key) is session:
+            del self._by_key[key]
+            self.rooms.unfollow_own(self.link.keys.own(key))
+        if self.redis_sessions is not None:
+            self.redis_sessions.ended(session)
+
+    # What is said here.
+
+    def publish(self, publication: Publication, local: Any) -> Any:
+        rooms = tuple(dict.fromkeys(publication.rooms))
+        own = tuple(token_hash(each.token) for each in publication.sessions if not each.is_gone)
+        if not rooms and not own:  # for clients that can't be elsewhere
+            self._deliver_alone(publication, local)
+            return None
+        id = publication.id or f"{self.link.node_id}:{next(self._numbers)}"
+        skip = frozenset(map(token_hash, publication.skip))
+        message = Message(
+            id, rooms, tuple(dict.fromkeys(own)), skip, publication.owner, publication.said,
+            publication.raw, publication.key,
+        )  # fmt: skip
+        self.publisher.put(message, publication, local)
+        return None
+
+    def _deliver_alone(self, publication: Publication, local: Local) -> None:
+        """Deliver to clients that nobody else knows: behind what was said before."""
+
+        def deliver() -> None:
+            self._deliver(publication.said, publication, local)
+            local.settle()
+
+        last = self.publisher.last or next(reversed(self._returning.values()), None)
+        if last is None:
+            deliver()
+        else:
+            last.then(deliver)
+
+    def _post(self, message: Message, text: bytes) -> asyncio.Future[Any]:
+        keys, limits = self.link.keys, self._limits()
+        names = [keys.epoch, keys.counter, keys.message(message.id), *map(keys.room, message.rooms)]
+        for key in message.own:
+            names += keys.own(key), keys.session(key)
+        before, _, behind = keys.channel("\0", "own").partition("\0")
+        args: list[Word] = [
+            self._epoch, self._kept_s, self._kept, limits.history_bytes_per_room, self._kept_s,
+            STEP, len(message.rooms), before, behind, self.link.node_id, text,
+        ]  # fmt: skip
+        return self.link.post(EMIT, names, args)
+
+    def _tell_here(self, item: Item) -> None:
+        said = item.publication.said._replace(offset=None)
+        self._deliver(said, item.publication, item.local)
+
+    def _placed(self, item: Item, offset: int) -> None:
+        message = item.message
+        if message.own or any(room in self.rooms for room in message.rooms):
+            self._returning[message.id] = item
+            while len(self._returning) > RECENT_IDS:
+                self._returning.pop(next(iter(self._returning))).settle()
+        else:
+            item.settle()
+
+    # What comes.
+
+    def pump(self) -> None:
+        """Deliver what the feed has next."""
+        while (event := self.rooms.feed.next()) is not None:
+            self._came(event)
+        settling, self._settling = self._settling, []
+        for offset, number, future in settling:
+            if not self.rooms.feed.is_settled(offset, number):
+                self._settling.append((offset, number, future))
+            elif not future.done():
+                future.set_result(None)
+
+    def _came(self, event: Numbered) -> None:
+        message = event.message
+        item = self._returning.pop(message.id, None) or self.publisher.forget(message.id)
+        local: Local | None = item.local if item is not None else None
+        if message.id in self._recent:
+            if item is not None:
+                item.settle()
+            return
+        self._recent[message.id] = None
+        if len(self._recent) > RECENT_IDS:
+            self._recent.popitem(last=False)
+        self._status.received += 1
+        by_key = self._by_key
+        sessions = [
+            session
+            for key in message.own
+            # What it has fetched already when it came from another node, it has.
+            if (session := by_key.get(key)) is not None and session.fetched_to < event.offset
+        ]
+        skip = frozenset(by_key[key].token for key in message.skip if key in by_key)
+        rooms = [room for room in message.rooms if room in self.rooms]
+        publication = Publication(
+            message.said, rooms, sessions, skip, message.owner, message.key, message.raw
+        )
+        if item is not None:
+            told = frozenset(local.told_tokens()) if local is not None and item.is_told else skip
+            publication = item.publication._replace(
+                rooms=rooms, sessions=sessions, skip=item.publication.skip | skip | told
+            )
+        said, history = message.said, self.sessions.history
+        if message.raw is None and self.keeps_sessions:
+            if event.offset > history.offset:
+                said = self._keep(publication._replace(said=said), event.offset)
+            else:  # behind what clients have seen
+                history.lose(rooms)
+        self._deliver(said, publication, local)
+        if item is not None:
+            item.settle(is_queued=item.is_told)
+
+    def lost(self, streams: Iterable[str] | None) -> None:
+        """Tell that something said in streams (None: all) can't be had any more."""
+        self._status.lost += 1
+        if streams is None:
+            for session in self.sessions:
+                session.doubt()
+            self._tell_gap(None)
+            return
+        rooms = [self.rooms.room_of(each) for each in streams if self.rooms.is_room(each)]
+        self.sessions.history.lose(rooms)
+        for each in streams:
+            key = each.rpartition(":")[2]
+            owner = self._by_key.get(key)
+            if owner is not None and each == self.link.keys.own(key):
+                owner.doubt()
+        self._tell_gap(rooms)
+
+
+def _hashed(local: Local) -> frozenset[str]:
+    return frozenset(map(token_hash, local.told_tokens()))
