@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.cli.rig import WAIT_S, Serving, connect, needs_posix, refused
 from wslab.learn.stock_client import StockClient
@@ -116,6 +116,25 @@ def test_the_addresses_that_are_printed_lead_there(host: str) -> None:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(page_url[0], timeout=WAIT_S) as answer:
             assert answer.status == 200
+
+
+@needs_posix
+def test_pages_that_are_allowed_come_by_their_servers_name() -> None:
+    def asked(serving: Serving, origin: str, host: str) -> int:
+        headers = {"Origin": origin, "Host": host}
+        try:
+            with connect(serving.url, additional_headers=headers):
+                return 101
+        except InvalidStatus as refusal:
+            return refusal.response.status_code
+
+    with Serving("--allow", "https://chat.example", "--quiet") as serving:
+        mine = serving.url.removeprefix("ws://").rstrip("/")
+        assert asked(serving, "https://chat.example", "chat.example") == 101
+        assert asked(serving, f"http://{mine}", mine) == 101  # its own page
+        assert asked(serving, "https://evil.example", "chat.example") == 403
+        assert asked(serving, "http://127.0.0.1.evil.example", mine) == 403
+        assert asked(serving, "https://chat.example", "evil.example") == 421
 
 
 def test_a_port_in_use_is_one_line() -> None:

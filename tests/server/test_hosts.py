@@ -10,6 +10,7 @@ import pytest
 
 import wslab
 from tests import peers
+from tests.browser import Sync
 from tests.server.asgi_rig import application
 from tests.server.http_rig import Answering
 from tests.server.rig import echo
@@ -202,3 +203,28 @@ def test_its_parts():
     assert name_in("a:b") is None
     assert is_known_host("a.b", {"a.b"})
     assert not is_known_host("a.b")
+
+
+@pytest.mark.browser
+def test_a_page_in_a_real_browser_whose_name_was_made_to_lead_here(page: Sync):
+    """What the first server lets happen is the attack; the second is as servers are by default."""
+    asks = """async () => {
+      const answer = await fetch("/"), text = await answer.text();
+      const socket = new WebSocket("ws://" + location.host + "/");
+      const came = await new Promise(done => {
+        socket.onopen = () => done("open"); socket.onclose = event => done(event.code);
+      });
+      return [answer.status, text.includes("my diary"), came];
+    }"""
+    with wslab.serve(echo, page="<p>my diary", hosts=None) as lax:
+        page.goto(f"http://rebound.example:{lax.port}/")
+        assert page.evaluate(asks) == [200, True, 1006]  # a socket has an Origin
+        assert [refusal.status for refusal in lax.refusals] == [403]
+    with wslab.serve(echo, page="<p>my diary") as server:
+        answer = page.goto(f"http://rebound.example:{server.port}/")
+        assert answer.status == 421
+        assert "DNS rebinding" in page.inner_text("body")
+        assert page.evaluate(asks) == [421, False, 1006]
+        assert {refusal.status for refusal in server.refusals} == {421}
+        page.goto(server.page_url)
+        assert page.evaluate(asks)[0] == 200

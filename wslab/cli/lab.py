@@ -46,7 +46,7 @@ examples:
   wslab lab --dir ~/websockets             put the course there
   wslab lab --ip 0.0.0.0                   an argument of jupyter lab
   wslab lab -- --help-all                  all of those that it knows
-  wslab lab --list                         all lessons: minutes, and what they need
+  wslab lab --list                         all lessons, and what they need
   wslab lab --binder-link                  a link to this clone on Binder
 """
 
@@ -69,7 +69,7 @@ def add_parser(commands: Any, **kwargs: Any) -> None:
         "--binder-link", action="store_true", help="print the Binder link of this clone's origin"
     )
     lab.add_argument(
-        "--list", action="store_true", help="print the lessons, with minutes and what they need"
+        "--list", action="store_true", help="print the lessons, with minutes and needs"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import signal
 import sys
 from typing import Any, cast
@@ -17,6 +18,8 @@ from .served import handler_of, page_of
 from .signals import ended_by, interrupt_at_once
 
 __all__ = ["add_parser", "run"]
+
+_THIS_MACHINE = re.compile(r"https?://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?")
 
 _SERVE = """\
 Run a WebSocket server until Ctrl-C; clients are then told 1001 (going away).
@@ -39,6 +42,7 @@ examples:
   wslab serve chat --port 8765
   wslab serve app.py:handler --quiet
   wslab serve --host 0.0.0.0     let other machines in; there is no password
+  wslab serve --allow https://chat.example      behind a proxy of that name
 
 then, in Python:
   with wslab.connect("ws://127.0.0.1:8765/") as alice:
@@ -65,6 +69,10 @@ def add_parser(commands: Any, **kwargs: Any) -> None:
     server.add_argument("--port", type=port, metavar="N", help="TCP port (a free one)")
     server.add_argument("--name", help="the server's name on its page (the handler's name)")
     server.add_argument(
+        "--allow", action="append", default=[], metavar="ORIGIN",
+        help="pages of this Origin may connect, too; repeatable",
+    )  # fmt: skip
+    server.add_argument(
         "--quiet", action="store_true", help="no line for each client that comes or goes"
     )
     server.add_argument(
@@ -72,7 +80,7 @@ def add_parser(commands: Any, **kwargs: Any) -> None:
         type=seconds,
         default=5.0,
         metavar="SECONDS",
-        help="at SIGTERM, over which a Hub's clients are told to come back (5); 0: at once",
+        help="to send a Hub's clients away in, at SIGTERM (5)",
     )
 
 
@@ -127,6 +135,9 @@ def _drain(server: Server, over_s: float, log: ServeLog) -> None:
 
 
 def _start(args: argparse.Namespace, handler: Handler | Application, log: ServeLog) -> Server:
+    origins: dict[str, Any] = {}
+    if args.allow:
+        origins["origins"] = [*args.allow, _THIS_MACHINE, None]
     try:
         return serve(
             handler if is_application(handler) else log.wrap(cast("Handler", handler)),
@@ -134,6 +145,7 @@ def _start(args: argparse.Namespace, handler: Handler | Application, log: ServeL
             args.port,
             name=args.name or handler_name(handler),
             page=page_of(args.handler),
+            **origins,
         )
     except OSError as exc:
         raise cannot_listen(exc, args.host, args.port) from None
