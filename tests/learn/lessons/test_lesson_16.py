@@ -323,6 +323,7 @@ WRONG_3 = {
         "the newest 200", "oldest go"),
     "keeps too few": ([("), 200", "), 100")],
         "the newest 200", ""),
+    "lets all wait": ([("rate=50", "rate=50, backlog=10**6")], "at most 256", "backlog"),
     "no rate": ([(", rate=50", "")], "at most 50", "rate="),
     "waits for each": ([(EMIT, '        for each in list(board.clients.values()):\n            if '
         'each is not client:\n                await each.websocket.send(__import__("json").dumps('

@@ -29,8 +29,9 @@ RATE = 50  # messages a second of one guest
 LAG_S, JITTER_S = 0.02, 0.02
 BURST = 4  # strokes at once
 FLOOD = 600  # strokes
-PENS, EACH = 6, 45  # guests, and strokes of each: more than KEEP together
+PENS, EACH = 8, 45  # guests, and strokes of each: more than KEEP together
 MAX_NAME = 24
+WAITING = 256  # messages for one who reads nothing
 SOLUTION = "solutions/16_project.py"
 
 _HUB = "`def whiteboard():` makes a Hub, puts handlers on it, and ends with `return board`"
@@ -58,6 +59,10 @@ _NEW = (
 _KEEP = f"of more than {KEEP} strokes the oldest go: a picture that only grows fills the memory"
 _RATE = f"`wslab.Hub(history=200, rate={RATE})` takes so many messages a second of one guest"
 _SLOW = "emit() waits for nobody; what calls or sends to each guest in turn waits for the slow one"
+_WAITING = (
+    f"a Hub lets {WAITING} messages wait for one who reads too slowly, and then the oldest go: "
+    "keep its `backlog=` as it is"
+)
 _UNDO = (
     "`undo` takes the last stroke whose `by` is `client.user_id`: this stays the same when "
     "somebody comes back, and `client.id` does not. Its number goes to everybody: "
@@ -289,14 +294,17 @@ def step_3(whiteboard: Any) -> str:
             _lie(party, mal, lie)
         party.is_sound()
         ben.see([ann.draw(_REFUSE)], _REFUSE)  # nothing of the lies came before it
-        _slow_one(party, ann, ben)
-        most = _picture_is_bounded(party)
+        sam = party.enter("sam")
+        _slow_one(party, ann, ben, sam)
+        with sam.client.full():
+            most = _picture_is_bounded(party)
+            _little_waits(party)
         taken = _flood(party, ann, ben)
         party.is_sound()
         return (
             f"{len(lies)} lies were refused and reached nobody; of a flood of {FLOOD} messages "
             f"{taken} were taken; a newcomer's picture had {most} strokes; and who reads nothing "
-            "held nobody up"
+            f"held nobody up, with at most {WAITING} messages waiting"
         )
 
 
@@ -361,15 +369,22 @@ def _lie(party: _Party, mal: Guest, lie: str) -> None:
         raise mal.miss(expected, f"it was taken: {json.dumps(answer):.60}", _REFUSE)
 
 
-def _slow_one(party: _Party, ann: Guest, ben: Guest) -> None:
+def _slow_one(party: _Party, ann: Guest, ben: Guest, sam: Guest) -> None:
     """Let one read nothing: the others draw on."""
-    sam = party.enter("sam")
     with sam.client.full():
         drawn = [ann.draw(_SLOW) for _ in range(8)]
         ben.see(drawn, _SLOW)
         newcomer = party.enter("una")
         newcomer.see(drawn, _PICTURE)
     sam.see(drawn, _SLOW)
+
+
+def _little_waits(party: _Party) -> None:
+    clients = party.board.clients
+    waiting = party.bench.on_loop(lambda: max(one.queued for one in clients.values()))
+    if waiting > WAITING:
+        seen = f"{waiting}, after {PENS * EACH} strokes"
+        raise Miss(f"at most {WAITING} messages that wait for sam", seen, _WAITING)
 
 
 def _picture_is_bounded(party: _Party) -> int:
@@ -429,7 +444,7 @@ def _flood(party: _Party, ann: Guest, ben: Guest) -> int:
 def step_4(whiteboard: Any) -> str:
     """Undo and clear, across cuts, and look who is here after each of them."""
     with _party(whiteboard) as party:
-        long = "n" * 500
+        long = "n" * 200  # more than the board shows, and less than a Hub refuses
         ann, ben, cat = (party.enter(name) for name in ("ann", "ben", "cat"))
         dora = party.enter("dora", called=long)
         here = {ann: "ann", ben: "ben", cat: "cat", dora: long[:MAX_NAME]}
