@@ -93,8 +93,15 @@ class Local(Protocol):
 # Called with the event, what was published, and what this process knows of it, if it said it.
 Deliver: TypeAlias = Callable[[Said, Publication, Any], Any]
 AnswerHere: TypeAlias = Callable[[str, Said, float | None], Awaitable[Said]]
-# Called with the rooms (None: everybody's) of which something is lost; None for all.
-TellGap: TypeAlias = Callable[[Iterable[str | None] | None], None]
+
+
+class TellGap(Protocol):
+    """Tells members that something of what others have said is lost."""
+
+    def __call__(
+        self, rooms: Iterable[str | None] | None, sessions: Iterable[Session] = ()
+    ) -> None:
+        """Tell those of rooms (None: everybody's; no list: all), and those of sessions."""
 
 
 class Backplane(Protocol):
@@ -168,7 +175,7 @@ class Backplane(Protocol):
 
     # What is said.
 
-    def attach(self, deliver: Deliver, tell_gap: TellGap = ...) -> None:
+    def attach(self, deliver: Deliver, tell_gap: TellGap | None = None) -> None:
         """Have what is published said to this process's clients.
 
         Args:

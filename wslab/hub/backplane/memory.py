@@ -8,7 +8,7 @@ from __future__ import annotations
 import collections
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...errors import ClientGone
@@ -105,8 +105,9 @@ class MemoryBackplane:
 
     # What this one knows.
 
-    def attach(self, deliver: Deliver, tell_gap: TellGap = lambda _rooms: None) -> None:
-        self._deliver, self._tell_gap = deliver, tell_gap
+    def attach(self, deliver: Deliver, tell_gap: TellGap | None = None) -> None:
+        self._deliver = deliver
+        self._tell_gap = _tell_nobody if tell_gap is None else tell_gap
 
     def publish(self, publication: Publication, local: Any) -> Any:
         said = publication.said
@@ -160,4 +161,8 @@ class MemoryBackplane:
 
 
 def _to_nobody(said: Said, publication: Publication, local: Any) -> None:
+    pass
+
+
+def _tell_nobody(rooms: Iterable[str | None] | None, sessions: Iterable[Session] = ()) -> None:
     pass

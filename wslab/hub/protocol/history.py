@@ -148,14 +148,13 @@ class History(Generic[M]):
         if len(self._spoken) > limits.history_rooms:
             self._make_way("history_rooms", _one, limits.history_rooms - limits.history_rooms // 16)
 
-    def lose(self, rooms: Iterable[str | None]) -> None:
-        """Know nothing for certain of what was said in rooms until now."""
-        for room in rooms:
-            log = self.everybody if room is None else self._rooms.get(room)
-            if log is not None:
-                if log:
-                    self.forget(log)
-                log.dropped_to = max(log.dropped_to, self.offset)
+    def lose(self, room: str | None, offset: int) -> None:
+        """Know nothing for certain of what was said in a room up to an offset."""
+        log = self.everybody if room is None else self._rooms.get(room)
+        if log is not None:
+            if log:
+                self.forget(log)
+            log.dropped_to = max(log.dropped_to, offset)
 
     def forget(self, log: RoomLog[M]) -> int:
         """Let go of all events of a log; return how many those were."""

@@ -240,9 +240,9 @@ class ServerSession(Generic[M]):
         self._untold.tell(offset)
         return offset
 
-    def doubt(self) -> None:
-        """Know nothing for certain of what it has got before the next event."""
-        self._stays.forget_before(self._history.next_offset())
+    def doubt(self, before: int = 0) -> None:
+        """Know nothing for certain of what it has got before the next event, or an offset."""
+        self._stays.forget_before(max(self._history.next_offset(), before))
 
     def resume(self, offset: int | None) -> Resumption[M]:
         """Return what a client is told and sent that comes with this session.

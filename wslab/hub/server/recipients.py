@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from ..backplane.backplane import Publication
+from ..backplane.backplane import Publication, Session
 from ..dialects.dialect import Said
 from .connection import Connection
 from .emission import Target
@@ -78,12 +78,18 @@ class Recipients:
                 each.replies.dropped(1, said.offset)
         return taking
 
-    def tell_gap(self, rooms: Iterable[str | None] | None) -> None:
-        """Tell the members of rooms (None: everybody) that something is lost."""
+    def tell_gap(
+        self, rooms: Iterable[str | None] | None, sessions: Iterable[Session] = ()
+    ) -> None:
+        """Tell members of rooms (no list: everybody), and of sessions, that something is lost."""
         registry = self._context.registry
         lost: dict[Connection, None] = {}
         for room in [None] if rooms is None else rooms:
             lost.update(dict.fromkeys(registry.of(room)))
+        for session in sessions:
+            here = self._context.holder(session).client
+            if here is not None:
+                lost[here] = None
         for each in lost:
             if each.is_gone:
                 continue

@@ -14,7 +14,7 @@ import contextlib
 import itertools
 import secrets
 import weakref
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Literal
 
 from redis.exceptions import RedisError
@@ -456,27 +456,30 @@ class RedisBackplane(MemoryBackplane):
             if event.offset > history.offset:
                 said = self._keep(publication._replace(said=said), event.offset)
             else:  # behind what clients have seen
-                history.lose(rooms)
+                for room in rooms:
+                    history.lose(room, history.offset)
         self._deliver(said, publication, local)
         if item is not None:
             item.settle(is_queued=item.is_told)
 
-    def lost(self, streams: Iterable[str] | None) -> None:
-        """Tell that something said in streams (None: all) can't be had any more."""
+    def lost(self, streams: Mapping[str, int] | None) -> None:
+        """Tell that what was said in streams (None: all) can't be had any more, up to offsets."""
         self._status.lost += 1
         if streams is None:
             for session in self.sessions:
                 session.doubt()
             self._tell_gap(None)
             return
-        rooms = [self.rooms.room_of(each) for each in streams if self.rooms.is_room(each)]
-        self.sessions.history.lose(rooms)
-        for each in streams:
-            key = each.rpartition(":")[2]
-            owner = self._by_key.get(key)
-            if owner is not None and each == self.link.keys.own(key):
-                owner.doubt()
-        self._tell_gap(rooms)
+        rooms: list[str | None] = []
+        told: list[Session] = []
+        for stream, offset in streams.items():
+            if self.rooms.is_room(stream):
+                rooms.append(room := self.rooms.room_of(stream))
+                self.sessions.history.lose(room, offset)
+            elif (owner := self._by_key.get(stream.rpartition(":")[2])) is not None:
+                owner.doubt(offset + 1)
+                told.append(owner)
+        self._tell_gap(rooms, told)
 
 
 def _hashed(local: Local) -> frozenset[str]:

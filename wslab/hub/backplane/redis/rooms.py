@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Coroutine, Iterable
+from collections.abc import Awaitable, Coroutine, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from ....errors import BackplaneDown
@@ -54,8 +54,8 @@ class Told(Protocol):
     def pump(self) -> None:
         """Deliver what the feed has next."""
 
-    def lost(self, streams: Iterable[str] | None) -> None:
-        """Tell that something said in streams (None: all) can't be had any more."""
+    def lost(self, streams: Mapping[str, int] | None) -> None:
+        """Tell that what was said in streams (None: all) can't be had any more, up to offsets."""
 
     def is_needed(self, room: str) -> bool:
         """Whether a session may still come back that is in a room."""
@@ -224,17 +224,20 @@ class Rooms:
         """
         wanted = list(hold.since.items())
         events: dict[int, tuple[Numbered, dict[str, int]]] = {}
-        lost: list[str] = []
+        lost: dict[str, int] = {}
         while wanted:
             some = wanted[:STREAMS_AT_ONCE]
             found = await self._fill(some)
             for (stream, since), (_, trimmed, *payloads) in zip(some, found, strict=False):
-                them = list(map(decode, payloads))
+                them = kept = list(map(decode, payloads))
                 joined_s = self._joined_s.get(stream)
                 if joined_s is not None and now is not None:
-                    them = self._since_joined(stream, them, joined_s, now)
-                elif int(trimmed) > since:
-                    lost.append(stream)
+                    them = self._since_joined(kept, joined_s, now)
+                if int(trimmed) > since and len(them) == len(kept):  # else it was before the join
+                    lost[stream] = int(trimmed)
+                elif joined_s is not None and now is not None:
+                    first = them[0].offset if them else now.counter + 1
+                    self._begin(stream, min(now.counter, first - 1))
                 events.update((each.offset, (each, self._streams(each))) for each in them)
             del wanted[: len(found)]
         count = self.feed.filled(hold, [events[offset] for offset in sorted(events)])
@@ -271,17 +274,16 @@ class Rooms:
             del self._heard[number]
         return found[2:]
 
-    def _since_joined(
-        self, stream: str, events: list[Numbered], joined_s: float, now: Now
-    ) -> list[Numbered]:
-        """Return what was said after a room was joined; that it was here, its log knows then."""
+    def _since_joined(self, events: list[Numbered], joined_s: float, now: Now) -> list[Numbered]:
+        """Return what was said after a room was joined."""
         joined_us = now.at_us - (now.local_s - joined_s) * 1e6  # at the latest
-        later = [each for each in events if each.offset > now.counter or each.at_us >= joined_us]
+        return [each for each in events if each.offset > now.counter or each.at_us >= joined_us]
+
+    def _begin(self, stream: str, offset: int) -> None:
+        """Have stays in a room count from that offset, which was asked for when it was joined."""
         begin = self._begins.get(stream)
         if begin is not None and not begin.told:
-            first = min((each.offset for each in later), default=now.counter + 1)
-            begin.told = min(now.counter, first - 1)
-        return later
+            begin.told = offset
 
     def room_of(self, stream: str) -> str | None:
         """Return the room of a stream that is followed."""
