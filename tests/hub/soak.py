@@ -37,7 +37,7 @@ from tests.hub.rig import inside, listening, sessions_of
 from tests.hub.soak_attacks import TOKEN as ATTACKER
 from tests.hub.soak_model import Fault, World
 from tests.hub.soak_people import Call, Person
-from tests.hub.soak_stock import SETTINGS, WAYS, in_uvicorn
+from tests.hub.soak_stock import WAYS, heartbeats, in_uvicorn
 from wslab.hub import HubClient, Limits
 from wslab.hub.server.hub_client import connection_of
 
@@ -80,13 +80,12 @@ class Soak:
         stock: what part of the people without a session come by Socket.IO.
     """
 
-    wait_s = WAIT_S
-
     def __init__(
         self, clients: int, seconds: float, seed: int, attacks: bool = False, stock: float = 0.4
     ) -> None:
         self.clients, self.seconds, self.seed, self.attacks = clients, seconds, seed, attacks
         self.stock = stock
+        self.wait_s = WAIT_S * max(1.0, clients / 200)
         self.random = random.Random(seed)
         self.stats: collections.Counter[str] = collections.Counter()
         self.faults: list[str] = []
@@ -97,7 +96,7 @@ class Soak:
         self.change = asyncio.Event()
         self.people: list[Person] = []
         self.worlds = [
-            World(name, self.fault, limits=self.limits(), socketio=SETTINGS, **options)
+            World(name, self.fault, limits=self.limits(), socketio=heartbeats(clients), **options)
             for name, options in WORLDS.items()
         ]
         self.waits: dict[object, tuple[str, Person, float]] = {}

@@ -25,8 +25,15 @@ from tests.hub.rig import SMALL_BUFFER
 from wslab.hub import SocketIO
 
 WAYS = ("websocket", "polling", "upgrade")
-# Who stalls for two seconds answers no ping meanwhile.
-SETTINGS = SocketIO(ping_interval_s=1.0, ping_timeout_s=8.0)
+
+
+def heartbeats(clients: int) -> SocketIO:
+    """Return how often a crowd is pinged, and how long one may take to answer.
+
+    Who stalls for two seconds answers no ping meanwhile; and all of a crowd of hundreds run on one
+    loop, where each has its turn the later, the more they are.
+    """
+    return SocketIO(ping_interval_s=1.0, ping_timeout_s=max(8.0, clients / 10))
 
 
 @contextlib.asynccontextmanager

@@ -12,7 +12,7 @@ import pytest
 
 from tests.hub import rig
 from tests.hub.rig import TOKEN, FakeSocket, aio, one, until
-from tests.hub.soak import WORLDS, Soak, soak
+from tests.hub.soak import WORLDS, soak
 from tests.hub.soak_attacks import KINDS
 from wslab.hub import Hub
 from wslab.hub.engineio.outbox import Outbox
@@ -156,7 +156,7 @@ async def test_it_notices_a_room_that_nobody_left(monkeypatch):
 
 @aio
 async def test_it_notices_a_hang(monkeypatch):
-    monkeypatch.setattr(Soak, "wait_s", 0.5)
+    monkeypatch.setattr("tests.hub.soak.WAIT_S", 0.5)
 
     async def room(self):
         lost = asyncio.Event()
