@@ -24,6 +24,7 @@ const acts = {
       error ? tell("failed", error.message) : tell("answer", ...answer)),
   auth: (auth) => { socket.auth = auth; },
   connect: () => socket.connect(),
+  goto: (url) => { socket.io.uri = url; socket.connect(); }, // another process of the hub
   disconnect: () => socket.disconnect(),
   cut: () => { socket.io.reconnection(false); socket.io.engine.close(); }, // until "connect"
   transport: () => tell("transport", socket.io.engine.transport.name),

@@ -124,6 +124,10 @@ class Backplane(Protocol):
     def status(self) -> BackplaneStatus:
         """How it is."""
 
+    @property
+    def mark(self) -> str:
+        """The name of the history that offsets are places of; "" where none is kept, or known."""
+
     # Its life.
 
     async def start(self) -> None:

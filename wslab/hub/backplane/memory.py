@@ -55,12 +55,17 @@ class MemoryBackplane:
             self._session_begun,
         )
         self._status = BackplaneStatus(secrets.token_hex(6))
+        self._mark = secrets.token_urlsafe(6) if self.keeps_sessions else ""
         self._read = read
         self.attach(_to_nobody)
 
     @property
     def status(self) -> BackplaneStatus:
         return self._status
+
+    @property
+    def mark(self) -> str:
+        return self._mark
 
     # What other processes would know.
 

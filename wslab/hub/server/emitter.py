@@ -17,6 +17,7 @@ from ..protocol.room_log import PROGRAM
 from .connection import Connection
 from .delivery import CLOSING, DROPPED, QUEUED, SENT, SKIPPED, Delivery, Trace
 from .emission import Emission, Target
+from .message_ids import Sayings
 from .prepared_message import PreparedMessage
 from .recipients import Recipients
 
@@ -49,7 +50,14 @@ class Emitter:
         self._backplane = backplane
         backplane.attach(self._deliver_event, self._recipients.tell_gap)
 
-    def emit(self, said: Said, target: Target, key: str, sender: Connection | None) -> Delivery:
+    def emit(
+        self,
+        said: Said,
+        target: Target,
+        key: str,
+        sender: Connection | None,
+        handling: Sayings | None = None,
+    ) -> Delivery:
         """Publish an event, and deliver it here.
 
         Raises:
@@ -69,8 +77,17 @@ class Emitter:
             owner = sender.owner if sender is not None else PROGRAM
         kept_as = None if key == said.event else key
         publication = Publication(said, target.rooms, target.sessions, skip, owner, kept_as)
+        publication = self._known_again(publication, handling)
         self._publish(publication, Emission(delivery, target, key))
         return delivery
+
+    def _known_again(self, publication: Publication, handling: Sayings | None) -> Publication:
+        """Give what a handler says an id, where another process may have to say it again."""
+        if handling is None or not self._backplane.is_shared:
+            return publication
+        tokens = [session.token for session in publication.sessions]
+        to = [*publication.rooms, *(f"session {token}" for token in tokens)]
+        return publication._replace(id=handling.next_id(publication.said, to))
 
     def _publish(self, publication: Publication, emission: Emission) -> None:
         backplane = self._backplane
@@ -114,7 +131,12 @@ class Emitter:
         )
 
     def broadcast(
-        self, raw: Raw, preview: str, target: Target, sender: Connection | None
+        self,
+        raw: Raw,
+        preview: str,
+        target: Target,
+        sender: Connection | None,
+        handling: Sayings | None = None,
     ) -> Delivery:
         """Deliver a raw message."""
         backplane = self._backplane
@@ -126,6 +148,7 @@ class Emitter:
                 Said("", raw.payload), target.rooms, target.sessions, skip, PROGRAM, None,
                 raw.is_text,
             )  # fmt: skip
+            publication = self._known_again(publication, handling)
             self._publish(publication, Emission(delivery, target, None))
             return delivery
         message = PreparedMessage.of_raw(raw._replace(offset=backplane.latest_offset()))

@@ -30,6 +30,7 @@ from .handshake import answered
 from .hub_client import HubClient
 from .hub_context import HubContext
 from .members import attach
+from .message_ids import sayings
 from .namespaces import Namespace
 from .processes import HubProcesses
 from .recipients import Recipients
@@ -426,9 +427,11 @@ class Hub(HubProcesses):
         """
         check_own(event)
         said = said_of(event, data, self._settings.dumps)
-        sender = current_connection.get()
+        sender, handling = current_connection.get(), sayings.get()
         return self._on_loop(
-            lambda: self._emitter.emit(said, self._resolved(to, skip), key or event, sender)
+            lambda: self._emitter.emit(
+                said, self._resolved(to, skip), key or event, sender, handling
+            )
         )
 
     def broadcast(
@@ -445,9 +448,11 @@ class Hub(HubProcesses):
             TypeError: neither str nor bytes.
         """
         raw, preview = raw_message(message), repr(message[:80])
-        sender = current_connection.get()
+        sender, handling = current_connection.get(), sayings.get()
         return self._on_loop(
-            lambda: self._emitter.broadcast(raw, preview, self._resolved(to, skip), sender)
+            lambda: self._emitter.broadcast(
+                raw, preview, self._resolved(to, skip), sender, handling
+            )
         )
 
     def _on_loop(self, send: Callable[[], Delivery]) -> Delivery:

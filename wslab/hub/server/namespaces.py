@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import functools
 import re
-import secrets
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -57,15 +56,16 @@ class Namespace:
         context: HubContext,
         serve: Callable[[Link], Coroutine[Any, Any, None]],
     ) -> None:
-        mark = secrets.token_urlsafe(6) if context.backplane.keeps_sessions else ""
         self.name, self.hub, self.context = name, hub, context
         self.serve = serve
-        self._recovering = SocketIo(name, mark)
-        self._plain = SocketIo(name) if mark else self._recovering
+        self._plain = self._recovering = SocketIo(name)
 
     def dialect_for(self, path: str) -> SocketIo:
         """Return how to speak with a client that came to this path."""
         # One of python-socketio's knows no recovery, and would hand a place to its handlers.
+        mark = self.context.backplane.mark
+        if mark != self._recovering.mark:
+            self._recovering = SocketIo(self.name, mark) if mark else self._plain
         return self._plain if is_of_python(path) else self._recovering
 
 

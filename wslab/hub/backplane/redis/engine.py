@@ -134,6 +134,10 @@ class RedisBackplane(MemoryBackplane):
         status.queued_bytes = 0 if is_up else publisher.size_bytes
         return status
 
+    @property
+    def mark(self) -> str:
+        return self._epoch.partition(":")[0] if self.keeps_sessions else ""
+
     # Its life.
 
     async def start(self) -> None:
@@ -297,6 +301,8 @@ class RedisBackplane(MemoryBackplane):
 
     def attach_sessions(self, hooks: SessionHooks) -> None:
         self._hooks = hooks
+        if self.redis_sessions is not None:
+            self.redis_sessions.hooks = hooks
 
     async def fetch_session(
         self, token: str, offset: int | None, address: str, user_id: str | None = None
@@ -316,6 +322,17 @@ class RedisBackplane(MemoryBackplane):
         if self.redis_sessions is not None:
             self.redis_sessions.opened(session)
         return session
+
+    def leave_session(self, session: Session) -> None:
+        super().leave_session(session)
+        if not session.is_gone:
+            self.record(session)
+
+    def close_room(self, room: str) -> None:
+        inside = [session for session in self.sessions if room in session.rooms]
+        super().close_room(room)
+        for session in inside:
+            self.record(session)
 
     def _session_begun(self, session: Session) -> None:
         key = token_hash(session.token)
@@ -399,13 +416,19 @@ class RedisBackplane(MemoryBackplane):
     def _tell_here(self, item: Item) -> None:
         said = item.publication.said._replace(offset=None)
         self._deliver(said, item.publication, item.local)
+        for token in item.local.told_tokens() if item.local is not None else ():
+            session = self.sessions.get(token)
+            if session is not None:  # which may have missed it, should this process end
+                self.record(session)
 
-    def _placed(self, item: Item, offset: int) -> None:
+    def _placed(self, item: Item, offset: int, is_new: bool) -> None:
         message = item.message
         if message.own or any(room in self.rooms for room in message.rooms):
             self._returning[message.id] = item
             while len(self._returning) > RECENT_IDS:
                 self._returning.pop(next(iter(self._returning))).settle()
+            if not is_new:  # it may have come long ago, and come no more
+                item.settle()
         else:
             item.settle()
 

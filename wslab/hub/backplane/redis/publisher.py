@@ -68,7 +68,8 @@ class Publisher:
     Args:
         post: sends the text of a message to Redis; returns its answer to be.
         tell_here: delivers an item to the members here, since Redis is away.
-        placed: called with an item that Redis has given a place, and the place.
+        placed: called with an item that Redis has given a place, the place, and whether it is
+            new: else it was said before, with that id.
         has_new_epoch: called where Redis has lost its data.
         broken: called with the reason where Redis does not take it.
         hashed: returns the keys of tokens.
@@ -82,7 +83,7 @@ class Publisher:
         post: Callable[[Message, bytes], asyncio.Future[Any]],
         *,
         tell_here: Callable[[Item], None],
-        placed: Callable[[Item, int], None],
+        placed: Callable[[Item, int, bool], None],
         has_new_epoch: Callable[[], None],
         broken: Callable[[str], None],
         hashed: Callable[[Local], frozenset[str]],
@@ -175,7 +176,7 @@ class Publisher:
             return
         self._status.published += second
         if self.forget(item.message.id):
-            self._placed(item, int(first))
+            self._placed(item, int(first), bool(second))
 
     def forget(self, id: str) -> Item | None:
         """Let go of a message that has its place; return it if it was here."""

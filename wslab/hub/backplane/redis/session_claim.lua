@@ -1,6 +1,6 @@
 -- Make a node the one that has a session; or ask the one that has it to hand it over.
--- KEYS: session. ARGV: node, its new claim, the claim that it has ('' for none), '1' to take it
--- from whoever has it, milliseconds to live, the beginning and the end of a node's channel, the
+-- KEYS: session. ARGV: node, its new claim, the claim that it has ('' for none), the node that
+-- it is taken from without asking ('' for none), milliseconds to live, the beginning and the end of a node's channel, the
 -- session's name there, whose it has to be ('' for anybody's).
 local claim = redis.call('HGET', KEYS[1], 'claim')
 if not claim then
@@ -16,7 +16,7 @@ end
 local owner = redis.call('HGET', KEYS[1], 'owner') or ''
 local is_anothers = owner ~= '' and owner ~= ARGV[1]
 local channel = ARGV[6] .. owner .. ARGV[7]
-if is_anothers and ARGV[4] ~= '1' then
+if is_anothers and owner ~= ARGV[4] then
     if redis.call('PUBLISH', channel, 'release ' .. ARGV[8] .. ' ' .. ARGV[1]) > 0 then
         return {'asked', owner}
     end

@@ -35,6 +35,7 @@ from .session_writer import SessionWriter, Written
 __all__ = ["RedisSessions", "Rooms"]
 
 READ_S: Final = 5.0  # for what was missed to be read, and for it to be heard that it was
+MOST_OWNERS: Final = 10  # one after the other, while its client goes from node to node
 MORE_S: Final = 2.0  # for another node to hand over, beyond what a handler there may take
 
 
@@ -162,19 +163,23 @@ class RedisSessions:
     ) -> Fetched:
         if self._link.status != "up":
             return Fetched.KNOWN
-        here = self.writer.by_name.get(name)
-        claim = self._new_claim()
-        answer = await self._ask(name, claim, here, user_id, takes=False)
-        if answer[0] == b"asked":
-            await self._wait_for(f"released {name}", self._limits().grace_s + MORE_S)
+        claim, passed_over = self._new_claim(), b""
+        for _ in range(MOST_OWNERS):  # another node has it, which gives it away or is passed over
+            released = self._expect(f"released {name}")
             here = self.writer.by_name.get(name)
-            answer = await self._ask(name, claim, here, user_id, takes=True)
+            answer = await self._ask(name, claim, here, user_id, passed_over)
+            if answer[0] != b"asked":
+                break
+            if not await self._is_in_time(released):
+                passed_over = answer[1]
+        self._heard.pop(f"released {name}", None)
         if answer[0] == b"anothers":
             return Fetched.ANOTHERS
         if answer[0] != b"taken":
             return Fetched.KNOWN  # it is here, or nobody knows it
-        if here is not None:
-            self._lose(here.session)  # it went elsewhere, and comes back from there
+        before = self._sessions.get(token)
+        if before is not None:
+            self._lose(before)  # it went elsewhere, and comes back from there
         owner, words = answer[1], answer[2]
         fields = dict(zip(words[::2], words[1::2], strict=True))
         is_behind = owner not in (b"", self._link.node_id.encode())
@@ -185,14 +190,14 @@ class RedisSessions:
         return Fetched.MOVED_ON if session in self._elsewhere else Fetched.KNOWN
 
     async def _ask(
-        self, name: str, claim: str, here: Written | None, user_id: str, *, takes: bool
+        self, name: str, claim: str, here: Written | None, user_id: str, passed_over: bytes
     ) -> Any:
         before, after = self._link.keys.channel("\0", "sessions").split("\0")
         live_ms = max(1, int(1000 * self._sessions.session_s))
         return await self._link.run(
             self._claim,
             [self._link.keys.session(name)],
-            [self._link.node_id, claim, here.claim if here is not None else "", int(takes),
+            [self._link.node_id, claim, here.claim if here is not None else "", passed_over,
              live_ms, before, after, name, user_id],
         )  # fmt: skip
 
@@ -274,14 +279,14 @@ class RedisSessions:
         self._heard[what.strip()] = future
         return future
 
-    async def _wait_for(self, what: str, most_s: float) -> None:
-        heard = self._expect(what)
+    async def _is_in_time(self, released: asyncio.Future[bytes]) -> bool:
+        """Wait until another node has handed a session over; whether it has, within the bound."""
         try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(most_s):
-                    await heard
-        finally:
-            self._heard.pop(what, None)
+            async with asyncio.timeout(self._limits().grace_s + MORE_S):
+                await released
+        except TimeoutError:
+            return False
+        return True
 
     # Handing over.
 
@@ -305,8 +310,10 @@ class RedisSessions:
                 if self.writer.let_go(session) is written:
                     session.handled = session.received
                     self._elsewhere.add(session)
-                    await self.writer.hand_over(written)
-                    self._sessions.end(session)
+                    try:
+                        await self.writer.hand_over(written)
+                    finally:
+                        self._sessions.end(session)
             channel = self._link.keys.channel(asker, "sessions")
             await self._link.command("PUBLISH", channel, f"released {name}")
 

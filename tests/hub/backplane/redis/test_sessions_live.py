@@ -1,0 +1,302 @@
+"""A client that comes back to another process of the hub: two hubs over one Redis, real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.hub.backplane.redis.rig import nodes
+from tests.hub.backplane.redis.session_rig import eventually
+from tests.hub.rig import TOKEN, aio, inside, listening, speaking, until
+from tests.hub.stock import node as stock_client
+from tests.node import need
+from wslab.hub import Hub, Limits
+from wslab.hub.backplane.redis import sessions as module
+from wslab.hub.backplane.redis.keys import token_hash
+
+MINE = f"?session={TOKEN}"
+
+
+@contextlib.asynccontextmanager
+async def two(url: str, **options: Any) -> AsyncIterator[tuple[Hub, Hub, str, str]]:
+    """Give two nodes of a hub, and where they listen."""
+    async with (
+        nodes(url, **{"history": 50, **options}) as (one, other),
+        listening(one) as at_one,
+        listening(other) as at_other,
+    ):
+        yield one, other, at_one, at_other
+
+
+async def die(hub: Hub) -> None:
+    """End a node's link without a word, as the end of its process would."""
+    await inside(hub).backplane.link.close()  # type: ignore[attr-defined]
+
+
+def writer(hub: Hub) -> Any:
+    """Return what writes a node's sessions down."""
+    return inside(hub).backplane.redis_sessions.writer  # type: ignore[attr-defined]
+
+
+async def is_written(hub: Hub) -> None:
+    """Wait until all that a node knows of the session is written down."""
+    session = inside(hub).backplane.session(TOKEN)
+    assert session is not None
+    done = asyncio.get_running_loop().create_future()
+    inside(hub).backplane.record(session, lambda: done.set_result(None))
+    async with asyncio.timeout(5):
+        await done
+
+
+async def next_of(wire: Any, event: str) -> Any:
+    """Return the next packet of an event."""
+    while (packet := await wire.read()).get("event") != event:
+        pass
+    return packet
+
+
+@pytest.mark.parametrize("how", ["handed over", "taken from a dead process"])
+@aio
+async def test_nothing_is_lost_and_nothing_comes_twice(redis_url: str, how: str) -> None:
+    async with (
+        two(redis_url) as (one, other, at_one, at_other),
+        contextlib.AsyncExitStack() as stack,
+    ):
+        worked: list[Any] = []
+        for hub in (one, other):
+            hub.on("work", lambda client, data: worked.append(data) or [data, b"x"])
+        alice = await stack.enter_async_context(speaking(at_one + MINE))
+        assert alice.welcome["resumed"] is False
+        await alice.call("join", "lobby", id=1, n=1)
+        assert await alice.call("work", "once", id=2, n=2) == ["once", {"$binary": 0}]
+        assert await alice.read() == b"x"
+        [client] = one.clients.values()
+        client.name, client.data["score"] = "Ada", 3
+        user_id = client.user_id
+        await other.emit("tick", 1, to="lobby")
+        place = (await next_of(alice, "tick"))["offset"]
+        await alice.abort()
+        await is_written(one)
+        if how != "handed over":
+            await die(one)
+        await other.emit("tick", 2, to="lobby")
+        await other.emit("nothing", to="elsewhere")
+        await other.emit("tick", 3)
+        again = await stack.enter_async_context(speaking(f"{at_other}{MINE}&offset={place}"))
+        told = again.welcome
+        assert (told["resumed"], told["gap"], told["received"]) == (True, None, 2)
+        assert told["user"] == user_id
+        assert [(await again.read())["data"] for _ in range(2)] == [2, 3]
+        assert await again.call("work", "once", id=2, n=2) == ["once", {"$binary": 0}]
+        assert await again.read() == b"x"
+        assert worked == ["once"]
+        assert await again.call("work", "more", id=3, n=3) == ["more", {"$binary": 0}]
+        assert await again.read() == b"x"
+        here = other.clients[again.id]
+        assert (here.name, here.rooms, here.data) == ("Ada", {"lobby"}, {"score": 3})
+        assert here.is_resumed
+        await other.emit("tick", 4, to="lobby")
+        await here.emit("mine", 5)
+        assert [(await next_of(again, e))["data"] for e in ("tick", "mine")] == [4, 5]
+        assert one.errors_seen == other.errors_seen == 0
+
+
+@aio
+async def test_its_connection_elsewhere_is_told_and_it_may_go_to_and_fro(redis_url: str) -> None:
+    async with (
+        two(redis_url) as (one, other, at_one, at_other),
+        contextlib.AsyncExitStack() as stack,
+    ):
+        wire = await stack.enter_async_context(speaking(at_one + MINE))
+        await wire.call("join", "lobby", id=1, n=1)
+        heard, place = [], None
+        for turn in range(6):
+            hub, at = ((other, at_other), (one, at_one))[turn % 2]
+            await (one, other)[turn % 3 % 2].emit("tick", turn, to="lobby")
+            offset = f"&offset={place}" if place else ""
+            before, wire = wire, await stack.enter_async_context(speaking(f"{at}{MINE}{offset}"))
+            assert (await before.closed()) == (4409, "session continued elsewhere")
+            assert (wire.welcome["resumed"], wire.welcome["gap"]) == (True, None)
+            packet = await next_of(wire, "tick")
+            heard.append(packet["data"])
+            place = packet["offset"]
+            assert hub.clients[wire.id].rooms == {"lobby"}
+        assert heard == list(range(6))
+        assert sum(len(hub.clients) for hub in (one, other)) == 1
+        assert await wire.all() == []
+
+
+@aio
+async def test_a_handler_ends_before_its_session_goes_on_elsewhere(redis_url: str) -> None:
+    async with two(redis_url) as (one, other, at_one, at_other):
+        may_end, log = asyncio.Event(), []
+        for hub in (one, other):
+
+            @hub.on("work")
+            async def work(client: Any, data: Any, hub: Hub = hub) -> str:
+                log.append("begun")
+                if hub is one:
+                    await may_end.wait()
+                log.append("ended")
+                return "done"
+
+            @hub.on("connect")
+            async def connect(client: Any) -> None:
+                log.append("connect")
+
+            @hub.on("disconnect")
+            async def disconnect(client: Any, reason: str) -> None:
+                log.append("disconnect")
+
+        async with speaking(at_one + MINE) as alice:
+            await alice.emit("work", id=1, n=1)
+            await until(lambda: log[-1] == "begun")
+            await alice.abort()
+            coming = asyncio.ensure_future(_come(at_other + MINE))
+            await until(lambda: one.clients == {})
+            may_end.set()
+            async with await coming as again:
+                assert await again.call("work", id=1, n=1) == "done"
+        assert [each for each in log if each != "disconnect"] == [
+            "connect", "begun", "ended", "connect",
+        ]  # fmt: skip
+
+
+async def _come(url: str) -> Any:
+    return speaking(url)
+
+
+@aio
+async def test_a_packet_whose_process_ended_in_its_middle_comes_again_and_says_nothing_twice(
+    redis_url: str,
+) -> None:
+    async with (
+        two(redis_url) as (one, other, at_one, at_other),
+        contextlib.AsyncExitStack() as stack,
+    ):
+        begun = asyncio.Event()
+        for hub in (one, other):
+
+            @hub.on("order")
+            async def order(client: Any, what: str, hub: Hub = hub) -> str:
+                await hub.emit("ordered", what, to="kitchen")
+                await client.emit("noted", what)
+                if hub is one:
+                    begun.set()
+                    await asyncio.sleep(3600)
+                await hub.emit("paid", what, to="kitchen")
+                return "done"
+
+        cook = await stack.enter_async_context(speaking(at_other))
+        await cook.call("join", "kitchen")
+        alice = await stack.enter_async_context(speaking(at_one + MINE))
+        await alice.emit("order", "soup", id=1, n=1)
+        await begun.wait()
+        place = (await next_of(alice, "noted"))["offset"]
+        await is_written(one)
+        await die(one)
+        await alice.abort()
+        again = await stack.enter_async_context(speaking(f"{at_other}{MINE}&offset={place}"))
+        assert again.welcome["received"] == 0  # it is not known to have been handled
+        assert await again.call("order", "soup", id=1, n=1) == "done"
+        assert [each["data"] for each in await cook.all() if each["event"] == "ordered"] == ["soup"]
+
+
+@aio
+async def test_a_process_that_stands_still_is_passed_over_and_learns_so(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MORE_S", 0.2)
+    limits = Limits(grace_s=0.1)
+    async with two(redis_url, limits=limits) as (one, other, at_one, at_other):
+        async with speaking(at_one + MINE) as alice:
+            await alice.call("join", "lobby", id=1, n=1)
+            await is_written(one)
+            remote = inside(one).backplane.redis_sessions  # type: ignore[attr-defined]
+            hear = inside(one).backplane.link._heard  # type: ignore[attr-defined]
+            hear[remote._channel.encode()] = lambda _payload: None  # it hears nothing
+            async with speaking(at_other + MINE) as again:
+                assert again.welcome["resumed"] is True
+                assert again.welcome["received"] == 1
+                await alice.emit("join", "garden", id=2, n=2)  # it is still served there
+                assert await alice.closed() == (4409, "session continued elsewhere")
+                assert one.backplane.fenced == 1
+                assert await again.call("join", "attic", id=2, n=2) is None
+                assert other.clients[again.id].rooms == {"lobby", "attic"}
+
+
+@aio
+async def test_junk_tokens_and_strangers_do_not_fill_redis(redis_url: str) -> None:
+    async with two(redis_url, limits=Limits(sessions=5)) as (one, _other, at_one, _):
+        link = inside(one).backplane.link  # type: ignore[attr-defined]
+        for nth in range(40):
+            async with speaking(f"{at_one}?session=junk-{nth:016}&offset=5") as wire:
+                await wire.abort()
+            await until(lambda: not one.clients)
+        names = await link.command("KEYS", link.keys.session("*"))
+        assert len(names) <= 5
+        assert all([await link.command("PTTL", each) > 0 for each in names])
+
+
+@aio
+async def test_who_says_goodbye_is_forgotten_everywhere(redis_url: str) -> None:
+    async with two(redis_url) as (one, _other, at_one, at_other):
+        async with speaking(at_one + MINE) as alice:
+            await alice.call("join", "lobby", id=1, n=1)
+            await is_written(one)
+        link = inside(one).backplane.link  # type: ignore[attr-defined]
+        key = link.keys.session(token_hash(TOKEN))
+
+        async def is_gone() -> bool:
+            return not await link.command("EXISTS", key)
+
+        await eventually(is_gone)
+        async with speaking(f"{at_other}{MINE}&offset=7") as again:
+            assert (again.welcome["resumed"], again.welcome["gap"]) == (False, "session unknown")
+
+
+@aio
+async def test_what_is_not_kept_any_more_is_a_gap(redis_url: str) -> None:
+    async with two(redis_url, history=2) as (_one, other, at_one, at_other):
+        async with speaking(at_one + MINE) as alice:
+            await alice.call("join", "lobby", id=1, n=1)
+            await other.emit("tick", 0, to="lobby")
+            place = (await next_of(alice, "tick"))["offset"]
+            await alice.abort()
+        for n in range(200):
+            await other.emit("tick", n, to="lobby")
+        async with speaking(f"{at_other}{MINE}&offset={place}") as again:
+            assert (again.welcome["resumed"], again.welcome["gap"]) == (True, "too old")
+            assert other.clients[again.id].rooms == {"lobby"}
+
+
+@pytest.mark.websockets_only
+@aio
+async def test_a_stock_client_of_socket_io_recovers_at_another_process(redis_url: str) -> None:
+    need("socket.io-client")
+    async with two(redis_url) as (one, other, at_one, at_other):
+        urls = [each.replace("ws:", "http:").rstrip("/") for each in (at_one, at_other)]
+        async with stock_client(urls[0], transports=["websocket"]) as client:
+            kind, first, recovered = await client.hear()
+            assert (kind, recovered) == ("connect", False)
+            await client.call("join", "red")
+            for turn in range(1, 4):
+                hub = (one, other)[turn % 2]
+                client.say("cut")
+                assert await client.hear() == ["disconnect", "forced close"]
+                await other.emit("tick", turn, to="red")
+                client.say("goto", urls[turn % 2])
+                assert await client.hear() == ["connect", first, True]
+                assert (await client.hear())[:3] == ["event", "tick", turn]
+                [here] = hub.clients.values()
+                assert (here.id, here.rooms, here.is_resumed) == (first, {"red"}, True)
+            client.say("cut")
+            await client.hear()
+            for n in range(200):
+                await other.emit("tick", n, to="red")
+            client.say("goto", urls[0])  # not all is kept: it is a new client, and told so
+            assert (await client.hear())[::2] == ["connect", False]
