@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 
 from ..errors import WslabError
 
-__all__ = ["UserError", "cannot_listen", "complain", "port", "seconds"]
+__all__ = ["UserError", "cannot_listen", "complain", "port", "seconds", "workers"]
 
 
 class UserError(Exception):
@@ -32,6 +33,15 @@ def seconds(text: str) -> float:
     if re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,3})?", text):
         return float(text)
     raise argparse.ArgumentTypeError(f"expected seconds, such as 5 or 0.5, got {text!r}")
+
+
+def workers(text: str) -> int:
+    """Read a number of processes, for argparse."""
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", text):
+        raise argparse.ArgumentTypeError(f"expected 1 to 999 workers, got {text!r}")
+    if int(text) > 1 and os.name != "posix":
+        raise argparse.ArgumentTypeError("several workers need a POSIX system; start one, or WSL")
+    return int(text)
 
 
 def cannot_listen(exc: OSError, host: str, port: int | None) -> Exception:

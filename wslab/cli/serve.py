@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import signal
 import sys
@@ -10,12 +11,15 @@ from typing import Any, cast
 
 from ..errors import LoopBlocked
 from ..server.handler import Application, Handler, handler_name, is_application
+from ..server.listen_address import ListenAddress, port_of
+from ..server.listening import inherited_socket, listening_socket
 from ..server.serve import serve
 from ..server.server import Server
-from .arguments import cannot_listen, complain, port, seconds
+from .arguments import cannot_listen, complain, port, seconds, workers
 from .serve_log import ServeLog
-from .served import handler_of, page_of
+from .served import handler_of, hub_of, page_of, share
 from .signals import ended_by, interrupt_at_once
+from .workers import Place, Workers
 
 __all__ = ["add_parser", "run"]
 
@@ -31,6 +35,11 @@ HANDLER is
   chat             a chat with rooms, names and history; its page is a client
   FILE.py:NAME     your own: `async def NAME(websocket)` in FILE.py, written as
                    in the documentation of websockets, a Hub, or an ASGI app
+                   (MODULE:NAME is the same, as for uvicorn)
+
+Several processes serve one Hub with --workers N --backplane redis://...: they
+share the port, and one that dies is started again. Who gets a client is the
+system's choice, so that Socket.IO's polling needs a proxy instead (README).
 
 It prints the URL for clients and that of a page to try it with, then a line
 for each client that comes or goes. A handler's exception is printed with its
@@ -41,6 +50,7 @@ examples:
   wslab serve
   wslab serve chat --port 8765
   wslab serve app.py:handler --quiet
+  wslab serve app:hub --workers 4 --backplane redis://127.0.0.1:6379/0
   wslab serve --host 0.0.0.0     let other machines in; there is no password
   wslab serve --allow https://chat.example      behind a proxy of that name
 
@@ -76,6 +86,15 @@ def add_parser(commands: Any, **kwargs: Any) -> None:
         "--quiet", action="store_true", help="no line for each client that comes or goes"
     )
     server.add_argument(
+        "--backplane",
+        metavar="URL",
+        help="a Redis that a Hub's processes share: redis://...",
+    )
+    server.add_argument(
+        "--workers", type=workers, default=1, metavar="N", help="processes that serve (1)"
+    )
+    server.add_argument("--worker", type=Place.read, help=argparse.SUPPRESS)
+    server.add_argument(
         "--drain",
         type=seconds,
         default=5.0,
@@ -88,7 +107,11 @@ def run(args: argparse.Namespace) -> int:
     """Serve until a signal; return the exit code."""
     args.handler = args.example or args.handler
     handler = handler_of(args.handler)
-    log = ServeLog(is_quiet=args.quiet)
+    share(handler, args)
+    if args.workers > 1:
+        return _run_workers(args, handler)
+    place: Place | None = args.worker
+    log = ServeLog(is_quiet=args.quiet, whose=f"  (worker {place.nth})" if place else "")
     server = None
     with ended_by(log.end):
         try:
@@ -97,12 +120,16 @@ def run(args: argparse.Namespace) -> int:
             server.errors.listen(
                 lambda failure: log.put(sys.stderr, failure.traceback.rstrip()), kept=True
             )
-            print(
-                f"wslab: {server.name} at {server.url}\n"
-                f"       page at {server.page_url} (Ctrl-C stops)",
-                flush=True,
-            )
-            if log.print_until_end() == signal.SIGTERM:
+            if place is not None:
+                print(f"wslab: worker {place.nth} (pid {os.getpid()}) serves", flush=True)
+            else:
+                print(
+                    f"wslab: {server.name} at {server.url}\n"
+                    f"       page at {server.page_url} (Ctrl-C stops)",
+                    flush=True,
+                )
+            number = log.print_until_end(lambda: place is not None and place.is_orphan)
+            if number in (0, signal.SIGTERM):
                 _drain(server, args.drain, log)
             interrupt_at_once()
             try:
@@ -111,18 +138,49 @@ def run(args: argparse.Namespace) -> int:
                 complain(str(exc))
                 return 1
             log.print_the_rest()
-            print("wslab: stopped", flush=True)
+            print(f"wslab: {f'worker {place.nth} ' if place else ''}stopped", flush=True)
             return 0
         finally:
             if server is not None and server.is_serving:
                 server.begin_close()
 
 
+def _run_workers(args: argparse.Namespace, handler: Handler | Application) -> int:
+    try:
+        sock = listening_socket(args.host, args.port or 0)
+    except OSError as exc:
+        raise cannot_listen(exc, args.host, args.port) from None
+    with sock:
+        address = ListenAddress(args.host, 0, {"sock": sock})
+        address.arguments()
+        address.port = port_of([sock])
+        name = args.name or handler_name(handler)
+        print(
+            f"wslab: {name} at {address.url}, {args.workers} workers\n"
+            f"       pid {os.getpid()} (Ctrl-C stops)",
+            flush=True,
+        )
+        arguments = ["serve", args.handler, "--host", args.host, "--name", name]
+        arguments += ["--drain", f"{args.drain:g}"]
+        if args.backplane:
+            arguments += ["--backplane", args.backplane]
+        for each in args.allow:
+            arguments += ["--allow", each]
+        if args.quiet:
+            arguments.append("--quiet")
+        code = Workers(arguments, args.workers, sock.fileno(), args.drain, _say).run()
+    _say("stopped")
+    return code
+
+
+def _say(text: str) -> None:
+    print(f"wslab: {text}", flush=True)
+
+
 def _drain(server: Server, over_s: float, log: ServeLog) -> None:
     """Tell a hub's clients to come back, until the next signal at the latest."""
-    handler: Any = server.handler
-    hub = getattr(handler, "hub", handler)  # around which an application is
-    if not server.connections or not callable(getattr(hub, "drain", None)):
+    hub = hub_of(server.handler)
+    if hub is None or not server.connections:
         return
     count = len(server.connections)
     people = "1 client is" if count == 1 else f"{count} clients are"
@@ -135,17 +193,18 @@ def _drain(server: Server, over_s: float, log: ServeLog) -> None:
 
 
 def _start(args: argparse.Namespace, handler: Handler | Application, log: ServeLog) -> Server:
-    origins: dict[str, Any] = {}
+    place: Place | None = args.worker
+    more: dict[str, Any] = {} if place is None else {"sock": inherited_socket(place.fd)}
     if args.allow:
-        origins["origins"] = [*args.allow, _THIS_MACHINE, None]
+        more["origins"] = [*args.allow, _THIS_MACHINE, None]
     try:
         return serve(
             handler if is_application(handler) else log.wrap(cast("Handler", handler)),
             args.host,
-            args.port,
+            None if place else args.port,
             name=args.name or handler_name(handler),
             page=page_of(args.handler),
-            **origins,
+            **more,
         )
     except OSError as exc:
         raise cannot_listen(exc, args.host, args.port) from None

@@ -11,6 +11,7 @@ import functools
 import queue
 import sys
 import time
+from collections.abc import Callable
 from http.client import responses
 from types import FrameType
 from typing import Any
@@ -33,10 +34,16 @@ _OF_A_HUB = ("http", "refusal", "end_http", "max_body_bytes", "drain")
 
 
 class ServeLog:
-    """The lines of one server; ``is_quiet`` leaves out clients that come and go."""
+    """The lines of one server.
 
-    def __init__(self, *, is_quiet: bool) -> None:
+    Args:
+        is_quiet: leave out clients that come and go.
+        whose: stands behind each of these, where several servers print.
+    """
+
+    def __init__(self, *, is_quiet: bool, whose: str = "") -> None:
         self._is_quiet = is_quiet
+        self._whose = whose
         self._lines: queue.SimpleQueue[tuple[Any, str] | int] = queue.SimpleQueue()
         self._left_out = 0
 
@@ -53,14 +60,16 @@ class ServeLog:
     def event(self, what: str, connection_id: str, text: str) -> None:
         if not self._is_quiet:
             now = time.strftime("%H:%M:%S")
-            self.put(sys.stdout, f"{now}  {what:10}  {connection_id}  {text}")
+            self.put(sys.stdout, f"{now}  {what:10}  {connection_id}  {text}{self._whose}")
 
-    def print_until_end(self) -> int:
-        """Print what comes until a signal; return its number."""
+    def print_until_end(self, is_over: Callable[[], bool] = lambda: False) -> int:
+        """Print what comes until a signal; return its number, or 0 where it is over anyhow."""
         while True:
             try:
                 line = pause(self._lines.get)
             except queue.Empty:
+                if is_over():
+                    return 0
                 continue
             if isinstance(line, int):
                 return line

@@ -1,7 +1,11 @@
-"""What `wslab serve` is asked to serve: a handler of ours by its name, or one in a user's file."""
+"""What `wslab serve` is asked to serve: a handler of ours by its name, or one in a user's file.
+
+Its rule: what is wrong with it is said in one line, before anything listens.
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import traceback
@@ -13,7 +17,7 @@ from ..server.handler import Application, Handler, check_handler, is_application
 from ..server.http_page import Page
 from .arguments import UserError
 
-__all__ = ["handler_of", "page_of"]
+__all__ = ["handler_of", "hub_of", "page_of", "share"]
 
 
 def handler_of(what: str) -> Handler | Application:
@@ -27,6 +31,9 @@ def handler_of(what: str) -> Handler | Application:
 
         return chat()
     file, _, name = what.rpartition(":")
+    module = file.replace(".", "/") + ".py"
+    if name and not file.endswith(".py") and Path(module).is_file():  # as uvicorn takes it
+        file = module
     if not file.endswith(".py") or not name:
         is_file = what.endswith(".py")
         hint = f"say which function of it: {what}:handler" if is_file else f"got {what!r}"
@@ -48,6 +55,33 @@ def handler_of(what: str) -> Handler | Application:
     except TypeError as exc:
         raise UserError(f"{what}: {exc}") from None
     return handler  # type: ignore[no-any-return]
+
+
+def hub_of(handler: Any) -> Any:
+    """Return the Hub that a handler is, or that an application goes around; None where none is."""
+    hub = getattr(handler, "hub", handler)
+    return hub if callable(getattr(hub, "drain", None)) else None
+
+
+def share(handler: Handler | Application, args: argparse.Namespace) -> None:
+    """Let a hub share what it knows with other processes, as the command line has it.
+
+    Raises:
+        UserError: it is no hub, or there are several workers and nothing that they share.
+    """
+    hub = hub_of(handler)
+    if args.backplane:
+        if hub is None:
+            raise UserError(f"--backplane is for a Hub, and {args.handler} is none")
+        try:
+            hub.set_backplane(args.backplane)
+        except (ImportError, ValueError) as exc:
+            raise UserError(str(exc)) from None
+    if hub is not None and args.workers > 1 and hub.backplane.status == "memory":
+        raise UserError(
+            f"{args.workers} workers of a hub would have rooms and clients of their own each: "
+            "expected --backplane redis://127.0.0.1:6379/0, or Hub(backplane=...)"
+        )
 
 
 def page_of(what: str) -> Page:

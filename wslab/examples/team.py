@@ -1,9 +1,9 @@
 """A team's room as a web application: a page, an API, a login, and a hub inside FastAPI.
 
 ``uvicorn wslab.examples.team:app`` runs it, and so does ``wslab.serve(app)`` in a notebook. Its
-rule: who somebody is, is asked before a WebSocket opens. A stranger is answered 401, and whoever is
-here goes when their login ends (4401). A person logs in and gets a signed cookie; a program sends a
-token (``Authorization: Bearer ...``).
+rule: who somebody is, is asked before a WebSocket opens. `Guard` stands around everything and
+answers a stranger with 401, so that no stranger ever has one. A person logs in and gets a signed
+cookie; a program sends a token (``Authorization: Bearer ...``).
 
 Passwords come from the environment here (``TEAM_PASSWORD``, ``TEAM_TOKEN``, ``TEAM_SECRET``), so
 that it can be read in one go; an application of yours asks its database, and counts attempts.
@@ -22,19 +22,20 @@ import os
 import re
 import secrets
 import time
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from pydantic import BaseModel
-from starlette.responses import FileResponse
+from starlette.datastructures import Headers
+from starlette.responses import FileResponse, PlainTextResponse
 
 from wslab.errors import Refused
 from wslab.hub import Hub, HubClient
-from wslab.identity.credentials import Credentials
-from wslab.identity.identity import Identity
 
-__all__ = ["Members", "app", "team"]
+__all__ = ["Guard", "Members", "app", "team"]
 
 PAGE = Path(__file__).with_name("team.html")
 COOKIE = "team"
@@ -43,7 +44,7 @@ LOGGED_OUT = 4401  # close code: ours, since 4000 to 4999 are an application's o
 
 
 class Members:
-    """Who somebody is: by a cookie that we signed, or a token.
+    """Who somebody is, by the headers of a request: a cookie that we signed, or a token.
 
     Args:
         password: of every member.
@@ -61,15 +62,20 @@ class Members:
         said = f"{name}.{int(now_s) + STAY_S}"
         return f"{said}.{self._signed(said)}"
 
-    def who(self, token: str, cookie: str, now_s: float) -> Identity | None:
-        """Return who a member is, and until when; None for a stranger."""
-        if self._token and _same(token, self._token):
-            return Identity("robot")
-        said, _, signature = cookie.rpartition(".")
+    def who(self, headers: Mapping[str, str], now_s: float) -> str | None:
+        """Return a member's name; None for a stranger."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if self._token and scheme.lower() == "bearer" and _same(token, self._token):
+            return "robot"
+        try:
+            value = SimpleCookie(headers.get("cookie", ""))[COOKIE].value
+        except (CookieError, KeyError):
+            return None
+        said, _, signature = value.rpartition(".")
         if not _same(signature, self._signed(said)):
             return None
         name, _, until_s = said.partition(".")
-        return Identity(name, float(until_s)) if now_s < int(until_s) else None
+        return name if now_s < int(until_s) else None
 
     def _signed(self, said: str) -> str:
         return hmac.new(self._secret.encode(), said.encode(), hashlib.sha256).hexdigest()
@@ -77,6 +83,31 @@ class Members:
 
 def _same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())  # takes as long for any guess
+
+
+class Guard:
+    """An ASGI application around another, in which strangers have no sockets: they get 401.
+
+    It guards every WebSocket, and what stands for one by HTTP, wherever the inner one has them.
+
+    Args:
+        app: the application.
+        members: says who somebody is.
+    """
+
+    def __init__(self, app: Any, members: Members) -> None:
+        self._app = app
+        self._members = members
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        kind = scope["type"]
+        is_socket = kind == "websocket" or (kind == "http" and "/socket.io" in scope["path"])
+        if is_socket and self._members.who(Headers(scope=scope), time.time()) is None:
+            # On a WebSocket this is the answer in place of the 101.
+            await PlainTextResponse("Log in first.\n", 401)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
 class Login(BaseModel):
@@ -92,25 +123,16 @@ class Words(BaseModel):
     text: str
 
 
-def team(members: Members) -> Any:
+def team(members: Members) -> Guard:
     """Return a new application."""
     api = FastAPI(title="A team's room")
     hub = Hub("team", history=100, show_errors=False)
 
     # The sockets.
 
-    @hub.on("authenticate")
-    async def authenticate(credentials: Credentials) -> Identity:
-        # Cookies are there only where no page of another site asks: a browser sends them to all.
-        token = credentials.token if credentials.source == "header" else None
-        member = members.who(token or "", credentials.cookies.get(COOKIE, ""), time.time())
-        if member is None:
-            raise Refused("Log in first.", status=401)
-        return member
-
     @hub.on("connect")
     async def connect(client: HubClient) -> None:
-        client.name = client.user_id
+        client.name = members.who(client.headers, time.time())
         client.join("room")  # it is here from now on, and among the people
         hub.emit("people", people(), key="people")
 
@@ -131,12 +153,10 @@ def team(members: Members) -> Any:
     # The page and the API.
 
     def member(request: Request) -> str:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        token = token if scheme.lower() == "bearer" else ""
-        found = members.who(token, request.cookies.get(COOKIE, ""), time.time())
-        if found is None:
+        name = members.who(request.headers, time.time())
+        if name is None:
             raise HTTPException(401, "Log in first.")
-        return found.user_id
+        return name
 
     logged_in = Depends(member)
 
@@ -169,7 +189,7 @@ def team(members: Members) -> Any:
     async def announce(words: Words, name: str = logged_in) -> dict[str, int]:
         return {"told": hub.emit("said", {"name": name, "text": words.text}).reached}
 
-    return hub.asgi(api)
+    return Guard(hub.asgi(api), members)
 
 
 app = team(

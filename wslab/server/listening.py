@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -16,8 +17,16 @@ from ..loops import fork
 from ..notebook import cells
 from .listen_address import port_of
 
-__all__ = ["accept_no_more", "descriptors", "listen", "port_in_use"]
+__all__ = [
+    "accept_no_more",
+    "descriptors",
+    "inherited_socket",
+    "listen",
+    "listening_socket",
+    "port_in_use",
+]
 
+SHARED_BACKLOG = 1024  # connections that no process has taken yet
 ServerT = TypeVar("ServerT", bound=Any)
 
 
@@ -52,6 +61,29 @@ async def listen(make: Callable[..., Awaitable[ServerT]], address: tuple[Any, ..
 def descriptors(server: Any) -> list[int]:
     """Return those of the sockets that it listens on; one in memory has none."""
     return [number for sock in server.sockets if (number := sock.fileno()) >= 0]
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Return a socket that listens, which several processes may share.
+
+    Raises:
+        PortInUse: another server listens there.
+        OSError: it can't listen there.
+    """
+    family, _, _, _, address = socket.getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    try:
+        return socket.create_server(address, family=family, backlog=SHARED_BACKLOG)
+    except OSError as exc:
+        if exc.errno == errno.EADDRINUSE and port:
+            raise port_in_use(host, port) from exc
+        raise
+
+
+def inherited_socket(number: int) -> socket.socket:
+    """Return the listening socket that this process has from its parent, by its descriptor."""
+    return socket.socket(fileno=number)
 
 
 async def accept_no_more(server: Any) -> None:

@@ -8,16 +8,12 @@ import contextlib
 import pytest
 
 import wslab
-from tests.hub.backplane.redis.rig import fresh_name, linked
+from tests.hub.backplane.redis.rig import fast, fresh_name
 from tests.hub.rig import TOKEN, aio, inside, listening, speaking, until
 from tests.hub.server.socket_io_rig import session_of
 from wslab.errors import BackplaneDown, CallFailed, ClientGone
 from wslab.hub import Args, Hub, Member
-from wslab.hub.backplane.memory import MemoryBackplane
-from wslab.hub.backplane.redis.presence import Presence
-from wslab.hub.backplane.redis.questions import NodeQuestions
-from wslab.hub.backplane.status import BackplaneStatus
-from wslab.hub.server.members import ONE_OF_MANY, attach
+from wslab.hub.server.members import ONE_OF_MANY
 
 # One process.
 
@@ -103,47 +99,19 @@ async def test_no_client_may_say_that_somebody_is_lost():
 # Two of them.
 
 
-class Shared(MemoryBackplane):
-    """As much of a backplane as this is about, over a real Redis."""
-
-    is_shared = True
-
-    def __init__(self, hub, link):
-        context = inside(hub)
-        settings = context.settings
-        super().__init__(
-            settings.history, settings.session_s, settings.limits, context.limited, context.data_of
-        )
-        self.link = link
-        self._status = BackplaneStatus(link.node_id, status="up")
-        context.backplane = self
-        attach(context)
-        self.changed, self.went = self.presence.changed, self.presence.went
-        self.everybody, self.ask = self.presence.everybody, self.questions.ask
-        link.up_listeners.append(self.presence.up)
-        link.down_listeners += self.presence.down, self.questions.down
-        link.beat_listeners += self.presence.beat, self.questions.beat
-        self.failures = []
-
-    def attach_members(self, answer, lost):
-        self.presence = Presence(self.link, lost, lease_s=0.6, renew_s=0.05, away_s=0.3)
-        self.questions = NodeQuestions(self.link, answer, lambda exc: self.failures.append(exc))
-
-
 @contextlib.asynccontextmanager
 async def node(url, name, **options):
-    """Serve a hub that is one node of several, and give it, its URL and its backplane."""
-    hub = Hub(**options)
-    async with linked(url, name) as link:
-        backplane = Shared(hub, link)
-        await backplane.presence.up()
-        await backplane.questions.start()
-        async with listening(hub) as address:
-            try:
-                yield hub, address, backplane
-            finally:
-                await backplane.questions.close()
-        assert backplane.failures == []
+    """Serve a hub that is one node of several; give it, its URL and its backplane."""
+    hub = fast(Hub(name, backplane=url, **options))
+    backplane = inside(hub).backplane
+    presence = backplane.presence
+    presence._lease_ms, presence._away_ms, presence._renew_s = 600, 300, 0.05
+    async with listening(hub) as address:
+        await hub.start()
+        try:
+            yield hub, address, backplane
+        finally:
+            await hub.close()
 
 
 async def until_here(hub, *ids, room=None):
@@ -257,7 +225,7 @@ async def test_who_was_at_a_node_that_died_is_told_once_and_failures_are_seen(re
             async with speaking(dying_url) as ana:
                 await until_here(one, ana.id)
                 expected = (await one.everybody())[0]
-                backplane.went = lambda client_id: None  # as of a process that was killed
+                await backplane.link.close()  # as of a process that was killed
         await until(lambda: lost and (one.errors or two.errors))
         assert lost == [expected]
         [failure] = [*one.errors, *two.errors]
@@ -271,7 +239,7 @@ async def test_who_is_here_is_asked_also_while_redis_is_not_there(redis_url):
     async with node(redis_url, fresh_name(), history=10) as (hub, url, backplane):
         async with speaking(url) as wire:
             await backplane.link.close()
-            backplane.status.status = "down"
+            assert hub.backplane.status == "down"
             for to in (wire.id, hub.clients[wire.id].user_id):
                 asking = asyncio.ensure_future(hub.call("pick", to=to))
                 asked = await wire.read()

@@ -98,13 +98,15 @@ class HubProcesses:
 
         Args:
             seconds: over which they are spread.
-            come_back_s: in how many seconds they shall come back: 0 where other processes serve
-                them, as behind a proxy; so many as ``seconds`` by default, when this one is over.
+            come_back_s: in how many seconds they shall come back; by default at once, where a
+                backplane has other processes serve them, else when this one is over: in so many
+                as ``seconds``.
 
         Raises:
             ValueError: not a number of seconds.
         """
-        come_back_s = seconds if come_back_s is None else come_back_s
+        if come_back_s is None:
+            come_back_s = 0.0 if self._context.backplane.is_shared else seconds
         for each in (seconds, come_back_s):
             come_back_in(each)
         entrance = self._entrance
