@@ -30,13 +30,13 @@ def learners_part() -> str:
     return source[source.index("async def node") :].rstrip()
 
 
-def take_pictures(lesson: Lesson, width: int) -> None:
+def take_pictures(lesson: Lesson, names: tuple[str, ...], width: int) -> None:
     folder = keep_screenshots()
     if folder is None:
         return
     for theme in (LIGHT, DARK):
         lesson.notebook.set_theme(theme)
-        for name in OF_INTEREST:
+        for name in names:
             shade = theme.split()[-1].lower()
             lesson.notebook.select(lesson.index[name])
             file = folder / f"15-{width}-{shade}-{name}.png"
@@ -73,10 +73,21 @@ def test_a_learner_works_through_it(lab: Lab, expect):
         ]  # fmt: skip
         assert "and carol ['hello', 'sun']" in lesson.text("away")
         expect(rows.filter(has_text="bytes lost")).to_have_count(1)
-        lesson.run_to("kept-compare")
+        lesson.run_to("kept-run")
         assert "while the line is cut, carol has []" in lesson.text("kept-run")
         assert "and carol ['rain', 'sun']" in lesson.text("kept-run")
-        assert lesson.outcomes("kept-compare") == ["what it has seen last"]
+        lesson.run_to("kill-compare")
+        assert "['hello', 'wind'] after 1 return" in lesson.text("kill")
+        assert lesson.outcomes("kill-compare") == ["yes", "what it has seen last"]
+        whole = lesson.cell("whole-run").locator(".ws-machines")
+        expect(whole.locator(".ws-said-row").filter(has_text="node one: killed")).to_have_count(1)
+        said = whole.locator(".ws-said-row").filter(has_text="Say one message")
+        expect(said).not_to_have_count(0)
+        take_pictures(lesson, ("whole-run", "kill"), 1280)
+        lesson.run_to("ghost-compare")
+        assert lesson.outcomes("ghost-compare") == ["for about 10 seconds"]
+        lesson.run_to("drain")
+        assert "1012" in lesson.text("drain")
 
         lesson.run_to("exercise-check")
         assert "15 once: not yet" in lesson.text("exercise-check")
@@ -88,10 +99,10 @@ def test_a_learner_works_through_it(lab: Lab, expect):
         expect(kept.locator(".ws-lane").nth(2)).to_contain_text("killed (down)")
         kept.get_by_role("button", name="start Redis").click()
         expect(kept.locator(".ws-lane").nth(2)).to_contain_text("process")
-        take_pictures(lesson, 1280)
+        take_pictures(lesson, OF_INTEREST, 1280)
         notebook.page.set_viewport_size({"width": 640, "height": 900})
         assert cut_off(notebook.page) == []
-        take_pictures(lesson, 640)
+        take_pictures(lesson, OF_INTEREST, 640)
         lesson.run_to("the-end")
         assert "Nothing runs: no server, no client." in lesson.text("the-end")
         assert "open connections: 0, servers: 0, tasks: 0" in lesson.text("the-end")

@@ -9,7 +9,7 @@ in a node's process. Its rule: what is started here ends with the cell that is r
 
 from __future__ import annotations
 
-from .node import Node, start_nodes
+from .node import Node, start_front, start_nodes
 from .redis_server import RedisServer, start_redis
 
-__all__ = ["Node", "RedisServer", "start_nodes", "start_redis"]
+__all__ = ["Node", "RedisServer", "start_front", "start_nodes", "start_redis"]

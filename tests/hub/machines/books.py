@@ -213,26 +213,27 @@ class Books:
         said.fault = said.fault or self.fault
         self.pages[said.fault].unsure += 1
 
-    def hear(self, member: Member, uid: int) -> str:
-        """Note what a client got; return what is wrong about it, or ""."""
+    def hear(self, member: Member, uid: int) -> None:
+        """Note what a client got; at once a failure where that cannot be right."""
         self.tick()
         said = self.said.get(uid) or self._before.get(uid)
         if said is None:
-            return f"{member.name} heard {uid}, which was said long ago, or never"
+            self.page.fail(f"{member.name} heard {uid}, which was said long ago, or never")
+            return
         page = self.pages[said.fault]
         if uid in member.heard:
             if said.is_unsure:  # its sender asked again, by a new session, and knows that
                 page.told += 1
-                return ""
+                return
             page.twice += 1
-            return f"twice: {member.name} heard {uid} to {said.room} again"
+            page.fail(f"twice: {member.name} heard {uid} to {said.room} again")
+            return
         member.heard.add(uid)
         member.order.append(uid)
         if said.is_skipping and said.sender is member:
-            return f"{member.name} heard {uid}, from which it was left out"
+            page.fail(f"{member.name} heard {uid}, from which it was left out")
         if not any(stay.left >= said.begun for stay in member.stays.get(said.room, ())):
-            return f"{member.name} heard {uid} to {said.room}, where it was not"
-        return ""
+            page.fail(f"{member.name} heard {uid} to {said.room}, where it was not")
 
     # Whether it is right.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from tests.widgets.machines.talk import MESSAGE, SUBSCRIBED, Talk, command
@@ -58,6 +60,31 @@ def test_a_command_that_waits_is_there_when_it_has_brought_something():
     assert one.answer == "chat 1-0 t hi"
 
 
+def test_a_script_is_called_what_it_says_also_by_its_digest():
+    text = "-- Say it: and number it.\nreturn 1"
+    digest = hashlib.sha1(text.encode()).hexdigest()
+    talk = Talk()
+    line, other = talk.open(), talk.open("node two")
+    line.client(command("EVALSHA", digest, "1", "wslab:{chat}:everybody", "hello"))
+    line.server(b"-NOSCRIPT No matching script.\r\n")
+    line.client(command("EVAL", text, "1", "wslab:{chat}:everybody", "hello"))
+    line.server(b":1\r\n")
+    other.client(command("EVALSHA", digest, "1", "x", "hello"))
+    assert shown(RedisTalk(talk.tape).look()) == [
+        ("node one", "EVAL “Say it” hello", "1"),
+        ("node two", "EVALSHA “Say it” hello", None),
+    ]
+
+
+def test_what_a_hubs_nodes_do_to_hear_that_they_hear_is_quiet():
+    talk = Talk()
+    line = talk.open()
+    line.client(command("PUBLISH", "wslab:{chat}:node:ab12:canary", "1"))
+    line.server(b":1\r\n" + MESSAGE.replace(b"$4\r\nchat", b"$29\r\nwslab:{chat}:node:ab12:canary"))
+    line.client(command("EVAL", "-- Begin, or go on: a node is there.", "0"))
+    assert shown(RedisTalk(talk.tape).look()) == []
+
+
 def test_what_only_keeps_a_connection_is_quiet():
     talk = Talk()
     line = talk.open()
@@ -112,7 +139,8 @@ def test_a_node_that_asks_and_gets_no_answer_is_kept_to_a_bound(monkeypatch):
         (RespFailure("ERR no"), "error ERR no"),
         ([b"a", [1]], "[a, [1]]"),
         ([1] * 14, f"[{'1, ' * 12}and 2 more]"),
-        (b"x" * 100, "x" * 59 + "\N{HORIZONTAL ELLIPSIS}"),
+        (b"x" * 100, "x" * 30 + "\N{HORIZONTAL ELLIPSIS}" + "x" * 29),
+        (b"a" * 1000 + b"z" * 1000, "a" * 30 + "\N{HORIZONTAL ELLIPSIS}" + "z" * 29),
     ],
 )
 def test_values_are_short_texts(value, words):

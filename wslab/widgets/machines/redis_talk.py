@@ -18,6 +18,7 @@ from ...wire.resp import RespDecoder, RespError, RespFailure, RespPush
 from ...wire.tape.segment import ENDED, KINDS, OPENED
 from ...wire.tape.tape import Tape
 from ...wire.tape.track import Position, Track
+from .scripts import UPKEEP, Scripts, is_own_channel, without_prefix
 
 __all__ = ["Exchange", "RedisTalk", "in_words"]
 
@@ -90,6 +91,7 @@ class RedisTalk:
         self._tape = tape
         self._position = Position()
         self._sides: dict[int, _Side | None] = {}
+        self._scripts = Scripts()
         self.unread = 0
 
     def look(self) -> list[Exchange]:
@@ -123,27 +125,51 @@ class RedisTalk:
             return
         for value, size_bytes in values:
             if sender == "client":
-                one = Exchange(at_s, side.node, _parts(value), size_bytes=size_bytes)
-                one.is_quiet = one.verb in QUIET
-                side.pending.append(one)
-                if len(side.pending) > MAX_PENDING:
-                    side.pending.popleft()
-                if not one.waits:
-                    yield one
+                yield from self._asked(side, value, size_bytes, at_s)
             elif _is_push(value):
                 one = Exchange(at_s, side.node, _parts(value), is_push=True, size_bytes=size_bytes)
-                one.is_quiet = one.verb in ("PONG", "SUBSCRIBE", "UNSUBSCRIBE")
+                is_reply = one.verb in ("SUBSCRIBE", "UNSUBSCRIBE")
+                one.is_quiet = is_reply or one.verb == "PONG" or is_own_channel(one.words[1])
+                one.words[1:] = map(without_prefix, one.words[1:])
                 yield one
-                if one.is_quiet and side.pending:
-                    # RESP 2 and 3 answer SUBSCRIBE like this.
+                if is_reply and side.pending:  # RESP 2 and 3 answer SUBSCRIBE like this
                     side.pending.popleft().answer = "subscribed"
             elif side.pending:
                 one = side.pending.popleft()
                 one.answer, one.size_bytes = in_words(value), one.size_bytes + size_bytes
+                if isinstance(value, RespFailure) and value.startswith("NOSCRIPT"):
+                    one.is_quiet = True  # it is sent as a text next
                 if one.waits:
                     one.at_s, one.is_quiet = at_s, value is None
                     one.answer = " ".join(itertools.islice(_leaves(value), MAX_WORDS))
                     yield one
+
+    def _asked(self, side: _Side, value: Any, size_bytes: int, at_s: float) -> Iterator[Exchange]:
+        """Take a command; give it, unless it waits for something."""
+        one = Exchange(at_s, side.node, _parts(value), size_bytes=size_bytes)
+        is_script = one.verb in ("EVAL", "EVALSHA") and len(one.words) > 2
+        if one.verb == "SCRIPT" and len(one.words) > 2:
+            self._scripts.learn(value[2])
+        if is_script:
+            title = (
+                self._scripts.learn(value[1])
+                if one.verb == "EVAL"
+                else self._scripts.title(one.words[1])
+            )
+            # Of what it is given, the end of the last one tells most: there stands what is said.
+            quoted = f"\N{LEFT DOUBLE QUOTATION MARK}{title}\N{RIGHT DOUBLE QUOTATION MARK}"
+            one.words[1:] = [quoted, _tail(one.words[-1])]
+            one.is_quiet = title.startswith(UPKEEP)
+        elif len(one.words) > 1 and one.verb == "PUBLISH":
+            one.is_quiet = is_own_channel(one.words[1])
+        else:
+            one.is_quiet = one.verb in QUIET
+        one.words[1:] = map(without_prefix, one.words[1:])
+        side.pending.append(one)
+        if len(side.pending) > MAX_PENDING:
+            side.pending.popleft()
+        if not one.waits:
+            yield one
 
 
 def _leaves(value: Any) -> Iterator[str]:
@@ -176,13 +202,26 @@ def in_words(value: Any) -> str:
     if isinstance(value, tuple):
         return ": ".join(map(in_words, value))
     if isinstance(value, bytes):
-        head = value[: 4 * MAX_WORD]
         try:
-            text = head.decode()
+            text = value.decode() if len(value) <= 4 * MAX_WORD else _ends(value)
         except UnicodeDecodeError:
-            text = f"{len(value):,} bytes {head[:8].hex(' ')}"
+            text = f"{len(value):,} bytes {value[:8].hex(' ')}"
     else:
         text = "nil" if value is None else str(value)
         text = f"error {text}" if isinstance(value, RespFailure) else text
     text = "".join(sign if sign.isprintable() else "\N{MIDDLE DOT}" for sign in text)
-    return text if len(text) <= MAX_WORD else f"{text[: MAX_WORD - 1]}\N{HORIZONTAL ELLIPSIS}"
+    if len(text) <= MAX_WORD:
+        return text
+    return f"{text[: MAX_WORD // 2]}\N{HORIZONTAL ELLIPSIS}{text[1 - MAX_WORD // 2 :]}"
+
+
+def _tail(word: str) -> str:
+    """Return a word, or the end of a long one."""
+    most = MAX_WORD // 2
+    return word if len(word) <= most else f"\N{HORIZONTAL ELLIPSIS}{word[1 - most :]}"
+
+
+def _ends(value: bytes) -> str:
+    """Return the beginning and the end of a long value as text."""
+    head, tail = value[: 2 * MAX_WORD], value[-2 * MAX_WORD :]
+    return head.decode("utf-8", "ignore") + tail.decode("utf-8", "ignore")
