@@ -46,13 +46,14 @@ class Gate:
         self._user_code = user_code
         self._asked = asked
         self._threads: asyncio.Semaphore | None = None
+        self._hub_is: tuple[Any, Any] = (None, None)  # a handler, and the hub that it is
 
     async def refusal(self, websocket: Any, request: Request) -> HttpResponse | None:
         """Return what a handshake gets in place of the 101; None where it may go on."""
         # A browser sends cookies whatever page asks it to, so only Origins that are named count.
         trusts_page = self._options.kwargs.get("origins") is not None
         verdict: Any = None
-        hub = _hub_of(self._options.handler)
+        hub = self._hub
         if hub is not None:
             with self._user_code.recording("authenticated", websocket):
                 asked = self._asked(websocket, request)
@@ -66,6 +67,13 @@ class Gate:
         if verdict is not None:
             websocket.identity = verdict
         return None
+
+    @property
+    def _hub(self) -> Any:
+        handler = self._options.handler
+        if self._hub_is[0] is not handler:  # looking at it takes a while
+            self._hub_is = handler, _hub_of(handler)
+        return self._hub_is[1]
 
     async def _judged(
         self, auth: Auth, websocket: Any, request: Request, trusts_page: bool

@@ -213,27 +213,26 @@ class Books:
         said.fault = said.fault or self.fault
         self.pages[said.fault].unsure += 1
 
-    def hear(self, member: Member, uid: int) -> None:
-        """Note what a client got; at once a failure where that cannot be right."""
+    def hear(self, member: Member, uid: int) -> str:
+        """Note what a client got; return what is wrong about it, or ""."""
         self.tick()
         said = self.said.get(uid) or self._before.get(uid)
         if said is None:
-            self.page.fail(f"{member.name} heard {uid}, which was said long ago, or never")
-            return
+            return f"{member.name} heard {uid}, which was said long ago, or never"
         page = self.pages[said.fault]
         if uid in member.heard:
             if said.is_unsure:  # its sender asked again, by a new session, and knows that
                 page.told += 1
-                return
+                return ""
             page.twice += 1
-            page.fail(f"twice: {member.name} heard {uid} to {said.room} again")
-            return
+            return f"twice: {member.name} heard {uid} to {said.room} again"
         member.heard.add(uid)
         member.order.append(uid)
         if said.is_skipping and said.sender is member:
-            page.fail(f"{member.name} heard {uid}, from which it was left out")
+            return f"{member.name} heard {uid}, from which it was left out"
         if not any(stay.left >= said.begun for stay in member.stays.get(said.room, ())):
-            page.fail(f"{member.name} heard {uid} to {said.room}, where it was not")
+            return f"{member.name} heard {uid} to {said.room}, where it was not"
+        return ""
 
     # Whether it is right.
 

@@ -45,6 +45,9 @@ class Heard(Protocol):
     def told(self, why: str) -> None:
         """The hub said that something is missing."""
 
+    def noted(self, what: str) -> None:
+        """Something happened to its connection; for a failure's trail."""
+
     def forgotten(self, why: str) -> None:
         """The hub does not know the session any more: this is a new one."""
 
@@ -91,6 +94,7 @@ class LabClient:
 
     def _welcomed(self, data: dict[str, Any]) -> None:
         if data["resumed"]:
+            self.listener.noted("is here again")
             if data.get("gap"):
                 self.listener.told(data["gap"])
         elif self._welcome.is_set():
@@ -143,8 +147,10 @@ class _OnASocket:
                     await asyncio.wait_for(self.greet(), 5.0)
                     self.is_here = True
                     self._open.set()
+                    self.listener.noted("is here")
                     await self.listen()
             except LOST as exc:
+                self.listener.noted(f"lost: {exc!r}")
                 close = getattr(exc, "rcvd", None)
                 if close is not None and close.code in (1002, 1007, 1008, 1009, 4409):
                     self.listener.ended(repr(exc))

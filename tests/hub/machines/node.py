@@ -21,6 +21,7 @@ from websockets.asyncio.server import serve
 
 import wslab
 from wslab import ClientGone, Limits
+from wslab.errors import BackplaneDown
 
 NAME = "machines"
 ANSWER_S = 3.0
@@ -77,7 +78,7 @@ async def asked(hub: Any, user: str, number: int) -> Any:
         for client in hub.clients.values():
             if client.user_id == user:
                 return await client.call("q", number, timeout=ANSWER_S)
-    except (ClientGone, TimeoutError) as exc:
+    except (BackplaneDown, ClientGone, TimeoutError) as exc:
         return {"failed": type(exc).__name__}
     return {"failed": "nobody"}
 
@@ -95,7 +96,7 @@ async def told(hub: Any, data: dict[str, Any]) -> Any:
             room = None if data["room"] == "*" else data["room"]
             await hub.emit("said", {"uid": data["uid"], "pad": data["pad"]}, to=room)
         case "state":
-            errors = [f"{each.event}: {each.traceback}" for each in hub.errors]
+            errors = [each.traceback for each in hub.errors]
             backplane = getattr(hub, "backplane", None)
             here = [f"{getattr(hub, 'node_id', '')}/{each}" for each in hub.clients]
             state = {"errors": errors, "seen": hub.errors_seen, "here": here}
@@ -134,8 +135,12 @@ async def main() -> None:
     hub = new_hub(arguments.redis)
     if arguments.carrier == "websockets":
         async with serve(hub, "127.0.0.1", 0, ping_interval=2, ping_timeout=4) as server:
+            if hasattr(hub, "start"):
+                await hub.start()  # else it would begin with the first client
             say(port=server.sockets[0].getsockname()[1])
             await obey(hub)
+            if hasattr(hub, "close"):
+                await hub.close()
         return
     config = uvicorn.Config(
         hub.asgi(path="/"), "127.0.0.1", 0, log_level="warning", ws="websockets-sansio",

@@ -61,8 +61,14 @@ class Person:
     # What its client is told.
 
     def heard(self, uid: int) -> None:
-        if self.member is not None:
-            self.world.books.hear(self.member, uid)
+        if self.member is None:
+            return
+        wrong = self.world.books.hear(self.member, uid)
+        if wrong:
+            self.world.fail(f"{wrong}; its last steps: {list(self.steps)}")
+
+    def noted(self, what: str) -> None:
+        self.steps.append(what)
 
     def told(self, why: str) -> None:
         self.steps.append(f"told {why}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable
 
 __all__ = ["Relay"]
@@ -20,12 +21,15 @@ class Relay:
 
     Args:
         choose: returns the port for the next connection; None: it is hung up on.
+        buffer_bytes: of the kernel, for what comes from the port behind; None for its own choice.
     """
 
-    def __init__(self, choose: Callable[[], int | None]) -> None:
+    def __init__(
+        self, choose: Callable[[], int | None], *, buffer_bytes: int | None = None
+    ) -> None:
         self.port = 0
         self.is_refusing = False
-        self._choose = choose
+        self._choose, self._buffer_bytes = choose, buffer_bytes
         self._outward, self._inward = asyncio.Event(), asyncio.Event()
         self._outward.set()
         self._inward.set()
@@ -74,7 +78,7 @@ class Relay:
             if port is None:
                 return
             with contextlib.suppress(OSError):
-                there, behind = await asyncio.open_connection("127.0.0.1", port)
+                there, behind = await asyncio.open_connection(sock=await self._connect(port))
                 self._writers.add(behind)
                 ways = [
                     asyncio.create_task(self._pass(reader, behind, self._outward)),
@@ -94,6 +98,18 @@ class Relay:
                     self._writers.discard(each)
                     each.close()
             self._serving.discard(task)
+
+    async def _connect(self, port: int) -> socket.socket:
+        sock = socket.socket()
+        sock.setblocking(False)
+        if self._buffer_bytes is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer_bytes)
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     async def _pass(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: asyncio.Event

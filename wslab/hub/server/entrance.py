@@ -145,6 +145,8 @@ class Entrance:
     def _refusal(self, request: HttpRequest) -> HttpResponse | None:
         """Return what is answered to whoever would be a new client, and comes too often."""
         admission = self._context.admission
+        if self._context.settings.limits.connects_per_minute is None:
+            return None
         wait_s = admission.wait_s(self._address_of(request))
         return admission.too_often_response(wait_s) if wait_s else None
 
