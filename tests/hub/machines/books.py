@@ -50,6 +50,7 @@ class Said:
         is_skipping: whether its sender is left out.
         done: when its sender was answered.
         is_unsure: its sender was told that nobody knows what became of it.
+        is_repeated: its sender was told that its session is unknown; it may say it once more.
     """
 
     uid: int
@@ -60,6 +61,7 @@ class Said:
     is_skipping: bool = False
     done: int = NEVER
     is_unsure: bool = False
+    is_repeated: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -119,7 +121,7 @@ class Page:
     wrong: list[str] = field(default_factory=list)
 
     def fail(self, text: str) -> None:
-        if len(self.wrong) < 20:
+        if len(self.wrong) < 200:
             self.wrong.append(text)
 
 
@@ -221,7 +223,7 @@ class Books:
             return f"{member.name} heard {uid}, which was said long ago, or never"
         page = self.pages[said.fault]
         if uid in member.heard:
-            if said.is_unsure:  # its sender asked again, by a new session, and knows that
+            if said.is_repeated:
                 page.told += 1
                 return ""
             page.twice += 1

@@ -30,6 +30,7 @@ KEEPALIVE = {"ping_interval": 1.0, "ping_timeout": 3.0}
 QUICK = {"compression": None, "proxy": None, "open_timeout": 5.0, "close_timeout": 2.0}
 LOST = (ConnectionClosed, InvalidHandshake, OSError, TimeoutError, EOFError)
 MAX_DELAY_S = 0.5
+GREET_S = 12.0  # a session that moves waits for its handler at the node that has it
 
 
 class Doubt(Exception):
@@ -134,6 +135,7 @@ class _OnASocket:
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._ids = itertools.count(1)
         self._is_closing = False
+        self.came: collections.deque[str] = collections.deque(maxlen=12)  # for a failure's trail
 
     async def open(self) -> None:
         self._task = asyncio.create_task(self._live())
@@ -144,7 +146,9 @@ class _OnASocket:
             try:
                 async with connect(self.address(), **QUICK, **KEEPALIVE) as websocket:
                     self.websocket = websocket
-                    await asyncio.wait_for(self.greet(), 5.0)
+                    if self._is_closing:
+                        break
+                    await asyncio.wait_for(self.greet(), GREET_S)
                     self.is_here = True
                     self._open.set()
                     self.listener.noted("is here")
@@ -226,7 +230,9 @@ class HandClient(_OnASocket):
         return f"{self.url}?session={self.token}{offset}"
 
     async def greet(self) -> None:
-        packet = json.loads(await self.websocket.recv())
+        message = await self.websocket.recv()
+        self.came.append(message)
+        packet = json.loads(message)
         if packet["event"] != "welcome":
             raise EOFError(f"expected a welcome, got {packet}")
         data, is_first = packet["data"], not self._open.is_set()
@@ -251,6 +257,7 @@ class HandClient(_OnASocket):
 
     async def listen(self) -> None:
         async for message in self.websocket:
+            self.came.append(message[-120:])
             packet = json.loads(message)
             offset, event, data = packet.get("offset"), packet.get("event"), packet.get("data")
             if offset is not None:
@@ -305,13 +312,17 @@ class StockClient(_OnASocket):
         auth, had = self.stock.connect(), self.stock.pid
         await self.websocket.send("40" + (json.dumps(auth) if auth else ""))
         while not self.stock.is_connected:
-            self.stock.receive(await self._message())
+            message = await self._message()
+            if message.startswith("44"):
+                raise EOFError(f"refused: {message}")
+            self.stock.receive(message)
         if had is not None and not self.stock.recovered:
             self.listener.forgotten("not recovered")
 
     async def _message(self) -> Any:
         while True:
             message = await self.websocket.recv()
+            self.came.append(message[-120:])
             if message == "2":
                 await self.websocket.send("3")
             elif message != "6":
@@ -349,4 +360,4 @@ class StockClient(_OnASocket):
         self._doubt_all()
 
 
-MAKES = (LabClient, HandClient, StockClient)
+MAKES = {"lab": LabClient, "hand": HandClient, "stock": StockClient}

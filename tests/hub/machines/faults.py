@@ -57,14 +57,14 @@ class Fault:
         happen: does it, and repairs it.
         needs_redis: whether it is one of the backplane.
         may_lose: whether something may be lost, if it is told.
-        is_quick: whether it has a place in the short form.
+        is_short: whether it has a place in the short form, in the suite.
     """
 
     name: str
     happen: Callable[[Machines], Awaitable[None]]
     needs_redis: bool = True
     may_lose: bool = False
-    is_quick: bool = True
+    is_short: bool = False
 
 
 async def nothing(run: Machines) -> None:
@@ -203,21 +203,21 @@ async def deafen(run: Machines) -> None:
 
 
 FAULTS = (
-    Fault("nothing", nothing, needs_redis=False),
-    Fault("a node killed (-9)", kill_a_node),
-    Fault("a node held beyond its lease", hold_a_node, is_quick=False),
+    Fault("nothing", nothing, needs_redis=False, is_short=True),
+    Fault("a node killed (-9)", kill_a_node, is_short=True),
+    Fault("a node held beyond its lease", hold_a_node),
     Fault("Redis held (SIGSTOP)", hold_redis),
     Fault("Redis held for a moment", hold_redis_a_moment),
-    Fault("Redis restarted with its data", restart_redis),
+    Fault("Redis restarted with its data", restart_redis, is_short=True),
     Fault("Redis restarted without its data", restart_redis_empty, may_lose=True),
-    Fault("FLUSHALL", flush_all, may_lose=True),
-    Fault("SCRIPT FLUSH", flush_scripts),
-    Fault("CLIENT KILL of subscribers", kill_subscribers),
+    Fault("FLUSHALL", flush_all, may_lose=True, is_short=True),
+    Fault("SCRIPT FLUSH", flush_scripts, is_short=True),
+    Fault("CLIENT KILL of subscribers", kill_subscribers, is_short=True),
     Fault("CLIENT KILL of the others", kill_connections),
-    Fault("CLIENT PAUSE", pause_redis, is_quick=False),
+    Fault("CLIENT PAUSE", pause_redis),
     Fault("output buffer limit", bite),
     Fault("a node parted from Redis", part),
-    Fault("the same beyond its lease", part_for_long, is_quick=False),
-    Fault("a node unplugged from Redis", unplug),
+    Fault("the same beyond its lease", part_for_long),
+    Fault("a node unplugged from Redis", unplug, is_short=True),
     Fault("a node that Redis cannot reach", deafen),
 )

@@ -12,7 +12,7 @@ import collections
 import random
 from typing import Any, Protocol
 
-from tests.hub.machines.books import EVERYBODY, Books, Member
+from tests.hub.machines.books import EVERYBODY, Books, Member, Said
 from tests.hub.machines.clients import Doubt
 
 __all__ = ["ROOMS", "Person", "World"]
@@ -57,6 +57,7 @@ class Person:
         self.client: Any = None
         self._nth = 0
         self._over = ""
+        self._saying: Said | None = None
 
     # What its client is told.
 
@@ -65,7 +66,8 @@ class Person:
             return
         wrong = self.world.books.hear(self.member, uid)
         if wrong:
-            self.world.fail(f"{wrong}; its last steps: {list(self.steps)}")
+            came = list(getattr(self.client, "came", ()))
+            self.world.fail(f"{wrong}; its last steps: {list(self.steps)[-8:]}; what came: {came}")
 
     def noted(self, what: str) -> None:
         self.steps.append(what)
@@ -78,6 +80,8 @@ class Person:
     def forgotten(self, why: str) -> None:
         self.steps.append(f"forgotten: {why}")
         self.user_id = ""
+        if self._saying is not None:
+            self._saying.is_repeated = True
         self._begin(is_lost=True)
         assert self.member is not None
         self.world.books.arrived(self.member)
@@ -174,12 +178,15 @@ class Person:
         self.steps.append(f"says {said.uid} to {room}")
         pad = "x" * self.random.choice(PADS)
         data = {"uid": said.uid, "room": room, "pad": pad, "skip": is_skipping}
+        self._saying = said
         try:
             answer = await self.client.ask("say", data)
         except Doubt as exc:
             self.steps.append(f"in doubt of {said.uid}: {exc}")
             books.doubt(said)
             return
+        finally:
+            self._saying = None
         if answer != said.uid:
             self.world.fail(f"{self.name} said {said.uid}, was answered {answer!r:.300}")
         if self.member is not member:  # it was asked again by a new session

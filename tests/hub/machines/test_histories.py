@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.hub.machines import histories
+from tests.hub.machines.faults import FAULTS
 from tests.hub.machines.histories import Histories
 from tests.hub.machines.people import Person
 from tests.hub.rig import aio
+from tests.redis_server import need
 
 
 @aio
@@ -36,3 +38,13 @@ async def test_it_notices_one_event_that_is(how, word, monkeypatch):
     run = Histories(seed=4, people=3, nodes=1, pace_s=0.02)
     await run.run(0.0)
     assert [text for text in run.wrong if word in text], run.table()
+
+
+@pytest.mark.slow
+@aio
+async def test_three_nodes_and_a_redis_lose_nothing_without_a_word():
+    need()
+    run = Histories(seed=5, people=6, nodes=3, act_s=0.5)
+    await run.run(0.0, tuple(fault for fault in FAULTS if fault.is_short))
+    assert run.wrong == []
+    assert run.answers["lost members told of"], run.table()
