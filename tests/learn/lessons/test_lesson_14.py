@@ -402,6 +402,8 @@ WRONG = [
     ("stopped", stopped, "a running server", "while it serves"),
     ("async def", an_async_def, "a running server", "a plain def"),
     ("no return", nothing_returned, "a running server", "return wslab.serve"),
+    ("TLS", lambda tokens: wslab.serve(echo, auth=who_of(tokens), tls=True), "without TLS",
+     "leave out tls="),
     ("a handler", lambda tokens: echo, "a running server", ""),
     ("no argument", lambda: wslab.serve(echo), "a running server", "with the tokens"),
     ("a server", 5, "a running server", "the function itself"),

@@ -212,6 +212,9 @@ def guard(guarded: Any) -> str:
     server: Server | None = None
     try:
         server = _started(guarded, tokens | old)
+        if server.is_secure or not server.port:
+            hint = "leave out tls=, ssl= and unix=: what is asked here is the same over TLS"
+            raise Miss(f"{_START}, on a port, without TLS", f"one at {server.url}", hint)
         _refuses_strangers(server, ada, old)
         _lets_in(server, (ada, bob))
         served = _serves_the_fair(server, ada)
