@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.protocol import State
 
 import wslab
 from tests.hub.server import stock_conversation
@@ -102,10 +103,6 @@ class LabClient:
             self.listener.forgotten(str(data.get("gap")))
         self._welcome.set()
 
-    @property
-    def is_here(self) -> bool:
-        return self.client is not None and self.client.status == "OPEN"
-
     async def ask(self, event: str, data: Any) -> Any:
         try:
             return await asyncio.to_thread(self.client.call, event, data, ASK_S)
@@ -114,6 +111,11 @@ class LabClient:
         except ConnectionClosed as exc:
             self.listener.ended(f"{exc!r}; {self.client.why_closed}")
             raise Doubt(repr(exc)) from None
+
+    def look(self) -> None:
+        """Say where it has ended for good; it tells whoever asks."""
+        if self.client is not None and self.client.state is State.CLOSED:
+            self.listener.ended(self.client.why_closed)
 
     def cut(self) -> None:
         with contextlib.suppress(Exception):  # it may be gone already
@@ -177,6 +179,9 @@ class _OnASocket:
             raise Doubt(repr(exc)) from None
         finally:
             self._asked.pop(number, None)
+
+    def look(self) -> None:
+        """Say where it has ended for good; it has told so by itself."""
 
     def _answered(self, number: int, data: Any) -> None:
         answer = self._asked.get(number)

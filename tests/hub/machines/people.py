@@ -104,6 +104,7 @@ class Person:
         """Come, act, and rest when all do, until the world ends."""
         await self._come()
         while not self.world.is_closing:
+            self.client.look()
             if self._over:
                 self.world.fail(f"{self.name} was ended: {self._over}; {list(self.steps)}")
                 self._over = ""
