@@ -158,6 +158,20 @@ async def test_a_node_that_was_taken_for_dead_registers_anew(redis_url: str) -> 
 
 
 @aio
+async def test_a_lease_ends_when_it_was_to_though_the_hub_is_young(redis_url: str) -> None:
+    name = fresh_name()
+    async with node(redis_url, name) as one:
+        async with linked(redis_url, name) as link:
+            dying = Node(link, **QUICK)
+            await dying.presence.up()
+        ends_ms = await one.link.command("ZSCORE", one.link.keys.nodes, link.node_id)
+        one.presence._renewed_s = 0.0
+        await one.presence.beat()  # the first of all
+        again_ms = await one.link.command("ZSCORE", one.link.keys.nodes, link.node_id)
+        assert again_ms in (ends_ms, None)
+
+
+@aio
 async def test_where_redis_was_away_no_lease_has_run(tmp_path: Path) -> None:
     name = fresh_name()
     with redis_of_its_own(tmp_path) as redis:

@@ -53,8 +53,22 @@ local function take(of, count)
   return taken
 end
 
-if what == 'register' then -- lease_ms
-  redis.call('ZADD', nodes, now_ms() + ARGV[3], node)
+-- Note that some node lives. Where none at all has shown that for long, Redis was away, or its clock
+-- was set: no lease has run meanwhile.
+local function live(now, lease_ms, away_ms)
+  local last = tonumber(redis.call('GET', renewed)) or 0
+  if now < last or now - last > away_ms then
+    for _, each in ipairs(redis.call('ZRANGE', nodes, 0, -1)) do
+      redis.call('ZADD', nodes, now + lease_ms, each)
+    end
+  end
+  redis.call('SET', renewed, now)
+end
+
+if what == 'register' then -- lease_ms, away_ms
+  local now, lease_ms = now_ms(), tonumber(ARGV[3])
+  live(now, lease_ms, tonumber(ARGV[4]))
+  redis.call('ZADD', nodes, now + lease_ms, node)
   return redis.call('HKEYS', members .. node)
 
 elseif what == 'write' then -- id, record, ...; "" for who has gone
@@ -67,14 +81,7 @@ elseif what == 'write' then -- id, record, ...; "" for who has gone
 
 elseif what == 'renew' then -- lease_ms, away_ms
   local now, lease_ms = now_ms(), tonumber(ARGV[3])
-  local last = tonumber(redis.call('GET', renewed)) or 0
-  if now < last or now - last > tonumber(ARGV[4]) then
-    -- Nobody at all has renewed: Redis was away, or its clock was set. No lease has run meanwhile.
-    for _, each in ipairs(redis.call('ZRANGE', nodes, 0, -1)) do
-      redis.call('ZADD', nodes, now + lease_ms, each)
-    end
-  end
-  redis.call('SET', renewed, now)
+  live(now, lease_ms, tonumber(ARGV[4]))
   local is_known = redis.call('ZSCORE', nodes, node)
   if is_known then redis.call('ZADD', nodes, now + lease_ms, node) end
   return {is_known and 1 or 0, redis.call('ZCOUNT', nodes, '-inf', now)}

@@ -107,7 +107,7 @@ class Presence:
         Raises:
             BackplaneDown, redis.RedisError: it is not there.
         """
-        kept = await self._run("register", self._lease_ms)
+        kept = await self._run("register", self._lease_ms, self._away_ms)
         here = dict(self._records)
         self._unwritten = {}  # all of it is written now; what changes from here on comes later
         gone = [each for each in kept if each.decode(errors="replace") not in here]
