@@ -160,7 +160,7 @@ MUTANTS = {
     ),
     "forgets its rooms": (ServerSession.restored, "session._stays.restore", "str"),
     "remembers no room that it has left": (
-        Stays.snapshot, "joined, to in self._left", "joined, to in ()",
+        Stays.snapshot, "left.append(", "str(",
     ),
     "forgets what it has lost": (Untold.restore, "self._lost = ", "_ = "),
 }  # fmt: skip

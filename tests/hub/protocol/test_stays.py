@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tests.hub.protocol.rig import keep, missed, opened
 from wslab.hub.protocol.history import History
-from wslab.hub.protocol.stays import STAY_BYTES, Stays
+from wslab.hub.protocol.room_log import Begin
+from wslab.hub.protocol.stays import STAY_BYTES, Stays, StaysState
 
 
 def test_from_where_to_where_it_was_in_a_room():
@@ -78,3 +79,14 @@ def test_as_data_and_put_back_in_another_history():
     assert (other.log("red").inside, other.log("red").left) == (1, 2)
     stays.forget(9)
     assert not other._rooms
+
+
+def test_a_stay_that_began_elsewhere_does_not_count_from_when_the_room_is_followed_here():
+    here, there = History(9), Stays()
+    here.begin("red", Begin(0, 7))  # a process that is new, and has asked how far all is
+    there.join(here.log("red"), 0)
+    assert there.snapshot().here == {"red": 7}
+    moved = Stays()
+    moved.restore(StaysState({"red": 2}, [("red", 0, 1)], 0), here.log)
+    assert moved.snapshot() == ({"red": 2}, [("red", 0, 1)], 0)
+    assert [each[1:] for each in moved.intervals()] == [(2, None), (0, 1)]

@@ -41,8 +41,8 @@ class Stays(Generic[M]):
     __slots__ = ("_here", "_left", "_left_dropped_to")
 
     def __init__(self) -> None:
-        self._here: dict[str, tuple[RoomLog[M], int]] = {}
-        self._left: collections.deque[tuple[RoomLog[M], int, int]] = collections.deque()
+        self._here: dict[str, tuple[RoomLog[M], int, bool]] = {}
+        self._left: collections.deque[tuple[RoomLog[M], int, int, bool]] = collections.deque()
         self._left_dropped_to = 0
 
     @property
@@ -53,27 +53,33 @@ class Stays(Generic[M]):
     @property
     def size_bytes(self) -> int:
         """What it takes, about."""
-        names = sum(map(len, self._here)) + sum(len(log.name or "") for log, _, _ in self._left)
+        names = sum(map(len, self._here)) + sum(len(each[0].name or "") for each in self._left)
         return names + STAY_BYTES * (len(self._here) + len(self._left))
 
-    def join(self, log: RoomLog[M], offset: int) -> None:
-        """Note that it is in a room from the events after this offset on."""
+    def join(self, log: RoomLog[M], offset: int, *, is_exact: bool = False) -> None:
+        """Note that it is in a room from the events after this offset on.
+
+        Args:
+            log: the room's.
+            offset: of the latest event.
+            is_exact: it joined elsewhere, however long the room has been followed here.
+        """
         assert log.name is not None
         if log.name not in self._here:
-            self._here[log.name] = log, offset
+            self._here[log.name] = log, offset, is_exact
             log.inside += 1
 
     def leave(self, room: str, offset: int) -> bool:
         """Note that this event was the last that it got in a room; whether it was there."""
         if room not in self._here:
             return False
-        log, joined = self._here.pop(room)
+        log, joined, is_exact = self._here.pop(room)
         log.inside -= 1
         if joined < offset:
             if len(self._left) == min(4 * log.limit, MAX_LEFT):
                 self.forget_before(self._left[0][2])
                 self._forget(self._left.popleft()[0])
-            self._left.append((log, joined, offset))
+            self._left.append((log, joined, offset, is_exact))
             log.left += 1
         log.release()
         return True
@@ -91,10 +97,10 @@ class Stays(Generic[M]):
 
     def intervals(self) -> Iterator[tuple[RoomLog[M], int, int | None]]:
         """Yield (log, offset of joining, offset of leaving or None) for each of its stays."""
-        for log, joined in self._here.values():
-            yield log, log.since(joined), None
-        for log, joined, left in self._left:
-            yield log, log.since(joined), left
+        for log, joined, is_exact in self._here.values():
+            yield log, joined if is_exact else log.since(joined), None
+        for log, joined, left, is_exact in self._left:
+            yield log, joined if is_exact else log.since(joined), left
 
     def forget_before(self, offset: int) -> None:
         """Know nothing more for certain of what was said before an offset."""
@@ -108,8 +114,13 @@ class Stays(Generic[M]):
 
     def snapshot(self) -> StaysState:
         """Return all of it as data."""
-        here = {room: log.since(joined) for room, (log, joined) in self._here.items()}
-        left = [(log.name or "", log.since(joined), to) for log, joined, to in self._left]
+        here: dict[str, int] = {}
+        left: list[tuple[str, int, int]] = []
+        for log, joined, until in self.intervals():
+            if until is None:
+                here[log.name or ""] = joined
+            else:
+                left.append((log.name or "", joined, until))
         return StaysState(here, left, self._left_dropped_to)
 
     def restore(self, state: StaysState, log_of: Callable[[str], RoomLog[M]]) -> None:
@@ -121,8 +132,8 @@ class Stays(Generic[M]):
         """
         self._left_dropped_to = state.left_dropped_to
         for room, joined in state.here.items():
-            self.join(log_of(room), joined)
+            self.join(log_of(room), joined, is_exact=True)
         for room, joined, to in state.left:
             log = log_of(room)
-            self._left.append((log, joined, to))
+            self._left.append((log, joined, to, True))
             log.left += 1

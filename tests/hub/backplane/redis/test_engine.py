@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.hub.backplane.redis.rig import nodes
-from tests.hub.rig import TOKEN, aio, listening, speaking, until
+from tests.hub.backplane.redis.rig import fast, fresh_name, nodes, prepare
+from tests.hub.rig import TOKEN, aio, inside, listening, speaking, until
+from wslab.hub import Hub
 
 
 @aio
@@ -95,6 +96,25 @@ async def test_what_was_said_before_a_join_is_not_told(redis_url: str) -> None:
         await alice.call("join", "lobby")
         await two.emit("behind", 5, to="lobby")
         assert (await alice.read())["event"] == "behind"
+
+
+@aio
+async def test_nor_later_as_if_it_were_a_gap(redis_url: str) -> None:
+    name = fresh_name()
+    late = fast(Hub(name, history=50, backplane=redis_url), beat_s=3600.0)
+    prepare(late)
+    async with nodes(redis_url, 1, name=name, history=50) as [one], listening(late) as at_late:
+        await late.start()  # and from now on it does not hear by itself how far Redis is
+        for n in range(5):
+            await one.emit("before", n, to="lobby")
+        await asyncio.sleep(0.2)  # as above
+        async with speaking(at_late) as alice:
+            await alice.call("join", "lobby")
+            await inside(late).backplane.rooms.follow("lobby")  # type: ignore[attr-defined]
+            await one.emit("behind", 5, to="lobby")
+            assert (await alice.read())["event"] == "behind"
+        assert late.backplane.gaps == 0
+        await late.close()
 
 
 @aio

@@ -96,6 +96,11 @@ class Feed(Generic[E]):
         self.seen[stream] = since
         return self._hold({stream: since})
 
+    def saw(self, stream: Stream, offset: int) -> None:
+        """Note that all up to an offset was read in a stream, told or not."""
+        if stream in self.seen:
+            self.seen[stream] = max(self.seen[stream], offset)
+
     def unfollow(self, stream: Stream) -> None:
         """Take in a stream no more."""
         self.seen.pop(stream, None)

@@ -239,6 +239,8 @@ class Rooms:
                     first = them[0].offset if them else now.counter + 1
                     self._begin(stream, min(now.counter, first - 1))
                 events.update((each.offset, (each, self._streams(each))) for each in them)
+                if kept:  # what was said before a join is no gap
+                    self.feed.saw(stream, kept[-1].offset)
             del wanted[: len(found)]
         count = self.feed.filled(hold, [events[offset] for offset in sorted(events)])
         self._status.filled += count
