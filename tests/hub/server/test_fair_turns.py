@@ -53,7 +53,7 @@ async def test_who_waits_behind_a_thousand_of_one_address_waits_behind_one():
     assert many.turns.running == 2
     await many.end()
     assert many.turns.running == 0
-    assert not many.turns._waiting
+    assert not many.turns.waiting
 
 
 @aio
@@ -75,7 +75,7 @@ async def test_who_gives_up_loses_no_turn():
     await many.let_go(1)
     await asyncio.wait(many.tasks)
     assert many.turns.running == 0
-    assert not many.turns._waiting
+    assert not many.turns.waiting
 
 
 @aio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import threading
 
@@ -471,3 +472,40 @@ async def test_a_waiting_turn_that_is_cancelled_is_passed_on():
     await asyncio.wait(tasks)
     assert ran in ([0, 3], [0, 2, 3])
     assert inside(hub).handlers.running == 0
+
+
+@pytest.mark.parametrize("is_plain", [False, True])
+@aio
+async def test_a_flood_of_handlers_holds_up_nobody_of_another_address(is_plain):
+    limits = Limits(handlers=4, threads=4 if is_plain else 64, proxies=("127.0.0.1",))
+    hub = Hub(limits=limits)
+    order, may_go, may_go_on = [], threading.Event(), asyncio.Event()
+
+    @hub.on("async")
+    async def on_loop(client, data):
+        order.append(data)
+        await may_go_on.wait()
+
+    @hub.on("plain")
+    def on_thread(client, data):
+        order.append(data)
+        assert may_go.wait(10)
+
+    def from_(address):
+        return {"additional_headers": {"X-Forwarded-For": address}}
+
+    event = "plain" if is_plain else "async"
+    async with contextlib.AsyncExitStack() as stack, listening(hub) as url:
+        wires = [
+            await stack.enter_async_context(speaking(url, **from_("6.6.6.6"))) for _ in range(20)
+        ]
+        alice = await stack.enter_async_context(speaking(url, **from_("1.1.1.1")))
+        for wire in wires:
+            await wire.emit(event, "flood")
+        await until(lambda: inside(hub).handlers.waiting == 16)
+        await alice.emit(event, "alice")
+        await until(lambda: inside(hub).handlers.waiting == 17)
+        may_go.set()
+        may_go_on.set()
+        await until(lambda: len(order) == 21)
+        assert order.index("alice") <= 8  # and not the last

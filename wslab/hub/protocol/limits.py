@@ -60,7 +60,8 @@ class Limits:
         room_name_bytes: of the name of a room that is joined.
         name_bytes: of a client's name, which all others may be shown; setting a longer one raises
             `Refused`.
-        handlers: handlers that run at once; further messages wait for their turn.
+        handlers: handlers that run at once; further messages wait for their turn, which addresses
+            have one after another.
         threads: of these, plain functions that run, or wait for one of asyncio's threads (6 on a
             machine of 2 cores). They count until they end, also when their client has left.
         handlers_per_client: handlers of one session that run at once, over all its connections;

@@ -64,7 +64,10 @@ async def is_let_in(arriving: Arriving) -> bool:
         return True
     data: Any = None
     try:
-        if await context.handlers.run(handler, arriving.client) is not False:
+        if (
+            await context.handlers.run(handler, arriving.client, address=arriving.address)
+            is not False
+        ):
             return True
         reason = "refused"
     except Refused as exc:

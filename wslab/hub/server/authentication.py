@@ -167,7 +167,8 @@ async def _asked(
         if credentials is None:
             return None
         async with bound, context.authenticating.turn(counts_as, _most(context, handler)):
-            return await judged(functools.partial(context.handlers.run, handler), credentials)
+            run = functools.partial(context.handlers.run, handler, address=counts_as)
+            return await judged(run, credentials)
     except BadCredentials as exc:
         return denial_of(exc, None)
     except BaseException as exc:  # SystemExit in one handler must not end the loop

@@ -28,6 +28,11 @@ class FairTurns:
             collections.OrderedDict()
         )
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for theirs."""
+        return sum(map(len, self._waiting.values()))
+
     @contextlib.asynccontextmanager
     async def turn(self, address: str, most: int) -> AsyncIterator[None]:
         """Wait for a turn, and have it until the end of the block.
@@ -36,23 +41,29 @@ class FairTurns:
             address: who counts as one.
             most: how many may have one at once.
         """
-        if self.running < most and not self._waiting:
-            self.running += 1
-        else:
-            await self._wait(address)
+        if not self.take(most):
+            await self.wait(address)
         try:
             yield
         finally:
-            self._hand_on()
+            self.end()
 
-    async def _wait(self, address: str) -> None:
+    def take(self, most: int) -> bool:
+        """Begin a turn where one is free; return whether it was. Each ends by `end`."""
+        if self.running >= most or self._waiting:
+            return False
+        self.running += 1
+        return True
+
+    async def wait(self, address: str) -> None:
+        """Wait until a turn is free, and begin it."""
         turn = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(address, collections.deque()).append(turn)
         try:
             await turn
         except BaseException:
             if turn.done() and not turn.cancelled():
-                self._hand_on()
+                self.end()
             else:
                 self._forget(address, turn)
             raise
@@ -65,8 +76,8 @@ class FairTurns:
             if not them:
                 del self._waiting[address]
 
-    def _hand_on(self) -> None:
-        """Give a turn that has ended to whoever is next."""
+    def end(self) -> None:
+        """End a turn, and give it to whoever is next."""
         while self._waiting:
             address, them = self._waiting.popitem(last=False)
             turn = them.popleft()

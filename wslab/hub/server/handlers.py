@@ -1,16 +1,15 @@
 """The handlers of a hub's events, and how they run: so many at once, some of them on threads.
 
 Its rule: an ``async def`` runs on the hub's loop, a plain ``def`` on a thread, where it can hold up
-nobody. A thread cannot be cancelled, and what waits for one keeps its message in memory: so both
-count until they are over, whoever has given them up. What a handler lets through is its caller's
-affair.
+nobody; where they must wait for their turns, addresses have them one after another. A thread cannot
+be cancelled, and what waits for one keeps its message in memory: so both count until they are over,
+whoever has given them up. What a handler lets through is its caller's affair.
 """
 
 from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
 import contextvars
 import inspect
 import math
@@ -21,6 +20,7 @@ from ...calls.calling import called, check_takes, function_name, is_async, tell_
 from ...calls.waiting import finite
 from ..protocol import packets
 from ..protocol.reserved_events import for_hubs
+from .fair_turns import FairTurns
 from .settings import HubSettings
 
 __all__ = ["Handler", "Handlers"]
@@ -88,7 +88,6 @@ class Handlers:
 
     Attributes:
         by_event: the handlers.
-        running: how many are at work.
     """
 
     def __init__(self, settings: HubSettings, limited: collections.Counter[str]) -> None:
@@ -99,14 +98,17 @@ class Handlers:
 
     def reset(self) -> None:
         """Begin anew, on another loop."""
-        self.running = 0
-        self._turns: collections.deque[asyncio.Future[None]] = collections.deque()
-        self._threads = asyncio.Semaphore(self._settings.limits.threads)
+        self._turns, self._threads = FairTurns(), FairTurns()
+
+    @property
+    def running(self) -> int:
+        """How many are at work."""
+        return self._turns.running
 
     @property
     def waiting(self) -> int:
         """How many wait for their turn."""
-        return len(self._turns)
+        return self._turns.waiting
 
     # Which there are.
 
@@ -134,50 +136,35 @@ class Handlers:
 
     # How they run.
 
-    async def run(self, handler: Handler, *args: Any) -> Any:
+    async def run(self, handler: Handler, *args: Any, address: str = "") -> Any:
         """Run a handler, when it is its turn, and return what it returned.
+
+        Args:
+            handler: the handler.
+            args: what it is called with.
+            address: for whom it works, who wait for their turns by address.
 
         Raises:
             TimeoutError: it took longer than `Limits.handler_s`.
             BaseException: whatever it let through.
         """
         limits = self._settings.limits
-        if self.running >= limits.handlers:
-            await self._turn()
-        else:
-            self.running += 1
+        if not self._turns.take(limits.handlers):
+            await self._turns.wait(address)
         try:
             if limits.handler_s is not None:
-                return await self._run_in_time(handler, limits.handler_s, *args)
-            return await self._call(handler, *args)
+                return await self._run_in_time(handler, limits.handler_s, address, *args)
+            return await self._call(handler, address, *args)
         finally:
-            self._next_turn()
+            self._turns.end()
 
-    async def _turn(self) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._turns.append(turn)
-        try:
-            await turn
-        except BaseException:
-            with contextlib.suppress(ValueError):
-                self._turns.remove(turn)
-            if turn.done() and not turn.cancelled():
-                self._next_turn()
-            raise
-
-    def _next_turn(self) -> None:
-        while self._turns:
-            turn = self._turns.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self.running -= 1
-
-    async def _run_in_time(self, handler: Handler, handler_s: float, *args: Any) -> Any:
+    async def _run_in_time(
+        self, handler: Handler, handler_s: float, address: str, *args: Any
+    ) -> Any:
         bound = asyncio.timeout(finite(handler_s))
         try:
             async with bound:
-                return await self._call(handler, *args)
+                return await self._call(handler, address, *args)
         except TimeoutError:
             if not bound.expired():
                 raise  # of its own
@@ -186,22 +173,23 @@ class Handlers:
                 f"the handler did not end within {handler_s:g} s (Limits(handler_s=...))"
             ) from None
 
-    async def _call(self, handler: Handler, *args: Any) -> Any:
+    async def _call(self, handler: Handler, address: str, *args: Any) -> Any:
         if handler.is_async:
             return await handler.function(*args)
-        result = await self._call_on_thread(handler.function, *args)
+        result = await self._call_on_thread(handler.function, address, *args)
         return await result if inspect.isawaitable(result) else result
 
-    async def _call_on_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+    async def _call_on_thread(self, function: Callable[..., Any], address: str, *args: Any) -> Any:
         threads = self._threads
-        await threads.acquire()
+        if not threads.take(self._settings.limits.threads):
+            await threads.wait(address)
         context, wanted = contextvars.copy_context(), [True]
 
         def run() -> Any:
             return context.run(called, function, *args) if wanted else None
 
         def is_over(future: asyncio.Future[Any]) -> None:
-            threads.release()
+            threads.end()
             has_result = not future.cancelled() and future.exception() is None
             if has_result and not wanted and inspect.iscoroutine(future.result()):
                 future.result().close()

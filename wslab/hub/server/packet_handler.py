@@ -169,7 +169,8 @@ class PacketHandler:
             return
         self._listener.reader.read_ahead()
         try:
-            result = await handlers.run(handler, self._listener.client, *args)
+            listener = self._listener
+            result = await handlers.run(handler, listener.client, *args, address=listener.address)
             if packet.id is not None:
                 if isinstance(result, Delivery):  # of a handler that is one emit
                     result = result.reached
@@ -205,7 +206,9 @@ class PacketHandler:
         """Run a handler that gives no answer."""
         self._listener.reader.read_ahead()
         try:
-            await self._context.handlers.run(handler, self._listener.client, *args)
+            listener = self._listener
+            run = self._context.handlers.run
+            await run(handler, listener.client, *args, address=listener.address)
         except BaseException as exc:
             self._caught(exc, handler)
 

@@ -68,7 +68,9 @@ class Registry(Generic[M]):
         self.emptied: Callable[[str], object] = _nothing
         self._rooms_of: dict[M, set[str]] = {}  # of those that are in one
         self._address_of = address_of
-        self._stays: collections.Counter[str] = collections.Counter()  # in rooms, by address
+        self._stays: collections.Counter[str] = (
+            collections.Counter()
+        )  # in rooms, by address, where that has a limit
 
     def add(self, member: M, id: str, digits: str) -> str:
         """Enter a member, and return its id: a longer one where somebody has come with the same.
@@ -132,7 +134,7 @@ class Registry(Generic[M]):
                 them = self.rooms[room] = {}
                 self.filled(room)
             is_new = member not in them
-            if is_new:
+            if is_new and self._limits.rooms_per_address is not None:
                 self._stays[self._address_of(member)] += 1
             them[member] = None
             self._rooms_of.setdefault(member, set()).add(room)
@@ -145,10 +147,11 @@ class Registry(Generic[M]):
             if them is None or member not in them:
                 return False
             del them[member]
-            address = self._address_of(member)
-            self._stays[address] -= 1
-            if not self._stays[address]:
-                del self._stays[address]
+            if self._limits.rooms_per_address is not None:
+                address = self._address_of(member)
+                self._stays[address] -= 1
+                if not self._stays[address]:
+                    del self._stays[address]
             rooms = self._rooms_of[member]
             rooms.remove(room)
             if not rooms:
