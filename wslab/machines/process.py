@@ -39,12 +39,14 @@ class ChildProcess:
 
     Attributes:
         folder: its own, for what it logs and tells.
-        ended_at: when it was first seen to have ended, in seconds since the epoch; None before.
+        ending_at: when it was told to end, in seconds since the epoch; None before.
+        ended_at: when it was first seen to have ended; None before.
     """
 
     def __init__(self, name: str, claim: cells.Claim) -> None:
         self.name = name
         self.folder = Path(tempfile.mkdtemp(prefix="wslab-"))
+        self.ending_at: float | None = None
         self.ended_at: float | None = None
         self._claim = claim
         self._popen: subprocess.Popen[bytes] | None = None
@@ -94,7 +96,8 @@ class ChildProcess:
         """
         portals.refuse_loops_thread("starting a process")
         self._close_stdin()  # of its run before
-        self._was_killed, self.ended_at, self._ending = False, None, None
+        self._was_killed, self.ending_at, self.ended_at = False, None, None
+        self._ending = None
         with (self.folder / "log.txt").open("wb") as log:
             self._popen = subprocess.Popen(
                 list(command),
@@ -182,6 +185,7 @@ class ChildProcess:
     def begin_close(self, *, replaced: bool = False) -> concurrent.futures.Future[Any]:
         """Start ending it, without waiting; it is killed where it takes longer than 2 s."""
         if self._ending is None:
+            self.ending_at = time.time()
             self._close_stdin()
             self._ending = portals.lab().submit(self._end)
         return self._ending

@@ -77,6 +77,19 @@ def test_without_a_redis_there_is_nothing_between_them_and_a_front_tells_who_is_
     assert (lanes[2]["name"], lanes[0]["note"], lanes[4]["note"]) == ("(nothing)", "nobody", "eve")
 
 
+def test_what_comes_after_its_nodes_were_told_to_end_is_not_drawn():
+    [one] = start_nodes(alone, names=["node one"])
+    look = Look([one], None)
+    ada = wslab.connect(one.url, name="ada")
+    ada.call("chat", "hello", timeout=5)
+    before = ways(look)
+    one.stop()
+    assert ways(look) == before
+    view = look.view(5)
+    assert (view["lanes"][1]["note"], view["lanes"][0]["note"]) == ("ended", "nobody")
+    assert "told to end" in view["notes"][-1]
+
+
 def test_rows_are_kept_to_a_bound():
     [one] = start_nodes(alone, names=["node one"])
     look = Look([one], None)

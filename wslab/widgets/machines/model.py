@@ -7,6 +7,7 @@ Keepalive, handshakes and what brought nothing are counted, not drawn.
 
 from __future__ import annotations
 
+import math
 import time
 import weakref
 from collections.abc import Iterator, Sequence
@@ -76,6 +77,7 @@ class Look:
         self._known: dict[int, _Known] = {}
         self._ended: set[tuple[str, float]] = set()
         self._notes_s = dict.fromkeys((node.name for node in nodes), 0.0)
+        self._is_over = False
         self._redis_pid = redis.pid if redis is not None else None
 
     # What has happened.
@@ -83,6 +85,11 @@ class Look:
     def rows(self) -> list[Row]:
         """Return what is kept, oldest first, with what has happened since the last look."""
         new = [*self._of_redis(), *self._of_clients(), *self._of_lines(), *self._of_processes()]
+        # A node that was told to end says goodbye to everybody: that is not what is looked at, and
+        # would push all that is out of the picture.
+        end_s = min((node.ending_at for node in self.nodes if node.ending_at), default=math.inf)
+        new = [row for row in new if row.at_s < end_s]
+        self._is_over = end_s < math.inf
         self._seen += len(new)
         self._rows = sorted([*self._rows, *new], key=lambda row: row.at_s)[-MAX_ROWS:]
         return self._rows
@@ -199,6 +206,8 @@ class Look:
             notes.append(f"{earlier:,} earlier {'row' if earlier == 1 else 'rows'} not drawn")
         if self._quiet:
             notes.append(f"{self._quiet:,} that only keep a connection folded away")
+        if self._is_over:
+            notes.append("its nodes were told to end: what came after that is not drawn")
         if self._talk is not None and self._talk.unread:
             notes.append(f"{self._talk.unread:,} connections to Redis not understood any more")
         return {
