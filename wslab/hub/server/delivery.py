@@ -64,7 +64,7 @@ class Delivery:
     outcomes: dict[str, str] | None = None
     elsewhere: int | None = 0
     is_queued_for_backplane: bool = False
-    _is_settled: bool = field(default=True, repr=False)
+    # Who waits for it to be delivered; None once it is.
     _waiting: list[asyncio.Future[None]] | None = field(default=None, repr=False)
 
     @property
@@ -73,16 +73,14 @@ class Delivery:
         return self.sent + self.queued
 
     def __await__(self) -> Generator[Any, None, Self]:
-        if not self._is_settled:
-            yield from self._settled().__await__()
+        if self._waiting is not None:
+            yield from self._settled(self._waiting).__await__()
         return self  # at once, it takes no turn of the loop
 
-    async def _settled(self) -> None:
+    async def _settled(self, waiting: list[asyncio.Future[None]]) -> None:
         future = asyncio.get_running_loop().create_future()
-        if self._waiting is None:
-            self._waiting = []
-        self._waiting.append(future)
-        if self._is_settled:  # meanwhile, on the hub's own thread
+        waiting.append(future)
+        if self._waiting is None:  # meanwhile, on the hub's own thread
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_S):
@@ -90,11 +88,10 @@ class Delivery:
 
     def expect(self) -> None:
         """Note that it is delivered later, and that nobody here knows to how many elsewhere."""
-        self._is_settled, self.elsewhere = False, None
+        self._waiting, self.elsewhere = [], None
 
     def settle(self) -> None:
         """Let go of whoever awaits it; on the hub's loop."""
-        self._is_settled = True
         waiting, self._waiting = self._waiting, None
         for future in waiting or ():
             with contextlib.suppress(RuntimeError):  # its loop was closed

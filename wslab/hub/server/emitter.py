@@ -7,7 +7,7 @@ history and is delivered at once.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..backplane.backplane import Backplane, Publication
 from ..dialects.dialect import Raw, Said
@@ -25,6 +25,9 @@ __all__ = ["Emitter", "check_attachments", "check_own", "raw_message", "said_of"
 
 
 FEW_ATTACHMENTS = 10  # which every client takes
+
+
+_Local: TypeAlias = tuple[Delivery, Target, str]  # what the only process knows of an event
 
 
 class Emitter:
@@ -48,7 +51,8 @@ class Emitter:
     def attach(self, backplane: Backplane) -> None:
         """Have events go through a backplane."""
         self._backplane = backplane
-        backplane.attach(self._deliver_event, self._recipients.tell_gap)
+        deliver = self._deliver_shared if backplane.is_shared else self._deliver_here
+        backplane.attach(deliver, self._recipients.tell_gap)
 
     def emit(
         self,
@@ -75,6 +79,10 @@ class Emitter:
         if backplane.keeps_sessions:
             skip = self._recipients.tokens(target.left_out) if target.left_out else skip
             owner = sender.owner if sender is not None else PROGRAM
+        if not backplane.is_shared:
+            publication = Publication(said, target.rooms, target.sessions, skip, owner)
+            backplane.publish(publication, (delivery, target, key))
+            return delivery
         kept_as = None if key == said.event else key
         publication = Publication(said, target.rooms, target.sessions, skip, owner, kept_as)
         publication = self._known_again(publication, handling)
@@ -83,27 +91,21 @@ class Emitter:
 
     def _known_again(self, publication: Publication, handling: Sayings | None) -> Publication:
         """Give what a handler says an id, where another process may have to say it again."""
-        if handling is None or not self._backplane.is_shared:
+        if handling is None:
             return publication
         tokens = [session.token for session in publication.sessions]
         to = [*publication.rooms, *(f"session {token}" for token in tokens)]
         return publication._replace(id=handling.next_id(publication.said, to))
 
     def _publish(self, publication: Publication, emission: Emission) -> None:
-        backplane = self._backplane
-        if backplane.is_shared:
-            emission.delivery.expect()
-        backplane.publish(publication, emission)
+        emission.delivery.expect()
+        self._backplane.publish(publication, emission)
 
-    def _deliver_event(self, said: Said, publication: Publication, local: Emission | None) -> None:
-        """Deliver what was published, by this process (`local`) or by another."""
-        if self._backplane.is_shared:
-            self._deliver_shared(said, publication, local)
-            return
-        assert local is not None
-        local.delivery.offset = said.offset
-        message = PreparedMessage.of_event(said)
-        _ = self._deliver(message, local.delivery, local.target, local.key)
+    def _deliver_here(self, said: Said, _publication: Publication, local: _Local) -> None:
+        """Deliver what this process, the only one, has said."""
+        delivery, target, key = local
+        delivery.offset = said.offset
+        _ = self._deliver(PreparedMessage.of_event(said), delivery, target, key)
 
     def _deliver_shared(self, said: Said, publication: Publication, local: Emission | None) -> None:
         """Deliver to whoever is here now; time has passed since it was said."""

@@ -180,6 +180,15 @@ def test_no_event_waits_for_a_hold_that_began_after_it_came() -> None:
     assert told == [10, 20]
 
 
+def test_what_was_read_and_is_not_wanted_is_not_read_again() -> None:
+    feed: Feed[Event] = Feed(100)
+    hold = feed.follow("a", 0)
+    feed.filled(hold, [], {"a": 20, "b": 5})  # what was said before somebody joined
+    assert feed.seen == {"a": 20}
+    assert feed.came(Event(30, {"a": 20}), {"a": 20}) is None
+    assert feed.next() is not None
+
+
 def test_what_waits_can_be_let_go_of() -> None:
     feed: Feed[Event] = Feed(100)
     feed.follow("a", 0)

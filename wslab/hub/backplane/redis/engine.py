@@ -478,7 +478,9 @@ class RedisBackplane(MemoryBackplane):
         if message.raw is None and self.keeps_sessions:
             if event.offset > history.offset:
                 said = self._keep(publication._replace(said=said), event.offset)
-            else:  # behind what clients have seen
+            else:  # behind what clients have seen, or have fetched
+                late = (each.token for each in self.sessions if each.fetched_to >= event.offset)
+                publication = publication._replace(skip=publication.skip.union(late))
                 for room in rooms:
                     history.lose(room, history.offset)
         self._deliver(said, publication, local)

@@ -149,7 +149,12 @@ class Feed(Generic[E]):
     def _is_read(self, stream: Stream) -> bool:
         return any(stream in hold.since for hold in self._holds.values())
 
-    def filled(self, hold: Hold, events: Iterable[tuple[E, Iterable[Stream]]]) -> int:
+    def filled(
+        self,
+        hold: Hold,
+        events: Iterable[tuple[E, Iterable[Stream]]],
+        lasts: Mapping[Stream, int] | None = None,
+    ) -> int:
         """Take in what was read for a hold, and end it; return how many of it had not come.
 
         All that was published before that was read must have come by now: what was read is ahead
@@ -158,10 +163,14 @@ class Feed(Generic[E]):
         Args:
             hold: the hold; one that is no longer open counts nothing.
             events: in order, each with the streams that it was said in.
+            lasts: up to where streams were read, also where not all of it is wanted.
         """
         if self._holds.pop(hold.number, None) is None:
             return 0
         count = 0
+        for stream, last in (lasts or {}).items():
+            if stream in self.seen:
+                self.seen[stream] = max(self.seen[stream], last)
         for event, streams in events:
             for stream in streams:
                 seen = self.seen.get(stream)

@@ -225,10 +225,12 @@ class Rooms:
         wanted = list(hold.since.items())
         events: dict[int, tuple[Numbered, dict[str, int]]] = {}
         lost: dict[str, int] = {}
+        lasts: dict[str, int] = {}
         while wanted:
             some = wanted[:STREAMS_AT_ONCE]
             found = await self._fill(some)
-            for (stream, since), (_, trimmed, *payloads) in zip(some, found, strict=False):
+            for (stream, since), (last, trimmed, *payloads) in zip(some, found, strict=False):
+                lasts[stream] = int(last)
                 them = kept = list(map(decode, payloads))
                 joined_s = self._joined_s.get(stream)
                 if joined_s is not None and now is not None:
@@ -242,7 +244,7 @@ class Rooms:
                 if kept:  # what was said before a join is no gap
                     self.feed.saw(stream, kept[-1].offset)
             del wanted[: len(found)]
-        count = self.feed.filled(hold, [events[offset] for offset in sorted(events)])
+        count = self.feed.filled(hold, [events[offset] for offset in sorted(events)], lasts)
         self._status.filled += count
         for stream in hold.since:
             self._joined_s.pop(stream, None)
