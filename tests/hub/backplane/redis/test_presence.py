@@ -78,7 +78,7 @@ async def test_everybody_is_seen_from_everywhere(redis_url: str) -> None:
 
 async def until_same(one: Node, members: list[Member]) -> None:
     async with asyncio.timeout(10):
-        while await one.presence.everybody() != members:  # which takes turns of the loop
+        while set(await one.presence.everybody()) != set(members):  # which takes turns of the loop
             pass
 
 
@@ -94,7 +94,7 @@ async def test_many_are_written_in_steps_and_found(redis_url: str, monkeypatch: 
                 one.presence.went(id)
                 here.pop(id, None)
             else:
-                here[id] = one.came(id, *rng.sample("abcdef", rng.randrange(4)), name=str(step))
+                here[id] = one.came(id, *rng.sample("abcdef", rng.randrange(6)), name=str(step))
         assert {each.id: each for each in await one.presence.everybody()} == here
         for room in "abcdef":
             expected = {each for each in here.values() if room in each.rooms}
@@ -216,3 +216,75 @@ async def test_what_one_client_takes_is_bounded(redis_url: str) -> None:
         assert member.name == ("19" * 100_000)[:NAME_LENGTH]
         size = await one.link.command("MEMORY", "USAGE", one.link.keys.members(member.node))
         assert size < 4096
+
+
+async def _break_off(one: Node) -> None:
+    """Have Redis end a node's connections, as CLIENT KILL does."""
+    with contextlib.suppress(BackplaneDown):
+        for line in (await one.link.command("CLIENT", "LIST")).decode().splitlines():
+            words = dict(word.partition("=")[::2] for word in line.split(" "))
+            if words["name"].startswith(f"wslab:{one.link.node_id}:"):
+                await one.link.command("CLIENT", "KILL", "ID", words["id"])
+
+
+async def _lose_all(one: Node) -> None:
+    """Delete all that Redis keeps of a hub in one step, as FLUSHALL does."""
+    prefix = one.link.keys.nodes.removesuffix("nodes")
+    text = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end"
+    with contextlib.suppress(BackplaneDown):
+        await one.link.command("EVAL", text, 0, f"{prefix}*")
+
+
+@pytest.mark.parametrize("seed", range(6))
+@aio
+async def test_in_the_end_all_agree_whatever_happened(redis_url: str, seed: int) -> None:
+    name, rng, numbers = fresh_name(), random.Random(seed), iter(range(10_000))
+    async with contextlib.AsyncExitStack() as stack:
+        nodes = [await stack.enter_async_context(node(redis_url, name)) for _ in range(3)]
+        here: dict[Node, dict[str, Member]] = {one: {} for one in nodes}
+        came, lost_before = set[str](), list[Member]()
+        for _ in range(300):
+            one = rng.choice(nodes)
+            act = rng.random()
+            if act < 0.4:
+                id = f"c{next(numbers)}"
+                here[one][id] = one.came(id, *rng.sample("abc", rng.randrange(3)))
+                came.add(id)
+            elif act < 0.6 and here[one]:
+                id = rng.choice(list(here[one]))
+                here[one][id] = one.came(id, *rng.sample("abc", rng.randrange(3)), name=str(act))
+            elif act < 0.9 and here[one]:
+                id = here[one].pop(rng.choice(list(here[one]))).id
+                one.presence.went(id)
+            elif act < 0.92:
+                await _break_off(one)
+            elif act < 0.94:
+                with contextlib.suppress(BackplaneDown):
+                    await one.link.command("SCRIPT", "FLUSH")
+            elif act < 0.95:
+                await _lose_all(one)
+            elif act < 0.96:  # it dies without a word, and another one comes
+                await one.link.close()
+                lost_before += one.lost
+                nodes.remove(one)
+                del here[one]
+                nodes.append(await stack.enter_async_context(node(redis_url, name)))
+                here[nodes[-1]] = {}
+            await asyncio.sleep(0)
+        for one in nodes:
+            await until(lambda one=one: one.link.status == "up")
+        everybody = [each for members in here.values() for each in members.values()]
+        await until_same(nodes[0], everybody)
+        for one in nodes:
+            assert set(await one.presence.everybody()) == set(everybody)
+            for room in "abc":
+                inside = {each for each in everybody if room in each.rooms}
+                assert set(await one.presence.everybody(room)) == inside
+        told = [each.id for each in [*lost_before, *(each for one in nodes for each in one.lost)]]
+        assert set(told) <= came
+        async with asyncio.timeout(20):  # until the leases of the dead have ended, too
+            while await nodes[0].link.command("ZCARD", nodes[0].link.keys.nodes) != len(nodes):
+                pass
+        for one in nodes:
+            await one.presence.leave()
+        assert await left(nodes[0]) == {"renewed"}

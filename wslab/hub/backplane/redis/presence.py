@@ -59,7 +59,7 @@ class Presence:
         self._records: dict[str, bytes] = {}  # of the clients that are here, by id
         self._since: dict[str, float] = {}
         self._unwritten: dict[str, None] = {}  # whose record is to be written, or taken out
-        self._is_registered = False
+        self._is_registered = self._has_left = False
         self._is_writing = False
         self._renewed_s = 0.0
 
@@ -107,6 +107,8 @@ class Presence:
         Raises:
             BackplaneDown, redis.RedisError: it is not there.
         """
+        if self._has_left:
+            return
         kept = await self._run("register", self._lease_ms, self._away_ms)
         here = dict(self._records)
         self._unwritten = {}  # all of it is written now; what changes from here on comes later
@@ -129,6 +131,8 @@ class Presence:
         Raises:
             BackplaneDown, redis.RedisError: Redis is not there.
         """
+        if self._has_left:
+            return
         if not self._is_registered:
             await self.up()
         if time.monotonic() - self._renewed_s < self._renew_s:
@@ -146,12 +150,12 @@ class Presence:
                 self._lost(_member(client_id, record, node))
 
     async def leave(self) -> None:
-        """Take this node out, with its clients; nobody is told that these are lost.
+        """Take this node out for good, with its clients; nobody is told that these are lost.
 
         Raises:
             BackplaneDown, redis.RedisError: Redis is not there; the lease ends by itself.
         """
-        self._is_registered = False
+        self._has_left, self._is_registered = True, False
         while await self._run("leave", WRITE_MOST):
             pass
 
@@ -163,6 +167,8 @@ class Presence:
         Raises:
             BackplaneDown: Redis is not there.
         """
+        if not self._is_registered and self._link.status == "up":
+            await self.up()  # it was taken for dead
         if not self._is_registered:
             raise BackplaneDown(
                 f"expected this process to be known to Redis, but it is {self._link.status}: who "
