@@ -213,7 +213,12 @@ class Backplane(Protocol):
         """Have a session's connection here make way where another process continues it."""
 
     async def fetch_session(
-        self, token: str, offset: int | None, address: str, user_id: str | None = None
+        self,
+        token: str,
+        offset: int | None,
+        address: str,
+        user_id: str | None = None,
+        is_wanted: Callable[[], bool] | None = None,
     ) -> Fetched:
         """Have `session` find the session of that token, if another process of the hub had it.
 
@@ -222,6 +227,7 @@ class Backplane(Protocol):
             offset: of the last event that its client has seen; None where it has seen none.
             address: from where it comes.
             user_id: whose it has to be; None where nobody has said who that is.
+            is_wanted: whether its client still waits for it; None: it does.
         """
 
     def record(self, session: Session, then: Callable[[], object] | None = None) -> None:

@@ -100,7 +100,12 @@ class MemoryBackplane:
         pass
 
     async def fetch_session(
-        self, token: str, offset: int | None, address: str, user_id: str | None = None
+        self,
+        token: str,
+        offset: int | None,
+        address: str,
+        user_id: str | None = None,
+        is_wanted: Callable[[], bool] | None = None,
     ) -> Fetched:
         return Fetched.KNOWN
 

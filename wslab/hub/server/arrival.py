@@ -22,6 +22,9 @@ from .replies import cut
 
 __all__ = ["Arriving", "is_let_in"]
 
+# Of the loop, until it is read that a client has gone which came while this process stood still.
+TURNS = 5
+
 
 class Arriving(Identified, Protocol):
     """Who comes: a connection."""
@@ -121,8 +124,10 @@ async def _fetched(arriving: Arriving) -> Fetched | None:
     if not token:
         return None
     user_id = part.identity.user_id if part.identity is not None else None
-    fetch = arriving.context.backplane.fetch_session
-    fetched = await fetch(token, offset, arriving.address, user_id)
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+    fetch, link = arriving.context.backplane.fetch_session, arriving.link
+    fetched = await fetch(token, offset, arriving.address, user_id, lambda: link.is_open)
     return None if fetched is Fetched.KNOWN else fetched
 
 

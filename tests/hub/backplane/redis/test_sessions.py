@@ -190,6 +190,26 @@ async def test_a_session_lives_as_long_as_its_client_is_here(redis_url: str) -> 
 
 
 @aio
+async def test_who_has_gone_takes_nothing_from_where_its_client_may_be_now(redis_url: str) -> None:
+    name = fresh_name()
+    async with node(redis_url, name) as here, node(redis_url, name) as there:
+        before = await _a_life(here)
+        fetch = there.sessions.fetch
+        assert await fetch(TOKEN, 1, "5.6.7.8", None, lambda: False) is Fetched.MOVED_ON
+        assert (here.made_way, here.local.get(TOKEN)) == ([], before)
+        here.may_go.clear()
+        waits = [True]
+        fetching = asyncio.ensure_future(fetch(TOKEN, 1, "5.6.7.8", None, lambda: bool(waits)))
+        await until(lambda: here.made_way == [before])
+        waits.clear()
+        here.may_go.set()
+        assert await fetching is Fetched.MOVED_ON
+        assert (there.sessions.taken, there.local.get(TOKEN)) == (0, None)
+        assert await fetch(TOKEN, 1, "5.6.7.8") is Fetched.KNOWN
+        assert there.sessions.taken == 1
+
+
+@aio
 async def test_of_two_nodes_that_want_a_session_the_later_has_it(redis_url: str) -> None:
     name = fresh_name()
     async with (

@@ -305,11 +305,16 @@ class RedisBackplane(MemoryBackplane):
             self.redis_sessions.hooks = hooks
 
     async def fetch_session(
-        self, token: str, offset: int | None, address: str, user_id: str | None = None
+        self,
+        token: str,
+        offset: int | None,
+        address: str,
+        user_id: str | None = None,
+        is_wanted: Callable[[], bool] | None = None,
     ) -> Fetched:
         if self.redis_sessions is None:
             return Fetched.KNOWN
-        return await self.redis_sessions.fetch(token, offset, address, user_id)
+        return await self.redis_sessions.fetch(token, offset, address, user_id, is_wanted)
 
     def record(self, session: Session, then: Callable[[], object] | None = None) -> None:
         if self.redis_sessions is not None:

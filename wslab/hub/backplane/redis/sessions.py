@@ -116,7 +116,12 @@ class RedisSessions:
         self.writer.end(session)
 
     async def fetch(
-        self, token: str, offset: int | None, address: str, user_id: str | None = None
+        self,
+        token: str,
+        offset: int | None,
+        address: str,
+        user_id: str | None = None,
+        is_wanted: Callable[[], bool] | None = None,
     ) -> Fetched:
         """Have a session here that another node has, or has had.
 
@@ -127,12 +132,15 @@ class RedisSessions:
             offset: of the last event that its client has seen; None where it has seen none.
             address: from where it comes.
             user_id: whose it has to be; None for anybody's.
+            is_wanted: whether its client still waits for it; it may be at another node by now,
+                and would lose its connection there. None: it does.
         """
         name = token_hash(token)
         lock = self._fetching.setdefault(name, asyncio.Lock())
         try:
             async with lock:
-                return await self._fetch(name, token, offset, address, user_id or "")
+                wanted = is_wanted or _always
+                return await self._fetch(name, token, offset, address, user_id or "", wanted)
         except (BackplaneDown, ResponseError, TimeoutError, ValueError) as exc:
             if not isinstance(exc, BackplaneDown):
                 self._failed(exc)
@@ -159,12 +167,21 @@ class RedisSessions:
         return f"{self._link.node_id}:{next(self._claims)}"
 
     async def _fetch(
-        self, name: str, token: str, offset: int | None, address: str, user_id: str
+        self,
+        name: str,
+        token: str,
+        offset: int | None,
+        address: str,
+        user_id: str,
+        is_wanted: Callable[[], bool],
     ) -> Fetched:
         if self._link.status != "up":
             return Fetched.KNOWN
         claim, passed_over = self._new_claim(), b""
         for _ in range(MOST_OWNERS):  # another node has it, which gives it away or is passed over
+            if not is_wanted():
+                self._heard.pop(f"released {name}", None)
+                return Fetched.MOVED_ON
             released = self._expect(f"released {name}")
             here = self.writer.by_name.get(name)
             answer = await self._ask(name, claim, here, user_id, passed_over)
@@ -337,3 +354,7 @@ class RedisSessions:
                 "Limits(data_bytes=...))"
             )
         )
+
+
+def _always() -> bool:
+    return True
