@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-from websockets.datastructures import Headers
+import contextlib
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHeader
+
+from wslab.hub.protocol.addresses import counted_as
 from wslab.identity.credentials import (
     MAX_TOKEN,
     BadCredentials,
@@ -110,3 +116,31 @@ def test_a_query_may_say_that_the_token_comes_later():
 
 def test_headers_that_are_a_plain_mapping_are_read_too():
     assert Credentials.of("/", {"Authorization": "Bearer abc"}, None).token == "abc"
+
+
+TEXTS = st.text(st.characters(codec="latin-1"), max_size=60)
+
+
+@given(
+    st.one_of(TEXTS, st.just("/?token=a&"), st.text("/?&=;#%tokenacsaut5[]@:", max_size=40)),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["Authorization", "Cookie", "Origin", "Host", "X-Forwarded-For"]),
+            st.one_of(TEXTS, st.text("Bearer tokn=;:/[]", max_size=40)),
+        ),
+        max_size=5,
+    ),
+    st.one_of(st.none(), TEXTS, st.dictionaries(st.sampled_from(["token", "x"]), st.integers())),
+)
+def test_whatever_comes_is_read_or_refused(path, headers, packet):
+    fields = Headers()
+    for name, value in headers:
+        with contextlib.suppress(InvalidHeader):
+            fields[name] = value
+    try:
+        found = Credentials.of(path, fields, None, packet=packet)
+        brings_later(path)
+    except BadCredentials:
+        return
+    assert (found.token is None) is (found.source is None)
+    counted_as(("127.0.0.1", 1), fields, ("127.0.0.1",))
