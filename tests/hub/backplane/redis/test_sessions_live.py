@@ -300,3 +300,66 @@ async def test_a_stock_client_of_socket_io_recovers_at_another_process(redis_url
                 await other.emit("tick", n, to="red")
             client.say("goto", urls[0])  # not all is kept: it is a new client, and told so
             assert (await client.hear())[::2] == ["connect", False]
+
+
+@aio
+async def test_a_session_goes_on_at_another_process_for_its_owner_alone(redis_url: str) -> None:
+    async with two(redis_url) as (one, other, at_one, at_other):
+        for hub in (one, other):
+            hub.on(
+                "authenticate", lambda credentials: {"a": "alice", "b": "bob"}[credentials.token]
+            )
+        async with speaking(f"{at_one}{MINE}&token=a") as alice:
+            await alice.call("join", "lobby", id=1, n=1)
+            await is_written(one)
+            async with speaking(f"{at_other}{MINE}&token=b", welcomed=False) as bob:
+                error = (await bob.read())["data"]
+                assert "somebody else's" in error["message"]
+                assert (await bob.closed())[0] == 4403
+            assert await alice.call("join", "attic", id=2, n=2) is None  # not even disturbed
+            async with speaking(f"{at_other}{MINE}&token=a") as again:
+                assert again.welcome["resumed"] is True
+                assert (await alice.closed())[0] == 4409
+                assert other.clients[again.id].user_id == "alice"
+                assert other.clients[again.id].rooms == {"lobby", "attic"}
+
+
+@aio
+async def test_receipts_that_redis_never_heard_of_are_told_as_a_gap(redis_url: str) -> None:
+    stack = contextlib.AsyncExitStack()
+    async with two(redis_url) as (one, other, at_one, at_other), stack:
+        alice = await stack.enter_async_context(speaking(at_one + MINE))
+        await alice.emit("join", "one", n=1)
+        await until(lambda: one.rooms.get("one"))
+        await is_written(one)
+        await die(one)  # it goes on serving its clients, and nobody else hears of it
+        await alice.emit("join", "two", n=2)
+        while (await alice.read()).get("received") != 2:
+            pass
+        await alice.abort()
+        again = await stack.enter_async_context(speaking(at_other + MINE))
+        assert (again.welcome["resumed"], again.welcome["received"]) == (True, 1)
+        await again.emit("join", "three", n=3)  # a client keeps nothing that it was told came
+        error = (await next_of(again, "error"))["data"]
+        assert error["code"] == "gap"
+        assert "1 packets before this one came to another process" in error["message"]
+        assert other.clients[again.id].rooms == {"one", "three"}
+        while (await again.read()).get("received") != 3:
+            pass
+        assert await again.call("join", "four", id=4, n=4) is None
+
+
+@aio
+async def test_a_room_that_is_closed_is_closed_for_who_comes_back_elsewhere(redis_url: str) -> None:
+    stack = contextlib.AsyncExitStack()
+    async with two(redis_url) as (one, other, at_one, at_other), stack:
+        alice = await stack.enter_async_context(speaking(at_one + MINE))
+        await alice.call("join", "lobby", id=1, n=1)
+        await alice.call("join", "attic", id=2, n=2)
+        await alice.abort()
+        await until(lambda: not one.clients)
+        assert one.close_room("lobby") == 0
+        await is_written(one)
+        await die(one)
+        again = await stack.enter_async_context(speaking(at_other + MINE))
+        assert other.clients[again.id].rooms == {"attic"}
