@@ -228,6 +228,7 @@ TESTED_IN = {
     "learn/startup": "learn/test_missing",
     "machines/guard": "machines/test_redis_server",
     "machines/serving": "machines/test_node",
+    "machines/stand_in": "machines/test_redis_server",
     "network/in_use": "network/test_memory",
     "network/traffic": "network/test_recording",
     "websockets_compat/receive_queue": "websockets_compat/test_contract",

@@ -122,16 +122,13 @@ def test_nodes_meet_at_redis_over_lines_of_their_own_which_can_be_cut():
     heard, came = [], threading.Event()
     carol.on("chat", lambda text: (heard.append(text), came.set()))
 
-    def both_listen():
-        return server.ask("PUBSUB", "NUMSUB", "chat")[1] == 2
-
-    until(both_listen)
+    server.await_subscribers("chat", 2)
     assert ada.call("chat", "hello", timeout=5) == 2
     assert came.wait(5)
     two.redis_line.cut()
     assert ada.call("chat", "lost", timeout=5) == 2
     two.redis_line.reset()
-    until(both_listen)  # what runs beside the server begins again
+    server.await_subscribers("chat", 2)  # what runs beside the server begins again
     came.clear()
     ada.call("chat", "again", timeout=5)
     assert came.wait(5)

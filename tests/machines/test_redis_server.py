@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 import redis
 
@@ -66,6 +68,48 @@ def test_a_port_that_is_taken_meanwhile_is_left_to_who_has_it(server, monkeypatc
 
 
 def test_where_there_is_none_it_says_how_to_get_one(monkeypatch):
-    monkeypatch.setattr(redis_server.shutil, "which", lambda _name: None)
-    with pytest.raises(RuntimeError, match=r"apt install redis-server.*brew.*conda.*WSL"):
+    monkeypatch.setattr(redis_server, "has_redis_server", lambda: False)
+    monkeypatch.setattr(redis_server, "has_stand_in", lambda: False)
+    with pytest.raises(RuntimeError, match=r"apt install redis-server.*brew.*conda.*fakeredis"):
         start_redis()
+
+
+STUB = """
+import socketserver
+
+class _Answers(socketserver.StreamRequestHandler):
+    def handle(self):
+        for line in self.rfile:
+            if line.strip() == b"PING":
+                self.wfile.write(b"+PONG\\r\\n")
+
+class TcpFakeServer(socketserver.ThreadingTCPServer):
+    daemon_threads = allow_reuse_address = True
+
+    def __init__(self, address, server_type):
+        super().__init__(address, _Answers)
+"""
+
+
+def test_a_stand_in_takes_its_place_and_is_called_so(tmp_path, monkeypatch):
+    # Of fakeredis only the way in which it is started: it is not among what the tests install.
+    (tmp_path / "fakeredis.py").write_text(STUB)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(redis_server, "has_redis_server", lambda: False)
+    monkeypatch.setattr(redis_server, "has_stand_in", lambda: True)
+    server = start_redis()
+    assert (server.name, server.is_stand_in) == ("Redis (stand-in)", True)
+    assert repr(wslab.running()[0]).split()[0] == "redisserver"
+
+    def ping():
+        with socket.create_connection(("127.0.0.1", server.port), 5) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(100)
+
+    assert ping() == b"+PONG\r\n"
+    server.kill()
+    assert server.status == "killed"
+    server.start()
+    assert ping() == b"+PONG\r\n"
+    server.stop()
+    assert server.status == "ended"

@@ -2,11 +2,13 @@
 
 Its rule: it listens on loopback only, keeps what it is told in a folder that goes with it (each
 write at once, so that a kill loses nothing that was answered), and ends with this process. Where
-there is no redis-server it says how to get one.
+there is no redis-server a stand-in in Python takes its place, if it is installed, and is called so;
+where there is neither it says how to get one.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -20,12 +22,14 @@ from ..notebook import cells
 from ..wire.tape.tape import Tape
 from .process import END_S, ChildProcess
 
-__all__ = ["HOW_TO_GET_ONE", "RedisServer", "has_redis_server", "start_redis"]
+__all__ = ["HOW_TO_GET_ONE", "RedisServer", "need_redis", "start_redis"]
 
 HOW_TO_GET_ONE = (
     "Debian and Ubuntu: `sudo apt install redis-server`; macOS: `brew install redis`; conda: "
-    "`conda install -c conda-forge redis-server`; Windows: in WSL. Binder has it"
+    "`conda install -c conda-forge redis-server`. Binder has it. Or a stand-in in Python, also on "
+    'Windows: `pip install "fakeredis[lua]"`'
 )
+SETTLE_S = 0.5
 _ATTEMPTS = 3  # at a port that somebody else takes meanwhile
 _UP = b"Ready to accept connections"
 
@@ -35,15 +39,33 @@ def has_redis_server() -> bool:
     return shutil.which("redis-server") is not None
 
 
+def has_stand_in() -> bool:
+    """Whether fakeredis is installed, and what runs its scripts."""
+    return all(importlib.util.find_spec(name) is not None for name in ("fakeredis", "lupa"))
+
+
+def need_redis() -> None:
+    """Do nothing where there is a redis-server or its stand-in.
+
+    Raises:
+        RuntimeError: there is neither; it says how to get one.
+    """
+    if not has_redis_server() and not has_stand_in():
+        raise RuntimeError(f"expected a redis-server on this machine, found none. {HOW_TO_GET_ONE}")
+
+
 class RedisServer(ChildProcess):
-    """One redis-server; made by :func:`start_redis`.
+    """One redis-server, or its stand-in; made by :func:`start_redis`.
 
     Attributes:
+        is_stand_in: it is fakeredis, which loses its data where it is killed.
         port: where it listens; the same after each start.
         tape: what the nodes say to it and it to them, by way of their lines.
     """
 
-    def __init__(self, claim: cells.Claim, name: str = "Redis") -> None:
+    def __init__(self, claim: cells.Claim) -> None:
+        self.is_stand_in = not has_redis_server()
+        name = "Redis (stand-in)" if self.is_stand_in else "Redis"
         super().__init__(name, claim)
         self.port = 0
         self.tape = Tape(name=name)
@@ -75,6 +97,8 @@ class RedisServer(ChildProcess):
 
     @property
     def _command(self) -> list[str]:
+        if self.is_stand_in:
+            return [sys.executable, "-m", "wslab.machines.stand_in", str(self.port)]
         guard = str(Path(__file__).with_name("guard.py"))
         return [
             sys.executable, "-I", "-S", guard, "redis-server", "--bind", "127.0.0.1", "--port",
@@ -94,7 +118,7 @@ class RedisServer(ChildProcess):
         Raises:
             TimeoutError: it still runs.
         """
-        if self.is_alive:
+        if self.is_alive and not self.is_stand_in:
             self._was_killed = True
             self.tell("kill")
             self.ends_within(min(timeout, END_S))
@@ -129,7 +153,10 @@ class RedisServer(ChildProcess):
             return client.execute_command(*words)
 
     def await_subscribers(self, channel: str, count: int, timeout: float = 20.0) -> None:
-        """Wait until so many connections listen to a channel.
+        """Wait until so many connections listen to a channel, and have for half a second.
+
+        redis-py's client subscribes again by itself where its connection broke off, and then says
+        that it did: whoever runs it begins once more.
 
         Args:
             channel: its name.
@@ -140,12 +167,18 @@ class RedisServer(ChildProcess):
             TimeoutError: fewer do, after that time.
         """
         deadline_s = time.monotonic() + timeout
+        since_s = None
         while True:
             answer = self.ask("PUBSUB", "NUMSUB", channel)
             found = int(answer[1] if isinstance(answer, list) else next(iter(answer.values())))
-            if found >= count:
+            now_s = time.monotonic()
+            if found < count:
+                since_s = None
+            elif since_s is None:
+                since_s = now_s
+            elif now_s - since_s > SETTLE_S:
                 return
-            if time.monotonic() > deadline_s:
+            if now_s > deadline_s:
                 raise TimeoutError(
                     f"expected {count} subscribers of {channel!r} within {timeout:g} s, got {found}"
                 )
@@ -160,7 +193,9 @@ class RedisServer(ChildProcess):
         self._signal_server(signal.SIGCONT)
 
     def _signal_server(self, number: int) -> None:
-        if self.is_alive:
+        if self.is_stand_in:
+            self.signal(number)
+        elif self.is_alive:
             os.kill(int((self.folder / "redis.pid").read_text()), number)
 
 
@@ -168,10 +203,9 @@ def start_redis() -> RedisServer:
     """Start a redis-server on this machine, for this notebook; the same cell again replaces it.
 
     Raises:
-        RuntimeError: there is none here, with how to get one; or it does not start.
+        RuntimeError: there is none here, nor a stand-in, with how to get one; or it does not start.
     """
-    if not has_redis_server():
-        raise RuntimeError(f"expected a redis-server on this machine, found none. {HOW_TO_GET_ONE}")
+    need_redis()
     server = RedisServer(cells.claim("redis"))
     server.start()
     return server

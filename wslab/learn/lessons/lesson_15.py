@@ -20,7 +20,7 @@ from ...client.client import Client
 from ...client.connect import connect
 from ...errors import ConnectFailed
 from ...machines.node import Node, source_of
-from ...machines.redis_server import HOW_TO_GET_ONE, RedisServer, has_redis_server
+from ...machines.redis_server import HOW_TO_GET_ONE, RedisServer, need_redis
 from ...notebook import cells
 from ...widgets.machines.redis_talk import RedisTalk
 from ...wire.resp import RespDecoder, RespError
@@ -313,8 +313,10 @@ def once(node: Any) -> str:
     """Let three people talk over three nodes, two of which are killed while somebody speaks."""
     if not callable(node):
         raise Miss(_EXPECTED, f"{type(node).__name__} {node!r:.60}")
-    if not has_redis_server():
-        raise Miss("a redis-server on this machine", "none", HOW_TO_GET_ONE)
+    try:
+        need_redis()
+    except RuntimeError:
+        raise Miss("a redis-server on this machine", "none", HOW_TO_GET_ONE) from None
     with _World(node) as world:
         ada, bob, carol = world.people
         *first, last = world.nodes
