@@ -13,6 +13,8 @@ import pytest
 
 import wslab
 from tests import peers
+from tests.hub.backplane.redis.rig import fresh_name, redis_of_its_own
+from wslab.hub import Hub
 from wslab.loops.watchdog import Blockage
 from wslab.notebook import page as noted
 from wslab.notebook.allowed_origins import known_origins
@@ -159,6 +161,27 @@ def test_states_of_a_server():
         server.begin_close(replaced=True).result(5)
         view = model.server_view(server, here=HERE)
         assert (view["state"], view["note"]) == ("replaced", "")
+
+
+def test_a_hub_of_several_processes_says_how_its_redis_is(tmp_path):
+    with redis_of_its_own(tmp_path) as redis:
+        hub = Hub(fresh_name(), backplane=redis.url)
+        with wslab.serve(hub, page=False) as server:
+            view = model.server_view(server, here=HERE)
+            assert f"node {hub.node_id}, Redis up: 0 published, 0 received" in view["note"]
+            assert model.server_trouble(server) == []
+            redis.kill()
+            until(lambda: hub.backplane.status == "down")
+            _ = hub.emit("tick")
+            assert "Redis down" in model.server_view(server, here=HERE)["note"]
+            [trouble] = model.server_trouble(server)
+            assert trouble["title"] == "Redis is away"
+            assert "1 events wait" in trouble["text"]
+        application = hub.asgi()
+        with wslab.serve(application) as server:
+            assert "Redis" in model.server_view(server, here=HERE)["note"]
+    with wslab.serve(Hub(), page=False) as server:
+        assert "node" not in model.server_view(server, here=HERE)["note"]
 
 
 def test_errors_refusals_and_blockages(server, alice):

@@ -47,6 +47,22 @@ class BackplaneStatus:
     reconnects: int = 0
     fenced: int = 0
 
+    @property
+    def line(self) -> str:
+        """How it is, in a line for a view; "" where there is one process."""
+        if self.status == "memory":
+            return ""
+        counts = [f"{self.published:,} published", f"{self.received:,} received"]
+        for count, what in (
+            (self.filled, "read behind others"),
+            (self.queued, "waiting"),
+            (self.refused, "refused"),
+            (self.lost, "times something was lost"),
+            (self.reconnects, "times reconnected"),
+        ):
+            counts += [f"{count:,} {what}"] * (count > 0)
+        return f"node {self.node_id}, Redis {self.status}: {', '.join(counts)}"
+
 
 def without_password(url: str) -> str:
     """Return a URL as it may be shown."""

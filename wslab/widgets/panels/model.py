@@ -82,9 +82,18 @@ def server_view(
 
 def _note(server: Server | Tap) -> str:
     note = server.note if server.is_serving else ""
+    line = getattr(_backplane(server), "line", "") if server.is_serving else ""
+    note = "; ".join(part for part in (note, line) if part)
     if isinstance(server, Tap):
         note = f"leads to {server.upstream_url}" + (f"; {note}" if note else "")
     return note
+
+
+def _backplane(server: Server | Tap) -> Any:
+    """Return how the backplane of a server's hub is; None where it has none."""
+    handler = getattr(server, "handler", None)
+    found = getattr(getattr(handler, "hub", handler), "backplane", None)
+    return found if hasattr(found, "node_id") else None
 
 
 def _server_state(server: Server | Tap) -> str:
@@ -166,6 +175,10 @@ def server_trouble(server: Server | Tap, *, held: str | None = None) -> list[dic
         text = f"{last.status}, {one_line(last.reason, MAX_REASON)}"
         title = "Refused a request" if count == 1 else f"Refused {count:,} requests, the last"
         trouble.append(_trouble("refused", title, text, at=last.at))
+    backplane = _backplane(server)
+    if getattr(backplane, "status", "") == "down" and server.is_serving:
+        text = f"{one_line(backplane.why, MAX_REASON)}; {backplane.queued:,} events wait"
+        trouble.append(_trouble("held", "Redis is away", text))
     # A loop is shared: who has had no client yet, or has stopped, has nothing to tell about it.
     blockages = [s for s in server.blockages if s.began_s + s.duration_s > server.began_s]
     if blockages and server.is_serving and server.connections_seen:

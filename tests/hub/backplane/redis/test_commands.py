@@ -48,6 +48,8 @@ async def test_an_error_is_its_askers_alone(redis_url: str) -> None:
             link.command("NOSUCH"), link.run(broken, []), link.command("PING"),
             return_exceptions=True,
         )  # fmt: skip
+        with pytest.raises(UnicodeEncodeError):
+            await link.command("ECHO", "\ud800")
         assert isinstance(one, ResponseError)
         assert isinstance(two, ResponseError)
         assert three == b"PONG"

@@ -288,6 +288,81 @@ async def test_what_waits_for_redis_has_bounds(tmp_path: Path) -> None:
 
 
 @aio
+async def test_what_waits_for_a_reading_has_a_bound_in_bytes(tmp_path: Path) -> None:
+    with redis_of_its_own(tmp_path) as server:
+        async with two(server) as (one, other, alice, _bob):
+            feed = one._context.backplane.rooms.feed  # type: ignore[attr-defined]
+            feed.limit_bytes = 10_000
+            hold = feed.follow("a stream that is never read", 0)
+            for n in range(30):
+                await other.emit("tick", {"n": n, "x": "x" * 1000}, to="lobby")
+                assert feed.size_bytes <= 12_000
+            assert (await alice.closed())[0] == 1012
+            assert one.backplane.lost >= 1
+            feed.end(hold)
+            async with speaking(f"{alice.url}&offset=0") as again:
+                assert again.welcome["gap"] == "too old"
+
+
+@aio
+async def test_what_is_none_of_ours_is_passed_over_and_seen(tmp_path: Path) -> None:
+    with redis_of_its_own(tmp_path) as server:
+        async with two(server) as (one, other, alice, bob):
+            stream = one._context.backplane.link.keys.room("lobby")  # type: ignore[attr-defined]
+            await until(lambda: not one._context.backplane.rooms.feed.holds)  # type: ignore[attr-defined]
+            with server.client() as client:
+                client.publish(stream, b"hello from another program")
+            await other.emit("tick", 1, to="lobby")
+            assert await ticks(alice, 1) == await ticks(bob, 1) == [1]
+            assert one.errors_seen == 1
+            assert one.backplane.reconnects == 0
+
+
+@aio
+async def test_a_room_of_any_name_is_a_room(tmp_path: Path) -> None:
+    with redis_of_its_own(tmp_path) as server:
+        async with two(server) as (one, other, alice, bob):
+            for n, room in enumerate(["lobby:meta", "meta:room:lobby", "a\0b", "}:{", "\ud800"]):
+                for client in (alice, bob):
+                    await client.call("join", room)
+                await one.emit("tick", n, to=[room, "lobby"])
+                await other.emit("tick", n, to=room)
+                for client in (alice, bob):
+                    assert await ticks(client, 2) == [n, n]
+            assert one.backplane.reconnects == other.backplane.reconnects == 0
+
+
+@aio
+async def test_an_event_that_redis_never_takes_keeps_no_other_waiting(tmp_path: Path) -> None:
+    with redis_of_its_own(tmp_path) as server:
+        async with two(server) as (one, _other, alice, bob):
+            with server.client() as client:  # another program has a key of that name
+                client.set(one._context.backplane.link.keys.room("taken"), "x")  # type: ignore[attr-defined]
+            await one.emit("tick", 0, to="taken")
+            await one.emit("tick", 1, to="lobby")
+            assert await ticks(alice, 1) == await ticks(bob, 1) == [1]
+            assert (one.errors_seen, one.backplane.refused) == (1, 1)
+            assert "WRONGTYPE" in str(one.errors[-1])
+            assert one.backplane.reconnects == 0
+
+
+@aio
+async def test_redis_takes_nothing_for_a_while(tmp_path: Path) -> None:
+    with redis_of_its_own(tmp_path) as server:
+        async with two(server) as (one, other, alice, bob):
+            with server.client() as client:
+                client.config_set("maxmemory", 1)
+                delivery = await one.emit("tick", 0, to="lobby")
+                assert delivery.is_queued_for_backplane
+                await until(lambda: "maxmemory" in one.backplane.why)
+                client.config_set("maxmemory", 0)
+            await all_up(one, other)
+            await one.emit("tick", 1, to="lobby")
+            assert await ticks(alice, 2) == [0, 1]
+            assert await ticks(bob, 2) == [0, 1]
+
+
+@aio
 async def test_a_hub_starts_without_its_redis(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr("wslab.hub.backplane.redis.engine.START_S", 0.1)
     with redis_of_its_own(tmp_path) as server:

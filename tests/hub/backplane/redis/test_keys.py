@@ -36,6 +36,15 @@ def test_two_hubs_share_no_name(one: str, other: str) -> None:
     assert bool(shared) is (one == other)
 
 
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_no_room_has_the_name_of_what_goes_with_another(room: str, other: str) -> None:
+    keys = Keys("chat")
+    for name in (other, f"{room}:meta", f"meta:{room}", f"meta:room:{room}"):
+        assert keys.room(name) != keys.meta(keys.room(room))
+    assert keys.meta(keys.room(room)).endswith(f"}}:meta:room:{room}")
+    assert len({keys.room(each).encode() for each in ("\ud800", "\\ud800", "eda080")}) == 3
+
+
 def test_a_room_that_is_called_everybody_is_not_everybody() -> None:
     keys = Keys("chat")
     assert keys.room("everybody") != keys.room(None) == "wslab:{chat}:everybody"

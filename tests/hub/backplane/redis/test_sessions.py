@@ -251,7 +251,9 @@ async def test_what_cannot_be_read_any_more_is_a_gap(redis_url: str, why: str) -
         for _ in range(3):
             last = await here.say("x" * 2000 if why == "too much" else "two", "red")
         if why == "trimmed":
-            await here.link.command("HSET", here.link.keys.room("red") + ":meta", "trimmed", "2")
+            await here.link.command(
+                "HSET", here.link.keys.meta(here.link.keys.room("red")), "trimmed", "2"
+            )
         elif why.startswith("of"):
             there.trimmed = 2
         await here.written(session)

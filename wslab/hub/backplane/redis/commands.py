@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import DataError, NoScriptError, ResponseError
 
 from ....errors import BackplaneDown
 from .script import Script
@@ -89,7 +89,12 @@ class Commands:
             chunks: list[bytes] = []
             while self._waiting:
                 command = self._waiting.popleft()
-                chunks += connection.pack_command(*command.words())
+                try:
+                    chunks += connection.pack_command(*command.words())
+                except (UnicodeError, DataError) as exc:  # its asker's fault, and nobody else's
+                    if not command.answer.done():
+                        command.answer.set_exception(exc)
+                    continue
                 self._sent.append(command)
             if chunks:
                 if not connection.is_connected:  # redis-py would connect anew, in silence

@@ -19,7 +19,7 @@ end
 local offset = string.format('%.0f', redis.call('INCRBY', KEYS[2], ARGV[6]))
 redis.call('SET', KEYS[3], offset, 'EX', ARGV[2])
 
-local rooms, streams, previous = tonumber(ARGV[7]), {}, {}
+local rooms, streams, metas, previous = tonumber(ARGV[7]), {}, {}, {}
 for i = 4, 3 + rooms do
   streams[#streams + 1] = KEYS[i]
 end
@@ -27,15 +27,16 @@ for i = 4 + rooms, #KEYS, 2 do
   streams[#streams + 1] = KEYS[i]
 end
 for i, stream in ipairs(streams) do
-  previous[i] = redis.call('HGET', stream .. ':meta', 'last') or '0'
+  metas[i] = string.gsub(stream, '}:', '}:meta:', 1) -- see Keys.meta
+  previous[i] = redis.call('HGET', metas[i], 'last') or '0'
 end
 local now = redis.call('TIME')
 local message = offset .. ' ' .. epoch .. ' ' .. now[1] .. string.format('%06d', now[2]) .. ' '
   .. table.concat(previous, ',') .. '\n' .. ARGV[11]
 
 local most, most_bytes = tonumber(ARGV[3]), tonumber(ARGV[4])
-for _, stream in ipairs(streams) do
-  local meta = stream .. ':meta'
+for i, stream in ipairs(streams) do
+  local meta = metas[i]
   redis.call('XADD', stream, offset .. '-0', 'm', message)
   local bytes = redis.call('HINCRBY', meta, 'bytes', #message)
   local count = redis.call('XLEN', stream)

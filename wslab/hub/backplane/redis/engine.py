@@ -88,7 +88,6 @@ class RedisBackplane(MemoryBackplane):
         self._kept_s = int(max(session_s, LEAST_ID_S)) + 60
         self._numbers = itertools.count(1)
         self._recent: collections.OrderedDict[str, None] = collections.OrderedDict()
-        self._returning: dict[str, Item] = {}  # placed, and on their way back
         self._waiting_rooms: set[str] = set()  # filled before the start
         self._epoch = ""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -104,9 +103,10 @@ class RedisBackplane(MemoryBackplane):
         self.publisher = Publisher(
             self._post,
             tell_here=self._tell_here,
-            placed=self._placed,
+            comes_back=self._comes_back,
             has_new_epoch=self._renew_soon,
             broken=lambda why: self.link.fail(why),
+            failed=self._failed,
             hashed=_hashed,
             limits=limits,
             status=self._status,
@@ -246,8 +246,6 @@ class RedisBackplane(MemoryBackplane):
             self.publisher.up()
 
     def _down(self) -> None:
-        for item in tuple(self._returning.values()):  # they come back by the streams
-            item.settle(is_queued=True)
         self.publisher.down()
 
     @property
@@ -359,7 +357,9 @@ class RedisBackplane(MemoryBackplane):
 
     def past_of(self, payload: bytes, key: str) -> Past[Any] | None:
         """Return what is kept of a message; None where that session, or any, does not get it."""
-        event = decode(payload)
+        event = self.decoded(payload)
+        if event is None:
+            return None
         message, said = event.message, event.message.said
         if message.raw is not None or key in message.skip:
             return None
@@ -400,7 +400,7 @@ class RedisBackplane(MemoryBackplane):
             self._deliver(publication.said, publication, local)
             local.settle()
 
-        last = self.publisher.last or next(reversed(self._returning.values()), None)
+        last = self.publisher.last
         if last is None:
             deliver()
         else:
@@ -426,18 +426,19 @@ class RedisBackplane(MemoryBackplane):
             if session is not None:  # which may have missed it, should this process end
                 self.record(session)
 
-    def _placed(self, item: Item, offset: int, is_new: bool) -> None:
-        message = item.message
-        if message.own or any(room in self.rooms for room in message.rooms):
-            self._returning[message.id] = item
-            while len(self._returning) > RECENT_IDS:
-                self._returning.pop(next(iter(self._returning))).settle()
-            if not is_new:  # it may have come long ago, and come no more
-                item.settle()
-        else:
-            item.settle()
+    def _comes_back(self, message: Message) -> bool:
+        own = any(key in self._by_key for key in message.own)
+        return own or any(room in self.rooms for room in message.rooms)
 
     # What comes.
+
+    def decoded(self, payload: bytes) -> Numbered | None:
+        """Return a message as Redis has it; what is none of ours is recorded, and passed over."""
+        try:
+            return decode(payload)
+        except (ValueError, TypeError, LookupError) as exc:
+            self._failed(exc)
+            return None
 
     def pump(self) -> None:
         """Deliver what the feed has next."""
@@ -452,7 +453,7 @@ class RedisBackplane(MemoryBackplane):
 
     def _came(self, event: Numbered) -> None:
         message = event.message
-        item = self._returning.pop(message.id, None) or self.publisher.forget(message.id)
+        item = self.publisher.came(message.id)
         local: Local | None = item.local if item is not None else None
         if message.id in self._recent:
             if item is not None:

@@ -10,7 +10,8 @@ local found = {redis.call('GET', KEYS[1]) or '', redis.call('GET', KEYS[2]) or '
 local left = tonumber(ARGV[1])
 for i = 3, #KEYS do
   local stream = KEYS[i]
-  local meta = redis.call('HMGET', stream .. ':meta', 'last', 'trimmed')
+  local name = string.gsub(stream, '}:', '}:meta:', 1) -- see Keys.meta
+  local meta = redis.call('HMGET', name, 'last', 'trimmed')
   local some = {meta[1] or '0', meta[2] or '0'}
   if meta[1] then
     for _, entry in ipairs(redis.call('XRANGE', stream, '(' .. ARGV[i + 1] .. '-0', '+')) do

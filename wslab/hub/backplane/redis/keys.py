@@ -46,7 +46,13 @@ class Keys:
 
         None is everybody's. A session's own events have a room, too: `own`.
         """
-        return self._prefix + ("everybody" if room is None else f"room:{room}")
+        if room is None:
+            return self._prefix + "everybody"
+        try:
+            room.encode()
+        except UnicodeEncodeError:  # JSON may hold half a surrogate pair, UTF-8 may not
+            return f"{self._prefix}odd:{room.encode(errors='surrogatepass').hex()}"
+        return f"{self._prefix}room:{room}"
 
     def own(self, token_hash: str) -> str:
         """Return the stream of the events that went to one session alone; it has no channel."""
@@ -58,7 +64,7 @@ class Keys:
         Its fields: ``last`` (offset), ``bytes`` (that are kept), ``trimmed`` (the offset of the
         last event that is no longer kept).
         """
-        return stream + ":meta"
+        return stream.replace("}:", "}:meta:", 1)  # in front: a room's name may end in anything
 
     def message(self, id: str) -> str:
         """Return where the offset of the message of that id stands, so that it is said once."""

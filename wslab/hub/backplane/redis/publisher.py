@@ -14,7 +14,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    ConnectionError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+)
 
 from ....errors import BackplaneDown
 from ...protocol.limits import Limits
@@ -24,6 +30,11 @@ from .message import Message, encode
 
 __all__ = ["Item", "Publisher"]
 
+# What Redis says, and how it begins, where it takes no event now, and may do so later.
+_FOR_NOW = (
+    OutOfMemoryError, ReadOnlyError, AuthenticationError, NoPermissionError, ConnectionError,
+)  # fmt: skip
+_SAID_FOR_NOW = ("OOM", "READONLY", "MISCONF", "NOREPLICAS", "BUSY", "MASTERDOWN", "CLUSTERDOWN")
 ITEM_BYTES = 600  # that one takes beside what it carries, about
 
 
@@ -68,10 +79,10 @@ class Publisher:
     Args:
         post: sends the text of a message to Redis; returns its answer to be.
         tell_here: delivers an item to the members here, since Redis is away.
-        placed: called with an item that Redis has given a place, the place, and whether it is
-            new: else it was said before, with that id.
+        comes_back: whether a message that Redis has given a place will be heard here.
         has_new_epoch: called where Redis has lost its data.
-        broken: called with the reason where Redis does not take it.
+        broken: called with the reason where Redis takes none for now.
+        failed: called where it will never take one.
         hashed: returns the keys of tokens.
         limits: how much may be on its way.
         status: counts.
@@ -83,19 +94,22 @@ class Publisher:
         post: Callable[[Message, bytes], asyncio.Future[Any]],
         *,
         tell_here: Callable[[Item], None],
-        placed: Callable[[Item, int, bool], None],
+        comes_back: Callable[[Message], bool],
         has_new_epoch: Callable[[], None],
         broken: Callable[[str], None],
+        failed: Callable[[BaseException], object],
         hashed: Callable[[Local], frozenset[str]],
         limits: Callable[[], Limits],
         status: BackplaneStatus,
         refuses: bool,
     ) -> None:
-        self._post, self._tell_here, self._placed = post, tell_here, placed
+        self._post, self._tell_here, self._comes_back = post, tell_here, comes_back
         self._has_new_epoch, self._broken, self._hashed = has_new_epoch, broken, hashed
+        self._failed = failed
         self._limits, self._status, self._refuses = limits, status, refuses
         self._items: dict[str, Item] = {}  # in order
-        self._size_bytes = 0
+        self._returning: dict[str, Item] = {}  # that have a place, and are on their way back
+        self._size_bytes = self._returning_bytes = 0
         self._is_up = self._is_paused = False
 
     def __len__(self) -> int:
@@ -106,8 +120,9 @@ class Publisher:
 
     @property
     def last(self) -> Item | None:
-        """The last that was said and has no place yet."""
-        return next(reversed(self._items.values()), None)
+        """The last that was said and is not delivered here yet."""
+        last = next(reversed(self._items.values()), None)
+        return last or next(reversed(self._returning.values()), None)
 
     @property
     def size_bytes(self) -> int:
@@ -164,9 +179,14 @@ class Publisher:
         error = answer.exception()
         if isinstance(error, BackplaneDown):
             return  # `down` is told, or `up` sends it again
-        if error is not None:
-            what = "refused" if isinstance(error, RedisError) else "failed"
-            self._broken(f"{what} an event: {type(error).__name__}: {error}")
+        if isinstance(error, _FOR_NOW) or str(error or "").startswith(_SAID_FOR_NOW):
+            self._broken(f"it refused an event: {error}")  # which goes again with the others
+            return
+        if error is not None:  # it would fail for ever, and keep all others waiting
+            self._status.refused += 1
+            self._failed(error)
+            if self.came(item.message.id) is not None:
+                item.settle()
             return
         first, second = answer.result()
         if first == b"epoch":
@@ -175,11 +195,33 @@ class Publisher:
                 self._has_new_epoch()
             return
         self._status.published += second
-        if self.forget(item.message.id):
-            self._placed(item, int(first), bool(second))
+        if self._items.pop(item.message.id, None) is None:
+            return  # it came back before Redis said so
+        self._size_bytes -= item.size_bytes
+        if self._comes_back(item.message):
+            self._await_return(item)
+        if not second or item.message.id not in self._returning:
+            item.settle(is_queued=item.is_told)  # it may have come long ago, and come no more
 
-    def forget(self, id: str) -> Item | None:
-        """Let go of a message that has its place; return it if it was here."""
+    def _await_return(self, item: Item) -> None:
+        self._returning[item.message.id] = item
+        self._returning_bytes += item.size_bytes
+        limits = self._limits()
+        while (
+            self._returning_bytes > limits.publishing_bytes
+            or len(self._returning) > limits.publishing
+        ):
+            self._let_go_of(next(iter(self._returning))).settle()
+
+    def _let_go_of(self, id: str) -> Item:
+        item = self._returning.pop(id)
+        self._returning_bytes -= item.size_bytes
+        return item
+
+    def came(self, id: str) -> Item | None:
+        """Let go of a message that has come back; return it if it was said here."""
+        if id in self._returning:
+            return self._let_go_of(id)
         item = self._items.pop(id, None)
         if item is not None:
             self._size_bytes -= item.size_bytes
@@ -200,6 +242,8 @@ class Publisher:
     def down(self) -> None:
         """Note that Redis is away: members here get what is on its way, and what comes."""
         self._is_up = self._is_paused = False
+        for item in tuple(self._returning.values()):  # they come back by the streams
+            item.settle(is_queued=True)
         for item in tuple(self._items.values()):
             self._tell(item)
 

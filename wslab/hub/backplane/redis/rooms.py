@@ -21,7 +21,7 @@ from .commands import Word
 from .feed import Feed, Hold
 from .keys import Keys
 from .link import RedisLink
-from .message import Numbered, decode
+from .message import Numbered
 from .script import Script
 
 __all__ = ["Now", "Rooms"]
@@ -50,6 +50,9 @@ class Now(NamedTuple):
 
 class Told(Protocol):
     """Who is told what came of it: the engine."""
+
+    def decoded(self, payload: bytes) -> Numbered | None:
+        """Return a message as Redis has it, if it is one."""
 
     def pump(self) -> None:
         """Deliver what the feed has next."""
@@ -187,7 +190,9 @@ class Rooms:
 
     def heard(self, payload: bytes) -> None:
         """Take in what was published."""
-        event = decode(payload)
+        event = self._told.decoded(payload)
+        if event is None:
+            return
         gap = self.feed.came(event, self._streams(event))
         if gap is not None:
             self._status.gaps += 1
@@ -231,7 +236,8 @@ class Rooms:
             found = await self._fill(some)
             for (stream, since), (last, trimmed, *payloads) in zip(some, found, strict=False):
                 lasts[stream] = int(last)
-                them = kept = list(map(decode, payloads))
+                kept = [event for each in payloads if (event := self._told.decoded(each))]
+                them = kept
                 joined_s = self._joined_s.get(stream)
                 if joined_s is not None and now is not None:
                     them = self._since_joined(kept, joined_s, now)

@@ -8,7 +8,8 @@ local counter = redis.call('GET', KEYS[1]) or '0'
 local left = tonumber(ARGV[3])
 local found = {}
 for i = 2, #KEYS do
-    local some = {redis.call('HGET', KEYS[i] .. ':meta', 'trimmed') or '0'}
+    local meta = string.gsub(KEYS[i], '}:', '}:meta:', 1)
+    local some = {redis.call('HGET', meta, 'trimmed') or '0'}
     local after = '(' .. ARGV[2 * i] .. '-0'
     for _, entry in ipairs(redis.call('XRANGE', KEYS[i], after, ARGV[2 * i + 1])) do
         left = left - #entry[2][2]
