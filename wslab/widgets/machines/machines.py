@@ -1,6 +1,6 @@
 """Machines: two nodes, their clients and the Redis between them, live, in one picture.
 
-    Machines(one, two, redis)            # a lane for each; who says what to whom, in order
+``Machines(one, two, redis)`` has a lane for each, and shows who says what to whom, in order.
 
 Its rule: what is drawn was recorded, byte for byte, in this process: the clients' WebSockets, and
 what passes between each node and Redis. A button kills a process, as a crash would. What is drawn
