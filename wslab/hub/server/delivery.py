@@ -31,8 +31,8 @@ class Delivery:
 
     Awaiting it returns it: at once where one process serves the hub; where many do, when it has
     been delivered to the clients of this process, in the order that all of them share, or is known
-    to wait for Redis. All numbers are of clients of this process: what clients of others get, those
-    count.
+    to wait for Redis; its numbers are 0 until then. They are of clients of this process: what
+    clients of others get, those count.
 
     Attributes:
         event: its name; None for a raw broadcast.

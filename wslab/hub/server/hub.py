@@ -468,7 +468,10 @@ class Hub(HubProcesses):
     # Rooms and history.
 
     def close_room(self, room: str) -> int:
-        """Let everybody leave a room, and return how many that were; it is gone then."""
+        """Let everybody leave a room, and return how many that were; it is gone then.
+
+        Of several processes that serve the hub, it is about the clients of this one.
+        """
         return int(self._context.loop.run(self._close_room, check_room(room)))
 
     def _close_room(self, room: str) -> int:
@@ -481,6 +484,9 @@ class Hub(HubProcesses):
 
     def history(self, room: str | None = None, limit: int | None = None) -> tuple[Past[Said], ...]:
         """Return the latest events of a room, oldest first; of those to everybody for None.
+
+        Of several processes that serve the hub, each knows of a room what was said since somebody
+        was in it there.
 
         Args:
             room: the room's name.

@@ -173,7 +173,7 @@ class PacketHandler:
             result = await handlers.run(handler, listener.client, *args, address=listener.address)
             if packet.id is not None:
                 if isinstance(result, Delivery):  # of a handler that is one emit
-                    result = result.reached
+                    result = (await result).reached
                 self._listener.replies.answer(packet, result)
         except BaseException as exc:
             if is_cancelled(exc) and packet.id is not None:  # it may come back and ask again

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
+import pytest
+
+import wslab
 from tests.hub.backplane.redis.rig import fast, fresh_name, nodes, prepare
 from tests.hub.rig import TOKEN, aio, inside, listening, speaking, until
 from wslab.hub import Hub
@@ -82,6 +86,19 @@ async def test_an_emit_behind_a_join_is_never_missed(redis_url: str) -> None:
             ):  # which may have been said in that instant, by Redis's clock
                 got.append((each["event"], each["data"]))
         assert got == [(event, n) for n in range(50) for event in ("own", "behind")]
+
+
+@aio
+async def test_a_handler_that_is_one_emit_answers_how_many_it_reached_here(redis_url: str) -> None:
+    async with nodes(redis_url) as (one, _), listening(one) as url, speaking(url) as alice:
+
+        @one.on("shout")
+        async def shout(client: Any, text: str) -> Any:
+            return one.emit("shouted", text)  # not awaited
+
+        await alice.emit("shout", "hello", id=7)
+        assert (await alice.read())["event"] == "shouted"
+        assert await alice.read() == {"answer": 7, "data": 1}
 
 
 @aio
@@ -163,3 +180,87 @@ async def test_a_client_comes_back_to_another_node_and_misses_nothing(redis_url:
             assert (await alice.read())["data"] == 5
             assert client.rooms == {"lobby"}
             assert [member.node for member in await one.everybody()] == [two.node_id]
+
+
+# Its life.
+
+
+def test_wslab_serve_starts_and_ends_it_and_again(redis_url: str) -> None:
+    hub = Hub(fresh_name(), backplane=redis_url, history=10)
+    admin = hub.of("/admin")
+    assert (hub.backplane.status, hub.backplane.url) == ("connecting", redis_url)
+    with wslab.serve(hub, page=False) as server:
+        assert hub.backplane.status == admin.backplane.status == "up"
+        first = hub.node_id
+        assert wslab.run(hub.emit, "tick").reached == 0
+        server.restart()
+        assert hub.backplane.status == "up"
+        assert hub.node_id != first
+    assert (hub.backplane.status, hub.backplane.why) == ("down", "it was closed")
+
+
+@aio
+async def test_the_lifespan_of_an_application_starts_and_ends_it(redis_url: str) -> None:
+    hub = Hub(fresh_name(), backplane=redis_url)
+    told, seen = asyncio.Queue[Any](), []
+
+    async def send(message: Any) -> None:
+        seen.append((message["type"], hub.backplane.status))
+
+    life = asyncio.ensure_future(hub.asgi()({"type": "lifespan"}, told.get, send))
+    told.put_nowait({"type": "lifespan.startup"})
+    await until(lambda: seen)
+    told.put_nowait({"type": "lifespan.shutdown"})
+    await life
+    assert seen == [("lifespan.startup.complete", "up"), ("lifespan.shutdown.complete", "up")]
+    assert hub.backplane.status == "down"
+
+
+@aio
+async def test_the_first_client_starts_it_where_nobody_has(redis_url: str) -> None:
+    hub = Hub(fresh_name(), backplane=redis_url)
+    _ = hub.emit("early", 1)  # nobody is here: it waits for Redis, and for others
+    assert hub.backplane.queued == 1
+    try:
+        async with listening(hub) as url, speaking(url):
+            assert hub.backplane.status == "up"
+            await until(lambda: hub.backplane.published == 1)
+    finally:
+        await hub.close()
+
+
+@aio
+async def test_a_backplane_is_given_before_the_first_client(redis_url: str) -> None:
+    hub = Hub(fresh_name())
+    admin = hub.of("/admin")
+    assert hub.backplane.status == "memory"
+    with pytest.raises(ValueError, match="redis://"):
+        hub.set_backplane("http://127.0.0.1/")
+    with pytest.raises(TypeError, match="expected backplane= as a URL"):
+        hub.set_backplane(6379)  # type: ignore[arg-type]
+    assert hub.backplane.status == "memory"
+    hub.set_backplane(redis_url)
+    assert hub.backplane.status == admin.backplane.status == "connecting"
+    try:
+        async with listening(hub) as url, speaking(url) as alice:
+            await hub.emit("tick", 1)
+            assert (await alice.read())["data"] == 1
+            with pytest.raises(RuntimeError, match="before its first client"):
+                hub.set_backplane(None)
+    finally:
+        await hub.close()
+
+
+def test_what_a_hub_is_told() -> None:
+    with pytest.raises(ValueError, match='"queue" or "refuse"'):
+        Hub(when_down="wait")  # type: ignore[arg-type]
+
+
+def test_without_redis_py_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [each for each in sys.modules if "backplane.redis" in each]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in [each for each in sys.modules if each.split(".")[0] == "redis"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "wslab\[redis\]"') as error:
+        Hub(backplane="redis://:secret@127.0.0.1/")
+    assert "secret" not in str(error.value)
