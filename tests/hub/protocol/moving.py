@@ -83,7 +83,7 @@ class Moving(Conversation):
         lost = self.current.dropped if self.current is not None else ()
         state = session.snapshot('{"a":1}', lost=lost)
         answers = list(session.answers.items())
-        self.written = state.to_json(), answers
+        self.written = state.to_json(), state.received, answers
 
     def acknowledge(self):
         if self.current is not None:
@@ -165,8 +165,8 @@ class Moving(Conversation):
             return
         Moving.moves += 1
         Moving.ended += not hands_over
-        text, answers = self.written
-        state = SessionState.from_json(text)
+        text, received, answers = self.written
+        state = SessionState.from_json(text, received)
         assert json.loads(text)["data"] == {"a": 1}
         session = ServerSession.restored(
             TOKEN, self.history, state, {"a": 1}, self.now_s, may_be_behind=not hands_over

@@ -14,7 +14,10 @@ def test_the_oldest_goes_first():
     assert 4 not in answers
     assert (len(answers), answers.size_bytes) == (2, 2 * ANSWER_BYTES + 9)
     assert list(answers.items()) == [(3, "three", 5), (5, "five", 4)]
+    assert (answers.first, answers.after(0)) == (3, [(3, "three"), (5, "five")])
+    assert (answers.after(3), answers.after(5)) == ([(5, "five")], [])
     answers.drop_oldest()
     assert (answers.get(3), answers.get(5)) == (None, "five")
     answers.drop_oldest()
     assert (len(answers), answers.size_bytes) == (0, 0)
+    assert answers.first is None

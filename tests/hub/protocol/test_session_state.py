@@ -43,14 +43,14 @@ STATES = st.builds(
 @given(STATES)
 def test_as_text_and_back(state):
     text = state.to_json()
-    assert SessionState.from_json(text) == state
-    assert SessionState.from_json(text.encode()) == state
+    assert SessionState.from_json(text, state.received) == state
+    assert SessionState.from_json(text.encode(), state.received) == state
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"v":2}', b"\xff", '{"v":1,"stays":[1]}'])
 def test_what_is_no_session_is_refused_and_says_what_was_expected(text):
     with pytest.raises(ValueError, match="expected a session as wslab 1 writes it, got"):
-        SessionState.from_json(text)
+        SessionState.from_json(text, 0)
 
 
 def test_what_of_a_clients_data_can_go_and_what_is_left_behind():

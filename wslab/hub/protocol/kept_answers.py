@@ -37,6 +37,20 @@ class KeptAnswers(Generic[M]):
         for n, (answer, size_bytes) in self._answers.items():
             yield n, answer, size_bytes - ANSWER_BYTES
 
+    def after(self, n: int) -> list[tuple[int, M]]:
+        """Return the answers to packets behind packet n, the oldest first."""
+        found: list[tuple[int, M]] = []
+        for number in reversed(self._answers):
+            if number <= n:
+                break
+            found.append((number, self._answers[number][0]))
+        return found[::-1]
+
+    @property
+    def first(self) -> int | None:
+        """The number of the packet whose answer is the oldest; None where there is none."""
+        return next(iter(self._answers), None)
+
     def get(self, n: int) -> M | None:
         """Return the answer to packet n, or None."""
         kept = self._answers.get(n)

@@ -1,8 +1,9 @@
 """What a session is, as data: what another process needs to continue it.
 
 Pure. Its rule: JSON can hold it, and all that is in it is bounded, so that what strangers make a
-hub write down is bounded, too. Left out: the token, which is a secret; answers, which are written
-one by one as they are given; and events, which every process reads where they were said.
+hub write down is bounded, too. Left out: the token, which is a secret; the number of packets, which
+changes with each of them, and answers, which are written one by one; and events, which every
+process reads where they were said.
 """
 
 from __future__ import annotations
@@ -69,10 +70,9 @@ class SessionState:
         return [(room, after, until) for room, after, until in read if after < until]
 
     def to_json(self) -> str:
-        """Return it as JSON text."""
+        """Return it as JSON text, but for what it has received."""
         told = {
             "v": VERSION,
-            "received": self.received,
             "began": self.began_offset,
             "before": self.offset_before,
             "stayed_s": round(self.stayed_s, 3),
@@ -85,8 +85,12 @@ class SessionState:
         return f'{to_json(told)[:-1]},"data":{self.data}}}'
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> SessionState:
+    def from_json(cls, text: str | bytes, received: int) -> SessionState:
         """Return what such a text holds.
+
+        Args:
+            text: as `to_json` returned it.
+            received: the number of the last packet.
 
         Raises:
             ValueError: it is no session, or one that another version of wslab has written.
@@ -103,7 +107,7 @@ class SessionState:
                 lost, earlier = told["untold"]
                 untold = tuple(lost), [(int(at), tuple(each)) for at, each in earlier]
             return cls(
-                told["received"], told["began"], told["before"], told["stayed_s"], told["user"],
+                received, told["began"], told["before"], told["stayed_s"], told["user"],
                 told["client"], told["name"], stays, untold, to_json(told["data"]),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as exc:

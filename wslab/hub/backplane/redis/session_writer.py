@@ -11,15 +11,16 @@ from __future__ import annotations
 import asyncio
 import collections
 import functools
+import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ....errors import BackplaneDown
 from ...protocol.life import LifeState
 from ...protocol.session_state import portable
 from ..backplane import Session
-from .answers import packed
+from .answers import Answer, packed
 from .commands import Word
 from .keys import token_hash
 from .link import RedisLink
@@ -52,10 +53,23 @@ class Written:
     def __init__(self, session: Session, name: str, claim: str, how: str) -> None:
         self.session, self.name, self.claim, self.how = session, name, claim, how
         self.state = ""
-        self.answers: frozenset[int] = frozenset()
+        self.answers: collections.deque[int] = collections.deque()  # numbers of packets
         self.is_dirty = self.is_writing = False
         self.waiting: list[Then] = []
         self.written_s = 0.0
+
+    def must_be_whole(self) -> None:
+        """Note that Redis has nothing of it any more."""
+        self.how, self.state = "whole", ""
+        self.answers.clear()
+
+
+class _Whole(NamedTuple):
+    # What one write says of a session.
+    handled: int  # packets
+    state: str  # all else
+    gone: list[int]  # answers that are kept no more
+    answers: list[tuple[int, Answer]]  # that are new
 
 
 class SessionWriter:
@@ -116,7 +130,7 @@ class SessionWriter:
         written = self.by_name[name] = Written(session, name, claim, how)
         session.recorded = session.handled
         if how == "part":
-            written.answers = _numbers(session)
+            written.answers.extend(n for n, _, _ in session.answers.items())
             self._seen(written)
         return written
 
@@ -161,7 +175,8 @@ class SessionWriter:
         Raises:
             BackplaneDown: Redis is not there.
         """
-        keys, args = self._words(written, owner="")
+        keys = [self._link.keys.session(written.name)]
+        args = self._words(written, self._whole(written), owner="")
         return bool(await self._link.run(self._write, keys, args) != _FENCED)
 
     # Writing.
@@ -173,34 +188,33 @@ class SessionWriter:
     def _begin_write(self, written: Written) -> asyncio.Future[Any]:
         written.is_writing, written.is_dirty = True, False
         waiting, written.waiting = written.waiting, []
-        handled = written.session.handled
-        answers = _numbers(written.session)
-        keys, args = self._words(written, owner=self._link.node_id)
-        state = str(args[4]) or written.state
-        done = self._link.post(self._write, keys, args)
-        done.add_done_callback(
-            functools.partial(self._has_written, written, waiting, handled, state, answers)
-        )
+        whole = self._whole(written)
+        args = self._words(written, whole, owner=self._link.node_id)
+        done = self._link.post(self._write, [self._link.keys.session(written.name)], args)
+        done.add_done_callback(functools.partial(self._has_written, written, waiting, whole))
         return done
 
-    def _words(self, written: Written, *, owner: str) -> tuple[list[str], list[Word]]:
+    def _whole(self, written: Written) -> _Whole:
         session = written.session
         data, left_behind = portable(session.data, self._most_bytes())
         for name in left_behind:
             self._leave_behind(name)
-        lost = self._dropped(session)
-        state = session.snapshot(data, lost=lost).to_json()
-        forgotten = sorted(written.answers - _numbers(session))
+        state = session.snapshot(data, lost=self._dropped(session)).to_json()
+        first, last = session.answers.first, written.answers[-1] if written.answers else 0
+        gone = list(itertools.takewhile(lambda n: first is None or n < first, written.answers))
+        return _Whole(session.handled, state, gone, session.answers.after(last))
+
+    def _words(self, written: Written, whole: _Whole, *, owner: str) -> list[Word]:
+        handled, state, gone, answers = whole
         is_same = state == written.state and written.how == "part"
         args: list[Word] = [
-            written.claim, owner, self._live_ms(session), written.how, "" if is_same else state,
-            len(forgotten), *(f"a:{n}" for n in forgotten), *self._channel, written.name,
-            session.user_id,
+            written.claim, owner, self._live_ms(written.session), written.how,
+            "" if is_same else state, len(gone), *(f"a:{n}" for n in gone), *self._channel,
+            written.name, written.session.user_id, handled,
         ]  # fmt: skip
-        for n, answer, _ in session.answers.items():
-            if n not in written.answers or written.how != "part":
-                args += f"a:{n}", packed(answer)
-        return [self._link.keys.session(written.name)], args
+        for n, answer in answers:
+            args += f"a:{n}", packed(answer)
+        return args
 
     def _live_ms(self, session: Session) -> int:
         is_away = session.state is LifeState.AWAY
@@ -215,9 +229,7 @@ class SessionWriter:
         self,
         written: Written,
         waiting: list[Then],
-        handled: int,
-        state: str,
-        answers: frozenset[int],
+        whole: _Whole,
         done: asyncio.Future[Any],
     ) -> None:
         written.is_writing = False
@@ -231,11 +243,15 @@ class SessionWriter:
             self._fenced(session)
             return
         if outcome == _DONE:
-            written.how, written.state, written.answers = "part", state, answers
-            session.recorded = handled
+            written.how, written.state = "part", whole.state
+            for _ in whole.gone:
+                written.answers.popleft()
+            written.answers.extend(n for n, _ in whole.answers)
+            session.recorded = whole.handled
             self._seen(written)
         elif outcome == _WHOLE:
-            written.how, written.answers, written.is_dirty = "whole", frozenset(), True
+            written.must_be_whole()
+            written.is_dirty = True
             written.waiting[:0] = waiting
             waiting = []
         else:  # it is written when Redis is back, and nobody waits for that
@@ -298,10 +314,6 @@ class SessionWriter:
             if outcome == _FENCED:
                 self.let_go(written.session)
                 self._fenced(written.session)
-            elif outcome == _WHOLE:
-                written.how, written.state = "whole", ""
+            elif outcome == _WHOLE and not written.is_writing:  # else that write learns it, too
+                written.must_be_whole()
                 self.record(written.session)
-
-
-def _numbers(session: Session) -> frozenset[int]:
-    return frozenset(n for n, _, _ in session.answers.items())

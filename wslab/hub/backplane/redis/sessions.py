@@ -221,7 +221,7 @@ class RedisSessions:
     def _restored(
         self, token: str, fields: dict[bytes, bytes], address: str, is_behind: bool
     ) -> tuple[Session, SessionState]:
-        state = SessionState.from_json(fields[b"state"])
+        state = SessionState.from_json(fields[b"state"], int(fields[b"received"]))
         now_s = time.monotonic()
         history = self._sessions.history
         session: Session = ServerSession.restored(
