@@ -99,6 +99,9 @@ def test_a_learner_works_through_it(lab: Lab, expect):
         expect(kept.locator(".ws-lane").nth(2)).to_contain_text("killed (down)")
         kept.get_by_role("button", name="start Redis").click()
         expect(kept.locator(".ws-lane").nth(2)).to_contain_text("process")
+        lesson.run_to("restart-compare")
+        assert "while Redis was down: ['ada', 'bob']" in lesson.text("restart")
+        assert lesson.outcomes("restart-compare") == ["yes, when Redis is back"]
         take_pictures(lesson, OF_INTEREST, 1280)
         notebook.page.set_viewport_size({"width": 640, "height": 900})
         assert cut_off(notebook.page) == []
