@@ -19,8 +19,6 @@ from typing import Any
 
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
-from ..hub.protocol.come_back import come_back_s
-
 __all__ = [
     "Attempt",
     "Backoff",
@@ -159,6 +157,8 @@ def told_delay_s(reason: Any) -> float:
         reason: the ConnectionClosed of a connection, or the exception of an attempt.
     """
     if isinstance(reason, ConnectionClosed) and reason.rcvd is not None:
+        from ..hub.protocol.come_back import come_back_s  # importing wslab loads no hub
+
         return come_back_s(reason.rcvd.reason) or 0.0
     if isinstance(reason, InvalidStatus):  # RFC 9110 §10.2.3; a date, nobody sends with a 503
         seconds = reason.response.headers.get_all("Retry-After")

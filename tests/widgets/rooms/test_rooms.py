@@ -266,7 +266,7 @@ class Stalled:
         self.sock.connect(("127.0.0.1", server.port))
         mine = self.sock.getsockname()
         self.sock.sendall(
-            b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
         # By its address: others that connected before may be admitted only now.
