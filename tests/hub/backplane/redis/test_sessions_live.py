@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.hub.backplane.redis.rig import nodes
+from tests.hub.backplane.redis.rig import nodes, redis_of_its_own
 from tests.hub.backplane.redis.session_rig import eventually
 from tests.hub.rig import TOKEN, aio, inside, listening, speaking, until
 from tests.hub.stock import node as stock_client
@@ -363,3 +364,28 @@ async def test_a_room_that_is_closed_is_closed_for_who_comes_back_elsewhere(redi
         await die(one)
         again = await stack.enter_async_context(speaking(at_other + MINE))
         assert other.clients[again.id].rooms == {"attic"}
+
+
+@aio
+async def test_who_is_sent_away_since_redis_lost_its_data_finds_its_session_elsewhere(
+    tmp_path: Path,
+) -> None:
+    stack = contextlib.AsyncExitStack()
+    with redis_of_its_own(tmp_path) as server:
+        async with two(server.url) as (one, other, at_one, at_other), stack:
+            alice = await stack.enter_async_context(speaking(at_one + MINE))
+            await alice.call("join", "lobby", id=1, n=1)
+            await other.emit("tick", 1, to="lobby")
+            place = (await next_of(alice, "tick"))["offset"]
+            await is_written(one)
+            with server.client() as client:
+                client.flushall()
+            assert (await alice.closed())[0] == 1012
+            again = await stack.enter_async_context(speaking(f"{at_other}{MINE}&offset={place}"))
+            told = again.welcome
+            assert (told["resumed"], told["received"], told["gap"]) == (True, 1, "too old")
+            assert other.clients[again.id].rooms == {"lobby"}
+            await one.emit("tick", 2, to="lobby")
+            tick = await next_of(again, "tick")
+            assert tick["data"] == 2
+            assert tick["offset"] > place

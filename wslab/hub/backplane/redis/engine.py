@@ -231,7 +231,11 @@ class RedisBackplane(MemoryBackplane):
         self.rooms.counter = max(self.rooms.counter, counter)
         before, self._epoch = self._epoch, epoch
         if before and before != epoch:
+            if self.redis_sessions is not None:
+                self.redis_sessions.writer.forget_all()
             self.lost(None)
+            if self.redis_sessions is not None:
+                self.redis_sessions.writer.write_all()
         return Now(counter, int(answer[2]), asyncio.get_running_loop().time())
 
     def _renew_soon(self) -> None:

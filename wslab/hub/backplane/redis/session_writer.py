@@ -269,6 +269,17 @@ class SessionWriter:
 
     # While it is there.
 
+    def forget_all(self) -> None:
+        """Note that Redis has lost its data: what is written next of a session is all of it."""
+        for written in self.by_name.values():
+            if not written.is_writing:  # else it learns it from the answer
+                written.must_be_whole()
+
+    def write_all(self) -> None:
+        """Write all sessions down, also of clients that are away."""
+        for written in tuple(self.by_name.values()):
+            self.record(written.session)
+
     async def is_up(self) -> None:
         """Write what could not be written; awaited each time that Redis is there again."""
         await asyncio.gather(*self._write_again(), return_exceptions=True)
