@@ -48,8 +48,8 @@ MUTANTS = {
     "keeps no answer": (ServerSession.awaits_answer, "n == self.received", "False"),
     "says that one more has come": (
         ServerSession.resume,
-        "offset, self.received, None",
-        "offset, self.received + 1, None",
+        "offset, self.receipt, None",
+        "offset, self.receipt + 1, None",
     ),
     "sends what it was left out of": (
         ServerSession.missed, "if token not in past.skip:", "if True:",
