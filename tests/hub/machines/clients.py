@@ -249,6 +249,8 @@ class HandClient(_OnASocket):
                 self.listener.told(data["gap"])
         else:
             self.offset, self.seen, self.n = data["offset"], -1, data["received"]
+            if isinstance(data["session"], str):
+                self.token = data["session"]
             self.kept.clear()
             self._doubt_all()
             if not is_first:

@@ -72,13 +72,11 @@ async def nothing(run: Machines) -> None:
 
 
 async def kill_a_node(run: Machines) -> None:
-    """In the middle of what it emits; another takes its place."""
-    here: list[str] = []
-    for victim in run.random.sample(run.nodes, len(run.nodes)):
-        if here := (await victim.ask("state"))["here"]:
-            break
+    """In the middle of what it emits, the one with most clients; another takes its place."""
+    here = {node: (await node.ask("state"))["here"] for node in run.nodes}
+    victim = max(run.nodes, key=lambda node: len(here[node]))
     await victim.kill()
-    run.mourn(here)
+    run.mourn(here[victim])
     await asyncio.sleep(0.5)
     await run.replace(victim)
 
@@ -203,7 +201,7 @@ async def deafen(run: Machines) -> None:
 
 
 FAULTS = (
-    Fault("nothing", nothing, needs_redis=False, is_short=True),
+    Fault("nothing", nothing, needs_redis=False),
     Fault("a node killed (-9)", kill_a_node, is_short=True),
     Fault("a node held beyond its lease", hold_a_node),
     Fault("Redis held (SIGSTOP)", hold_redis),

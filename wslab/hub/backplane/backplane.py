@@ -40,6 +40,7 @@ class Fetched(enum.Enum):
     KNOWN = "what this process knows of it is right"
     MOVED_ON = "its client is at yet another process meanwhile"
     ANOTHERS = "it is somebody else's, and stays where it is"
+    UNSURE = "it may be at another process, or have been there: nobody can tell"
 
 
 class SessionHooks(NamedTuple):

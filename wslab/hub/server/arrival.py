@@ -55,7 +55,10 @@ async def is_let_in(arriving: Arriving) -> bool:
             if fetched is Fetched.MOVED_ON:
                 arriving.retire()  # its client has not waited, and is at another process
                 return False
-            denial = arriving.session_part.deny()
+            if fetched is Fetched.UNSURE:
+                arriving.session_part.begin_anew()
+            else:
+                denial = arriving.session_part.deny()
         denial = denial or await _follow(arriving)
     if denial is not None:
         code, word = denial.close_code, denial.word

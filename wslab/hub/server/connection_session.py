@@ -116,6 +116,10 @@ class ConnectionSession:
             return None
         return Denial(403, "this session is somebody else's: come without it for one of your own")
 
+    def begin_anew(self) -> None:
+        """Ask for a new session, by a token of its own: the one that its client names stays."""
+        self.greeting = self.greeting._replace(token="")
+
     def _is_owner(self, session: Session) -> bool:
         return self.identity is None or session.user_id == self.identity.user_id
 

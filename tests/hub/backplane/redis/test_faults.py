@@ -231,14 +231,33 @@ async def test_who_got_something_without_a_place_and_breaks_off_is_told(tmp_path
             assert "offset" not in (packet := await alice.read())
             assert packet["data"] == 1
             await alice.abort()
+            await one.emit("tick", 2, to="lobby")
+            server.start()
+            await all_up(one)
             async with speaking(f"{alice.url}&offset={offset}") as again:
                 assert again.welcome["gap"] == "too old"
-                await one.emit("tick", 2, to="lobby")
-                assert await ticks(again, 1) == [2]
-                server.start()
-                await all_up(one)
                 await one.emit("tick", 3, to="lobby")
                 assert await ticks(again, 1) == [3]  # and not 1 nor 2 again
+
+
+@aio
+async def test_who_comes_back_while_redis_is_away_gets_a_session_of_its_own(tmp_path: Path) -> None:
+    with redis_of_its_own(tmp_path) as server:
+        async with two(server) as (one, other, alice, _bob):
+            server.kill()
+            await until(lambda: one.backplane.status == "down")
+            await until(lambda: other.backplane.status == "down")
+            await alice.abort()
+            async with speaking(f"{alice.url}&offset=1000") as again:
+                told = again.welcome  # nobody can tell whether it has been elsewhere meanwhile
+                assert (told["resumed"], told["gap"]) == (False, "session unknown")
+                assert isinstance(told["session"], str)
+                assert told["session"] not in alice.url
+                await again.call("join", "lobby")
+                server.start()
+                await all_up(one, other)
+                await other.emit("tick", 1, to="lobby")
+                assert await ticks(again, 1) == [1]
 
 
 @aio

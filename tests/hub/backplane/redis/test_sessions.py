@@ -279,7 +279,7 @@ async def test_while_redis_is_away_nothing_waits_and_it_is_written_down_later(
             session.has_handled(Packet("e", n=2))
             here.writer.record(session, lambda: told.append(session.receipt))
             await until(lambda: told == [2])
-            assert await here.sessions.fetch("b" * 16, 1, "5.6.7.8") is Fetched.KNOWN
+            assert await here.sessions.fetch("b" * 16, 1, "5.6.7.8") is Fetched.UNSURE
             server.restart(keeps_data=False)
             await until(lambda: here.link.status == "up")
             await eventually(here.has_stored)

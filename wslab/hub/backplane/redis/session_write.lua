@@ -1,6 +1,6 @@
 -- Write down what a node knows of a session, unless another node has it.
 -- KEYS: session. ARGV: the node's claim, the owner ('' where it is handed over), milliseconds to
--- live, 'open' (it is a new one), 'whole' or 'part', the state ('' where it is the same), how many
+-- live, 'open' (it is a new one), 'late' (it was, and is away), 'whole' or 'part', the state ('' where it is the same), how many
 -- fields to forget and these, the beginning and the end of a node's channel, the session's name
 -- there, whose it is, how many packets were handled; then fields and values.
 -- Returns 1; 0 where another node has it; 2 where nothing is there, and 'part' is too little.

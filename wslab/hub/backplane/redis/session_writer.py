@@ -207,8 +207,11 @@ class SessionWriter:
     def _words(self, written: Written, whole: _Whole, *, owner: str) -> list[Word]:
         handled, state, gone, answers = whole
         is_same = state == written.state and written.how == "part"
+        how = written.how
+        if how == "open" and written.session.state is LifeState.AWAY:
+            how = "late"  # its client may be elsewhere by now, where this took it from it
         args: list[Word] = [
-            written.claim, owner, self._live_ms(written.session), written.how,
+            written.claim, owner, self._live_ms(written.session), how,
             "" if is_same else state, len(gone), *(f"a:{n}" for n in gone), *self._channel,
             written.name, written.session.user_id, handled,
         ]  # fmt: skip

@@ -34,6 +34,7 @@ from .session_writer import SessionWriter, Written
 
 __all__ = ["RedisSessions", "Rooms"]
 
+UP_S: Final = 1.0  # for Redis to be there again, before a client gets a session of its own
 READ_S: Final = 5.0  # for what was missed to be read, and for it to be heard that it was
 MOST_OWNERS: Final = 10  # one after the other, while its client goes from node to node
 MORE_S: Final = 2.0  # for another node to hand over, beyond what a handler there may take
@@ -125,7 +126,8 @@ class RedisSessions:
     ) -> Fetched:
         """Have a session here that another node has, or has had.
 
-        Nothing is raised: where Redis is not there, this node goes by what it knows itself.
+        Nothing is raised. Where Redis is not there, nobody can tell whether the session has been
+        elsewhere since it was here, and has other rooms and packets now.
 
         Args:
             token: whose session.
@@ -141,9 +143,10 @@ class RedisSessions:
             async with lock:
                 wanted = is_wanted or _always
                 return await self._fetch(name, token, offset, address, user_id or "", wanted)
-        except (BackplaneDown, ResponseError, TimeoutError, ValueError) as exc:
-            if not isinstance(exc, BackplaneDown):
-                self._failed(exc)
+        except BackplaneDown:
+            return Fetched.UNSURE
+        except (ResponseError, TimeoutError, ValueError) as exc:
+            self._failed(exc)
             return Fetched.KNOWN
         finally:
             if not lock.locked():
@@ -175,8 +178,7 @@ class RedisSessions:
         user_id: str,
         is_wanted: Callable[[], bool],
     ) -> Fetched:
-        if self._link.status != "up":
-            return Fetched.KNOWN
+        await self._link.wait_up(UP_S)
         claim, passed_over = self._new_claim(), b""
         for _ in range(MOST_OWNERS):  # another node has it, which gives it away or is passed over
             if not is_wanted():
