@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+import wslab
 from tests.cli.rig import WAIT_S, Serving, connect, needs_posix, refused
+from tests.peers import until
 from wslab.cli.workers import Place
 
 pytestmark = needs_posix
@@ -170,3 +172,29 @@ def test_workers_of_a_hub_are_one_hub_and_are_drained(tmp_path: Path, redis_url:
             assert told == (1012, "service restart, come back in 0 s")
         out, err = serving.process.communicate(timeout=WAIT_S)
         assert (serving.process.returncode, err) == (0, ""), out
+
+
+def test_a_worker_is_killed_and_nobody_misses_anything(tmp_path: Path, redis_url: str) -> None:
+    (tmp_path / "main.py").write_text(HUB.replace("NAME", tmp_path.name).replace("10", "1000"))
+    with Many(2, "main:hub", "--backplane", redis_url, cwd=tmp_path) as serving:
+        try:
+            clients = [
+                wslab.connect(serving.url, name=f"client {n}", reconnect=wslab.Reconnect(0.1, 1.0))
+                for n in range(8)
+            ]
+            heard: dict[str, list[int]] = {client.name: [] for client in clients}
+            for client in clients:
+                client.on("said", lambda said, name=client.name: heard[name].append(said[0]))
+                client.call("everybody", timeout=WAIT_S)  # it is among them from now on
+            for n in range(200):
+                clients[n % 8].call("say", n, timeout=WAIT_S)
+                if n == 100:
+                    os.kill(serving.pids[1], signal.SIGKILL)
+            until(lambda: all(len(each) >= 200 for each in heard.values()), WAIT_S)
+            # A call whose worker dies is put again to the next one, which says nothing twice.
+            assert all(sorted(each) == list(range(200)) for each in heard.values()), heard
+            assert len({tuple(each) for each in heard.values()}) == 1
+            assert [client.gap for client in clients] == [None] * 8
+        finally:
+            wslab.shutdown()
+        assert serving.end(signal.SIGINT)[0] == 0  # also where the new one only starts

@@ -25,6 +25,7 @@ from .signals import ended_by
 __all__ = ["Place", "Workers"]
 
 MISTAKE = 2  # exit code: the user's, so that another worker would only make it again
+INTERRUPTED = 130  # the same of an interrupt while it starts
 AGAIN_S = 1.0  # between two beginnings of one worker
 GRACE_S = 10.0  # beyond the time that draining takes, until those that remain are killed
 
@@ -156,4 +157,5 @@ class Workers:
                 return 1
             told = self._next_signal()
         codes = [worker.process.poll() for worker in self._workers if worker.process is not None]
-        return 0 if not any(codes) else 1
+        # One that had not begun to serve ends by the signal itself.
+        return 0 if all(code in (0, -number, INTERRUPTED) for code in codes) else 1
