@@ -24,6 +24,7 @@ from ..notebook import cells
 
 __all__ = ["ChildProcess"]
 
+PACKAGE = Path(__file__).resolve().parent.parent
 START_S = 30.0  # a busy machine, or a small one on Binder
 END_S = 2.0  # after which it is killed
 LOOK_S = 0.01
@@ -98,6 +99,8 @@ class ChildProcess:
         self._close_stdin()  # of its run before
         self._was_killed, self.ending_at, self.ended_at = False, None, None
         self._ending = None
+        # The same wslab as here, also where it is not installed.
+        path = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
         with (self.folder / "log.txt").open("wb") as log:
             self._popen = subprocess.Popen(
                 list(command),
@@ -105,6 +108,7 @@ class ChildProcess:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
                 start_new_session=True,  # an interrupt of the kernel is not for it
                 bufsize=0,
             )
