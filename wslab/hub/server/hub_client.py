@@ -129,10 +129,14 @@ class HubClient:
         if name is not None and len(name) * 4 > most < len(name.encode(errors="replace")):
             context.limited["name_bytes"] += 1
             raise Refused(f"expected a name of at most {most} bytes (Limits(name_bytes=...))")
-        connection = self._connection
-        connection.session_part.name = name
-        if connection.context.backplane.is_shared:
-            connection.context.loop.run(connection.announce)
+        if context.backplane.is_shared:
+            context.loop.run(self._set_name_for_all, name)
+        else:
+            self._connection.session_part.name = name
+
+    def _set_name_for_all(self, name: str | None) -> None:
+        self._connection.session_part.name = name  # which is written down, on the loop
+        self._connection.announce()
 
     @property
     def rooms(self) -> frozenset[str]:
