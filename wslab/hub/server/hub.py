@@ -13,7 +13,6 @@ from typing import Any, TypeVar, cast, overload
 
 from ...identity.identity import Identity
 from ...wire.http.message import HttpRequest, HttpResponse
-from ..backplane.status import BackplaneStatus
 from ..dialects.dialect import Said
 from ..engineio.settings import SocketIO
 from ..protocol import packets
@@ -25,11 +24,9 @@ from .delivery import Delivery, Trace
 from .emission import Target
 from .emitter import Emitter, check_own, raw_message, said_of
 from .entrance import Entrance
-from .handover import hooks_of
 from .handshake import answered
 from .hub_client import HubClient
 from .hub_context import HubContext
-from .members import attach
 from .message_ids import sayings
 from .namespaces import Namespace
 from .processes import HubProcesses
@@ -178,49 +175,6 @@ class Hub(HubProcesses):
     def errors_seen(self) -> int:
         """How many exceptions handlers have let through."""
         return self.errors.seen
-
-    # The processes that serve it.
-
-    @property
-    def backplane(self) -> BackplaneStatus:
-        """How what this process shares with others is, in words and numbers."""
-        return self._context.backplane.status
-
-    @property
-    def node_id(self) -> str:
-        """The name of this process among those that serve the hub; a new one at each start."""
-        return self.backplane.node_id
-
-    def set_backplane(self, url: str | None) -> None:
-        """Have another backplane, before the first client: `Hub` says what it may be.
-
-        Raises:
-            RuntimeError: there have been clients.
-            TypeError, ValueError: it is no such URL.
-        """
-        for each in self._entrance.namespaces.by_name.values():
-            each.context.set_backplane(url)
-            each.hub._emitter.attach(each.context.backplane)
-            each.hub._attach()
-
-    def _attach(self) -> None:
-        attach(self._context)
-        self._context.backplane.attach_sessions(hooks_of(self._context))
-
-    async def start(self) -> None:
-        """Begin to serve on the running loop: a backplane may have to be there first.
-
-        ``wslab.serve(hub)`` and the lifespan of ``hub.asgi()`` call it; elsewhere the first client
-        starts it. While Redis is away it waits for that a few seconds, and goes on without.
-
-        Raises:
-            BackplaneDown: Redis is away, and ``when_down`` is "refuse".
-        """
-        await self._entrance.start()
-
-    async def close(self) -> None:
-        """End what `start` has begun, once no client is here any more; idempotent."""
-        await self._entrance.close()
 
     # Namespaces.
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from ...calls.waiting import finite
+from ..backplane.status import BackplaneStatus
 from ..protocol.come_back import come_back_in
-from .emitter import check_own, said_of
+from .emitter import Emitter, check_own, said_of
 from .entrance import Entrance
+from .handover import hooks_of
 from .hub_client import HubClient
 from .hub_context import HubContext
-from .members import ask, everybody
+from .members import ask, attach, everybody
 from .registry import check_room
 
 __all__ = ["HubProcesses"]
@@ -27,6 +29,50 @@ class HubProcesses:
 
     _context: HubContext
     _entrance: Entrance
+    _emitter: Emitter
+
+    @property
+    def backplane(self) -> BackplaneStatus:
+        """How what this process shares with others is, in words and numbers."""
+        return self._context.backplane.status
+
+    @property
+    def node_id(self) -> str:
+        """The name of this process among those that serve the hub; a new one at each start."""
+        return self.backplane.node_id
+
+    def set_backplane(self, url: str | None) -> None:
+        """Have another backplane, before the first client: `Hub` says what it may be.
+
+        Raises:
+            RuntimeError: there have been clients.
+            TypeError, ValueError: it is no such URL.
+        """
+        for each in self._entrance.namespaces.by_name.values():
+            each.context.set_backplane(url)
+            each.hub._emitter.attach(each.context.backplane)
+            each.hub._attach()
+
+    def _attach(self) -> None:
+        attach(self._context)
+        self._context.backplane.attach_sessions(hooks_of(self._context))
+
+    async def start(self) -> None:
+        """Begin to serve on the running loop: a backplane may have to be there first.
+
+        ``wslab.serve(hub)`` and the lifespan of ``hub.asgi()`` call it; elsewhere the first client
+        starts it. While Redis is away it waits for that a few seconds, and goes on without.
+
+        Raises:
+            BackplaneDown: Redis is away, and ``when_down`` is "refuse".
+        """
+        await self._entrance.start()
+
+    async def close(self) -> None:
+        """End what `start` has begun, once no client is here any more; idempotent."""
+        await self._entrance.close()
+
+    # Who is at them.
 
     def everybody(self, room: str | None = None) -> Any:
         """Return who is connected, at all processes of the hub, or in a room; to be awaited.
