@@ -216,6 +216,6 @@ FAULTS = (
     Fault("output buffer limit", bite),
     Fault("a node parted from Redis", part),
     Fault("the same beyond its lease", part_for_long),
-    Fault("a node unplugged from Redis", unplug, is_short=True),
+    Fault("a node unplugged from Redis", unplug),
     Fault("a node that Redis cannot reach", deafen),
 )
