@@ -330,6 +330,15 @@ def test_requests_cut_anywhere_get_the_same_answers(requests, at):
     assert got == bodies
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_who_takes_it_for_a_proxy_is_told(version):
+    head = f"CONNECT a:1 HTTP/{version}\r\nHost: h\r\n\r\n".encode()
+    sent, failed = asyncio.run(answered([head]))
+    assert not failed
+    assert sent.startswith(b"HTTP/1.1 405 ")
+    assert b"CONNECT is a proxy's" in sent
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(

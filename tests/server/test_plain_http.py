@@ -201,6 +201,16 @@ def test_a_handler_is_told_when_its_server_closes():
     assert ended == [True]
 
 
+def test_what_a_handler_lets_through_then_is_recorded():
+    class Failing(Answering):
+        async def end_http(self):
+            raise ValueError("not today")
+
+    with wslab.serve(Failing()) as server:
+        pass
+    assert [failure.summary for failure in server.errors] == ["ValueError: not today"]
+
+
 def test_something_else_that_is_called_http_is_none_of_ours():
     class Other(Answering):
         http = "a client of something"

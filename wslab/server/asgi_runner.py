@@ -194,7 +194,7 @@ class AsgiRunner:
         """Have the application end what it holds by HTTP, where it can be told so, as a hub can."""
         end_http = getattr(self._options.handler, "end_http", None)
         if inspect.iscoroutinefunction(end_http):
-            with self._user_code.recording("end_http", None), contextlib.suppress(Exception):
+            with contextlib.suppress(Exception), self._user_code.recording("end_http", None):
                 async with asyncio.timeout(END_S):
                     await end_http()
 

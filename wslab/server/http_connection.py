@@ -147,6 +147,9 @@ class HttpConnection:
         if request.http_version not in (b"1.0", b"1.1"):
             await self._refuse(505, "HTTP/1.1")
             return False
+        if request.method == b"CONNECT":  # a 2xx to it would make a tunnel (RFC 9110 §9.3.6)
+            await self._refuse(405, "a method of a server: CONNECT is a proxy's")
+            return False
         self._is_at_work = True
         if self._leave(request, self._http.trailing_data[0] + bytes(self._came)):
             self._has_left = True

@@ -135,7 +135,7 @@ class PlainHttp:
             connection.stop()
         end_http = _method(self._options.handler, "end_http", takes=0)
         if end_http is not None:
-            with self._user_code.recording("end_http", None), contextlib.suppress(Exception):
+            with contextlib.suppress(Exception), self._user_code.recording("end_http", None):
                 async with asyncio.timeout(END_S):
                     await end_http()
         tasks = [each.task for each in self._connections if each.task is not None]
