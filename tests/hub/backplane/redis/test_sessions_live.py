@@ -176,7 +176,7 @@ async def test_a_packet_whose_process_ended_in_its_middle_comes_again_and_says_n
     redis_url: str,
 ) -> None:
     async with (
-        two(redis_url) as (one, other, at_one, at_other),
+        two(redis_url, limits=Limits(grace_s=0.2)) as (one, other, at_one, at_other),
         contextlib.AsyncExitStack() as stack,
     ):
         begun = asyncio.Event()
@@ -389,3 +389,31 @@ async def test_who_is_sent_away_since_redis_lost_its_data_finds_its_session_else
             tick = await next_of(again, "tick")
             assert tick["data"] == 2
             assert tick["offset"] > place
+
+
+@aio
+async def test_who_comes_elsewhere_while_redis_is_away_is_no_stranger_where_it_is_back_soon(
+    tmp_path: Path,
+) -> None:
+    stack = contextlib.AsyncExitStack()
+    with redis_of_its_own(tmp_path) as server:
+        async with two(server.url) as (one, other, at_one, at_other), stack:
+            alice = await stack.enter_async_context(speaking(at_one + MINE))
+            await alice.call("join", "lobby", id=1, n=1)
+            await is_written(one)
+            server.kill()
+            await until(lambda: "up" not in (one.backplane.status, other.backplane.status))
+            await one.emit("tick", 1, to="lobby")  # it has no place yet
+            await next_of(alice, "tick")
+            await alice.abort()
+            coming = asyncio.ensure_future(_welcome(stack, f"{at_other}{MINE}&offset=0"))
+            await asyncio.to_thread(server.start)
+            told = (await coming).welcome
+            assert (told["resumed"], told["received"]) == (True, 1)
+            assert told["gap"] == "too old"  # for nobody knows whether it had that one
+            [here] = other.clients.values()
+            assert here.rooms == {"lobby"}
+
+
+async def _welcome(stack: contextlib.AsyncExitStack, url: str) -> Any:
+    return await stack.enter_async_context(speaking(url))

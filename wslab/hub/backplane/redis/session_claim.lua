@@ -1,7 +1,8 @@
 -- Make a node the one that has a session; or ask the one that has it to hand it over.
 -- KEYS: session. ARGV: node, its new claim, the claim that it has ('' for none), the node that
 -- it is taken from without asking ('' for none), milliseconds to live, the beginning and the end of a node's channel, the
--- session's name there, whose it has to be ('' for anybody's).
+-- session's name there, whose it has to be ('' for anybody's), '1' where a node that does not hear
+-- may hear soon.
 local claim = redis.call('HGET', KEYS[1], 'claim')
 if not claim then
     return {'unknown'}
@@ -19,6 +20,8 @@ local channel = ARGV[6] .. owner .. ARGV[7]
 if is_anothers and owner ~= ARGV[4] then
     if redis.call('PUBLISH', channel, 'release ' .. ARGV[8] .. ' ' .. ARGV[1]) > 0 then
         return {'asked', owner}
+    elseif ARGV[10] == '1' then
+        return {'unheard', owner}
     end
 end
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'claim', ARGV[2])

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import math
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
@@ -36,6 +37,8 @@ __all__ = ["RedisSessions", "Rooms"]
 
 UP_S: Final = 1.0  # for Redis to be there again, before a client gets a session of its own
 READ_S: Final = 5.0  # for what was missed to be read, and for it to be heard that it was
+PATIENCE_S: Final = 2.5  # after a break of Redis's, for the other nodes to be back as well
+AGAIN_S: Final = 0.1  # between two questions to one that is not back yet
 MOST_OWNERS: Final = 10  # one after the other, while its client goes from node to node
 MORE_S: Final = 2.0  # for another node to hand over, beyond what a handler there may take
 
@@ -102,7 +105,8 @@ class RedisSessions:
         self._fetching: dict[str, asyncio.Lock] = {}
         self._heard: dict[str, asyncio.Future[bytes]] = {}  # what is waited for, by its first words
         self._tasks: set[asyncio.Task[None]] = set()
-        link.up_listeners.append(self.writer.is_up)
+        self._up_s: float | None = None  # when the link came up; -inf the first time
+        link.up_listeners += [self._is_up, self.writer.is_up]
         link.beat_listeners.append(self.writer.renew)
         self.listening = link.listen(self._channel, self._hear)
 
@@ -164,6 +168,13 @@ class RedisSessions:
                 last = [self.writer.hand_over(each) for each in gone if each is not None]
                 await asyncio.gather(*last)
 
+    async def _is_up(self) -> None:
+        self._up_s = -math.inf if self._up_s is None else time.monotonic()
+
+    @property
+    def _is_patient(self) -> bool:
+        return self._up_s is not None and time.monotonic() - self._up_s < PATIENCE_S
+
     # Taking over.
 
     def _new_claim(self) -> str:
@@ -185,8 +196,12 @@ class RedisSessions:
                 self._heard.pop(f"released {name}", None)
                 return Fetched.MOVED_ON
             released = self._expect(f"released {name}")
-            here = self.writer.by_name.get(name)
-            answer = await self._ask(name, claim, here, user_id, passed_over)
+            while True:
+                here = self.writer.by_name.get(name)
+                answer = await self._ask(name, claim, here, user_id, passed_over)
+                if answer[0] != b"unheard":
+                    break
+                await asyncio.sleep(AGAIN_S)
             if answer[0] != b"asked":
                 break
             if not await self._is_in_time(released):
@@ -202,7 +217,7 @@ class RedisSessions:
         owner, words = answer[1], answer[2]
         fields = dict(zip(words[::2], words[1::2], strict=True))
         is_behind = owner not in (b"", self._link.node_id.encode())
-        session, state = self._restored(token, fields, address, is_behind)
+        session, state = _restored(self._sessions, token, fields, address, is_behind)
         _ = self.writer.begin(session, claim, "part")
         self.taken += 1
         await self._catch_up(session, state, name, offset)
@@ -217,25 +232,9 @@ class RedisSessions:
             self._claim,
             [self._link.keys.session(name)],
             [self._link.node_id, claim, here.claim if here is not None else "", passed_over,
-             live_ms, before, after, name, user_id],
+             live_ms, before, after, name, user_id,
+             int(self._is_patient)],
         )  # fmt: skip
-
-    def _restored(
-        self, token: str, fields: dict[bytes, bytes], address: str, is_behind: bool
-    ) -> tuple[Session, SessionState]:
-        state = SessionState.from_json(fields[b"state"], int(fields[b"received"]))
-        now_s = time.monotonic()
-        history = self._sessions.history
-        session: Session = ServerSession.restored(
-            token, history, state, json.loads(state.data), now_s, address,
-            may_be_behind=is_behind,
-        )  # fmt: skip
-        answers = []
-        for n in sorted(int(word[2:]) for word in fields if word.startswith(b"a:")):
-            answer = unpacked(fields[b"a:%d" % n])
-            answers.append((n, answer, len(answer[0]) + sum(map(len, answer[1]))))
-        self._sessions.take_in(session, now_s, answers)
-        return session, state
 
     async def _catch_up(
         self, session: Session, state: SessionState, name: str, offset: int | None
@@ -360,3 +359,21 @@ class RedisSessions:
 
 def _always() -> bool:
     return True
+
+
+def _restored(
+    sessions: Sessions[Any], token: str, fields: dict[bytes, bytes], address: str, is_behind: bool
+) -> tuple[Session, SessionState]:
+    """Return a session as Redis has it, among those that are here, and what it was."""
+    state = SessionState.from_json(fields[b"state"], int(fields[b"received"]))
+    now_s = time.monotonic()
+    session: Session = ServerSession.restored(
+        token, sessions.history, state, json.loads(state.data), now_s, address,
+        may_be_behind=is_behind,
+    )  # fmt: skip
+    answers = []
+    for n in sorted(int(word[2:]) for word in fields if word.startswith(b"a:")):
+        answer = unpacked(fields[b"a:%d" % n])
+        answers.append((n, answer, len(answer[0]) + sum(map(len, answer[1]))))
+    sessions.take_in(session, now_s, answers)
+    return session, state
