@@ -10,7 +10,7 @@ have heard by then and has not is *told* where it was told of a gap after that w
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 __all__ = ["EVERYBODY", "Books", "Member", "Page", "Said"]
@@ -100,8 +100,9 @@ class Page:
         messages: that were said.
         due: that members had to hear, each member counted.
         lost: of these, not heard without a word.
-        told: of these, not heard, and the member was told of a gap.
-        twice: heard twice.
+        told: of these, not heard, and the member was told of a gap; also what it heard twice, or in
+            a room that it had left, and was told so.
+        twice: heard twice without a word.
         gaps: how often a member was told that something may be missing.
         unsure: messages whose sender was told that nobody knows.
         disordered: heard in another order than they were said, or than by others, while a fault
@@ -135,6 +136,7 @@ class Books:
         self.members: dict[Member, None] = {}
         self.said: dict[int, Said] = {}  # since the books were closed
         self.pages: dict[str, Page] = collections.defaultdict(Page)
+        self._doubtful: list[tuple[Said, Member, str]] = []
         self._before: dict[int, Said] = {}  # what came to be judged the last time
 
     def tick(self) -> int:
@@ -176,6 +178,16 @@ class Books:
         member.told = self.tick()
         self.page.gaps += 1
 
+    def shake(self, member: Member) -> None:
+        """Note that a member was told of a gap in what it did itself, too.
+
+        It may be in rooms that it has left, and no more in some that it has joined.
+        """
+        self.tell(member)
+        for room, stays in member.stays.items():
+            for stay in stays if room[0] not in "*@" else ():
+                stay.leaving, stay.left = min(stay.leaving, member.told), NEVER
+
     def joining(self, member: Member, room: str) -> Stay:
         """Note that a member asks to join."""
         stay = Stay(self.tick())
@@ -215,26 +227,31 @@ class Books:
         said.fault = said.fault or self.fault
         self.pages[said.fault].unsure += 1
 
-    def hear(self, member: Member, uid: int) -> str:
-        """Note what a client got; return what is wrong about it, or ""."""
+    def hear(self, member: Member, uid: int, trail: Callable[[], str] = str) -> None:
+        """Note what a client got; what is wrong about it is judged at the close.
+
+        Args:
+            member: the session.
+            uid: of the message.
+            trail: returns what went before, for a failure.
+        """
         self.tick()
         said = self.said.get(uid) or self._before.get(uid)
         if said is None:
-            return f"{member.name} heard {uid}, which was said long ago, or never"
-        page = self.pages[said.fault]
+            self.page.fail(f"{member.name} heard {uid}, which was said long ago, or never{trail()}")
+            return
+        wrong = ""
         if uid in member.heard:
-            if said.is_repeated:
-                page.told += 1
-                return ""
-            page.twice += 1
-            return f"twice: {member.name} heard {uid} to {said.room} again"
-        member.heard.add(uid)
-        member.order.append(uid)
-        if said.is_skipping and said.sender is member:
-            return f"{member.name} heard {uid}, from which it was left out"
-        if not any(stay.left >= said.begun for stay in member.stays.get(said.room, ())):
-            return f"{member.name} heard {uid} to {said.room}, where it was not"
-        return ""
+            wrong = f"twice: {member.name} heard {uid} to {said.room} again"
+        elif said.is_skipping and said.sender is member:
+            wrong = f"{member.name} heard {uid}, from which it was left out"
+        elif not any(stay.left >= said.begun for stay in member.stays.get(said.room, ())):
+            wrong = f"{member.name} heard {uid} to {said.room}, where it was not"
+        if wrong:
+            self._doubtful.append((said, member, wrong + trail()))
+        if uid not in member.heard:
+            member.heard.add(uid)
+            member.order.append(uid)
 
     # Whether it is right.
 
@@ -266,6 +283,14 @@ class Books:
         """Judge all that was said since the last time: now everything must have come."""
         for said in self.said.values():
             self.pages[said.fault].due += sum(self._is_due(said, each) for each in self.members)
+        for said, member, wrong in self._doubtful:
+            page = self.pages[said.fault]
+            if said.is_repeated or self._is_told(said, member):
+                page.told += 1  # it was told that this may be, before or behind
+            else:
+                page.twice += wrong.startswith("twice")
+                page.fail(wrong)
+        self._doubtful.clear()
         for said, member in self.missing():
             page = self.pages[said.fault]
             if self._is_told(said, member):

@@ -45,7 +45,10 @@ class Heard(Protocol):
         """A message came."""
 
     def told(self, why: str) -> None:
-        """The hub said that something is missing."""
+        """The hub said that it did not send something, since it was too much."""
+
+    def shaken(self, why: str) -> None:
+        """The hub said that there is a gap: what it knows of this client may be of before."""
 
     def noted(self, what: str) -> None:
         """Something happened to its connection; for a failure's trail."""
@@ -87,6 +90,7 @@ class LabClient:
             )  # fmt: skip
             client.on("welcome", tell(self._welcomed))  # first: else one that comes now is nobody's
             client.on("q", q)
+            client.on("error", tell(self._failed))
             client.on("dropped", tell(lambda data: self.listener.told(f"dropped: {data}")))
             client.on("said", tell(lambda data: self.listener.heard(data["uid"])))
             return client
@@ -98,10 +102,14 @@ class LabClient:
         if data["resumed"]:
             self.listener.noted("is here again")
             if data.get("gap"):
-                self.listener.told(data["gap"])
+                self.listener.shaken(data["gap"])
         elif self._welcome.is_set():
             self.listener.forgotten(str(data.get("gap")))
         self._welcome.set()
+
+    def _failed(self, data: dict[str, Any]) -> None:
+        if data["code"] == "gap":
+            self.listener.shaken("an error says so")
 
     async def ask(self, event: str, data: Any) -> Any:
         try:
@@ -246,7 +254,7 @@ class HandClient(_OnASocket):
             if self.offset is None:
                 self.offset = data["offset"]
             if data.get("gap"):
-                self.listener.told(data["gap"])
+                self.listener.shaken(data["gap"])
         else:
             self.offset, self.seen, self.n = data["offset"], -1, data["received"]
             if isinstance(data["session"], str):
@@ -279,10 +287,9 @@ class HandClient(_OnASocket):
                 self.listener.heard(data["uid"])
             elif event == "dropped":
                 self.listener.told(f"dropped: {data}")
-            elif (
-                event == "welcome"
-            ):  # in the middle of a connection: a gap is told so, or not at all
-                self.listener.told(str(data.get("gap")))
+            elif event == "error":
+                if data["code"] == "gap":
+                    self.listener.shaken("an error says so")
             elif event is None:
                 self._received(packet["received"])
 
@@ -355,6 +362,8 @@ class StockClient(_OnASocket):
                     self.listener.heard(data["uid"])
                 elif event == "dropped":
                     self.listener.told(f"dropped: {data}")
+                elif event == "error" and data["code"] == "gap":
+                    self.listener.shaken("an error says so")
             self.stock.heard.clear()
 
     async def send(self, event: str, data: Any, number: int) -> None:

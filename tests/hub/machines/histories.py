@@ -219,10 +219,18 @@ class Histories:
             self.fail(f"not right {RIGHT_S:g} s after it was repaired: {self.latest}")
             is_right = False
         self.books.close()
+        self._tell_trails()
         self._judge(fault)
         self.books.fault = ""
         self.is_pausing = False
         return is_right
+
+    def _tell_trails(self) -> None:
+        wrong = self.books.page.wrong
+        for person in self.people:
+            name = person.member.name if person.member is not None else person.name
+            if any(text.startswith(f"lost: {name} ") for text in wrong):
+                self.fail(f"the last steps of {name}: {list(person.steps)}")
 
     def _judge(self, fault: Fault) -> None:
         page = self.books.page

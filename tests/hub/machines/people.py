@@ -58,16 +58,19 @@ class Person:
         self._nth = 0
         self._over = ""
         self._saying: Said | None = None
+        self._has_spoken = False  # since it rests
+        self._rooms: frozenset[str] | None = None  # that it was in when it was told of a gap
 
     # What its client is told.
 
     def heard(self, uid: int) -> None:
         if self.member is None:
             return
-        wrong = self.world.books.hear(self.member, uid)
-        if wrong:
-            came = list(getattr(self.client, "came", ()))
-            self.world.fail(f"{wrong}; its last steps: {list(self.steps)[-8:]}; what came: {came}")
+        self.world.books.hear(self.member, uid, self._trail)
+
+    def _trail(self) -> str:
+        came = list(getattr(self.client, "came", ()))
+        return f"; its last steps: {list(self.steps)[-8:]}; what came: {came}"
 
     def noted(self, what: str) -> None:
         self.steps.append(what)
@@ -77,9 +80,15 @@ class Person:
         if self.member is not None:
             self.world.books.tell(self.member)
 
+    def shaken(self, why: str) -> None:
+        self.steps.append(f"told of a gap: {why}")
+        if self.member is not None:
+            self._rooms = self.member.rooms
+            self.world.books.shake(self.member)
+
     def forgotten(self, why: str) -> None:
         self.steps.append(f"forgotten: {why}")
-        self.user_id = ""
+        self.user_id, self._rooms = "", None
         if self._saying is not None:
             self._saying.is_repeated = True
         self._begin(is_lost=True)
@@ -109,15 +118,22 @@ class Person:
                 self.world.fail(f"{self.name} was ended: {self._over}; {list(self.steps)}")
                 self._over = ""
                 await self._anew()
+            if self._rooms is not None:
+                await self._set_right()
+                continue
             if self.world.is_pausing:
                 await self._rest()
                 continue
+            self._has_spoken = False
             await self._act()
             await asyncio.sleep(self.random.expovariate(1 / self.world.pace_s))
         self.is_idle = False
         await self.client.close()
 
     async def _rest(self) -> None:
+        if not self._has_spoken:  # who says nothing is not told by its numbers
+            self._has_spoken = await self._until_sure("leave", {"room": "nowhere"}) is not None
+            return
         if not self.user_id or not self.member or not self.member.rooms:
             await self._join()
         self.is_idle = bool(self.user_id)
@@ -214,6 +230,26 @@ class Person:
             # It has become somebody new meanwhile, who may be in it, too.
             assert self.member is not None
             self.world.books.joining(self.member, room)
+
+    async def _set_right(self) -> None:
+        """Join its rooms again, and leave all others, since the hub may have it in others."""
+        self.is_idle = False
+        rooms, member, books = self._rooms or frozenset(), self.member, self.world.books
+        self._rooms = None
+        assert member is not None
+        for room in ROOMS:
+            if room not in rooms:
+                await self._until_sure("leave", {"room": room})
+                for stay in member.stays.get(room, ()):
+                    books.left(stay)
+                continue
+            stay = books.joining(member, room)
+            if await self._until_sure("join", {"room": room}) is not None:
+                books.joined(stay)
+            if self.member is not member or self._rooms is not None:
+                break  # somebody new, or told of yet another gap
+        if self._rooms is not None and self.member is member:
+            self._rooms |= rooms
 
     async def _leave(self) -> None:
         member = self.member
