@@ -91,8 +91,8 @@ def minutes(lesson: str) -> float:
     return words / WORDS_A_MINUTE + WIDGET_MIN * widgets + exercises
 
 
-# What a kernel runs before a lesson, so that its clocks run a hundred times as fast as a reader.
-KEEPALIVE_S = 0.2
+# What a kernel runs before a lesson, so that its clocks run two hundred times as fast as a reader.
+KEEPALIVE_S = 0.1
 SHORT_KEEPALIVE = f"""
 from websockets.asyncio import client as _client, server as _server
 for _makes in (_client.connect.__init__, _server.serve):

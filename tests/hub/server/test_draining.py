@@ -148,7 +148,7 @@ async def test_a_client_comes_back_when_it_was_told_to_with_nothing_lost():
         assert ("Retry-After", "1") in refused.value.headers
         assert refused.value.body == b"service restart, come back in 0.05 s\n"
         hub.is_draining = False
-        await until(lambda: heard == [1])
+        await until(lambda: heard == [1] and alice.reconnects)
         assert alice.reconnects[0].delay_s == 0.05
         await asyncio.to_thread(alice.close)
 
