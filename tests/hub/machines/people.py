@@ -222,6 +222,7 @@ class Person:
             self.steps.append(f"joins {room}")
             user_id = await self._until_sure("join", {"room": room})
             if user_id is None:
+                self._rooms = member.rooms  # it may be in it: to be set right
                 return
             if self.member is member:
                 self.user_id = user_id
@@ -238,18 +239,19 @@ class Person:
         self._rooms = None
         assert member is not None
         for room in ROOMS:
-            if room not in rooms:
-                await self._until_sure("leave", {"room": room})
-                for stay in member.stays.get(room, ()):
-                    books.left(stay)
-                continue
-            stay = books.joining(member, room)
-            if await self._until_sure("join", {"room": room}) is not None:
+            stay = books.joining(member, room) if room in rooms else None
+            event = "leave" if stay is None else "join"
+            is_sure = await self._until_sure(event, {"room": room}) is not None
+            if self.member is not member:
+                return  # somebody new, who is in none
+            if self._rooms is not None or not is_sure:
+                self._rooms = (self._rooms or frozenset()) | rooms  # all of it once more
+                return
+            if stay is not None:
                 books.joined(stay)
-            if self.member is not member or self._rooms is not None:
-                break  # somebody new, or told of yet another gap
-        if self._rooms is not None and self.member is member:
-            self._rooms |= rooms
+                continue
+            for each in member.stays.get(room, ()):
+                books.left(each)
 
     async def _leave(self) -> None:
         member = self.member
@@ -262,6 +264,8 @@ class Person:
         self.steps.append(f"leaves {room}")
         if await self._until_sure("leave", {"room": room}) is not None:
             self.world.books.left(stay)
+        elif self.member is member:
+            self._rooms = member.rooms
 
     async def _until_sure(self, event: str, data: Any) -> Any:
         """Ask until there is an answer, since asking twice does no harm; None: there was none."""
