@@ -16,6 +16,7 @@ from tests.hub.rig import TOKEN, aio, listening, speaking, until
 from tests.redis_server import RedisServer
 from wslab.errors import BackplaneDown
 from wslab.hub import Hub, Limits
+from wslab.hub.backplane.redis import engine
 
 pytestmark = pytest.mark.websockets_only
 
@@ -383,7 +384,7 @@ async def test_redis_takes_nothing_for_a_while(tmp_path: Path) -> None:
 
 @aio
 async def test_a_hub_starts_without_its_redis(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("wslab.hub.backplane.redis.engine.START_S", 0.1)
+    monkeypatch.setattr(engine, "START_S", 0.1)
     with redis_of_its_own(tmp_path) as server:
         server.kill()
         with pytest.raises(BackplaneDown, match=r"was not there within 0\.1 s"):

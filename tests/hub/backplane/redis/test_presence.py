@@ -18,7 +18,7 @@ from wslab.hub.backplane.member import Member
 from wslab.hub.backplane.redis import presence as module
 from wslab.hub.backplane.redis.presence import NAME_LENGTH, Presence
 
-QUICK = {"lease_s": 0.6, "renew_s": 0.05, "away_s": 0.3}
+QUICK = {"lease_s": 1.5, "renew_s": 0.05, "away_s": 0.3}
 
 
 class Node:
