@@ -108,6 +108,8 @@ async def test_redis_has_lost_its_data(tmp_path: Path, how: str) -> None:
         async with two(server) as (one, other, alice, bob):
             _ = one.emit("tick", 0, to="lobby")
             before = [(await client.read())["offset"] for client in (alice, bob)]
+            mark, other_mark = (hub._context.backplane.mark for hub in (one, other))
+            assert mark == other_mark != ""
             if how == "restart":
                 await asyncio.to_thread(server.restart, keeps_data=False)
             else:
@@ -117,6 +119,8 @@ async def test_redis_has_lost_its_data(tmp_path: Path, how: str) -> None:
                 assert (await client.closed())[0] == 1012
             await all_up(one, other)
             assert one.backplane.lost == other.backplane.lost == 1
+            # Places of before are places still: who names one to another node hears nothing twice.
+            assert {hub._context.backplane.mark for hub in (one, other)} == {mark}
             for hub, old, offset in ((one, alice, before[0]), (other, bob, before[1])):
                 async with speaking(f"{old.url}&offset={offset}") as again:
                     assert again.welcome["resumed"] is True

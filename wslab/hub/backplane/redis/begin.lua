@@ -1,7 +1,7 @@
 -- Begin, or go on: a node is there (again) and says how far it has seen.
 --
 -- KEYS: epoch, counter.
--- ARGV: 1 a random word for a new epoch, 2 the greatest offset that the node has seen, 3 what a new
+-- ARGV: 1 a word for a new epoch, 2 the greatest offset that the node has seen, 3 what a new
 -- epoch is ahead of that, since other nodes may have seen more.
 -- Returns {the epoch ("<word>:<the offset before which nothing is in it>"), the counter, the time in
 -- microseconds}.

@@ -136,7 +136,9 @@ class RedisBackplane(MemoryBackplane):
 
     @property
     def mark(self) -> str:
-        return self._epoch.partition(":")[0] if self.keeps_sessions else ""
+        # The same after Redis has lost its data, since offsets only grow: a client may name a place
+        # that one node gave it, and come to another, which has heard of the loss already.
+        return self._epoch.partition("-")[0] if self.keeps_sessions else ""
 
     # Its life.
 
@@ -224,8 +226,10 @@ class RedisBackplane(MemoryBackplane):
     async def _look(self) -> Now:
         """Say how far this node has seen, and return how far Redis is; maybe it has lost all."""
         keys = self.link.keys
+        mark = self._epoch.partition("-")[0] or secrets.token_hex(6)
+        word = f"{mark}-{secrets.token_hex(4)}"
         answer = await self.link.run(
-            BEGIN, [keys.epoch, keys.counter], [secrets.token_hex(6), self.rooms.latest, JUMP]
+            BEGIN, [keys.epoch, keys.counter], [word, self.rooms.latest, JUMP]
         )
         epoch, counter = answer[0].decode(), int(answer[1])
         self.rooms.counter = max(self.rooms.counter, counter)
