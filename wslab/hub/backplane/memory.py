@@ -135,8 +135,8 @@ class MemoryBackplane:
         """Keep an event, and return it with its place."""
         event, data, attachments, _, is_several = publication.said
         said = Said(event, data, attachments, offset, is_several)
-        size_bytes = len(event) + len(data) + sum(map(len, attachments))
-        past = Past(offset, time.time(), event, said, size_bytes, publication.skip, self._read)
+        skip, read = publication.skip, self._read
+        past = Past(offset, time.time(), event, said, said.size_bytes, skip, read)
         own = [session.own for session in publication.sessions if not session.is_gone]
         self.sessions.history.keep(past, publication.rooms, own, publication.owner)
         return said

@@ -36,6 +36,11 @@ class Said(NamedTuple):
     offset: int | None = None
     is_several: bool = False
 
+    @property
+    def size_bytes(self) -> int:
+        """What it carries."""
+        return len(self.event) + len(self.data) + sum(map(len, self.attachments))
+
 
 class Raw(NamedTuple):
     """A message that is no event, before it is put into any dialect.

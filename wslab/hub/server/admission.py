@@ -21,7 +21,7 @@ from .link import Link
 from .prepared_message import PreparedMessage
 from .settings import HubSettings
 
-__all__ = ["Admission", "Leaver", "Present"]
+__all__ = ["Admission", "Leaver", "Present", "later"]
 
 MAX_TURNING_AWAY = 1000  # connections that are told at once that there is no place for them
 MAX_MAKING_WAY = 100  # of those that were let in and gave their place, and are not gone yet
@@ -141,10 +141,7 @@ class Admission:
 
     def too_often_response(self, wait_s: float) -> HttpResponse:
         """Return the same in place of a 101 (RFC 6585 §4)."""
-        fields = [
-            ("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", str(math.ceil(wait_s))),
-        ]  # fmt: skip
-        return HttpResponse(429, fields, f"{self.too_often(wait_s)}\n".encode())
+        return later(429, self.too_often(wait_s), wait_s)
 
     async def turn_away(self, link: Link, told: str, code: int = 1013) -> None:
         """Close a connection for which there is no place.
@@ -217,3 +214,12 @@ class Admission:
             most = max(by_address.values())
             them = [each for each in leavers if by_address[each.address] == most]
             min(them, key=lambda each: each.open_s).cut_off("gone_handlers")
+
+
+def later(status: int, why: str, wait_s: float) -> HttpResponse:
+    """Return what is answered to whoever may come again after a time (RFC 9110 §10.2.3)."""
+    fields = [
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Retry-After", str(math.ceil(wait_s))),  # whole seconds there
+    ]
+    return HttpResponse(status, fields, f"{why}\n".encode())

@@ -36,9 +36,10 @@ from .questions import Questions
 from .replies import Replies
 from .send_queue import SendQueue
 
-__all__ = ["Connection", "current_connection"]
+__all__ = ["RESTART", "Connection", "current_connection"]
 
 CLOSE_GRACE_S = 5.0  # for a client to answer the close frame before it is cut off
+RESTART = 1012  # close code: service restart (RFC 6455 §7.4.1); its client comes back by itself
 TAKEN_OVER = 4409  # close code: the session goes on in another connection
 
 # Whose handler the code at hand was called from.

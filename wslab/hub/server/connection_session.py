@@ -112,7 +112,7 @@ class ConnectionSession:
     def deny(self) -> Denial | None:
         """Return why its client may not go on with what is somebody else's; see `denial`."""
         if self.greeting.is_whole_or_new:
-            self.greeting = self.greeting._replace(token="")
+            self.begin_anew()
             return None
         return Denial(403, "this session is somebody else's: come without it for one of your own")
 

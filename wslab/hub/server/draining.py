@@ -7,23 +7,20 @@ they do not all arrive there in one instant. Ending the process is for whoever h
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Protocol
 
 from ...wire.http.message import HttpResponse
 from ..protocol.come_back import come_back_in
-from .admission import Admission
-from .connection import CLOSE_GRACE_S
+from .admission import Admission, later
+from .connection import CLOSE_GRACE_S, RESTART
 from .registry import Registry
 
 __all__ = ["Draining", "Part"]
 
-RESTART = 1012
 STEP_S = 0.02  # between those that are told one after the other
 LOOK_S = 0.1  # for whoever's connect handler runs
-_TEXT = ("Content-Type", "text/plain; charset=utf-8")
 
 
 class Part(Protocol):
@@ -57,8 +54,7 @@ class Draining:
         """Return what a request gets in place of a connection; None where it may come."""
         if not self.is_on:
             return None
-        retry_after = ("Retry-After", str(math.ceil(self._come_back_s)))  # whole seconds there
-        return HttpResponse(503, (_TEXT, retry_after), f"{self.reason}\n".encode())
+        return later(503, self.reason, self._come_back_s)
 
     async def drain(self, parts: Iterable[Part], seconds: float, come_back_s: float) -> int:
         """Let nobody new in, and send away whoever is here; return how many that were.

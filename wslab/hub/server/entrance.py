@@ -20,8 +20,8 @@ from ..engineio.session import EngineSession
 from ..engineio.settings import SocketIO
 from ..protocol.addresses import counted_as
 from .authentication import authenticated
-from .connection import Connection
-from .draining import RESTART, Draining
+from .connection import RESTART, Connection
+from .draining import Draining
 from .hub_context import HubContext
 from .link import Link
 from .namespaces import Namespaces

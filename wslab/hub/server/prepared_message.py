@@ -93,7 +93,7 @@ class PreparedMessage:
             return sum(map(len, self._plain))
         if isinstance(said, Raw):
             return len(said.payload)
-        return len(said.event) + len(said.data) + sum(map(len, said.attachments)) + _OVERHEAD_BYTES
+        return said.size_bytes + _OVERHEAD_BYTES
 
     def prepare(self, form: Form) -> tuple[bytes, ...]:
         """Return its frames in a form, made once."""

@@ -12,13 +12,12 @@ from typing import Final
 
 from ..backplane.backplane import Publication, Session
 from ..dialects.dialect import Said
-from .connection import Connection
+from .connection import RESTART, Connection
 from .emission import Target
 from .hub_context import HubContext
 
 __all__ = ["Recipients"]
 
-RESTART: Final = 1012  # RFC 6455 §7.4.1: service restart
 _LOST = "messages were lost on their way between the processes of this hub"
 
 

@@ -128,6 +128,4 @@ async def node(
         one = Node(link, session_s, limits or Limits(grace_s=1.0, data_bytes=1000))
         await asyncio.wait_for(one.sessions.listening, 5)
         yield one
-        for task in tuple(one.sessions._tasks):
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await one.sessions._background.close()

@@ -105,7 +105,7 @@ async def test_a_node_that_does_not_answer_is_fenced(
         await until(lambda: here.fenced == [before])
         assert before.is_gone
         here.may_go.set()  # it wakes, and has nothing to hand over
-        await until(lambda: not here.sessions._tasks)
+        await until(lambda: not here.sessions._background)
         assert (await there.stored())[b"owner"] == there.link.node_id.encode()
         there.local.end(session)
 

@@ -27,6 +27,7 @@ from ..backplane import AnswerHere, Fetched, Local, Publication, Session, Sessio
 from ..member import Member
 from ..memory import MemoryBackplane
 from ..status import BackplaneStatus, without_password
+from .background import Background
 from .commands import Word
 from .keys import Keys, token_hash
 from .link import RedisLink
@@ -91,7 +92,7 @@ class RedisBackplane(MemoryBackplane):
         self._waiting_rooms: set[str] = set()  # filled before the start
         self._epoch = ""
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background(failed)
         self._began: asyncio.Future[None] | None = None
         self._settling: list[tuple[int, int, asyncio.Future[None]]] = []
         self._hooks: SessionHooks | None = None
@@ -149,7 +150,7 @@ class RedisBackplane(MemoryBackplane):
                 self.link = RedisLink(self._url, Keys(self._hub), self._failed, **self._timing)
                 self._status.node_id = self.link.node_id
                 self._build()
-                self._tasks.clear()
+                self._background = Background(self._failed)
             self._loop = loop
             if self.keeps_sessions:
                 heard = Heard(self.follow, self.settle, self.past_of, lambda: self._base)
@@ -158,7 +159,7 @@ class RedisBackplane(MemoryBackplane):
                 )
                 self.redis_sessions.hooks = self._hooks
             self.link.start()
-            self.start_task(self.questions.start())
+            self._background.start(self.questions.start())
             self._began = loop.create_future()
             own = self.link.keys.channel(self.link.node_id, "own")
             _ = self.link.listen(own, lambda payload: self.rooms.heard(payload))
@@ -170,7 +171,7 @@ class RedisBackplane(MemoryBackplane):
             self._waiting_rooms.clear()
             for key in tuple(self._by_key):
                 self.rooms.follow_own(self.link.keys.own(key), self.sessions.history.offset)
-            self.start_task(self._begin(self._began))
+            self._background.start(self._begin(self._began))
         await asyncio.shield(self._began)
 
     async def _begin(self, began: asyncio.Future[None]) -> None:
@@ -198,21 +199,11 @@ class RedisBackplane(MemoryBackplane):
         await self.questions.close()
         await self.link.close()
         self.rooms.close()
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._background.close()
 
     def start_task(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run something beside whatever runs; what it lets through is recorded."""
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (exc := task.exception()) is not None:
-            self._failed(exc)
+        self._background.start(coroutine)
 
     # Redis's comings and goings.
 
@@ -243,7 +234,7 @@ class RedisBackplane(MemoryBackplane):
         return Now(counter, int(answer[2]), asyncio.get_running_loop().time())
 
     def _renew_soon(self) -> None:
-        self.start_task(self._renew())
+        self._background.start(self._renew())
 
     async def _renew(self) -> None:
         try:
@@ -371,10 +362,10 @@ class RedisBackplane(MemoryBackplane):
         message, said = event.message, event.message.said
         if message.raw is not None or key in message.skip:
             return None
-        size_bytes = len(said.event) + len(said.data) + sum(map(len, said.attachments))
         return Past(
-            event.offset, event.at_us / 1e6, said.event, said, size_bytes, frozenset(), self._read
-        )
+            event.offset, event.at_us / 1e6, said.event, said, said.size_bytes, frozenset(),
+            self._read,
+        )  # fmt: skip
 
     def _session_ended(self, session: Session) -> None:
         key = token_hash(session.token)

@@ -31,7 +31,9 @@ __all__ = ["SessionWriter", "Written"]
 LONGEST_RENEW_S: Final = 30.0  # between two signs that a connected client's session lives
 RENEWED_AT_ONCE = 200  # sessions that one script renews
 MAX_LEFT_BEHIND = 100  # names of what is said once that it is left behind
-_FENCED, _DONE, _WHOLE = 0, 1, 2
+_WRITE, _RENEW = Script("session_write"), Script("session_renew")
+_END = Script("session_end")
+_FENCED, _DONE, _WHOLE = 0, 1, 2  # what they answer
 Then = Callable[[], object]
 
 
@@ -107,9 +109,6 @@ class SessionWriter:
         self._again: dict[Written, None] = {}  # what could not be written
         self._by_age: collections.OrderedDict[Written, None] = collections.OrderedDict()
         self._channel = tuple(link.keys.channel("\0", "sessions").split("\0"))
-        self._write = Script("session_write")
-        self._renew = Script("session_renew")
-        self._end = Script("session_end")
 
     def of(self, session: Session) -> Written | None:
         """Return what is written of a session of this node."""
@@ -167,7 +166,7 @@ class SessionWriter:
         """Forget a session in Redis, too: nobody will come back for it."""
         written = self.let_go(session)
         if written is not None and self._is_there:
-            _ = self._link.post(self._end, [self._link.keys.session(written.name)], [written.claim])
+            _ = self._link.post(_END, [self._link.keys.session(written.name)], [written.claim])
 
     async def hand_over(self, written: Written) -> bool:
         """Write the last of a session that `let_go` has returned; whether it was this node's.
@@ -177,7 +176,7 @@ class SessionWriter:
         """
         keys = [self._link.keys.session(written.name)]
         args = self._words(written, self._whole(written), owner="")
-        return bool(await self._link.run(self._write, keys, args) != _FENCED)
+        return bool(await self._link.run(_WRITE, keys, args) != _FENCED)
 
     # Writing.
 
@@ -190,7 +189,7 @@ class SessionWriter:
         waiting, written.waiting = written.waiting, []
         whole = self._whole(written)
         args = self._words(written, whole, owner=self._link.node_id)
-        done = self._link.post(self._write, [self._link.keys.session(written.name)], args)
+        done = self._link.post(_WRITE, [self._link.keys.session(written.name)], args)
         done.add_done_callback(functools.partial(self._has_written, written, waiting, whole))
         return done
 
@@ -314,7 +313,7 @@ class SessionWriter:
             keys = [self._link.keys.session(each.name) for each in some]
             live_ms = int(1000 * (self._session_s + 3 * self._renew_s))
             args: list[Word] = [live_ms, *(each.claim for each in some)]
-            done = self._link.post(self._renew, keys, args)
+            done = self._link.post(_RENEW, keys, args)
             done.add_done_callback(functools.partial(self._has_renewed, some))
             for each in some:
                 self._seen(each)

@@ -27,6 +27,7 @@ from ...protocol.session_state import SessionState
 from ...protocol.sessions import Sessions
 from ..backplane import Fetched, Session, SessionHooks
 from .answers import unpacked
+from .background import Background
 from .commands import Word
 from .keys import token_hash
 from .link import RedisLink
@@ -35,6 +36,7 @@ from .session_writer import SessionWriter, Written
 
 __all__ = ["RedisSessions", "Rooms"]
 
+_CLAIM, _READ = Script("session_claim"), Script("session_read")
 UP_S: Final = 1.0  # for Redis to be there again, before a client gets a session of its own
 READ_S: Final = 5.0  # for what was missed to be read, and for it to be heard that it was
 PATIENCE_S: Final = 2.5  # after a break of Redis's, for the other nodes to be back as well
@@ -99,12 +101,11 @@ class RedisSessions:
         )
         self.taken = 0
         self._claims = itertools.count(1)
-        self._claim, self._read = Script("session_claim"), Script("session_read")
         self._channel = link.keys.channel(link.node_id, "sessions")
         self._elsewhere: weakref.WeakSet[Session] = weakref.WeakSet()
         self._fetching: dict[str, asyncio.Lock] = {}
         self._heard: dict[str, asyncio.Future[bytes]] = {}  # what is waited for, by its first words
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background(failed)
         self._up_s: float | None = None  # when the link came up; -inf the first time
         link.up_listeners += [self._is_up, self.writer.is_up]
         link.beat_listeners.append(self.writer.renew)
@@ -158,9 +159,7 @@ class RedisSessions:
 
     async def close(self) -> None:
         """Hand over all that is here, for whichever node their clients come to next."""
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.close()
         self._link.unlisten(self._channel)
         with contextlib.suppress(BackplaneDown, ResponseError, TimeoutError):
             async with asyncio.timeout(READ_S):
@@ -229,7 +228,7 @@ class RedisSessions:
         before, after = self._link.keys.channel("\0", "sessions").split("\0")
         live_ms = max(1, int(1000 * self._sessions.session_s))
         return await self._link.run(
-            self._claim,
+            _CLAIM,
             [self._link.keys.session(name)],
             [self._link.node_id, claim, here.claim if here is not None else "", passed_over,
              live_ms, before, after, name, user_id,
@@ -258,7 +257,7 @@ class RedisSessions:
                 heard = self._expect(mark)
                 most = history.limits.history_bytes_per_room
                 counter, fits, logs = await link.run(
-                    self._read, [link.keys.counter, *keys], [self._channel, mark, most, *args]
+                    _READ, [link.keys.counter, *keys], [self._channel, mark, most, *args]
                 )
                 to = int(counter)
                 await heard  # and with it all that was published before
@@ -286,7 +285,7 @@ class RedisSessions:
         if expected is not None and not expected.done():
             expected.set_result(told.encode())
         elif word == "release":
-            self._start(self._hand_over(name, told))
+            self._background.start(self._hand_over(name, told))
         elif word == "fenced":
             written = self.writer.by_name.get(name)
             if written is not None and written.claim == told:
@@ -307,16 +306,6 @@ class RedisSessions:
         return True
 
     # Handing over.
-
-    def _start(self, coroutine: Any) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (exc := task.exception()) is not None:
-            self._failed(exc)
 
     async def _hand_over(self, name: str, asker: str) -> None:
         written = self.writer.by_name.get(name)
