@@ -11,7 +11,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -19,6 +18,8 @@ from typing import Any, Self
 
 import pytest
 import redis
+
+from tests.peers import free_port
 
 __all__ = ["RedisServer", "need"]
 
@@ -71,9 +72,7 @@ class RedisServer:
         while True:
             is_chosen = not self.port
             if is_chosen:
-                with socket.socket() as free:
-                    free.bind(("127.0.0.1", 0))
-                    self.port = free.getsockname()[1]
+                self.port = free_port()
             self._process = subprocess.Popen(
                 ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--dir",
                  str(self.folder), "--logfile", str(self.folder / "redis.log"), "--save", "",

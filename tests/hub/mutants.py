@@ -16,3 +16,13 @@ def put_in(monkeypatch, function, right, wrong):
     exec(source.replace(right, wrong), module.__dict__, scope)
     owner = getattr(module, function.__qualname__.partition(".")[0])
     monkeypatch.setattr(owner, function.__name__, scope[function.__name__])
+
+
+def is_noticed(run, seeds, errors):
+    """Whether a conversation of one of so many seeds fails with one of these errors."""
+    for seed in range(seeds):
+        try:
+            run(seed)
+        except errors:
+            return True
+    return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.harness import COURSE, Lab
-from tests.lab.test_lesson_07_in_lab import Lesson
+from tests.lab.lesson import Lesson
 from tests.lab.test_panels_in_lab import complaints
 from tests.lab.test_rooms_in_lab import Map, Player
 

@@ -6,14 +6,13 @@ WSLAB_SCREENSHOTS=folder keeps a picture of each cell that shows a socket, in bo
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from tests.browser import Sync
-from tests.lab.harness import COURSE, DARK, LIGHT, Lab, Notebook, keep_screenshots
+from tests.lab.harness import COURSE, DARK, LIGHT, Lab, keep_screenshots
+from tests.lab.lesson import Lesson
 from tests.lab.test_panels_in_lab import complaints
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.timeout(300)]
@@ -29,73 +28,6 @@ SAID = {
     "close-predict": ["code 1006, and no reason"],
     "transfer-predict": ["yes: what was sent before close() goes out before the close frame"],
 }
-
-
-class Lesson:
-    """The lesson, open in a page; its cells by their ids."""
-
-    def __init__(self, notebook: Notebook) -> None:
-        self.notebook = notebook
-        self.index = {cell["id"]: number for number, cell in enumerate(notebook.cells())}
-        self.ran: set[str] = set()
-
-    def run_to(self, name: str) -> None:
-        """Run the code cells before this one that have not run, and this one."""
-        for cell in self.notebook.cells()[: self.index[name] + 1]:
-            if cell["cell_type"] == "code" and (cell["id"] not in self.ran or cell["id"] == name):
-                self.notebook.run_cell(self.index[cell["id"]])
-                self.ran.add(cell["id"])
-        assert self.notebook.errors() == []
-
-    def text(self, name: str) -> str:
-        return self.notebook.text(self.index[name])
-
-    def cell(self, name: str) -> Sync:
-        return self.notebook.cell(self.index[name])
-
-    def panel(self, name: str, nth: int = 0) -> Sync:
-        return self.cell(name).locator(".ws-browser").nth(nth)
-
-    def state(self, name: str, nth: int = 0) -> Sync:
-        return self.panel(name, nth).locator(".ws-machine [aria-current=step] b")
-
-    def connect(self, name: str, nth: int = 0) -> None:
-        self.panel(name, nth).get_by_role("button", name="Connect", exact=True).click()
-
-    def run_until(self, name: str, words: str) -> str:
-        """Run a cell again until it says something, as the lesson tells the learner to."""
-        deadline = time.monotonic() + 20
-        while True:
-            self.run_to(name)
-            text = self.text(name)
-            if words in text:
-                return text
-            assert time.monotonic() < deadline, text
-
-    def replace(self, name: str, source: str) -> None:
-        self.notebook.page.evaluate(
-            """([i, source]) => {
-              const cells = window.jupyterapp.shell.currentWidget.content.model.cells;
-              cells.get(i).sharedModel.setSource(source);
-            }""",
-            [self.index[name], source],
-        )
-
-    def answer(self, name: str, source: str) -> str:
-        """Write an answer into an exercise, run it and its check; return what the check says."""
-        self.replace(name, source)
-        self.run_to(name)
-        self.run_to("exercise-check")
-        return self.text("exercise-check")
-
-    def outcomes(self, name: str) -> list[str]:
-        """Return what "the wire says" in each prediction of a cell."""
-        found = []
-        for outcome in self.cell(name).locator(".ws-outcome").all():
-            lines = outcome.inner_text().split("\n")
-            assert "the wire says" in lines, lines
-            found.append(lines[lines.index("the wire says") + 1])
-        return found
 
 
 def learners_part() -> str:

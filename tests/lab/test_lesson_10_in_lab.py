@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.harness import COURSE, DARK, LIGHT, Lab, keep_screenshots
-from tests.lab.test_lesson_07_in_lab import Lesson
+from tests.lab.harness import COURSE, Lab
+from tests.lab.lesson import Lesson, take_pictures
 from tests.lab.test_panels_in_lab import complaints
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.timeout(240)]
@@ -27,20 +27,6 @@ def learners_part() -> str:
     source = SOLUTION.read_text()
     source = source[source.index("import asyncio") : source.index("if __name__")]
     return source.replace("import wslab\nfrom wslab.learn import check\n", "")
-
-
-def take_pictures(lesson: Lesson, width: int) -> None:
-    folder = keep_screenshots()
-    if folder is None:
-        return
-    place = lesson.notebook.lab.base_url.strip("/").replace("/", "-") or "root"
-    for theme in (LIGHT, DARK):
-        lesson.notebook.set_theme(theme)
-        for name in OF_INTEREST:
-            shade = theme.split()[-1].lower()
-            file = folder / f"10-{place}-{width}-{shade}-{name}.png"
-            lesson.notebook.screenshot(file, index=lesson.index[name])
-    lesson.notebook.set_theme(LIGHT)
 
 
 def test_a_learner_works_through_it(lab: Lab, expect):
@@ -85,12 +71,12 @@ def test_a_learner_works_through_it(lab: Lab, expect):
             "no: they come together again",
             "1, 4",
         ]
-        take_pictures(lesson, 1280)
+        take_pictures(lesson, OF_INTEREST, 1280, "10")
         page.page.set_viewport_size({"width": 640, "height": 900})
         for name in ("cable", "asking", "crowd"):
             output = lesson.cell(name).locator(".jp-OutputArea-output").last
             assert output.evaluate("e => e.scrollWidth <= e.clientWidth"), f"{name}: no bar"
-        take_pictures(lesson, 640)
+        take_pictures(lesson, OF_INTEREST, 640, "10")
         lesson.run_to("the-end")
         assert "open connections: 0, servers: 0, tasks: 0" in lesson.text("the-end")
         assert page.errors() == []

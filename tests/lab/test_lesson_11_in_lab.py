@@ -11,9 +11,8 @@ import re
 
 import pytest
 
-from tests.lab.harness import COURSE, DARK, LIGHT, Lab, keep_screenshots
-from tests.lab.test_lesson_07_in_lab import Lesson
-from tests.lab.test_lesson_12_in_lab import WITHOUT_FILES, cut_off
+from tests.lab.harness import COURSE, Lab, keep_screenshots
+from tests.lab.lesson import WITHOUT_FILES, Lesson, cut_off, take_pictures
 from tests.lab.test_panels_in_lab import complaints
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.timeout(240)]
@@ -30,20 +29,6 @@ def learners_part(first: str, end: str) -> str:
     """Return the part of the solution between two words, as a learner would type it."""
     source = SOLUTION.read_text()
     return source[source.index(first) : source.index(end)].replace("queues", "boxes")
-
-
-def take_pictures(lesson: Lesson, names: tuple[str, ...], width: int) -> None:
-    folder = keep_screenshots()
-    if folder is None:
-        return
-    lesson.notebook.page.emulate_media(color_scheme="null")  # or Playwright's is every frame's
-    for theme in (LIGHT, DARK):
-        lesson.notebook.set_theme(theme)
-        for name in names:
-            lesson.notebook.select(lesson.index[name])
-            file = folder / f"11-{width}-{theme.split()[-1].lower()}-{name}.png"
-            lesson.notebook.screenshot(file, index=lesson.index[name])
-    lesson.notebook.set_theme(LIGHT)
 
 
 def test_a_learner_works_through_it(lab: Lab, expect):
@@ -97,7 +82,7 @@ def test_a_learner_works_through_it(lab: Lab, expect):
         expect(said).to_contain_text("came: 100 messages")
         expect(said).to_contain_text("bufferedAmount: 0.")
         expect(said).to_contain_text(re.compile("waiting in the page: [1-9]"))
-        take_pictures(lesson, OF_INTEREST, 1280)
+        take_pictures(lesson, OF_INTEREST, 1280, "11")
         lesson.run_to("the-end")
         assert "open connections: 0, servers: 0, tasks: 0" in lesson.text("the-end")
         assert page.errors() == []
@@ -119,4 +104,4 @@ def test_in_a_narrow_page_tanks_lie_below_each_other_and_nothing_is_cut_off(lab:
             assert output.evaluate("e => e.scrollWidth <= e.clientWidth"), f"no bar in {name}"
         assert cut_off(page.page) == []
         names = ("tanks", "race-why", "slow-read", "bounded-run", "bench", "claims")
-        take_pictures(lesson, names, 640)
+        take_pictures(lesson, names, 640, "11")

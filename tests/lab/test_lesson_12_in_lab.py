@@ -6,14 +6,10 @@ WSLAB_SCREENSHOTS=folder keeps pictures of the cells of interest, in both themes
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
-from playwright.async_api import TimeoutError as PageTimeout
 
-from tests.browser import Sync
-from tests.lab.harness import COURSE, DARK, LIGHT, Lab, keep_screenshots
-from tests.lab.test_lesson_07_in_lab import Lesson
+from tests.lab.harness import COURSE, Lab
+from tests.lab.lesson import WITHOUT_FILES, Lesson, cut_off, take_pictures
 from tests.lab.test_panels_in_lab import complaints
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.timeout(240)]
@@ -31,39 +27,6 @@ def learners_part() -> str:
     source = SOLUTION.read_text()
     source = source[source.index("from starlette") : source.index("if __name__")]
     return source.replace("import wslab\nfrom wslab.learn import check\n", "") + "\nmine = app"
-
-
-def take_pictures(
-    lesson: Lesson, names: tuple[str, ...], width: int, number: str = LESSON.name[:2]
-) -> None:
-    folder = keep_screenshots()
-    if folder is None:
-        return
-    lesson.notebook.page.emulate_media(color_scheme="null")  # or Playwright's is every frame's
-    place = lesson.notebook.lab.base_url.strip("/").replace("/", "-") or "root"
-    for theme in (LIGHT, DARK):
-        lesson.notebook.set_theme(theme)
-        for name in names:
-            shade = theme.split()[-1].lower()
-            lesson.notebook.select(lesson.index[name])
-            file = folder / f"{number}-{place}-{width}-{shade}-{name}.png"
-            lesson.notebook.screenshot(file, index=lesson.index[name])
-    lesson.notebook.set_theme(LIGHT)
-
-
-# As people do whose window is narrow.
-WITHOUT_FILES = "() => window.jupyterapp.shell.collapseLeft()"  # the lab keeps it for the next page
-CUT_OFF = """() => [...document.querySelectorAll(".jp-RenderedMarkdown table")]
-  .filter(table => table.getBoundingClientRect().right
-    > table.closest(".jp-RenderedMarkdown").getBoundingClientRect().right + 1)
-  .map(table => table.innerText)"""
-
-
-def cut_off(page: Sync) -> list[str]:
-    """Return the tables that are cut off, once the page has settled."""
-    with contextlib.suppress(PageTimeout):
-        page.wait_for_function(f"() => ({CUT_OFF})().length === 0", timeout=5000)
-    return page.evaluate(CUT_OFF)  # type: ignore[no-any-return]
 
 
 def test_a_learner_works_through_it(lab: Lab, expect):
@@ -108,7 +71,7 @@ def test_a_learner_works_through_it(lab: Lab, expect):
             "a page for the one, and an open socket for the other",
             "200 for the page, and the socket is refused",
         ]
-        take_pictures(lesson, OF_INTEREST, 1280)
+        take_pictures(lesson, OF_INTEREST, 1280, "12")
         lesson.run_to("the-end")
         assert "open connections: 0, servers: 0, tasks: 0" in lesson.text("the-end")
         expect(frame.locator("#said")).to_have_text("Its socket has closed, with code 1001.")
@@ -127,4 +90,4 @@ def test_in_a_narrow_page_answers_stand_below_each_other_and_no_table_is_cut_off
         assert output.evaluate("e => e.scrollWidth <= e.clientWidth"), "no bar"
         page.page.evaluate(WITHOUT_FILES)
         assert cut_off(page.page) == []
-        take_pictures(lesson, ("by-hand", "by-hand-look", "port", "setup", "express"), 640)
+        take_pictures(lesson, ("by-hand", "by-hand-look", "port", "setup", "express"), 640, "12")

@@ -12,9 +12,8 @@ import re
 import pytest
 
 from tests import node
-from tests.lab.harness import COURSE, DARK, LIGHT, Lab, Notebook, keep_screenshots
-from tests.lab.test_lesson_07_in_lab import Lesson
-from tests.lab.test_lesson_12_in_lab import WITHOUT_FILES, cut_off
+from tests.lab.harness import COURSE, Lab, Notebook
+from tests.lab.lesson import WITHOUT_FILES, Lesson, cut_off, take_pictures
 from tests.lab.test_panels_in_lab import complaints
 from wslab.learn.lessons.lesson_13 import STOCK_CLIENT
 
@@ -55,22 +54,6 @@ def hand_out(notebook: Notebook, *, is_online: bool = True) -> list[str]:
 
     notebook.page.route("**/socket.io.min.js", answer)
     return asked
-
-
-def take_pictures(lesson: Lesson, names: tuple[str, ...], width: int) -> None:
-    folder = keep_screenshots()
-    if folder is None:
-        return
-    lesson.notebook.page.emulate_media(color_scheme="null")  # or Playwright's is every frame's
-    place = lesson.notebook.lab.base_url.strip("/").replace("/", "-") or "root"
-    for theme in (LIGHT, DARK):
-        lesson.notebook.set_theme(theme)
-        for name in names:
-            shade = theme.split()[-1].lower()
-            lesson.notebook.select(lesson.index[name])
-            file = folder / f"13-{place}-{width}-{shade}-{name}.png"
-            lesson.notebook.screenshot(file, index=lesson.index[name])
-    lesson.notebook.set_theme(LIGHT)
 
 
 def test_a_learner_works_through_it(lab: Lab, expect):
@@ -118,7 +101,7 @@ def test_a_learner_works_through_it(lab: Lab, expect):
 
         lesson.run_to("namespaces")
         assert '44/nobody,{"message":"Invalid namespace"}' in lesson.text("namespaces")
-        take_pictures(lesson, OF_INTEREST, 1280)
+        take_pictures(lesson, OF_INTEREST, 1280, "13")
         lesson.run_to("the-end")
         assert "open connections: 0, servers: 0, tasks: 0" in lesson.text("the-end")
         assert notebook.errors() == []
@@ -139,4 +122,6 @@ def test_without_internet_the_page_says_so_and_the_lesson_goes_on(lab: Lab, expe
         assert lesson.outcomes("transfer-compare")[0] == "no: nobody has answered"
         notebook.page.evaluate(WITHOUT_FILES)
         assert cut_off(notebook.page) == []
-        take_pictures(lesson, ("setup", "first-run", "upgrade", "layers", "page", "exercise"), 640)
+        take_pictures(
+            lesson, ("setup", "first-run", "upgrade", "layers", "page", "exercise"), 640, "13"
+        )

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.harness import COURSE, DARK, LIGHT, Lab, keep_screenshots
-from tests.lab.test_lesson_07_in_lab import Lesson
-from tests.lab.test_lesson_12_in_lab import WITHOUT_FILES, cut_off
+from tests.lab.harness import COURSE, Lab
+from tests.lab.lesson import WITHOUT_FILES, Lesson, cut_off, take_pictures
 from tests.lab.test_panels_in_lab import complaints
 from tests.redis_server import need
 
@@ -28,20 +27,6 @@ def learners_part() -> str:
     """Return the solution's function, as a learner would type it."""
     source = SOLUTION.read_text()
     return source[source.index("async def node") :].rstrip()
-
-
-def take_pictures(lesson: Lesson, names: tuple[str, ...], width: int) -> None:
-    folder = keep_screenshots()
-    if folder is None:
-        return
-    for theme in (LIGHT, DARK):
-        lesson.notebook.set_theme(theme)
-        for name in names:
-            shade = theme.split()[-1].lower()
-            lesson.notebook.select(lesson.index[name])
-            file = folder / f"15-{width}-{shade}-{name}.png"
-            lesson.notebook.screenshot(file, index=lesson.index[name])
-    lesson.notebook.set_theme(LIGHT)
 
 
 def test_a_learner_works_through_it(lab: Lab, expect):
@@ -83,7 +68,7 @@ def test_a_learner_works_through_it(lab: Lab, expect):
         expect(whole.locator(".ws-said-row").filter(has_text="node one: killed")).to_have_count(1)
         said = whole.locator(".ws-said-row").filter(has_text="Say one message")
         expect(said).not_to_have_count(0)
-        take_pictures(lesson, ("whole-run", "kill"), 1280)
+        take_pictures(lesson, ("whole-run", "kill"), 1280, "15")
         lesson.run_to("ghost-compare")
         assert lesson.outcomes("ghost-compare") == ["for about 10 seconds"]
         lesson.run_to("drain")
@@ -102,10 +87,10 @@ def test_a_learner_works_through_it(lab: Lab, expect):
         lesson.run_to("restart-compare")
         assert "while Redis was down: ['ada', 'bob']" in lesson.text("restart")
         assert lesson.outcomes("restart-compare") == ["yes, when Redis is back"]
-        take_pictures(lesson, OF_INTEREST, 1280)
+        take_pictures(lesson, OF_INTEREST, 1280, "15")
         notebook.page.set_viewport_size({"width": 640, "height": 900})
         assert cut_off(notebook.page) == []
-        take_pictures(lesson, OF_INTEREST, 640)
+        take_pictures(lesson, OF_INTEREST, 640, "15")
         lesson.run_to("the-end")
         assert "Nothing runs: no server, no client." in lesson.text("the-end")
         assert "open connections: 0, servers: 0, tasks: 0" in lesson.text("the-end")

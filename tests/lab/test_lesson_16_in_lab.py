@@ -13,8 +13,7 @@ import pytest
 
 from tests.browser import Sync
 from tests.lab.harness import COURSE, Lab
-from tests.lab.test_lesson_07_in_lab import Lesson
-from tests.lab.test_lesson_12_in_lab import WITHOUT_FILES, cut_off, take_pictures
+from tests.lab.lesson import WITHOUT_FILES, Lesson, cut_off, take_pictures
 from tests.lab.test_panels_in_lab import complaints
 from tests.learn import rig
 

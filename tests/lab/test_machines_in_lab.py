@@ -5,39 +5,26 @@ WSLAB_SCREENSHOTS=folder keeps pictures of the states, in both themes and narrow
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
 from tests.lab.harness import DARK, LIGHT, Lab, keep_screenshots
 from tests.lab.test_panels_in_lab import CONTRASTS, complaints
+from tests.machines.by_redis import by_redis
 from tests.redis_server import need
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
 
-START = """
+START = f"""
 import time
 import wslab
 from wslab.machines import start_nodes, start_redis
 from wslab.widgets import Machines
 
-def by_hand(url):
-    import redis.asyncio, wslab
-    hub, box = wslab.Hub(), redis.asyncio.from_url(url)
-
-    @hub.on("chat")
-    async def chat(client, text):
-        return await box.publish("chat", text)
-
-    async def listen():
-        async with box.pubsub() as ear:
-            await ear.subscribe("chat")
-            async for said in ear.listen():
-                if said["type"] == "message":
-                    hub.emit("chat", said["data"].decode())
-
-    return hub, listen
-
+{inspect.getsource(by_redis)}
 redis = start_redis()
-one, two = start_nodes(by_hand, redis)
+one, two = start_nodes(by_redis, redis)
 Machines(one, two, redis)"""
 TALK = """
 ada, carol = wslab.connect(one.url, name="ada"), wslab.connect(two.url, name="carol")

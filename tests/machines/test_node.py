@@ -9,6 +9,7 @@ import time
 import pytest
 
 import wslab
+from tests.machines.by_redis import by_redis
 from tests.redis_server import need
 from wslab.machines import node, start_nodes, start_redis
 from wslab.machines.node import source_of, start_front, start_node
@@ -91,27 +92,6 @@ def test_a_front_carries_to_the_node_that_lives():
     one.kill()
     with wslab.connect(front.url) as ada:
         assert ada.call("chat", "hello", timeout=5) == two.pid
-
-
-def by_redis(url):
-    import redis.asyncio
-
-    import wslab
-
-    hub, box = wslab.Hub(), redis.asyncio.from_url(url)
-
-    @hub.on("chat")
-    async def chat(client, text):
-        return await box.publish("chat", text)
-
-    async def listen():
-        async with box.pubsub() as ear:
-            await ear.subscribe("chat")
-            async for said in ear.listen():
-                if said["type"] == "message":
-                    hub.emit("chat", said["data"].decode())
-
-    return hub, listen
 
 
 def test_nodes_meet_at_redis_over_lines_of_their_own_which_can_be_cut():

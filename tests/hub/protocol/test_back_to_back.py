@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.hub.mutants import put_in
+from tests.hub.mutants import is_noticed, put_in
 from tests.hub.protocol.back_to_back import Conversation
 from wslab.hub.protocol.client_session import ClientSession
 from wslab.hub.protocol.kept_packets import KeptPackets
@@ -80,9 +80,6 @@ MUTANTS = {
 def test_a_mutant_is_noticed(mistake, monkeypatch):
     function, right, wrong = MUTANTS[mistake]
     put_in(monkeypatch, function, right, wrong)
-    for seed in range(MOST):
-        try:
-            Conversation(seed).run(STEPS)
-        except (AssertionError, ValueError):
-            return
-    pytest.fail(f"{MOST} conversations did not notice a half that {mistake}")
+    assert is_noticed(
+        lambda seed: Conversation(seed).run(STEPS), MOST, (AssertionError, ValueError)
+    ), f"{MOST} conversations did not notice a half that {mistake}"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.hub.mutants import put_in
+from tests.hub.mutants import is_noticed, put_in
 from tests.hub.protocol.moving import Moving
 from tests.hub.protocol.test_back_to_back import MOST, STEPS
 from wslab.hub.protocol.history import History
@@ -170,9 +170,6 @@ MUTANTS = {
 def test_a_mutant_is_noticed(mistake, monkeypatch):
     function, right, wrong = MUTANTS[mistake]
     put_in(monkeypatch, function, right, wrong)
-    for seed in range(MOST):
-        try:
-            Moving(seed).run(STEPS)
-        except (AssertionError, ValueError, TypeError):
-            return
-    pytest.fail(f"{MOST} conversations did not notice a session that {mistake}")
+    assert is_noticed(
+        lambda seed: Moving(seed).run(STEPS), MOST, (AssertionError, ValueError, TypeError)
+    ), f"{MOST} conversations did not notice a session that {mistake}"

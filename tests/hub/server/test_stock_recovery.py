@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.hub.mutants import put_in
+from tests.hub.mutants import is_noticed, put_in
 from tests.hub.server.stock_conversation import StockConversation
 from wslab.hub.dialects.socket_io import SocketIo
 from wslab.hub.protocol.server_session import ServerSession
@@ -70,9 +70,6 @@ MUTANTS = {
 def test_a_mutant_is_noticed(mistake, monkeypatch):
     function, right, wrong = MUTANTS[mistake]
     put_in(monkeypatch, function, right, wrong)
-    for seed in range(MOST):
-        try:
-            StockConversation(seed).run(STEPS)
-        except (AssertionError, ValueError, IndexError):
-            return
-    pytest.fail(f"{MOST} conversations did not notice a hub that {mistake}")
+    errors = (AssertionError, ValueError, IndexError)
+    is_told = is_noticed(lambda seed: StockConversation(seed).run(STEPS), MOST, errors)
+    assert is_told, f"{MOST} conversations did not notice a hub that {mistake}"

@@ -39,17 +39,24 @@ def who_of(tokens):
     return lambda credentials: user_of(credentials.token, tokens)
 
 
-async def echo(websocket):
-    """Echo, and end a flood; a window that begins anew each second."""
-    began, count = time.monotonic(), 0
-    async for message in websocket:
-        if time.monotonic() - began > 1:
-            began, count = time.monotonic(), 0
-        count += 1
-        if count > 50:
-            await websocket.close(1008)
-            return
-        await websocket.send(message)
+def ends_floods_with(code):
+    """Return an echo that ends a flood; a window that begins anew each second."""
+
+    async def handler(websocket):
+        began, count = time.monotonic(), 0
+        async for message in websocket:
+            if time.monotonic() - began > 1:
+                began, count = time.monotonic(), 0
+            count += 1
+            if count > 50:
+                await websocket.close(code)
+                return
+            await websocket.send(message)
+
+    return handler
+
+
+echo = ends_floods_with(1008)
 
 
 # Right ones.
@@ -317,18 +324,7 @@ def a_normal_close():
 
 
 def flood_with(code):
-    async def handler(websocket):
-        began, count = time.monotonic(), 0
-        async for message in websocket:
-            if time.monotonic() - began > 1:
-                began, count = time.monotonic(), 0
-            count += 1
-            if count > 50:
-                await websocket.close(code)
-                return
-            await websocket.send(message)
-
-    return with_handler(handler)
+    return with_handler(ends_floods_with(code))
 
 
 def answers(make):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import linecache
 
 import pytest
@@ -189,22 +190,7 @@ def test_other_right_ways_pass(node):
 
 # Wrong ones: mutants of the solution, and what the lesson is about.
 
-SOLUTION = """
-async def node(websocket, box):
-    last = await websocket.recv()
-
-    async def hear():
-        at = last
-        while True:
-            for _, found in await box.xread({"chat": at}, block=1000):
-                for at, entry in found:
-                    await websocket.send(f"{at} {entry['said']}")
-
-    hearing = asyncio.create_task(hear())
-    async for message in websocket:
-        await box.eval(ONCE, 2, "chat", "said:" + message.split()[0], message)
-    hearing.cancel()
-"""
+SOLUTION = inspect.getsource(solution(LESSON).node)
 ADD = 'await box.eval(ONCE, 2, "chat", "said:" + message.split()[0], message)'
 XADD = 'await box.xadd("chat", {"said": message})'
 SEND = "await websocket.send(f\"{at} {entry['said']}\")"
