@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import inspect
 import logging
@@ -14,7 +16,10 @@ import wslab
 from tests import peers
 from tests.client.rig import echo, interrupt_soon
 from tests.peers import until
-from wslab.loops import fork
+from wslab.client.arguments import Destination
+from wslab.client.incoming import Incoming
+from wslab.client.opener import Opener
+from wslab.loops import fork, portals
 
 
 @pytest.fixture
@@ -145,3 +150,26 @@ def test_open_timeout_none_waits_and_can_be_interrupted():
         with pytest.raises(KeyboardInterrupt):
             wslab.connect(f"ws://127.0.0.1:{port}/", open_timeout=None)
         timer.join()
+
+
+def test_one_that_is_cancelled_while_it_opens_is_lost_and_says_so(server):
+    """At whichever turn of the loop: uvloop tells nobody of one that it was just making."""
+
+    async def open_and_cancel():
+        for turns in range(150):
+            told = []
+            opener = Opener(
+                Destination(server.url, None, {}), label="alice", tape=None,
+                incoming=Incoming(10, asyncio.get_running_loop()), lost=told.append,
+            )  # fmt: skip
+            opening = asyncio.ensure_future(opener.open([]))
+            for _ in range(turns % 15):
+                await asyncio.sleep(0)
+            opening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await (await opening).websocket.close()
+            if opener.latest is not None:
+                await opener.latest.websocket.wait_closed()
+                assert told == [opener.latest]
+
+    portals.lab().call(open_and_cancel, timeout=60)

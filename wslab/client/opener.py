@@ -18,6 +18,7 @@ from ..loops import fork
 from ..network.networks import OneNetwork
 from ..network.recording import recorded
 from ..websockets_compat import attempts
+from ..websockets_compat.endings import end_cancelled
 from ..wire.tape.tape import Tape
 from .arguments import Destination
 from .connection import Connection, direct
@@ -96,6 +97,10 @@ class Opener:
             if failure is None:
                 raise
             raise failure from failure.__cause__
+        except asyncio.CancelledError:
+            if self._tried is not None:
+                end_cancelled(self._tried.websocket)
+            raise
         finally:
             tried, self._tried = self._tried, None
             reached = tried is not None and attempts.has_reached(connector, tried.websocket)

@@ -92,6 +92,8 @@ def _recorded_kind(kind: Any) -> type:
             self._under.put(below)
 
         def connection_lost(self, exc: Exception | None) -> None:
+            if self.connection_lost_waiter.done():
+                return  # it was told before its transport came to it: `end_cancelled`
             try:
                 super().connection_lost(exc)
             finally:

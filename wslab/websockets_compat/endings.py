@@ -14,6 +14,7 @@ from websockets.protocol import State
 __all__ = [
     "abort_unopened",
     "blame",
+    "end_cancelled",
     "end_handlers",
     "is_end_of",
     "reads_no_further",
@@ -43,6 +44,20 @@ def blame(connection: Any, exc: Exception) -> None:
     """Let what it raises from now on name this as its cause, unless it has sent a close frame."""
     if connection.protocol.close_sent is None:
         connection.set_connection_exc(exc)
+
+
+def end_cancelled(connection: Any) -> None:
+    """Let a connection hear that it is lost, whose opening was cancelled, if nobody tells it.
+
+    uvloop 0.23 closes a transport that is cancelled while it is made, and tells nobody; asyncio
+    tells the protocol.
+    """
+
+    def tell() -> None:
+        if not connection.connection_lost_waiter.done():
+            connection.connection_lost(None)
+
+    asyncio.get_running_loop().call_soon(tell)
 
 
 async def end_handlers(server: Any, grace_s: float) -> int:
