@@ -9,14 +9,14 @@ process reads where they were said.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from .payload import to_json
 from .stays import StaysState
 from .untold import UntoldState
 
-__all__ = ["SessionState", "portable"]
+__all__ = ["SessionState", "is_same", "portable"]
 
 VERSION: Final = 1
 _NOTHING_LOST: Final[UntoldState] = ((0, 0, []), [])
@@ -115,6 +115,20 @@ class SessionState:
                 f"expected a session as wslab {VERSION} writes it, got {text!r:.80} ({exc}): do "
                 "all processes of the hub run the same version?"
             ) from None
+
+
+def is_same(one: str, other: str) -> bool:
+    """Return whether two texts of `SessionState.to_json` differ in no more than the seconds here.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    if one == other:
+        return True
+    first, second = (
+        replace(SessionState.from_json(each, 0), stayed_s=0.0) for each in (one, other)
+    )
+    return first == second
 
 
 def portable(data: dict[Any, Any], most_bytes: int) -> tuple[str, list[str]]:

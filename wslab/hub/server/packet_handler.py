@@ -62,6 +62,8 @@ class PacketHandler:
                 await self._take_once(item, part.session, part.holder.turn)
             elif item.event is not None and self._may_take(item):
                 await self._handle(item)
+                if item.id is None:  # else its answer has done so
+                    self._record()
         elif isinstance(item, BadPacket):
             code = "too-large" if str(item).startswith("too large") else item.code
             asking = Packet(id=item.id) if item.id is not None else None
@@ -69,9 +71,16 @@ class PacketHandler:
                 self._listener.replies.complain(code, str(item), asking)
         elif self._may_take(None):
             await self._handle_raw(item)  # type: ignore[arg-type]
+            self._record()
         if self._listener.send_queue.is_full_of_answers:
             self._listener.reader.read_ahead()
             await self._listener.send_queue.room()
+
+    def _record(self) -> None:
+        """Have it written down what a handler has done to its client's session."""
+        session = self._listener.session_part.session
+        if session is not None and session.recorded is not None:
+            self._context.backplane.record(session)
 
     async def _take_once(self, packet: Packet, session: Session, turn: asyncio.Lock) -> None:
         # In order and once, although after a reconnection two connections may bring the same.

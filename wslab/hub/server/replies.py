@@ -96,7 +96,13 @@ class Replies:
             size_bytes = len(kept[0]) + sum(map(len, binary))
             speaker.context.backplane.keep_answer(session, kept, size_bytes)
             speaker.context.backplane.record(session, lambda: self._send_kept(kept))
-        elif speaker.is_open:
+        elif session is not None and session.recorded is not None:
+            speaker.context.backplane.record(session, lambda: self._send_if_open(payloads))
+        else:
+            self._send_if_open(payloads)
+
+    def _send_if_open(self, payloads: Payloads) -> None:
+        if self._speaker.is_open:
             self.send(payloads)
 
     def _send_kept(self, kept: tuple[bytes, Sequence[bytes]]) -> None:

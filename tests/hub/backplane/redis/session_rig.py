@@ -40,12 +40,15 @@ class Node:
         self.trimmed = 0
         self.failures: list[BaseException] = []
         self.fenced: list[Any] = []
+        self.doubted: list[Any] = []
         self.made_way: list[Any] = []
         self.may_go = asyncio.Event()  # a handler at work has ended
         self.may_go.set()
         history: History[Any] = History(20, limits)
         self.local: Sessions[Any] = Sessions(history, session_s, self._ended)
-        rooms = Rooms(self.follow, self.settle, self.past_of, lambda: self.trimmed)
+        rooms = Rooms(
+            self.follow, self.settle, self.past_of, lambda: self.trimmed, self.doubted.append
+        )
         self.sessions = RedisSessions(link, self.local, rooms, lambda: limits, self.failures.append)
         self.sessions.hooks = SessionHooks(self.make_way, self.fenced.append, lambda _session: ())
 

@@ -114,3 +114,16 @@ async def test_of_a_session_that_is_not_its_own_it_writes_nothing(redis_url: str
         here.writer.record(session, lambda: told.append("never"))
         assert told == ["at once"]
         assert here.writer.by_name == {}
+
+
+@aio
+async def test_who_was_told_nothing_more_is_not_behind(redis_url: str) -> None:
+    async with node(redis_url, fresh_name()) as here:
+        session = here.open()
+        await here.written(session)
+        here.link.status = "down"
+        here.local.leave(session, 9.0)  # for how long it was here is no news to its client
+        here.writer.record(session)
+        assert here.writer.of(session).is_ahead is False
+        here.link.status = "up"
+        await here.written(session)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from tests.hub.backplane.redis.rig import nodes, redis_of_its_own
+from tests.hub.backplane.redis.rig import fresh_name, nodes, redis_of_its_own
 from tests.hub.backplane.redis.session_rig import eventually
+from tests.hub.machines.relay import Relay
 from tests.hub.rig import TOKEN, aio, inside, listening, speaking, until
 from tests.hub.stock import node as stock_client
 from tests.node import need
@@ -31,6 +33,33 @@ async def two(url: str, **options: Any) -> AsyncIterator[tuple[Hub, Hub, str, st
         listening(other) as at_other,
     ):
         yield one, other, at_one, at_other
+
+
+@contextlib.asynccontextmanager
+async def one_behind_a_wire(url: str) -> AsyncIterator[tuple[Hub, Hub, str, str, Relay]]:
+    """Give two nodes, and what lies between the first one and Redis."""
+    name, place = fresh_name(), urlsplit(url)
+    assert place.port is not None
+    async with (
+        Relay(lambda: place.port) as wire,
+        nodes(place._replace(netloc=f"127.0.0.1:{wire.port}").geturl(), 1, name=name, history=50)
+        as [one],
+        nodes(url, 1, name=name, history=50) as [other],
+        listening(one) as at_one,
+        listening(other) as at_other,
+    ):  # fmt: skip
+        yield one, other, at_one, at_other, wire
+
+
+@contextlib.asynccontextmanager
+async def parted(hub: Hub, wire: Relay) -> AsyncIterator[None]:
+    """Keep a node and Redis apart for a while."""
+    wire.is_refusing = True
+    wire.cut()
+    await until(lambda: hub.backplane.status != "up")
+    yield
+    wire.is_refusing = False
+    await until(lambda: hub.backplane.status == "up")
 
 
 async def die(hub: Hub) -> None:
@@ -348,6 +377,155 @@ async def test_receipts_that_redis_never_heard_of_are_told_as_a_gap(redis_url: s
         while (await again.read()).get("received") != 3:
             pass
         assert await again.call("join", "four", id=4, n=4) is None
+
+
+@aio
+async def test_who_says_nothing_learns_what_its_process_could_not_write_down(
+    redis_url: str,
+) -> None:
+    stack = contextlib.AsyncExitStack()
+    async with one_behind_a_wire(redis_url) as (one, other, at_one, at_other, wire), stack:
+        alice = await stack.enter_async_context(speaking(at_one + MINE))
+        await alice.call("join", "lobby", id=1, n=1)
+        await is_written(one)
+        async with parted(one, wire):
+            await alice.emit("join", "attic", n=2)
+            while (await alice.read()).get("received") != 2:
+                pass
+            await alice.abort()
+            silent = await stack.enter_async_context(speaking(at_other + MINE))
+            assert (silent.welcome["received"], silent.welcome["gap"]) == (1, None)
+            place = silent.welcome["offset"]
+        assert (await silent.closed())[0] == 1012
+        again = await stack.enter_async_context(speaking(f"{at_other}{MINE}&offset={place}"))
+        assert (again.welcome["resumed"], again.welcome["gap"]) == (True, "too old")
+        assert other.clients[again.id].rooms == {"lobby"}
+        await one.emit("tick", 1)
+        place = (await next_of(again, "tick"))["offset"]
+        await again.abort()
+        again = await stack.enter_async_context(speaking(f"{at_one}{MINE}&offset={place}"))
+        assert (again.welcome["resumed"], again.welcome["gap"]) == (True, None)  # it is told once
+
+
+@aio
+async def test_who_was_told_nothing_while_its_process_was_cut_off_hears_of_no_gap(
+    redis_url: str,
+) -> None:
+    stack = contextlib.AsyncExitStack()
+    async with one_behind_a_wire(redis_url) as (one, other, at_one, at_other, wire), stack:
+        alice = await stack.enter_async_context(speaking(at_one + MINE))
+        await alice.call("join", "lobby", id=1, n=1)
+        await is_written(one)
+        session = inside(one).backplane.session(TOKEN)
+        async with parted(one, wire):
+            await alice.abort()
+            again = await stack.enter_async_context(speaking(f"{at_other}{MINE}"))
+            assert again.welcome["gap"] is None
+        await until(lambda: session is not None and session.is_gone)  # it has learned who has it
+        assert await again.call("join", "attic", id=2, n=2) is None
+        assert other.clients[again.id].rooms == {"lobby", "attic"}
+
+
+@aio
+async def test_who_comes_back_to_the_process_that_was_cut_off_hears_of_the_gap(
+    redis_url: str,
+) -> None:
+    stack = contextlib.AsyncExitStack()
+    async with one_behind_a_wire(redis_url) as (one, _other, at_one, at_other, wire), stack:
+        alice = await stack.enter_async_context(speaking(at_one + MINE))
+        await alice.call("join", "lobby", id=1, n=1)
+        await is_written(one)
+        async with parted(one, wire):
+            await alice.call("join", "attic", id=2, n=2)
+            await alice.abort()
+            silent = await stack.enter_async_context(speaking(at_other + MINE))
+            assert silent.welcome["gap"] is None
+            await silent.abort()
+            coming = asyncio.ensure_future(_welcome(stack, at_one + MINE))
+        again = await coming
+        told = again.welcome["gap"]
+        if told is None:  # it came in the moment before that was known
+            assert (await again.closed())[0] == 1012
+            again = await _welcome(stack, at_one + MINE)
+            told = again.welcome["gap"]
+        assert told is not None
+
+
+@pytest.mark.websockets_only
+@aio
+async def test_a_stock_client_that_joined_where_nobody_could_write_it_down_is_a_new_one(
+    redis_url: str,
+) -> None:
+    need("socket.io-client")
+    async with one_behind_a_wire(redis_url) as (one, other, at_one, at_other, wire):
+        urls = [each.replace("ws:", "http:").rstrip("/") for each in (at_one, at_other)]
+        async with stock_client(urls[0], transports=["websocket"]) as client:
+            _, first, _ = await client.hear()
+            await client.call("join", "red")
+            async with parted(one, wire):
+                await client.call("join", "blue")
+                client.say("cut")
+                assert await client.hear() == ["disconnect", "forced close"]
+                client.say("goto", urls[1])
+                assert await client.hear() == ["connect", first, True]
+                assert other.clients[first].rooms == {"red"}
+            assert (await client.hear())[0] == "disconnect"
+            client.say("goto", urls[1])
+            kind, second, recovered = await client.hear()
+            assert (kind, recovered) == ("connect", False)  # so it joins what it wants to be in
+            assert second != first
+
+
+@pytest.mark.parametrize("asks", [True, False])
+@aio
+async def test_what_is_not_numbered_is_written_down_as_well(redis_url: str, asks: bool) -> None:
+    stack = contextlib.AsyncExitStack()
+    async with two(redis_url) as (one, other, at_one, at_other), stack:
+
+        @one.on("score")
+        async def score(client: Any, points: int) -> int:
+            client.data["score"] = points
+            return points
+
+        alice = await stack.enter_async_context(speaking(at_one + MINE))
+        link = inside(one).backplane.link  # type: ignore[attr-defined]
+        await is_written(one)
+        with server_that_waits(link):
+            await alice.emit("score", 3, **({"id": 1} if asks else {}))
+            if asks:
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(alice.read(), 0.2)
+        if asks:
+            assert (await alice.read())["answer"] == 1
+        else:
+            await eventually(lambda: _has_score(link))
+        await die(one)
+        await alice.abort()
+        again = await stack.enter_async_context(speaking(at_other + MINE))
+        assert other.clients[again.id].data == {"score": 3}
+
+
+@contextlib.contextmanager
+def server_that_waits(link: Any) -> Iterator[None]:
+    """Send nothing of a link on its way before the end."""
+    post, held = link.post, []
+
+    def hold(*words: Any) -> asyncio.Future[Any]:
+        future = asyncio.get_running_loop().create_future()
+        held.append((future, words))
+        return future
+
+    link.post = hold
+    yield
+    del link.post
+    for future, words in held:
+        answer = post(*words)
+        answer.add_done_callback(lambda done, future=future: future.set_result(done.result()))
+
+
+async def _has_score(link: Any) -> bool:
+    state = await link.command("HGET", link.keys.session(token_hash(TOKEN)), "state")
+    return b'"score":3' in state
 
 
 @aio

@@ -153,7 +153,9 @@ class RedisBackplane(MemoryBackplane):
                 self._background = Background(self._failed)
             self._loop = loop
             if self.keeps_sessions:
-                heard = Heard(self.follow, self.settle, self.past_of, lambda: self._base)
+                heard = Heard(
+                    self.follow, self.settle, self.past_of, lambda: self._base, self._doubt
+                )
                 self.redis_sessions = RedisSessions(
                     self.link, self.sessions, heard, self._limits, self._failed
                 )
@@ -510,6 +512,10 @@ class RedisBackplane(MemoryBackplane):
                 owner.doubt(offset + 1)
                 told.append(owner)
         self._tell_gap(rooms, told)
+
+    def _doubt(self, session: Session) -> None:
+        session.doubt()
+        self._tell_gap([], [session])
 
 
 def _hashed(local: Local) -> frozenset[str]:

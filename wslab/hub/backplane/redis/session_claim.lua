@@ -24,9 +24,11 @@ if is_anothers and owner ~= ARGV[4] then
         return {'unheard', owner}
     end
 end
+local fields = redis.call('HGETALL', KEYS[1])
+redis.call('HDEL', KEYS[1], 'behind')
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'claim', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 if is_anothers then
     redis.call('PUBLISH', channel, 'fenced ' .. ARGV[8] .. ' ' .. claim)
 end
-return {'taken', owner, redis.call('HGETALL', KEYS[1])}
+return {'taken', owner, fields}

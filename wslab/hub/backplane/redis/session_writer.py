@@ -2,7 +2,8 @@
 
 Its rule: one write of a session is on its way at a time, and the next takes all that came
 meanwhile; what waits for a write is called when it is done, or at once while Redis is not there.
-A session that another node has is written no more, and whoever made it is told. What is not written
+A session that another node has is written no more, and whoever made it is told; the other node is
+told, too, where the client knows of more than was written down (`unwritten`). What is not written
 again lives on in Redis for the time that its client may come back, and a little more.
 """
 
@@ -18,13 +19,14 @@ from typing import Any, Final, NamedTuple
 
 from ....errors import BackplaneDown
 from ...protocol.life import LifeState
-from ...protocol.session_state import portable
+from ...protocol.session_state import is_same, portable
 from ..backplane import Session
 from .answers import Answer, packed
 from .commands import Word
 from .keys import token_hash
 from .link import RedisLink
 from .script import Script
+from .unwritten import Unwritten
 
 __all__ = ["SessionWriter", "Written"]
 
@@ -45,18 +47,22 @@ class Written:
         name: what stands for its token in Redis.
         claim: by which Redis knows that this node has it.
         how: of the next write: "open", "whole" or "part".
+
+    Attributes:
+        handled, state: as they were written last.
+        is_ahead: whether its client may have been told of more than that, since Redis was away.
     """
 
     __slots__ = (
-        "answers", "claim", "how", "is_dirty", "is_writing", "name", "session", "state", "waiting",
-        "written_s",
+        "answers", "claim", "handled", "how", "is_ahead", "is_dirty", "is_writing", "name",
+        "session", "state", "waiting", "written_s",
     )  # fmt: skip
 
     def __init__(self, session: Session, name: str, claim: str, how: str) -> None:
         self.session, self.name, self.claim, self.how = session, name, claim, how
-        self.state = ""
+        self.state, self.handled = "", session.handled
         self.answers: collections.deque[int] = collections.deque()  # numbers of packets
-        self.is_dirty = self.is_writing = False
+        self.is_ahead = self.is_dirty = self.is_writing = False
         self.waiting: list[Then] = []
         self.written_s = 0.0
 
@@ -85,6 +91,10 @@ class SessionWriter:
         left_behind: called, once for each name, with what of ``data`` cannot be written down.
         failed: called with an error of Redis's.
         dropped: returns the offsets that a session's connection has dropped, and not told of.
+
+    Attributes:
+        by_name: what it writes, by what stands for a session's token.
+        unwritten: what other nodes have, and should know more of.
     """
 
     def __init__(
@@ -107,6 +117,7 @@ class SessionWriter:
         self._said: set[str] = set()
         self.by_name: dict[str, Written] = {}
         self._again: dict[Written, None] = {}  # what could not be written
+        self.unwritten = Unwritten(link, failed)
         self._by_age: collections.OrderedDict[Written, None] = collections.OrderedDict()
         self._channel = tuple(link.keys.channel("\0", "sessions").split("\0"))
 
@@ -142,8 +153,7 @@ class SessionWriter:
             return
         written.is_dirty = True
         if not self._is_there:
-            self._again[written] = None
-            session.recorded = session.handled
+            self._tell_unwritten(written)
             if then is not None:
                 then()
             return
@@ -160,6 +170,8 @@ class SessionWriter:
             self._by_age.pop(written, None)
             self._again.pop(written, None)
             written.waiting.clear()
+            if written.is_ahead:
+                self.unwritten.note(written.name)
         return written
 
     def end(self, session: Session) -> None:
@@ -176,7 +188,10 @@ class SessionWriter:
         """
         keys = [self._link.keys.session(written.name)]
         args = self._words(written, self._whole(written), owner="")
-        return bool(await self._link.run(_WRITE, keys, args) != _FENCED)
+        is_written = bool(await self._link.run(_WRITE, keys, args) != _FENCED)
+        if is_written:
+            self.unwritten.take(written.name)
+        return is_written
 
     # Writing.
 
@@ -203,15 +218,26 @@ class SessionWriter:
         gone = list(itertools.takewhile(lambda n: first is None or n < first, written.answers))
         return _Whole(session.handled, state, gone, session.answers.after(last))
 
+    def _tell_unwritten(self, written: Written) -> None:
+        """Have a session's client told what is not written yet: once Redis is back, it will be."""
+        self._again[written] = None
+        session = written.session
+        session.recorded = session.handled
+        if not written.is_ahead:
+            whole = self._whole(written)
+            written.is_ahead = whole.handled != written.handled or not (
+                written.state and is_same(whole.state, written.state)
+            )
+
     def _words(self, written: Written, whole: _Whole, *, owner: str) -> list[Word]:
         handled, state, gone, answers = whole
-        is_same = state == written.state and written.how == "part"
+        is_known = state == written.state and written.how == "part"
         how = written.how
         if how == "open" and written.session.state is LifeState.AWAY:
             how = "late"  # its client may be elsewhere by now, where this took it from it
         args: list[Word] = [
             written.claim, owner, self._live_ms(written.session), how,
-            "" if is_same else state, len(gone), *(f"a:{n}" for n in gone), *self._channel,
+            "" if is_known else state, len(gone), *(f"a:{n}" for n in gone), *self._channel,
             written.name, written.session.user_id, handled,
         ]  # fmt: skip
         for n, answer in answers:
@@ -245,7 +271,8 @@ class SessionWriter:
             self._fenced(session)
             return
         if outcome == _DONE:
-            written.how, written.state = "part", whole.state
+            written.how, written.state, written.handled = "part", whole.state, whole.handled
+            written.is_ahead = False
             for _ in whole.gone:
                 written.answers.popleft()
             written.answers.extend(n for n, _ in whole.answers)
@@ -259,9 +286,8 @@ class SessionWriter:
         else:  # it is written when Redis is back, and nobody waits for that
             if exc is not None and not isinstance(exc, BackplaneDown):
                 self._failed(exc)
-            self._again[written] = None
+            self._tell_unwritten(written)
             written.is_dirty = False
-            session.recorded = session.handled
             waiting += written.waiting
             written.waiting = []
         for then in waiting:
@@ -294,6 +320,7 @@ class SessionWriter:
     async def renew(self) -> None:
         """Have the sessions live on whose clients are connected; awaited again and again."""
         _ = self._write_again()
+        self.unwritten.tell()
         oldest_s = time.monotonic() - self._renew_s
         due: list[Written] = []
         while self._by_age and (written := next(iter(self._by_age))).written_s <= oldest_s:

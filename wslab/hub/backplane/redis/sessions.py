@@ -54,12 +54,14 @@ class Rooms(NamedTuple):
         past_of: makes what is kept of a message, as Redis has it; None where a session of that
             name (in Redis) is left out.
         trimmed: returns the offset before which nothing is in Redis, in this life of its data.
+        doubt: has a session's client learn that something may be missing.
     """
 
     follow: Callable[[Iterable[str]], Awaitable[None]]
     settle: Callable[[int], Awaitable[None]]
     past_of: Callable[[bytes, str], Past[Any] | None]
     trimmed: Callable[[], int]
+    doubt: Callable[[Session], object]
 
 
 class RedisSessions:
@@ -219,7 +221,10 @@ class RedisSessions:
         session, state = _restored(self._sessions, token, fields, address, is_behind)
         _ = self.writer.begin(session, claim, "part")
         self.taken += 1
+        is_doubtful = self.writer.unwritten.take(name) or b"behind" in fields
         await self._catch_up(session, state, name, offset)
+        if is_doubtful:
+            session.doubt()
         return Fetched.MOVED_ON if session in self._elsewhere else Fetched.KNOWN
 
     async def _ask(
@@ -290,6 +295,17 @@ class RedisSessions:
             written = self.writer.by_name.get(name)
             if written is not None and written.claim == told:
                 self._lose(written.session)
+        elif word == "behind":
+            self._learn_behind(name)
+
+    def _learn_behind(self, name: str) -> None:
+        """Know that a client was told more, by a node that could not write it down."""
+        written = self.writer.by_name.get(name)
+        if written is None:
+            self.writer.unwritten.note(name)  # it has gone on meanwhile, or comes this very moment
+            return
+        self._rooms.doubt(written.session)
+        self.writer.record(written.session)
 
     def _expect(self, what: str) -> asyncio.Future[bytes]:
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
