@@ -58,7 +58,6 @@ class Person:
         self._nth = 0
         self._over = ""
         self._saying: Said | None = None
-        self._has_spoken = False  # since it rests
         self._rooms: frozenset[str] | None = None  # that it was in when it was told of a gap
 
     # What its client is told.
@@ -124,16 +123,12 @@ class Person:
             if self.world.is_pausing:
                 await self._rest()
                 continue
-            self._has_spoken = False
             await self._act()
             await asyncio.sleep(self.random.expovariate(1 / self.world.pace_s))
         self.is_idle = False
         await self.client.close()
 
     async def _rest(self) -> None:
-        if not self._has_spoken:  # who says nothing is not told by its numbers
-            self._has_spoken = await self._until_sure("leave", {"room": "nowhere"}) is not None
-            return
         if not self.user_id or not self.member or not self.member.rooms:
             await self._join()
         self.is_idle = bool(self.user_id)
