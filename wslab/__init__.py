@@ -39,7 +39,6 @@ from .identity.identity import Identity
 from .loops.nesting import allow_nested_loops
 from .loops.run import run
 from .loops.shutdown import shutdown
-from .replay.replay import Replay, replay
 from .server.serve import serve
 from .server.server import Server
 from .started import running
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     from .checkup.doctor import doctor
     from .hub import Hub, Limits, SocketIO
     from .network.memory import MemoryNetwork
+    from .replays.replay import Replay, replay
     from .taps.start import tap
     from .taps.tap import Tap
     from .widgets.browser.browser import Browser
@@ -112,9 +112,11 @@ _LATER = {
     "Limits": "wslab.hub",
     "MemoryNetwork": "wslab.network.memory",
     "NetworkControls": "wslab.widgets.network_controls.controls",
+    "Replay": "wslab.replays.replay",
     "SocketIO": "wslab.hub",
     "Tap": "wslab.taps.tap",
     "doctor": "wslab.checkup.doctor",
+    "replay": "wslab.replays.replay",
     "tap": "wslab.taps.start",
 }
 

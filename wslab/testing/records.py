@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from ..replay.replay import Replay, replay
+from ..replays.replay import Replay, replay
 from ..server.server import Server
 from ..taps.start import tap
 from ..taps.tap import Tap

@@ -17,7 +17,7 @@ from ..notebook.shell import running_shell
 if TYPE_CHECKING:
     from ..client.client import Client
     from ..hub import Hub
-    from ..replay.replay import Replay
+    from ..replays.replay import Replay
     from ..server.server import Server
     from ..taps.tap import Tap
 
@@ -43,7 +43,7 @@ def register(shell: Any = None) -> bool:
     formatter.for_type_by_name("wslab.taps.tap", "Tap", mimebundle)
     formatter.for_type_by_name("wslab.client.client", "Client", mimebundle)
     formatter.for_type_by_name("wslab.hub.server.hub", "Hub", hub_mimebundle)
-    formatter.for_type_by_name("wslab.replay.replay", "Replay", replay_mimebundle)
+    formatter.for_type_by_name("wslab.replays.replay", "Replay", replay_mimebundle)
     return True
 
 

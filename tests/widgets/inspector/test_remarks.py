@@ -4,7 +4,7 @@ import pytest
 
 import wslab
 from tests.peers import until
-from tests.replay.rig import taped
+from tests.replays.rig import taped
 from wslab.widgets.inspector.feed import Feed
 from wslab.widgets.inspector.remarks import Remarks
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 import wslab
-from tests.replay.rig import add_connection, taped
+from tests.replays.rig import add_connection, taped
 from wslab.widgets.replays.lines import MAX_MESSAGES, Talk, lines_of, said, talks_of
 
 pytestmark = pytest.mark.usefixtures("memory_network")

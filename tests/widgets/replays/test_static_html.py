@@ -5,7 +5,7 @@ import re
 import pytest
 
 import wslab
-from tests.replay.rig import taped
+from tests.replays.rig import taped
 from wslab.widgets.display import replay_mimebundle
 from wslab.widgets.replays import static_html
 from wslab.widgets.replays.static_html import MAX_LINES, MAX_LISTED, to_html, to_text

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...replay.differences import SIGNS, Difference, cut
-from ...replay.replay import Replay
-from ...replay.run import Run
-from ...replay.script import messages_of
+from ...replays.differences import SIGNS, Difference, cut
+from ...replays.replay import Replay
+from ...replays.run import Run
+from ...replays.script import messages_of
 from ...wire.events import EndedEvent, Event, MessageEvent, ResponseEvent
 from ...wire.sender import Sender
 

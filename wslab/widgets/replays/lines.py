@@ -11,10 +11,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ...replay.differences import Difference
-from ...replay.matching import Message
-from ...replay.replay import Replay
-from ...replay.run import Run
+from ...replays.differences import Difference
+from ...replays.matching import Message
+from ...replays.replay import Replay
+from ...replays.run import Run
 from ...wire.events import CloseEvent, EndedEvent, MessageEvent
 from ...wire.sender import Sender
 from ...wire.tape.tape import Tape

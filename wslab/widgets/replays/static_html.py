@@ -10,9 +10,9 @@ import itertools
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 
-from ...replay.differences import SIGNS, Difference
-from ...replay.replay import Replay
-from ...replay.run import Run
+from ...replays.differences import SIGNS, Difference
+from ...replays.replay import Replay
+from ...replays.run import Run
 from ..panels.model import one_line
 from ..static_html import MONO, SOFT, TEXT, drawn_now, escape, soft
 from .lines import Line, Talk, lines_of, talks_of

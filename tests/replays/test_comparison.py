@@ -3,10 +3,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.replay.rig import kinds, steps
-from wslab.replay.comparison import MAX_PENDING, Comparison
-from wslab.replay.differences import DifferenceLog
-from wslab.replay.matching import Matcher, new_matcher
+from tests.replays.rig import kinds, steps
+from wslab.replays.comparison import MAX_PENDING, Comparison
+from wslab.replays.differences import DifferenceLog
+from wslab.replays.matching import Matcher, new_matcher
 
 TEN = list("abcdefghij")
 

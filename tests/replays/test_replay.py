@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 import wslab
-from tests.replay.rig import add_connection, kinds, taped
+from tests.replays.rig import add_connection, kinds, taped
 from tests.wire.files.test_chrome_har import CHROMES
 from wslab.network.memory import MemoryNetwork
 from wslab.wire.tape.tape import Tape

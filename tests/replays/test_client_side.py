@@ -4,7 +4,7 @@ import pytest
 
 import wslab
 from tests.peers import free_port
-from tests.replay.rig import ANSWER, kinds, taped
+from tests.replays.rig import ANSWER, kinds, taped
 from wslab.errors import NobodyListening
 
 pytestmark = pytest.mark.usefixtures("memory_network")

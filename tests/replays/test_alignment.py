@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wslab.replay.alignment import Alignment
+from wslab.replays.alignment import Alignment
 
 WORDS = st.text("abc", max_size=8)
 

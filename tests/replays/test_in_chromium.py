@@ -9,7 +9,7 @@ import pytest
 import wslab
 from tests.browser import Sync
 from tests.peers import until
-from tests.replay.rig import kinds
+from tests.replays.rig import kinds
 
 pytestmark = pytest.mark.browser
 

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from wslab.replay.matching import new_matcher
-from wslab.replay.paths import parse_paths
-from wslab.replay.values import MISSING, Values, is_scalar, shown
+from wslab.replays.matching import new_matcher
+from wslab.replays.paths import parse_paths
+from wslab.replays.values import MISSING, Values, is_scalar, shown
 
 
 def values(*ignore: str, bind: tuple[str, ...] = (), bound: dict | None = None) -> Values:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tests.peers import close_frame, frame, request
-from wslab.replay.differences import Difference
-from wslab.replay.script import Script, Step, scripts_of
+from wslab.replays.differences import Difference
+from wslab.replays.script import Script, Step, scripts_of
 from wslab.wire.tape.tape import Tape
 
 ANSWER = (

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.replay.rig import kinds, script_of
-from wslab.replay.differences import DifferenceLog
-from wslab.replay.matching import Matcher
-from wslab.replay.player import Abort, Catch, Close, Ping, Player, Send, Wait, gap_factor
-from wslab.replay.run import Run
-from wslab.replay.script import Script
+from tests.replays.rig import kinds, script_of
+from wslab.replays.differences import DifferenceLog
+from wslab.replays.matching import Matcher
+from wslab.replays.player import Abort, Catch, Close, Ping, Player, Send, Wait, gap_factor
+from wslab.replays.run import Run
+from wslab.replays.script import Script
 
 Said = list[tuple]
 

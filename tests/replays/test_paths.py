@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from wslab.replay.paths import parse_paths, step_into
+from wslab.replays.paths import parse_paths, step_into
 
 
 @pytest.mark.parametrize(

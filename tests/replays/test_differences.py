@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from wslab.replay.differences import MAX_DIFFERENCES, Difference, DifferenceLog, Differences
+from wslab.replays.differences import MAX_DIFFERENCES, Difference, DifferenceLog, Differences
 
 
 def test_none():

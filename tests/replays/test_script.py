@@ -3,12 +3,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from wslab.replay import script as script_module
 
 from tests.peers import frame, request
-from tests.replay.rig import ANSWER, add_connection, script_of, taped
+from tests.replays.rig import ANSWER, add_connection, script_of, taped
 from tests.wire.files.test_chrome_har import CHROMES
-from wslab.replay import script as script_module
-from wslab.replay.script import Step, chosen, load_record, messages_of, scripts_of
+from wslab.replays.script import Step, chosen, load_record, messages_of, scripts_of
 from wslab.wire.tape.tape import Tape
 
 REFUSAL = b"HTTP/1.1 403 Forbidden\r\nX-Why: not you\r\nContent-Length: 3\r\n\r\nno\n"
