@@ -145,9 +145,10 @@ class Wire:
         return message
 
     async def call(self, event: str, data: Any = None, id: int = 1, **numbers: Any) -> Any:
-        """Ask, and return the answer; nothing else may come before it."""
+        """Ask, and return the answer; nothing else may come before it but receipts."""
         await self.emit(event, data, id=id, **numbers)
-        answer = await self.read()
+        while (answer := await self.read()).keys() == {"received"}:
+            pass
         assert answer["answer"] == id, answer
         return answer["error"] if "error" in answer else answer["data"]
 

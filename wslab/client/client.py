@@ -281,7 +281,9 @@ class Client:
 
         ``"too old"``: more was missed than the Hub keeps. ``"session unknown"``: the Hub was
         restarted, or has forgotten this client: what it had been sent, and had not confirmed, was
-        sent again and may have been handled twice.
+        sent again and may have been handled twice. ``"packets lost"``: the process of the Hub that
+        had said that they came could not tell the next one, so what it did with them (a room that
+        was joined) is not known there.
         """
         dispatcher = self._events.dispatcher
         return dispatcher.gap if dispatcher is not None else None

@@ -286,6 +286,9 @@ export class Hub {
       this.#unsent = new Set([...this.#sent, ...this.#unsent]);
       this.#sent.clear();
       this.#offset = null;
+    } else if (data.resumed && data.received < this.#received) {
+      data.gap ??= "packets lost"; // the hub's last process could not tell this one of them
+      this.#received = data.received;
     } else if (!data.resumed) {
       this.#n = this.#received = 0;
       for (const packet of this.#sent) packet.n = ++this.#n; // it counts from 1 again
@@ -406,6 +409,7 @@ export class Hub {
     } else if (answer !== undefined) {
       const packet = this.#settle(answer, error && new HubError(error.code, error.message), data);
       this.#forget(packet);
+      if (packet && !error) this.#confirmed(packet.n); // else it may not have been taken up
     } else if (event === undefined) {
       this.#confirmed(received);
     } else if (offset === undefined || offset > this.#seen) {

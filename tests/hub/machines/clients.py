@@ -235,7 +235,7 @@ class HandClient(_OnASocket):
         self.token = f"{source.getrandbits(128):032x}"
         self.offset: int | None = None
         self.seen = -1
-        self.n = 0
+        self.n = self.told = 0  # the number of its last packet, and of those it was told that came
         self.kept: collections.deque[tuple[int, int, str]] = collections.deque()
 
     def address(self) -> str:
@@ -253,8 +253,8 @@ class HandClient(_OnASocket):
             self.seen = self.offset if self.offset is not None else -1
             if self.offset is None:
                 self.offset = data["offset"]
-            if data.get("gap"):
-                self.listener.shaken(data["gap"])
+            if data.get("gap") or data["received"] < self.told:
+                self.listener.shaken(data["gap"] or "packets lost")
         else:
             self.offset, self.seen, self.n = data["offset"], -1, data["received"]
             if isinstance(data["session"], str):
@@ -263,6 +263,7 @@ class HandClient(_OnASocket):
             self._doubt_all()
             if not is_first:
                 self.listener.forgotten(str(data.get("gap")))
+        self.told = 0
         self._received(data["received"])
         nth = 0
         while nth < len(self.kept):  # there may come more meanwhile
@@ -280,6 +281,9 @@ class HandClient(_OnASocket):
                     continue
                 self.offset = max(offset, self.offset or 0)
             if "answer" in packet:
+                if "error" not in packet:
+                    came = (n for n, number, _ in self.kept if number == packet["answer"])
+                    self.told = max([self.told, *came])
                 self._answered(packet["answer"], packet.get("error", data))
             elif event == "q":
                 await self.websocket.send(json.dumps({"answer": packet["id"], "data": data + 1}))
@@ -295,6 +299,7 @@ class HandClient(_OnASocket):
 
     def _received(self, n: int) -> None:
         """Keep no longer what has come, but questions until they are answered."""
+        self.told = max(self.told, n)
         kept = [each for each in self.kept if each[0] > n or each[1] in self._asked]
         self.kept = collections.deque(kept)
 

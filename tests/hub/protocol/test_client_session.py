@@ -212,6 +212,34 @@ def test_packets_are_numbered_and_kept_until_they_are_confirmed():
     assert [(packet["n"], packet["data"]) for packet in written(session)] == [(3, 2), (4, 3)]
 
 
+@pytest.mark.parametrize("how", ["receipt", "answer"])
+def test_who_was_told_that_more_came_than_the_hub_knows_of_hears_of_a_gap(how):
+    session = joined()
+    session.emit("chat", data(1))
+    session.call("join", data("red"))
+    written(session)
+    session.receive('{"received":2}' if how == "receipt" else '{"answer":1,"data":null}')
+    session.lost()
+    session.opened()
+    [told, *_] = session.receive(welcome(received=1, resumed=True))
+    assert (told.gap, told.data["gap"]) == ("packets lost", "packets lost")
+    session.lost()
+    session.opened()
+    [told, *_] = session.receive(welcome(received=1, resumed=True))
+    assert told.gap is None  # it is told once
+
+
+def test_an_error_in_place_of_an_answer_does_not_say_that_a_packet_came():
+    session = joined()
+    session.call("join", data("red"))
+    written(session)
+    session.receive('{"answer":1,"error":{"code":"bad-packet","message":"out of order"}}')
+    session.lost()
+    session.opened()
+    [told, *_] = session.receive(welcome(received=0, resumed=True))
+    assert told.gap is None
+
+
 def test_before_the_first_welcome():
     session = ClientSession("s")
     assert session.query() == [("session", "s")]

@@ -37,6 +37,7 @@ __all__ = ["ClientSession", "events_of"]
 
 MAX_KEPT = 1_000  # packets that wait for the connection, or for the hub to say that they came
 MAX_KEPT_BYTES = 4 * 2**20
+LOST = "packets lost"  # a gap that the hub itself cannot know of
 
 
 class ClientSession:
@@ -80,6 +81,7 @@ class ClientSession:
         self._last_id = 0
         self._open_calls: set[int] = set()
         self._packets = KeptPackets()
+        self._received = 0  # the number up to which the hub has said that they came
         self._assembler = Assembler()
 
     # What leaves.
@@ -251,7 +253,9 @@ class ClientSession:
     ) -> list[Event]:
         if not 0 < number <= self._last_id:
             return [RawMessage(messages)]  # none of ours
-        self._packets.answered(number)
+        n = self._packets.answered(number)
+        if packet.error is None:  # else it may not have been taken up
+            self._received = max(self._received, n)
         if number not in self._open_calls:
             return [Acknowledged()]  # nobody waits for it any more
         self._open_calls.discard(number)
@@ -260,6 +264,7 @@ class ClientSession:
     def _acknowledged(self, n: int, messages: tuple[Message, ...]) -> list[Event]:
         if self.mode != "session":
             return [RawMessage(messages)]
+        self._received = max(self._received, n)
         self._packets.acknowledge(n, self._open_calls)
         return [Acknowledged()]
 
@@ -270,6 +275,7 @@ class ClientSession:
         user_id = data.get("user")
         self.user_id = user_id if isinstance(user_id, str) else self.hub_id
         session, offset, received = (data.get(name) for name in ("session", "offset", "received"))
+        received = received if type(received) is int else 0
         if session is True:  # the one that we chose
             session = self.token
         is_resumed = data.get("resumed") is True
@@ -278,6 +284,8 @@ class ClientSession:
             gap = None  # there is nothing before the beginning
         elif self.mode == "session" and session is None:
             gap = "session unknown"  # it keeps none at all, any more
+        elif is_resumed and received < self._received and not gap:
+            gap = data["gap"] = LOST
         told = Welcomed(
             self.hub_id or "",
             session if isinstance(session, str) else None,
@@ -305,7 +313,7 @@ class ClientSession:
         if not is_resumed and before == "session":
             self._packets.begin_anew()
         is_written = self._is_up and before != "session"
-        received = received if type(received) is int else 0
+        self._received = received
         if not self._packets.has_sent and not is_written:
             self._packets.last_n = received
         return [told, *self._joined(received, is_written=is_written)]

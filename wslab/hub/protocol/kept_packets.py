@@ -134,13 +134,14 @@ class KeptPackets:
         self._sent = collections.deque(remaining)
         self._count()
 
-    def answered(self, id: int) -> None:
-        """Let go of a call: it has come, since it was answered."""
+    def answered(self, id: int) -> int:
+        """Let go of a call: it has come, since it was answered; return its number, or 0."""
         for kept in self._sent:
             if kept.id == id:
                 self._sent.remove(kept)
                 self.size_bytes -= kept.size_bytes
-                break
+                return kept.n or 0
+        return 0
 
     def forget_sent(self, *, was_written: bool) -> None:
         """Keep no longer what was sent; what was not written on this connection goes out again."""

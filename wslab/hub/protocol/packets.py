@@ -28,11 +28,12 @@ renews what it has shown.
 Three events are the hub's own. ``welcome`` comes first of all: id, session (a token to come back
 with, or true where the client has brought one), offset, received, resumed, gap, and where it keeps
 a session, user (the client's public name in the hub, over all its connections), and expires_at
-(epoch seconds) where what it has shown ends. ``error`` has code
-and message, and the event that it is about; ``dropped`` the count of what a slow client did not get
-(here, or in an earlier connection, which broke before it was told). Everything else is a raw
-message, which the hub hands to its ``message`` handler. Its rule: what cannot be read raises
-BadPacket with the reason, and nothing else.
+(epoch seconds) where what it has shown ends. A session that is resumed with a smaller ``received``
+than its client was told before has lost what came in between. ``error`` has code and message, and
+the event that it is about; ``dropped`` the count of what a slow client did not get (here, or in an
+earlier connection, which broke before it was told). Everything else is a raw message, which the hub
+hands to its ``message`` handler. Its rule: what cannot be read raises BadPacket with the reason,
+and nothing else.
 """
 
 from __future__ import annotations

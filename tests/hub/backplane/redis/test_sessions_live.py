@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+import wslab
 from tests.hub.backplane.redis.rig import fresh_name, nodes, redis_of_its_own
 from tests.hub.backplane.redis.session_rig import eventually
 from tests.hub.machines.relay import Relay
+from tests.hub.node_client import node as hub_js
 from tests.hub.rig import TOKEN, aio, inside, listening, speaking, until
 from tests.hub.stock import node as stock_client
 from tests.node import need
@@ -22,6 +24,7 @@ from wslab.hub.backplane.redis import sessions as module
 from wslab.hub.backplane.redis.keys import token_hash
 
 MINE = f"?session={TOKEN}"
+HUB_JS = Path(wslab.__file__).parent / "hub" / "hub.js"
 
 
 @contextlib.asynccontextmanager
@@ -73,13 +76,14 @@ def writer(hub: Hub) -> Any:
 
 
 async def is_written(hub: Hub) -> None:
-    """Wait until all that a node knows of the session is written down."""
-    session = inside(hub).backplane.session(TOKEN)
-    assert session is not None
-    done = asyncio.get_running_loop().create_future()
-    inside(hub).backplane.record(session, lambda: done.set_result(None))
-    async with asyncio.timeout(5):
-        await done
+    """Wait until all that a node knows of its sessions is written down."""
+    sessions = tuple(inside(hub).backplane.sessions)  # type: ignore[attr-defined]
+    assert sessions
+    for session in sessions:
+        done = asyncio.Event()
+        inside(hub).backplane.record(session, done.set)
+        async with asyncio.timeout(5):
+            await done.wait()
 
 
 async def next_of(wire: Any, event: str) -> Any:
@@ -449,6 +453,49 @@ async def test_who_comes_back_to_the_process_that_was_cut_off_hears_of_the_gap(
             again = await _welcome(stack, at_one + MINE)
             told = again.welcome["gap"]
         assert told is not None
+
+
+@pytest.mark.websockets_only
+@pytest.mark.parametrize("make", ["wslab.connect", "hub.js"])
+@aio
+async def test_our_clients_know_it_at_once_even_if_that_process_is_never_back(
+    redis_url: str, make: str
+) -> None:
+    async with (
+        two(redis_url) as (one, other, at_one, at_other),
+        Relay(lambda: urlsplit(at.pop() if len(at) > 1 else at[0]).port) as door,
+    ):
+        at = [at_other, at_one]
+        url, told = f"ws://127.0.0.1:{door.port}/", asyncio.Queue[Any]()
+        if make == "hub.js":
+            need("ws")
+            async with hub_js("hub_js.mjs", HUB_JS) as page:
+                page.do("connect", url, {"firstDelayMs": 5, "maxDelayMs": 50})
+                await page.told_of("welcome", {"gap": None})
+                await is_written(one)
+                await die(one)
+                page.do("call", 1, "join", "attic")
+                await page.told_of("answer", 1)
+                door.cut()
+                assert (await page.told_of("welcome"))[1]["gap"] == "packets lost"
+                return
+        loop = asyncio.get_running_loop()
+
+        def tell(data: Any) -> None:
+            loop.call_soon_threadsafe(told.put_nowait, data)
+
+        client = await asyncio.to_thread(wslab.connect, url, reconnect=True)
+        client.on("welcome", tell)
+        assert (await told.get())["gap"] is None
+        await is_written(one)
+        await die(one)
+        await asyncio.to_thread(client.call, "join", "attic")
+        door.cut()
+        assert (await told.get())["gap"] == "packets lost"
+        assert client.gap == "packets lost"
+        await asyncio.to_thread(client.call, "join", "attic")
+        assert [each.rooms for each in other.clients.values()] == [{"attic"}]
+        await asyncio.to_thread(client.close)
 
 
 @pytest.mark.websockets_only
