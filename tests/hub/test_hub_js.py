@@ -11,6 +11,7 @@ import pytest
 
 import wslab
 from tests.hub.bad_line import BadLine
+from tests.hub.machines.relay import Relay
 from tests.hub.node_client import node
 from tests.hub.rig import aio, listening, one, until
 from tests.node import need
@@ -451,3 +452,23 @@ async def test_a_function_is_asked_again_where_it_failed_and_where_it_has_expire
         await client.told_of("connection", {"state": "waiting", "code": 4401})
         await client.told_of("welcome", {"resumed": True})
         assert sources == ["packet"] * 2
+
+
+@aio
+async def test_a_gap_is_told_once():
+    hub, _ = hub_of(history=2)
+    async with (
+        listening(hub) as at,
+        Relay(lambda: port_of(at)) as door,
+        page(f"ws://127.0.0.1:{door.port}/") as client,
+    ):
+        await client.told_of("welcome", {"gap": None})
+        door.is_refusing = True
+        door.cut()
+        await until(lambda: not hub.clients)
+        for n in range(9):
+            hub.emit("tick", n)
+        door.is_refusing = False
+        await client.told_of("welcome", {"gap": "too old"})
+        door.cut()
+        await client.told_of("welcome", {"resumed": True, "gap": None})

@@ -295,6 +295,7 @@ export class Hub {
       this.#offset = data.offset;
     }
     if (!data.resumed) this.#seen = -1;
+    if (data.resumed && data.gap) this.#offset = data.offset; // where the gap ends
     this.#offset ??= data.offset; // it came back without having read its first welcome
     this.#confirmed(data.received ?? 0);
     if (!this.#sent.size) this.#n = this.#received;

@@ -251,7 +251,7 @@ class HandClient(_OnASocket):
         data, is_first = packet["data"], not self._open.is_set()
         if data["resumed"]:
             self.seen = self.offset if self.offset is not None else -1
-            if self.offset is None:
+            if self.offset is None or data.get("gap"):
                 self.offset = data["offset"]
             if data.get("gap") or data["received"] < self.told:
                 self.listener.shaken(data["gap"] or "packets lost")

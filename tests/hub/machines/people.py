@@ -237,8 +237,12 @@ class Person:
             stay = books.joining(member, room) if room in rooms else None
             event = "leave" if stay is None else "join"
             is_sure = await self._until_sure(event, {"room": room}) is not None
-            if self.member is not member:
-                return  # somebody new, who is in none
+            if self.member is not member:  # somebody new, by whom it may have been asked again
+                assert self.member is not None
+                if stay is not None:
+                    books.joining(self.member, room)
+                self._rooms = self.member.rooms
+                return
             if self._rooms is not None or not is_sure:
                 self._rooms = (self._rooms or frozenset()) | rooms  # all of it once more
                 return

@@ -10,9 +10,9 @@ from wslab.hub.protocol.sessions import Sessions
 DEPTHS = (1, 10, 200, *range(850, 1010, 3), 2000, 5000, 9990, 10_010, 100_000)
 
 
-def opened(limit=5, session_s=60.0, limits=None):
+def opened(limit=5, session_s=60.0, limits=None, step=1):
     """Return sessions and their history."""
-    sessions = Sessions(History(limit, limits), session_s)
+    sessions = Sessions(History(limit, limits, step=step), session_s)
     return sessions, sessions.history
 
 
@@ -31,7 +31,7 @@ def _read(message):
 
 def keep(history, *rooms, skip=(), own=(), owner=PROGRAM, data=None):
     """Keep one more event of these rooms, and of the sessions ``own``."""
-    event = past(history.offset + 1, data, skip)
+    event = past(history.next_offset(), data, skip)
     history.keep(event, rooms, [session.own for session in own], owner)
 
 

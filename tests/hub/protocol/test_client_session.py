@@ -229,6 +229,14 @@ def test_who_was_told_that_more_came_than_the_hub_knows_of_hears_of_a_gap(how):
     assert told.gap is None  # it is told once
 
 
+def test_behind_a_gap_it_comes_back_with_where_the_gap_ended():
+    session = joined(offset=5)
+    session.lost()
+    session.opened()
+    session.receive(welcome(offset=9, resumed=True, gap="too old"))
+    assert session.query() == [("session", "s"), ("offset", "9")]
+
+
 def test_an_error_in_place_of_an_answer_does_not_say_that_a_packet_came():
     session = joined()
     session.call("join", data("red"))

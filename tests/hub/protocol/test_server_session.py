@@ -121,6 +121,29 @@ def test_what_is_no_longer_kept_or_of_another_life_of_the_hub_is_a_gap(offset):
     assert session.resume(offset) == Resumption(True, 3, 0, "too old")
 
 
+@pytest.mark.parametrize("seen", [2000, 2003, 2998])
+def test_what_is_in_doubt_is_told_until_the_client_has_read_it(seen):
+    _, history, session = begun(step=1000)
+    keep(history, None)
+    keep(history, None)
+    session.doubt()
+    for _ in range(2):  # the first welcome may not have arrived
+        told = session.resume(seen)
+        assert (told.gap, told.missed) == ("too old", [])
+        assert seen < told.offset < 3000
+    keep(history, None)
+    told = session.resume(told.offset)
+    assert told.gap is None
+    assert [past.offset for past in told.missed] == [3000]
+
+
+def test_a_doubt_for_which_there_is_no_offset_more_stays():
+    _, history, session = begun(step=1000)
+    keep(history, None)
+    session.doubt()
+    assert [session.resume(1999).gap for _ in range(2)] == ["too old", "too old"]
+
+
 def test_what_its_backlog_has_lost_is_told_once():
     _, history, session = begun()
     for _ in range(4):

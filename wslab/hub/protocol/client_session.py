@@ -307,7 +307,7 @@ class ClientSession:
         before, self.mode, self.token = self.mode, "session", told.session
         if not is_resumed:
             self.offset, self._seen = offset, -1
-        elif self.offset is None:  # it had not read its first welcome
+        elif self.offset is None or told.gap:  # it had not read its first welcome; or a gap ends
             self.offset = offset
         # Resumed without an offset: what it missed follows, counted from the session's beginning.
         if not is_resumed and before == "session":

@@ -84,8 +84,13 @@ class History(Generic[M]):
         log = self._rooms.get(room)
         return log is not None and log.inside > 0
 
-    def mark(self) -> int:
-        """Return an offset for what is no event; who has seen it has seen all before it."""
+    def mark(self, after: int = 0) -> int:
+        """Return an offset for what is no event; who has seen it has seen all before it.
+
+        Args:
+            after: another that it should be greater than, if the next event's is greater, too.
+        """
+        self.offset = max(self.offset, min(after, self.next_offset() - 1))
         if self.step == 1 or (self.offset + 1) % self.step:  # else the next is an event's
             self.offset += 1
         return self.offset

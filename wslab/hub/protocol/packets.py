@@ -18,8 +18,8 @@ lines of browser JavaScript can speak it:
 
 A client that wants to come back chooses a token of 16 to 64 characters (A-Z a-z 0-9 _ -) and
 connects to ``?session=TOKEN``, and later to ``?session=TOKEN&offset=LAST``: LAST is the offset of
-the last event that had one, or else that of the first welcome. A page that is sent bytes sets its
-socket's ``binaryType`` to ``"arraybuffer"``.
+the last event that had one, or of the welcome before it that was the first or told of a gap. A page
+that is sent bytes sets its socket's ``binaryType`` to ``"arraybuffer"``.
 
 A client that brings a token in a packet, and not in its request, connects to ``?auth=packet`` and
 says ``{"event": "authenticate", "data": {"token": "..."}}`` first of all; the same packet later

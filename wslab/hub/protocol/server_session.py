@@ -264,10 +264,22 @@ class ServerSession(Generic[M]):
             return Resumption(False, since, self.receipt, "session unknown", missed or [])
         self._offset_before = None
         dropped = self._untold.resume(offset)
+        if missed is None:
+            latest = self._tell_gap(offset)
         dropped_offset = self.tell_dropped() if dropped else None
         if missed is None:
             return Resumption(True, latest, self.receipt, "too old", [], dropped, dropped_offset)
         return Resumption(True, offset, self.receipt, None, missed, dropped, dropped_offset)
+
+    def _tell_gap(self, offset: int) -> int:
+        """Return where a gap ends of which a client is told that has seen another offset."""
+        latest = self._history.offset
+        if self._stays.are_known_since(latest):
+            return latest
+        told = self._history.mark(offset)  # which it has only seen if it was told
+        if told > offset:
+            self._stays.know_since(told)
+        return told
 
     def is_whole_since(self, offset: int | None) -> bool:
         """Whether a client that has seen an offset, or none, can be sent all that it missed."""

@@ -106,6 +106,10 @@ class Stays(Generic[M]):
         """Know nothing more for certain of what was said before an offset."""
         self._left_dropped_to = max(self._left_dropped_to, offset)
 
+    def know_since(self, offset: int) -> None:
+        """Note that who has seen an offset was told of all that is not known."""
+        self._left_dropped_to = min(self._left_dropped_to, offset)
+
     def are_known_since(self, offset: int) -> bool:
         """Whether all the rooms that it was in since then are remembered."""
         return self._left_dropped_to <= offset

@@ -163,20 +163,25 @@ class SessionWriter:
             _ = self._begin_write(written)
 
     def let_go(self, session: Session) -> Written | None:
-        """Write nothing more of a session, and leave it in Redis; whoever waits is not called."""
+        """Write no more of a session than `hand_over` does; whoever waits is not called."""
         written = self.of(session)
         if written is not None:
             del self.by_name[written.name]
             self._by_age.pop(written, None)
             self._again.pop(written, None)
             written.waiting.clear()
-            if written.is_ahead:
-                self.unwritten.note(written.name)
         return written
+
+    def lose(self, session: Session) -> None:
+        """Write nothing more of a session: another node has it, or will."""
+        written = self.let_go(session)
+        if written is not None and written.is_ahead:
+            self.unwritten.note(written.name)
 
     def end(self, session: Session) -> None:
         """Forget a session in Redis, too: nobody will come back for it."""
-        written = self.let_go(session)
+        written = self.of(session)
+        self.lose(session)
         if written is not None and self._is_there:
             _ = self._link.post(_END, [self._link.keys.session(written.name)], [written.claim])
 
@@ -188,9 +193,12 @@ class SessionWriter:
         """
         keys = [self._link.keys.session(written.name)]
         args = self._words(written, self._whole(written), owner="")
-        is_written = bool(await self._link.run(_WRITE, keys, args) != _FENCED)
-        if is_written:
-            self.unwritten.take(written.name)
+        is_written = False
+        try:
+            is_written = bool(await self._link.run(_WRITE, keys, args) != _FENCED)
+        finally:
+            if written.is_ahead and not is_written:
+                self.unwritten.note(written.name)
         return is_written
 
     # Writing.
@@ -267,7 +275,7 @@ class SessionWriter:
             return  # it has gone elsewhere meanwhile
         outcome = None if done.cancelled() or exc is not None else done.result()
         if outcome == _FENCED:
-            _ = self.let_go(session)
+            self.lose(session)
             self._fenced(session)
             return
         if outcome == _DONE:
@@ -352,7 +360,7 @@ class SessionWriter:
             if self.of(written.session) is not written:
                 continue
             if outcome == _FENCED:
-                self.let_go(written.session)
+                self.lose(written.session)
                 self._fenced(written.session)
             elif outcome == _WHOLE and not written.is_writing:  # else that write learns it, too
                 written.must_be_whole()

@@ -342,7 +342,7 @@ class RedisSessions:
 
     def _lose(self, session: Session) -> None:
         """Part with a session that another node has taken."""
-        _ = self.writer.let_go(session)
+        self.writer.lose(session)
         self._elsewhere.add(session)
         if not session.is_gone:
             if self.hooks is not None:
