@@ -3,11 +3,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from wslab.replay import script as script_module
 
 from tests.peers import frame, request
 from tests.replays.rig import ANSWER, add_connection, script_of, taped
 from tests.wire.files.test_chrome_har import CHROMES
+from wslab.replays import script as script_module
 from wslab.replays.script import Step, chosen, load_record, messages_of, scripts_of
 from wslab.wire.tape.tape import Tape
 

@@ -4,12 +4,12 @@ import socket
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from wslab.replay import server_side
 
 import wslab
 from tests.peers import dial, frame, raw_client, read_frame, read_head, refused, request
 from tests.replays.rig import ANSWER, add_connection, kinds, taped
 from wslab.errors import HandshakeRefused
+from wslab.replays import server_side
 from wslab.replays.differences import MAX_DIFFERENCES
 from wslab.wire.tape.tape import Tape
 
