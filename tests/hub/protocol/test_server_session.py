@@ -210,6 +210,19 @@ def test_its_own_events_and_those_that_it_was_left_out_of():
     assert missed(other, 0) == [2, 3, 4]
 
 
+def test_it_leaves_a_room_where_that_was_closed():
+    sessions, history = opened(9, 60.0)
+    session = sessions.open("t", 0.0)
+    session.join("red")
+    for _ in range(3):
+        keep(history, "red")
+    assert session.inside_since("red") == 0
+    assert session.leave("red", 2)
+    assert session.inside_since("red") is None
+    assert missed(session, 0) == [1, 2]
+    assert not session.leave("red", 1)
+
+
 def test_one_that_is_gone_is_in_no_room():
     sessions, _, session = begun()
     session.join("red")

@@ -50,6 +50,7 @@ def test_what_is_remembered_and_what_it_takes():
     stays.join(log, 4)  # again: nothing new
     assert set(stays.rooms) == {"red"}
     assert list(stays.intervals()) == [(log, 3, None)]
+    assert (stays.inside_since("red"), stays.inside_since("blue")) == (3, None)
     assert stays.leave("red", 5)
     assert not stays.leave("red", 6)
     stays.join(log, 7)
@@ -77,6 +78,9 @@ def test_as_data_and_put_back_in_another_history():
     stays.restore(state, other.log)
     assert stays.snapshot() == state
     assert (other.log("red").inside, other.log("red").left) == (1, 2)
+    assert stays.has_joined_elsewhere("red")
+    assert not stays.has_joined_elsewhere("blue")
+    assert not session.has_joined_elsewhere("red")
     stays.forget(9)
     assert not other._rooms
 
@@ -86,7 +90,9 @@ def test_a_stay_that_began_elsewhere_does_not_count_from_when_the_room_is_follow
     here.begin("red", Begin(0, 7))  # a process that is new, and has asked how far all is
     there.join(here.log("red"), 0)
     assert there.snapshot().here == {"red": 7}
+    assert there.inside_since("red") == 7
     moved = Stays()
     moved.restore(StaysState({"red": 2}, [("red", 0, 1)], 0), here.log)
     assert moved.snapshot() == ({"red": 2}, [("red", 0, 1)], 0)
+    assert moved.inside_since("red") == 2
     assert [each[1:] for each in moved.intervals()] == [(2, None), (0, 1)]

@@ -9,7 +9,7 @@ which room, is the hub's own registry; a backplane is told of it.
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from ..dialects.dialect import Said
@@ -22,6 +22,7 @@ __all__ = [
     "AnswerHere",
     "Backplane",
     "Deliver",
+    "EmptyRoom",
     "Fetched",
     "Local",
     "Publication",
@@ -93,6 +94,9 @@ class Local(Protocol):
 
 # Called with the event, what was published, and what this process knows of it, if it said it.
 Deliver: TypeAlias = Callable[[Said, Publication, Any], Any]
+# Called with a room that is closed, the sessions whose clients leave it (None: all do), and what
+# this process knows of the closing, if it was said here.
+EmptyRoom: TypeAlias = Callable[[str, Container[Session] | None, Any], object]
 AnswerHere: TypeAlias = Callable[[str, Said, float | None], Awaitable[Said]]
 
 
@@ -180,7 +184,12 @@ class Backplane(Protocol):
 
     # What is said.
 
-    def attach(self, deliver: Deliver, tell_gap: TellGap | None = None) -> None:
+    def attach(
+        self,
+        deliver: Deliver,
+        tell_gap: TellGap | None = None,
+        empty_room: EmptyRoom | None = None,
+    ) -> None:
         """Have what is published said to this process's clients.
 
         Args:
@@ -189,6 +198,7 @@ class Backplane(Protocol):
                 None); what it returns, `publish` returns, if it is called at once. The event has no
                 place where the other processes cannot be told now.
             tell_gap: called where something that others have said is lost.
+            empty_room: called where a room is closed.
         """
 
     def publish(self, publication: Publication, local: Any) -> Any:
@@ -200,6 +210,22 @@ class Backplane(Protocol):
         Raises:
             ValueError: it is too large for that.
             BackplaneDown: that is not there, and the hub is to refuse then, or too much waits.
+        """
+
+    def close_room(self, room: str, local: Any = None, id: str | None = None) -> None:
+        """Have everybody leave a room, at all processes.
+
+        It has its place among what is said in the room: who has joined before that leaves, as far
+        as its process has heard; who joins later is in.
+
+        Args:
+            room: the room.
+            local: what this process knows of it.
+            id: by which a closing that is said twice is known; None: it is said once.
+
+        Raises:
+            BackplaneDown: what they share is not there, and the hub is to refuse then, or too much
+                waits.
         """
 
     def latest_offset(self) -> int | None:
@@ -248,9 +274,6 @@ class Backplane(Protocol):
 
     def end_session(self, session: Session) -> None:
         """Forget a session: its client will not come back."""
-
-    def close_room(self, room: str) -> None:
-        """Take all sessions out of a room."""
 
     def keep_answer(self, session: Session, answer: Any, size_bytes: int) -> None:
         """Keep the answer to a session's latest packet, should its client ask again."""

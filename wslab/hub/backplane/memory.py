@@ -8,7 +8,7 @@ from __future__ import annotations
 import collections
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from ...errors import ClientGone
@@ -17,7 +17,16 @@ from ..protocol.history import History
 from ..protocol.limits import Limits
 from ..protocol.room_log import Past
 from ..protocol.sessions import Sessions
-from .backplane import AnswerHere, Deliver, Fetched, Publication, Session, SessionHooks, TellGap
+from .backplane import (
+    AnswerHere,
+    Deliver,
+    EmptyRoom,
+    Fetched,
+    Publication,
+    Session,
+    SessionHooks,
+    TellGap,
+)  # fmt: skip
 from .member import Member
 from .status import BackplaneStatus
 
@@ -115,9 +124,15 @@ class MemoryBackplane:
 
     # What this one knows.
 
-    def attach(self, deliver: Deliver, tell_gap: TellGap | None = None) -> None:
+    def attach(
+        self,
+        deliver: Deliver,
+        tell_gap: TellGap | None = None,
+        empty_room: EmptyRoom | None = None,
+    ) -> None:
         self._deliver = deliver
         self._tell_gap = _tell_nobody if tell_gap is None else tell_gap
+        self._empty_room = _nobody_leaves if empty_room is None else empty_room
 
     def publish(self, publication: Publication, local: Any) -> Any:
         said = publication.said
@@ -141,6 +156,10 @@ class MemoryBackplane:
         self.sessions.history.keep(past, publication.rooms, own, publication.owner)
         return said
 
+    def close_room(self, room: str, local: Any = None, id: str | None = None) -> None:
+        self._empty_room(room, None, local)
+        self.sessions.close_room(room)  # whose clients are away
+
     def latest_offset(self) -> int | None:
         return self.sessions.history.offset if self.keeps_sessions else None
 
@@ -163,14 +182,15 @@ class MemoryBackplane:
     def end_session(self, session: Session) -> None:
         self.sessions.end(session)
 
-    def close_room(self, room: str) -> None:
-        self.sessions.close_room(room)
-
     def keep_answer(self, session: Session, answer: Any, size_bytes: int) -> None:
         self.sessions.keep_answer(session, answer, size_bytes)
 
 
 def _to_nobody(said: Said, publication: Publication, local: Any) -> None:
+    pass
+
+
+def _nobody_leaves(room: str, leaving: Container[Session] | None, local: Any) -> None:
     pass
 
 

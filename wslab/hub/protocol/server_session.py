@@ -224,9 +224,22 @@ class ServerSession(Generic[M]):
         if not self.is_gone:
             self._stays.join(self._history.log(room), self._history.offset)
 
-    def leave(self, room: str) -> bool:
-        """Note that it is in a room no more; whether it was."""
-        return self._stays.leave(room, self._history.offset)
+    def leave(self, room: str, offset: int | None = None) -> bool:
+        """Note that it is in a room no more; whether it was.
+
+        Args:
+            room: which one.
+            offset: of the last event that it gets there; None: of the latest of all.
+        """
+        return self._stays.leave(room, self._history.offset if offset is None else offset)
+
+    def inside_since(self, room: str) -> int | None:
+        """Return the offset from which on it is in a room; None where it is not."""
+        return self._stays.inside_since(room)
+
+    def has_joined_elsewhere(self, room: str) -> bool:
+        """Whether it is in a room, and was when it came from another process."""
+        return self._stays.has_joined_elsewhere(room)
 
     # Coming back.
 

@@ -84,6 +84,17 @@ class Stays(Generic[M]):
         log.release()
         return True
 
+    def inside_since(self, room: str) -> int | None:
+        """Return the offset from which on it is in a room; None where it is not."""
+        if room not in self._here:
+            return None
+        log, joined, is_exact = self._here[room]
+        return joined if is_exact else log.since(joined)
+
+    def has_joined_elsewhere(self, room: str) -> bool:
+        """Whether it is in a room, and was when it came from another process."""
+        return room in self._here and self._here[room][2]
+
     def forget(self, offset: int) -> None:
         """Leave all rooms, and forget them: nobody will ask for what was said there."""
         for room in tuple(self._here):

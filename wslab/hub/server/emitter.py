@@ -20,6 +20,7 @@ from .emission import Emission, Target
 from .message_ids import Sayings
 from .prepared_message import PreparedMessage
 from .recipients import Recipients
+from .room_closing import RoomClosing
 
 __all__ = ["Emitter", "check_attachments", "check_own", "raw_message", "said_of"]
 
@@ -52,7 +53,8 @@ class Emitter:
         """Have events go through a backplane."""
         self._backplane = backplane
         deliver = self._deliver_shared if backplane.is_shared else self._deliver_here
-        backplane.attach(deliver, self._recipients.tell_gap)
+        recipients = self._recipients
+        backplane.attach(deliver, recipients.tell_gap, recipients.empty_room)
 
     def emit(
         self,
@@ -155,6 +157,16 @@ class Emitter:
             return delivery
         message = PreparedMessage.of_raw(raw._replace(offset=backplane.latest_offset()))
         return self._deliver(message, delivery, target, None)
+
+    def close_room(self, room: str, handling: Sayings | None = None) -> RoomClosing:
+        """Have everybody leave a room, behind what was said in it."""
+        closing, id = RoomClosing(self._recipients.count(room), room), None
+        if self._backplane.is_shared:
+            closing.expect()
+            if handling is not None:  # see `_known_again`
+                id = handling.next_id(Said("close_room", b""), [room])
+        self._backplane.close_room(room, closing, id)
+        return closing
 
     def _deliver(
         self, message: PreparedMessage, delivery: Delivery, target: Target, key: str | None

@@ -32,6 +32,7 @@ from .namespaces import Namespace
 from .processes import HubProcesses
 from .recipients import Recipients
 from .registry import Clients, Rooms, check_room
+from .room_closing import RoomClosing
 from .settings import HubSettings, Policy, WhenDown
 from .targets import Skip, To, resolved
 from .websockets_link import WebSocketsLink
@@ -41,6 +42,7 @@ __all__ = ["Hub"]
 _SOCKET_IO = SocketIO()
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 class Hub(HubProcesses):
@@ -409,10 +411,10 @@ class Hub(HubProcesses):
             )
         )
 
-    def _on_loop(self, send: Callable[[], Delivery]) -> Delivery:
-        return cast(Delivery, self._context.loop.run(self._locked, send))
+    def _on_loop(self, send: Callable[[], T]) -> T:
+        return cast(T, self._context.loop.run(self._locked, send))
 
-    def _locked(self, send: Callable[[], Delivery]) -> Delivery:
+    def _locked(self, send: Callable[[], T]) -> T:
         with self._context.loop.lock:
             return send()
 
@@ -421,20 +423,30 @@ class Hub(HubProcesses):
 
     # Rooms and history.
 
-    def close_room(self, room: str) -> int:
-        """Let everybody leave a room, and return how many that were; it is gone then.
+    def close_room(self, room: str) -> RoomClosing:
+        """Let everybody leave a room, also who is away and may come back; never waits.
 
-        Of several processes that serve the hub, it is about the clients of this one.
+        It works from any thread, and may be awaited: then they have left, and it returns how many
+        clients of this process those were. What is emitted to the room afterwards reaches none of
+        them.
+
+        Of several processes that serve the hub, it is about the clients of all: among what is said
+        in the room it has one place, the same everywhere. Who was in the room when its process came
+        to that place gets what was said before it, and leaves; who joins behind it is in. So await
+        it before you let anybody join again: who joins while it is on its way leaves, too. While
+        Redis is away, the clients of this process leave at once, and may join again; those of the
+        others leave when Redis is back.
+
+        Returns:
+            How many clients of this process were in it: an int that may be awaited.
+
+        Raises:
+            TypeError, ValueError: not a room's name.
+            BackplaneDown: Redis is away and ``when_down`` is "refuse", or too much waits for it.
         """
-        return int(self._context.loop.run(self._close_room, check_room(room)))
-
-    def _close_room(self, room: str) -> int:
-        connections = self._context.registry.of(room)
-        for connection in connections:
-            connection.leave(room)
-        if self._context.backplane.keeps_sessions:
-            self._context.backplane.close_room(room)
-        return len(connections)
+        check_room(room)
+        handling = sayings.get()
+        return self._on_loop(lambda: self._emitter.close_room(room, handling))
 
     def history(self, room: str | None = None, limit: int | None = None) -> tuple[Past[Said], ...]:
         """Return the latest events of a room, oldest first; of those to everybody for None.

@@ -7,7 +7,7 @@ so that it comes back and hears of the gap in its welcome; others by an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Final
 
 from ..backplane.backplane import Publication, Session
@@ -15,6 +15,7 @@ from ..dialects.dialect import Said
 from .connection import RESTART, Connection
 from .emission import Target
 from .hub_context import HubContext
+from .room_closing import RoomClosing
 
 __all__ = ["Recipients"]
 
@@ -76,6 +77,22 @@ class Recipients:
             else:
                 each.replies.dropped(1, said.offset)
         return taking
+
+    def empty_room(
+        self, room: str, leaving: Container[Session] | None, closing: RoomClosing | None
+    ) -> None:
+        """Have clients leave a room, all of them or those of some sessions, since it is closed."""
+        count = 0
+        for each in self._context.registry.of(room):
+            if leaving is None or each.session in leaving:
+                each.leave(room)
+                count += 1
+        if closing is not None:
+            closing.left += count
+
+    def count(self, room: str) -> int:
+        """Return how many are in a room."""
+        return len(self._context.registry.of(room))
 
     def tell_gap(
         self, rooms: Iterable[str | None] | None, sessions: Iterable[Session] = ()

@@ -16,7 +16,7 @@ _said = st.builds(
 )  # fmt: skip
 _messages = st.builds(
     Message, _text, st.tuples(st.none() | _text), st.tuples(_text), st.frozensets(_text),
-    st.tuples(_text, _text), _said, st.none() | st.booleans(), st.none() | _text,
+    st.tuples(_text, _text), _said, st.none() | st.booleans(), st.none() | _text, st.booleans(),
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@
 -- ARGV: 1 the epoch that its sender knows, 2 seconds that an id is kept, 3 events and 4 bytes that
 -- a stream keeps, 5 seconds that a silent stream is kept, 6 between two offsets, 7 how many rooms,
 -- 8 and 9: what comes before and behind a node's id in the name of its channel for such messages,
--- 10 the sender's node, 11 the message.
+-- 10 the sender's node, 11 the message, 12 whether it closes its rooms: nothing, or 'c'.
 -- Returns {"epoch", the epoch} where the sender's is another one, else {offset, 1 or 0: was new}.
 local epoch = redis.call('GET', KEYS[1])
 if epoch ~= ARGV[1] then
@@ -37,7 +37,12 @@ local message = offset .. ' ' .. epoch .. ' ' .. now[1] .. string.format('%06d',
 local most, most_bytes = tonumber(ARGV[3]), tonumber(ARGV[4])
 for i, stream in ipairs(streams) do
   local meta = metas[i]
-  redis.call('XADD', stream, offset .. '-0', 'm', message)
+  if ARGV[12] then
+    redis.call('XADD', stream, offset .. '-0', 'm', message, 'c', '')
+    redis.call('HSET', meta, 'closed', offset)
+  else
+    redis.call('XADD', stream, offset .. '-0', 'm', message)
+  end
   local bytes = redis.call('HINCRBY', meta, 'bytes', #message)
   local count = redis.call('XLEN', stream)
   local trimmed = nil

@@ -28,10 +28,11 @@ from ..member import Member
 from ..memory import MemoryBackplane
 from ..status import BackplaneStatus, without_password
 from .background import Background
+from .closings import Closings
 from .commands import Word
 from .keys import Keys, token_hash
 from .link import RedisLink
-from .message import Message, Numbered, decode
+from .message import Message, Numbered, closing, decode
 from .presence import Presence
 from .publisher import Item, Publisher
 from .questions import NodeQuestions
@@ -112,6 +113,11 @@ class RedisBackplane(MemoryBackplane):
             limits=limits,
             status=self._status,
             refuses=when_down == "refuse",
+        )
+        self.closings = Closings(
+            self.sessions if self.keeps_sessions else None,
+            lambda room, leaving, local: self._empty_room(room, leaving, local),
+            self.record,
         )
         self._refuses = when_down == "refuse"
 
@@ -332,12 +338,6 @@ class RedisBackplane(MemoryBackplane):
         if not session.is_gone:
             self.record(session)
 
-    def close_room(self, room: str) -> None:
-        inside = [session for session in self.sessions if room in session.rooms]
-        super().close_room(room)
-        for session in inside:
-            self.record(session)
-
     def _session_begun(self, session: Session) -> None:
         key = token_hash(session.token)
         self._by_key[key] = session
@@ -362,7 +362,7 @@ class RedisBackplane(MemoryBackplane):
         if event is None:
             return None
         message, said = event.message, event.message.said
-        if message.raw is not None or key in message.skip:
+        if message.raw is not None or message.closes or key in message.skip:
             return None
         return Past(
             event.offset, event.at_us / 1e6, said.event, said, said.size_bytes, frozenset(),
@@ -407,6 +407,11 @@ class RedisBackplane(MemoryBackplane):
         else:
             last.then(deliver)
 
+    def close_room(self, room: str, local: Any = None, id: str | None = None) -> None:
+        message = closing(id or f"{self.link.node_id}:{next(self._numbers)}", room)
+        publication = Publication(message.said, [room], [], frozenset(), message.owner)
+        self.publisher.put(message, publication, local)
+
     def _post(self, message: Message, text: bytes) -> asyncio.Future[Any]:
         keys, limits = self.link.keys, self._limits()
         names = [keys.epoch, keys.counter, keys.message(message.id), *map(keys.room, message.rooms)]
@@ -416,10 +421,14 @@ class RedisBackplane(MemoryBackplane):
         args: list[Word] = [
             self._epoch, self._kept_s, self._kept, limits.history_bytes_per_room, self._kept_s,
             STEP, len(message.rooms), before, behind, self.link.node_id, text,
+            *(["c"] if message.closes else []),
         ]  # fmt: skip
         return self.link.post(EMIT, names, args)
 
     def _tell_here(self, item: Item) -> None:
+        if item.message.closes:
+            self.closings.tell(item)
+            return
         said = item.publication.said._replace(offset=None)
         self._deliver(said, item.publication, item.local)
         for token in item.local.told_tokens() if item.local is not None else ():
@@ -444,7 +453,7 @@ class RedisBackplane(MemoryBackplane):
     def pump(self) -> None:
         """Deliver what the feed has next."""
         while (event := self.rooms.feed.next()) is not None:
-            self._came(event)
+            self.came(event)
         settling, self._settling = self._settling, []
         for offset, number, future in settling:
             if not self.rooms.feed.is_settled(offset, number):
@@ -452,7 +461,7 @@ class RedisBackplane(MemoryBackplane):
             elif not future.done():
                 future.set_result(None)
 
-    def _came(self, event: Numbered) -> None:
+    def came(self, event: Numbered) -> None:
         message = event.message
         item = self.publisher.came(message.id)
         local: Local | None = item.local if item is not None else None
@@ -464,6 +473,9 @@ class RedisBackplane(MemoryBackplane):
         if len(self._recent) > RECENT_IDS:
             self._recent.popitem(last=False)
         self._status.received += 1
+        if message.closes:
+            self._closed(event, item)
+            return
         by_key = self._by_key
         sessions = [
             session
@@ -491,6 +503,16 @@ class RedisBackplane(MemoryBackplane):
                 for room in rooms:
                     history.lose(room, history.offset)
         self._deliver(said, publication, local)
+        if item is not None:
+            item.settle(is_queued=item.is_told)
+
+    def _closed(self, event: Numbered, item: Item | None) -> None:
+        if self.keeps_sessions:
+            history = self.sessions.history
+            history.offset = max(history.offset, event.offset)
+        for room in event.message.rooms:
+            assert room is not None
+            self.closings.came(room, event.offset, item)
         if item is not None:
             item.settle(is_queued=item.is_told)
 

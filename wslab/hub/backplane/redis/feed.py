@@ -208,10 +208,10 @@ class Feed(Generic[E]):
             self.latest = event.offset
         return event
 
-    def clear(self) -> int:
-        """Let go of all that waits; return how many those were."""
-        count = len(self._waiting)
+    def clear(self) -> list[E]:
+        """Let go of all that waits; return it."""
+        waiting = [event for _, event in self._waiting]
         self._waiting.clear()
         self._offsets.clear()
         self.size_bytes = 0
-        return count
+        return waiting

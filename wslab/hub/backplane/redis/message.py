@@ -10,9 +10,9 @@ import json
 from typing import NamedTuple
 
 from ...dialects.dialect import Said
-from ...protocol.room_log import Owner
+from ...protocol.room_log import PROGRAM, Owner
 
-__all__ = ["Message", "Numbered", "decode", "encode"]
+__all__ = ["Message", "Numbered", "closing", "decode", "encode"]
 
 
 class Message(NamedTuple):
@@ -27,6 +27,7 @@ class Message(NamedTuple):
         said: the event, without a place.
         raw: where it is no event: whether ``said.data`` is text.
         key: what it replaces where only the latest is kept; None: of the event's name.
+        closes: whether it is no event, and closes its rooms: whoever is in them leaves.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Message(NamedTuple):
     said: Said
     raw: bool | None = None
     key: str | None = None
+    closes: bool = False
 
 
 class Numbered(NamedTuple):
@@ -59,13 +61,19 @@ class Numbered(NamedTuple):
     size_bytes: int
 
 
+def closing(id: str, room: str) -> Message:
+    """Return what closes a room."""
+    said = Said("close_room", b"")
+    return Message(id, (room,), (), frozenset(), PROGRAM, said, closes=True)
+
+
 def encode(message: Message) -> bytes:
     """Return what the script is given."""
     said = message.said
     sizes = [len(said.data), *map(len, said.attachments)]
     head = [
         message.id, message.rooms, message.own, sorted(message.skip), message.owner, said.event,
-        said.is_several, sizes, message.raw, message.key,
+        said.is_several, sizes, message.raw, message.key, message.closes,
     ]  # fmt: skip
     line = json.dumps(head, separators=(",", ":")).encode()
     return b"\n".join((line, said.data)) + b"".join(said.attachments)
@@ -79,7 +87,7 @@ def decode(payload: bytes) -> Numbered:
     """
     place, line, body = payload.split(b"\n", 2)
     offset, epoch, at_us, previous = place.split(b" ")
-    id, rooms, own, skip, owner, event, is_several, sizes, raw, key = json.loads(line)
+    id, rooms, own, skip, owner, event, is_several, sizes, raw, key, closes = json.loads(line)
     parts, at = [], 0
     for size in sizes:
         parts.append(body[at : at + size])
@@ -88,7 +96,7 @@ def decode(payload: bytes) -> Numbered:
         raise ValueError(f"expected {at} bytes behind a message's head, got {len(body)}")
     said = Said(event, parts[0], tuple(parts[1:]), int(offset), is_several)
     message = Message(
-        id, tuple(rooms), tuple(own), frozenset(skip), (owner[0], owner[1]), said, raw, key
+        id, tuple(rooms), tuple(own), frozenset(skip), (owner[0], owner[1]), said, raw, key, closes
     )
     befores = tuple(int(each) for each in previous.split(b",") if each)
     return Numbered(int(offset), epoch.decode(), int(at_us), befores, message, len(payload))

@@ -24,7 +24,7 @@ from redis.exceptions import (
 
 from ....errors import BackplaneDown
 from ...protocol.limits import Limits
-from ..backplane import Local, Publication
+from ..backplane import Local, Publication, Session
 from ..status import BackplaneStatus
 from .message import Message, encode
 
@@ -48,6 +48,7 @@ class Item:
         local: what the hub knows of it.
         size_bytes: what it takes.
         is_told: whether the members here have got it, without a place.
+        inside: of what closes a room: sessions that leave it later, with its place.
     """
 
     message: Message
@@ -55,6 +56,7 @@ class Item:
     local: Local | None
     size_bytes: int
     is_told: bool = False
+    inside: tuple[Session, ...] = ()
     _behind: list[Callable[[], object]] | None = field(default_factory=list)
 
     def then(self, do: Callable[[], object]) -> None:
@@ -228,10 +230,17 @@ class Publisher:
         return item
 
     def _tell(self, item: Item) -> None:
-        if not item.is_told:
-            item.is_told = True
-            self._tell_here(item)
-            item.settle(is_queued=True)
+        if item.is_told:
+            return
+        if item.message.closes:  # when that comes back nobody is there for it any more
+            for each in tuple(self._returning.values()):
+                if each is item:
+                    break
+                if not set(item.message.rooms).isdisjoint(each.message.rooms):
+                    self._tell(each)
+        item.is_told = True
+        self._tell_here(item)
+        item.settle(is_queued=True)
 
     # Redis's comings and goings.
 
@@ -243,6 +252,8 @@ class Publisher:
         """Note that Redis is away: members here get what is on its way, and what comes."""
         self._is_up = self._is_paused = False
         for item in tuple(self._returning.values()):  # they come back by the streams
+            if item.message.closes:
+                self._tell(item)
             item.settle(is_queued=True)
         for item in tuple(self._items.values()):
             self._tell(item)

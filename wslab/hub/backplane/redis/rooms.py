@@ -21,7 +21,7 @@ from .commands import Word
 from .feed import Feed, Hold
 from .keys import Keys
 from .link import RedisLink
-from .message import Numbered
+from .message import Numbered, closing
 from .script import Script
 
 __all__ = ["Now", "Rooms"]
@@ -56,6 +56,9 @@ class Told(Protocol):
 
     def pump(self) -> None:
         """Deliver what the feed has next."""
+
+    def came(self, event: Numbered) -> None:
+        """Deliver a message."""
 
     def lost(self, streams: Mapping[str, int] | None) -> None:
         """Tell that what was said in streams (None: all) can't be had any more, up to offsets."""
@@ -199,8 +202,11 @@ class Rooms:
             self._told.start_task(self._read_gap(gap))
         self._told.pump()
         if self.feed.size_bytes > self.feed.limit_bytes:
-            self.feed.clear()
+            dropped = self.feed.clear()
             self._told.lost(None)
+            for each in dropped:
+                if each.message.closes:  # what is in a room is told of a loss, and leaves it
+                    self._told.came(each)
 
     async def _read_gap(self, hold: Hold) -> None:
         try:
@@ -234,7 +240,9 @@ class Rooms:
         while wanted:
             some = wanted[:STREAMS_AT_ONCE]
             found = await self._fill(some)
-            for (stream, since), (last, trimmed, *payloads) in zip(some, found, strict=False):
+            for (stream, since), (last, trimmed, closed, *payloads) in zip(
+                some, found, strict=False
+            ):
                 lasts[stream] = int(last)
                 kept = [event for each in payloads if (event := self._told.decoded(each))]
                 them = kept
@@ -247,6 +255,13 @@ class Rooms:
                     first = them[0].offset if them else now.counter + 1
                     self._begin(stream, min(now.counter, first - 1))
                 events.update((each.offset, (each, self._streams(each))) for each in them)
+                if (
+                    joined_s is None
+                    and stream in self._rooms
+                    and since < int(closed) <= int(trimmed)
+                ):
+                    # What closed it is not kept any more; that it was closed, and where, is.
+                    events[int(closed)] = self._closing(stream, int(closed)), {stream: 0}
                 if kept:  # what was said before a join is no gap
                     self.feed.saw(stream, kept[-1].offset)
             del wanted[: len(found)]
@@ -260,6 +275,10 @@ class Rooms:
         if lost:
             self._told.lost(lost)
         self._told.pump()
+
+    def _closing(self, stream: str, offset: int) -> Numbered:
+        message = closing(f"closed {stream} {offset}", self._rooms[stream] or "")
+        return Numbered(offset, "", 0, (0,), message, 0)
 
     def was_read(self, number: bytes) -> None:
         """Note that all has come that was published before something was read."""

@@ -3,22 +3,28 @@
 -- KEYS: counter, then the streams. ARGV: the channel, what to say there before the offset, the most
 -- bytes, and for each stream: after which offset, up to which ('+' for all).
 -- Returns the offset, 1 where all fits and 0 where the most bytes are not enough, and for each
--- stream: up to which offset nothing is kept any more, and the messages.
+-- stream: up to which offset nothing is kept any more, where its room was closed last, and the
+-- messages until it was closed, if it was: who was in it then is out.
 local counter = redis.call('GET', KEYS[1]) or '0'
 local left = tonumber(ARGV[3])
 local found = {}
 for i = 2, #KEYS do
-    local meta = string.gsub(KEYS[i], '}:', '}:meta:', 1)
-    local some = {redis.call('HGET', meta, 'trimmed') or '0'}
+    local name = string.gsub(KEYS[i], '}:', '}:meta:', 1)
+    local meta = redis.call('HMGET', name, 'trimmed', 'closed')
+    local some = {meta[1] or '0', meta[2] or '0'}
     local after = '(' .. ARGV[2 * i] .. '-0'
-    for _, entry in ipairs(redis.call('XRANGE', KEYS[i], after, ARGV[2 * i + 1])) do
+    local entries = {}
+    if left >= 0 then
+        entries = redis.call('XRANGE', KEYS[i], after, ARGV[2 * i + 1])
+    end
+    for _, entry in ipairs(entries) do
+        if entry[2][3] then
+            break
+        end
         left = left - #entry[2][2]
         some[#some + 1] = entry[2][2]
     end
-    if left < 0 then
-        break
-    end
-    found[#found + 1] = some
+    found[i - 1] = some
 end
 redis.call('PUBLISH', ARGV[1], ARGV[2] .. counter)
 return {counter, left < 0 and 0 or 1, found}

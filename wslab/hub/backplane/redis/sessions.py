@@ -15,7 +15,7 @@ import math
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from redis.exceptions import ResponseError
 
@@ -43,6 +43,8 @@ PATIENCE_S: Final = 2.5  # after a break of Redis's, for the other nodes to be b
 AGAIN_S: Final = 0.1  # between two questions to one that is not back yet
 MOST_OWNERS: Final = 10  # one after the other, while its client goes from node to node
 MORE_S: Final = 2.0  # for another node to hand over, beyond what a handler there may take
+_ON: Final = 2**62  # beyond all offsets
+_Span: TypeAlias = tuple[str | None, int, int]  # a room, after which offset, up to which
 
 
 class Rooms(NamedTuple):
@@ -247,17 +249,17 @@ class RedisSessions:
         since = state.began_offset if offset is None else offset
         history, link = self._sessions.history, self._link
         found: dict[int, Past[Any]] = {}
-        spans = state.spans(since, 2**62)
-        is_whole = spans is not None and since >= self._rooms.trimmed()
+        spans, is_known = _to_read(state, since)
+        is_whole = is_known and since >= self._rooms.trimmed()
         to = since
         try:
             async with asyncio.timeout(READ_S):
                 await self._rooms.follow(session.rooms)
                 keys = [link.keys.own(name)]
                 args: list[Word] = [since, "+"]
-                for room, after, until in spans or ():
+                for room, after, until in spans:
                     keys.append(link.keys.room(room))
-                    args += [after, "+" if until == 2**62 else until]
+                    args += [after, "+" if until == _ON else until]
                 mark = f"read {name}:{next(self._claims)} "
                 heard = self._expect(mark)
                 most = history.limits.history_bytes_per_room
@@ -268,12 +270,14 @@ class RedisSessions:
                 await heard  # and with it all that was published before
                 await self._rooms.settle(to)
             is_whole = is_whole and fits == 1
-            for at, (trimmed, *messages) in enumerate(logs):
+            for at, (trimmed, closed, *messages) in enumerate(logs):
                 is_whole = is_whole and int(trimmed) <= int(args[2 * at])
                 for message in messages:
                     past = self._rooms.past_of(message, name)
                     if past is not None:
                         found[past.offset] = past
+                if at:
+                    _leave_closed(session, state, spans[at - 1], int(closed))
         except (BackplaneDown, ResponseError, TimeoutError):
             is_whole = False  # which its client is told, as a gap
             to = max(to, history.offset)
@@ -364,6 +368,24 @@ class RedisSessions:
 
 def _always() -> bool:
     return True
+
+
+def _to_read(state: SessionState, since: int) -> tuple[list[_Span], bool]:
+    """Return where a session may have missed something, and whether that is known.
+
+    Where it is not, its rooms are asked for nothing but whether they were closed.
+    """
+    spans = state.spans(since, _ON)
+    if spans is None:
+        return [(room, _ON, _ON) for room in state.stays.here], False
+    return spans, True
+
+
+def _leave_closed(session: Session, state: SessionState, span: _Span, closed: int) -> None:
+    """Take a session out of a room that was closed, last at this offset, after it had joined."""
+    room, _, until = span
+    if room is not None and until == _ON and closed > state.stays.here[room]:
+        session.leave(room, closed)
 
 
 def _restored(
