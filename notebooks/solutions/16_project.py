@@ -1,4 +1,4 @@
-"""Lesson 16, "16 step 1" to "16 step 4": the whiteboard, whole."""
+"""Lesson 16, "16 step 1" to "16 step 4" and "16 people": the whiteboard, whole."""
 
 import itertools
 
@@ -8,6 +8,11 @@ from wslab.learn import check
 COLORS, KEEP = ("ink", "red", "blue"), 200
 
 
+def is_point(it):  # given
+    is_pair = isinstance(it, list) and len(it) == 2
+    return is_pair and all(isinstance(n, int) and 0 <= n <= 1000 for n in it)
+
+
 def checked(stroke):
     """Return a stroke's color and points, or say what is wrong with them."""
     if not isinstance(stroke, dict) or stroke.get("color") not in COLORS:
@@ -15,11 +20,8 @@ def checked(stroke):
     points = stroke.get("points")
     if not isinstance(points, list) or not 1 <= len(points) <= 100:
         raise wslab.Refused("expected 1 to 100 points")
-    for point in points:
-        if not isinstance(point, list) or len(point) != 2:
-            raise wslab.Refused("expected each point as [x, y]")
-        if not all(isinstance(n, int) and 0 <= n <= 1000 for n in point):
-            raise wslab.Refused("expected whole numbers from 0 to 1000")
+    if not all(is_point(each) for each in points):
+        raise wslab.Refused("expected each point as [x, y], whole numbers from 0 to 1000")
     return {"color": stroke["color"], "points": points}  # and nothing else of what came
 
 
@@ -69,6 +71,6 @@ def whiteboard():
 
 
 if __name__ == "__main__":
-    for step in (1, 2, 3, 4):
-        print(check(f"16 step {step}", whiteboard))
+    for name in ("step 1", "step 2", "step 3", "step 4", "people"):
+        print(check(f"16 {name}", whiteboard))
     wslab.shutdown()

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.timeout(240)]
 
 LESSON = COURSE / "16_project.ipynb"
 SOLUTION = COURSE / "solutions" / "16_project.py"
-STEPS = (1, 2, 3, 4)
+STEPS = ("step 1", "step 2", "step 3", "step 4", "people")
 
 
 def learners_part() -> str:
@@ -29,7 +29,7 @@ def learners_part() -> str:
     source = SOLUTION.read_text()
     source = source[source.index("COLORS") : source.index("if __name__")]
     cell = rig.cells(LESSON.stem)["exercise-board"]
-    imports = cell[: cell.index("def whiteboard")]
+    imports = cell[: cell.index("def is_point")]
     return f"import itertools\n\n{imports}{source}".rstrip()
 
 
@@ -97,6 +97,10 @@ def test_a_learner_works_through_it(any_lab: Lab, expect):
         )
         assert strokes(lesson, 1).count() == 0
         take_pictures(lesson, ("pages", "plan"), 1280, "16-empty")
+        lesson.run_to("recall-compare")
+        answers = ["its session", "in the Hub, up to a bound", "somebody new"]
+        assert lesson.outcomes("recall-compare") == answers
+        take_pictures(lesson, ("recall", "recall-compare"), 1280, "16")
         lesson.run_to("check-1")
         assert "16 step 1: not yet" in lesson.text("check-1")
 
@@ -122,8 +126,9 @@ def test_a_learner_works_through_it(any_lab: Lab, expect):
         cut_and_back(lesson, expect)
 
         for step in STEPS:
-            lesson.run_to(f"check-{step}")
-            assert f"16 step {step}: passed" in lesson.text(f"check-{step}")
+            cell = f"check-{step.removeprefix('step ')}"
+            lesson.run_to(cell)
+            assert f"16 {step}: passed" in lesson.text(cell)
         lesson.run_to("transfer-compare")
         assert lesson.outcomes("transfer-compare") == ["none: she is somebody new there"]
         lesson.run_to("inspector")
@@ -187,4 +192,4 @@ def test_in_a_narrow_page_one_stands_below_the_other_and_nothing_is_cut_off(lab:
             assert root.evaluate("e => e.scrollWidth <= e.clientWidth"), "a bar within"
         assert boxes[0]["width"] > 270
         assert cut_off(notebook.page) == []
-        take_pictures(lesson, ("exercise-board", "pages", "plan", "step-3"), 640, "16")
+        take_pictures(lesson, ("exercise-board", "pages", "plan", "step-3", "people"), 640, "16")

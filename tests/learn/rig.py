@@ -27,8 +27,8 @@ EXERCISE_MIN = {  # or 5
     "15 once": 8.0,
     "16 step 1": 2.0,  # as "13 hub"
     "16 step 2": 4.0,
-    "16 step 3": 8.0,
-    "16 step 4": 6.0,
+    "16 step 3": 6.0,  # what one point may be is given
+    "16 step 4": 4.0,
 }
 WIDGETS = re.compile(
     r"\b(?:predict|IFrame|Inspector|Browser|ChatPanel|NetworkControls|come_back|Tanks"

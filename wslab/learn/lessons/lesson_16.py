@@ -1,29 +1,24 @@
-"""The checks of lesson 16: a whiteboard in four steps, under guests that cut, lag, lie, come twice.
+"""The checks of lesson 16: a whiteboard in four steps, under guests that cut, lag, lie, come twice;
+and, for whoever likes, who is at it.
 
 Their rule: `whiteboard()` makes a board for each check, whose wires decide. Every stroke is random
 and in the check's books, so that a picture is right or it is said which stroke is missing, twice,
 or nobody's. How the board keeps its strokes is the learner's affair; what a guest does is in
-`board_guest`.
+`board_guest`, how a board is made and served in `board_party`, and what liars say in `board_lies`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import inspect
 import json
-import random
 import time
-from collections.abc import Iterator
 from typing import Any
 
-from ..board_guest import COLORS, FIT, FRESH, MAX_COORDINATE, MAX_POINTS, Books, Guest, Stroke
-from ..exercises import Miss, NotYet, exercise
-from ..learner_loop import bounded
+from ..board_guest import FIT, FRESH, Guest, Stroke
+from ..board_lies import lies
+from ..board_party import NEEDS_HUB, Party, open_party
+from ..exercises import Miss, exercise
 from ..stock_client import StockClient
-from ..testbench import TestBench, nonce
 
-WAIT_S = 2.0  # for one message
-MAKE_S = 2.0  # for whiteboard()
 KEEP = 200  # strokes of a picture
 RATE = 50  # messages a second of one guest
 LAG_S, JITTER_S = 0.02, 0.02
@@ -34,7 +29,6 @@ MAX_NAME = 24
 WAITING = 256  # messages for one who reads nothing
 SOLUTION = "solutions/16_project.py"
 
-_HUB = "`def whiteboard():` makes a Hub, puts handlers on it, and ends with `return board`"
 _STROKE = (
     '`@board.on("stroke")`, then `async def stroke(client, said)`, which calls '
     '`board.emit("stroke", said, skip=client)`'
@@ -75,60 +69,6 @@ _PEOPLE = (
 )
 
 
-# --- what all four share -----------------------------------------------------------------------
-
-
-class _Party:
-    """A board of the learner's at work, its guests and the check's books."""
-
-    def __init__(self, bench: TestBench, board: Any) -> None:
-        self.bench = bench
-        self.board = board
-        self.books = Books()
-        self.guests: list[Guest] = []
-
-    def enter(self, name: str, *, called: str = "") -> Guest:
-        guest = Guest(self.bench, self.books, name, called=called)
-        self.guests.append(guest)
-        return guest
-
-    def all_see(self, strokes: list[Stroke], when: str, hint: str = "") -> None:
-        """Let every guest read until its picture is just that."""
-        for guest in self.guests:
-            guest.expect(strokes, when, hint)
-
-    def is_sound(self) -> None:
-        """Raise a Miss where a handler has let an exception through."""
-        if self.board.errors_seen:
-            failure = self.board.errors[0]
-            raise Miss("no handler that raises", str(failure), _REFUSE, failure.traceback)
-
-
-@contextlib.contextmanager
-def _party(whiteboard: Any) -> Iterator[_Party]:
-    """Make a board and serve it; a Miss says what its handlers have raised."""
-    expected = "whiteboard() to return a Hub"
-    if not callable(whiteboard) or inspect.isclass(whiteboard):
-        raise Miss(expected, f"{type(whiteboard).__name__} {whiteboard!r:.60}", _HUB)
-    board = bounded(whiteboard, timeout_s=MAKE_S, expected=expected)
-    if not (callable(board) and hasattr(board, "errors_seen") and hasattr(board, "emit")):
-        raise Miss(expected, f"{type(board).__name__} {board!r:.60}", _HUB)
-    if len(board.clients):
-        raise Miss("a new Hub each time", "one that somebody is connected to", FRESH)
-    with TestBench(board, wait_s=WAIT_S, ping_interval=None) as bench:
-        try:
-            yield _Party(bench, board)
-        except Miss as miss:
-            failures = list(board.errors)
-            if any(one.kind.rpartition(".")[2] == "NotYet" for one in failures):
-                raise NotYet from None
-            if failures and not miss.details:
-                miss.seen += f". Your handler {failures[0].where}() raised {failures[0].summary}"
-                miss.hint = "fix what your handler raised first"
-                miss.details = failures[0].traceback
-            raise
-
-
 # --- step 1 ------------------------------------------------------------------------------------
 
 
@@ -136,7 +76,7 @@ def _party(whiteboard: Any) -> Iterator[_Party]:
     "16 step 1",
     hints=(
         "One handler, for the event `stroke`. It is called with the client that has drawn and with "
-        "what that client said. To whom does it go, and who is left out (lesson 06)?",
+        "what that client said. To whom does it go, and who is left out (lesson 13)?",
         '`board = wslab.Hub()`, then `@board.on("stroke")` above `async def stroke(client, said):` '
         'with `board.emit("stroke", said, skip=client)` in it, and in the end `return board`.',
     ),
@@ -144,26 +84,26 @@ def _party(whiteboard: Any) -> Iterator[_Party]:
 )
 def step_1(whiteboard: Any) -> str:
     """Let pages and a stock client draw at the same time, one of them over a line that lags."""
-    with _party(whiteboard) as party:
+    with open_party(whiteboard) as party:
         ann, ben, cat = (party.enter(name) for name in ("ann", "ben", "cat"))
         first = ann.draw(_STROKE)
         ben.see([first], _STROKE)
         ben.cable.delay_s, ben.cable.jitter_s = LAG_S, JITTER_S
-        with StockClient(f"{party.bench.server.url}?name=stan", ["stroke"], wait_s=WAIT_S) as stock:
+        url = f"{party.bench.server.url}?name=stan"
+        with StockClient(url, ["stroke"], wait_s=party.bench.wait_s) as stock:
             try:
                 stock.connect()
             except Exception as exc:
-                raise Miss("a stock Socket.IO client that connects", f"{exc}", _HUB) from None
+                raise Miss("a stock Socket.IO client that connects", f"{exc}", NEEDS_HUB) from None
             for _ in range(3):
                 for guest in (ann, ben, cat):
                     guest.sketch(BURST)
             own = party.books.draw("the stock client")
             stock.emit("stroke", own.data)
-            strokes = list(party.books.strokes.values())
-            party.all_see(strokes, "when all have drawn", _STROKE)
+            party.all_see(party.strokes, "when all have drawn", _STROKE)
             for guest in (ann, ben, cat):  # what came back to who drew came before this
                 guest.draw(_STROKE)
-            party.all_see(list(party.books.strokes.values()), "in the end", _STROKE)
+            party.all_see(party.strokes, "in the end", _STROKE)
             _stock_saw(party, stock, own, first)
         return (
             f"{len(party.books.strokes)} random strokes of three pages, one of them over a line "
@@ -172,7 +112,7 @@ def step_1(whiteboard: Any) -> str:
         )
 
 
-def _stock_saw(party: _Party, stock: StockClient, own: Stroke, first: Stroke) -> None:
+def _stock_saw(party: Party, stock: StockClient, own: Stroke, first: Stroke) -> None:
     """Wait until the stock client has heard all but its own, and what was before it came."""
     due = {one for one in party.books.strokes.values() if one not in (own, first)}
     deadline_s = time.monotonic() + party.bench.left_s()
@@ -207,7 +147,7 @@ def _stock_saw(party: _Party, stock: StockClient, own: Stroke, first: Stroke) ->
 )
 def step_2(whiteboard: Any) -> str:
     """Let guests come while others draw, be cut off in silence, and say things twice."""
-    with _party(whiteboard) as party:
+    with open_party(whiteboard) as party:
         ann = _enter_and_get_picture(party, "ann", [])
         ben = _enter_and_get_picture(party, "ben", [])
         ann.sketch(BURST)
@@ -227,7 +167,7 @@ def step_2(whiteboard: Any) -> str:
         )
 
 
-def _enter_and_get_picture(party: _Party, name: str, strokes: list[Stroke]) -> Guest:
+def _enter_and_get_picture(party: Party, name: str, strokes: list[Stroke]) -> Guest:
     guest = party.enter(name)
     expected = f"`picture`, with {len(strokes)} strokes, for {name}, who has just come"
     guest.until(lambda: guest.pictures > 0, expected, _PICTURE)
@@ -237,7 +177,7 @@ def _enter_and_get_picture(party: _Party, name: str, strokes: list[Stroke]) -> G
     return guest
 
 
-def _cut_in_silence(party: _Party, ann: Guest, ben: Guest) -> None:
+def _cut_in_silence(party: Party, ann: Guest, ben: Guest) -> None:
     """Cut ben's cable: what he draws arrives nowhere, and what ann draws does not reach him."""
     cable = ben.cable
     cable.cut()
@@ -252,19 +192,17 @@ def _cut_in_silence(party: _Party, ann: Guest, ben: Guest) -> None:
     for guest in (ann, *others):
         guest.see(lost, _SESSION)
     when = "when ben has come back"
-    party.all_see(list(party.books.strokes.values()), when, _SESSION)
+    party.all_see(party.strokes, when, _SESSION)
 
 
-def _come_twice(party: _Party, ann: Guest, ben: Guest) -> None:
+def _come_twice(party: Party, ann: Guest, ben: Guest) -> None:
     """Let ben break off before his receipt, and say the same again."""
     for _ in range(3):
         drawn = ben.sketch()
         ann.see(drawn, _STROKE)
         ben.come_back()  # and what has no receipt is said again
         ben.draw(_SESSION)
-        party.all_see(
-            list(party.books.strokes.values()), "when ben has said a stroke twice", _SESSION
-        )
+        party.all_see(party.strokes, "when ben has said a stroke twice", _SESSION)
 
 
 # --- step 3 ------------------------------------------------------------------------------------
@@ -279,20 +217,20 @@ def _come_twice(party: _Party, ann: Guest, ben: Guest) -> None:
         "a second you take.",
         '`drawn = {"id": next(numbers), "by": client.user_id, "color": color, "points": points}` '
         "goes into the list and out, and its id is returned. Then `del strokes[:-200]`. "
-        "`isinstance(points, list) and 1 <= len(points) <= 100`, and of each point: a list of two, "
-        "`all(isinstance(n, int) and 0 <= n <= 1000 for n in point)`. And `Hub(..., rate=50)`.",
+        "`isinstance(points, list) and 1 <= len(points) <= 100`, and "
+        "`all(is_point(each) for each in points)`. And `Hub(..., rate=50)`.",
     ),
     solution=SOLUTION,
 )
 def step_3(whiteboard: Any) -> str:
     """Lie, smuggle, flood and read nothing, beside guests who draw."""
-    with _party(whiteboard) as party:
+    with open_party(whiteboard) as party:
         ann, ben, mal = (party.enter(name) for name in ("ann", "ben", "mal"))
         _is_signed(ann, ben, mal)
-        lies = _lies()
-        for lie in lies:
+        said = lies()
+        for lie in said:
             _lie(party, mal, lie)
-        party.is_sound()
+        party.is_sound(_REFUSE)
         ben.see([ann.draw(_REFUSE)], _REFUSE)  # nothing of the lies came before it
         sam = party.enter("sam")
         _slow_one(party, ann, ben, sam)
@@ -300,9 +238,9 @@ def step_3(whiteboard: Any) -> str:
             most = _picture_is_bounded(party)
             _little_waits(party)
         taken = _flood(party, ann, ben)
-        party.is_sound()
+        party.is_sound(_REFUSE)
         return (
-            f"{len(lies)} lies were refused and reached nobody; of a flood of {FLOOD} messages "
+            f"{len(said)} lies were refused and reached nobody; of a flood of {FLOOD} messages "
             f"{taken} were taken; a newcomer's picture had {most} strokes; and who reads nothing "
             f"held nobody up, with at most {WAITING} messages waiting"
         )
@@ -338,24 +276,7 @@ def _is_signed(ann: Guest, ben: Guest, mal: Guest) -> None:
         raise mal.miss("another number for each stroke", f"{number} twice", "`itertools.count(1)`")
 
 
-def _lies() -> list[str]:
-    """Return what liars say for a stroke, as JSON text, in random order."""
-    point, good = [5, 5], [[1, 2], [3, 4]]
-    of_points: list[Any] = [
-        None, 7, "abc", {}, {"0": point}, [], 5, [5], ["ab"], [[]], [[1]], [[1, 2, 3]], [[1, "2"]],
-        [[-1, 5]], [[5, MAX_COORDINATE + 1]], [[None, 5]], [[[1], 5]], [{"x": 1, "y": 2}],
-        [point] * (MAX_POINTS + 1), [point] * 5000, [point, point, "x"], [[10**30, 5]],
-    ]  # fmt: skip
-    of_colors: list[Any] = [None, 7, "", nonce(), "x" * 100_000, ["ink"], {"ink": 1}, "url(//evil)"]
-    whole: list[Any] = [None, 7, "ink", [], [good], {}, {"points": good}, {"color": "ink"}]
-    lies = [json.dumps(each) for each in whole]
-    lies += [json.dumps({"color": random.choice(COLORS), "points": each}) for each in of_points]
-    lies += [json.dumps({"color": each, "points": good}) for each in of_colors]
-    random.shuffle(lies)
-    return lies
-
-
-def _lie(party: _Party, mal: Guest, lie: str) -> None:
+def _lie(party: Party, mal: Guest, lie: str) -> None:
     shown = lie if len(lie) < 60 else f"{lie[:50]}... ({len(lie):,} characters)"
     number = mal.say_text("stroke", lie, asks=True)
     expected = f"an error as the answer to the stroke {shown}"
@@ -364,12 +285,12 @@ def _lie(party: _Party, mal: Guest, lie: str) -> None:
         time.sleep(1 / RATE)
         number = mal.say_text("stroke", lie, asks=True)
         answer = mal.answer(number, expected, _REFUSE)
-    party.is_sound()
+    party.is_sound(_REFUSE)
     if "error" not in answer:
         raise mal.miss(expected, f"it was taken: {json.dumps(answer):.60}", _REFUSE)
 
 
-def _slow_one(party: _Party, ann: Guest, ben: Guest, sam: Guest) -> None:
+def _slow_one(party: Party, ann: Guest, ben: Guest, sam: Guest) -> None:
     """Let one read nothing: the others draw on."""
     with sam.client.full():
         drawn = [ann.draw(_SLOW) for _ in range(8)]
@@ -379,7 +300,7 @@ def _slow_one(party: _Party, ann: Guest, ben: Guest, sam: Guest) -> None:
     sam.see(drawn, _SLOW)
 
 
-def _little_waits(party: _Party) -> None:
+def _little_waits(party: Party) -> None:
     clients = party.board.clients
     waiting = party.bench.on_loop(lambda: max(one.queued for one in clients.values()))
     if waiting > WAITING:
@@ -387,7 +308,7 @@ def _little_waits(party: _Party) -> None:
         raise Miss(f"at most {WAITING} messages that wait for sam", seen, _WAITING)
 
 
-def _picture_is_bounded(party: _Party) -> int:
+def _picture_is_bounded(party: Party) -> int:
     """Draw more than a board keeps; a newcomer gets the newest."""
     witness = party.enter("wes")
     pens = [party.enter(f"pen {nth + 1}".replace(" ", "-")) for nth in range(PENS)]
@@ -404,7 +325,7 @@ def _picture_is_bounded(party: _Party) -> int:
     return len(zoe.picture)
 
 
-def _flood(party: _Party, ann: Guest, ben: Guest) -> int:
+def _flood(party: Party, ann: Guest, ben: Guest) -> int:
     """Let one draw as fast as it can; return how much of that was taken."""
     fred = party.enter("fred")
     flood = [party.books.draw("fred") for _ in range(FLOOD)]
@@ -430,61 +351,46 @@ def _flood(party: _Party, ann: Guest, ben: Guest) -> int:
 @exercise(
     "16 step 4",
     hints=(
-        "Who somebody is stays the same when the connection is another one: `client.user_id` "
-        "(lesson 05). `undo` looks for the last stroke that is signed so, `clear` takes all, and "
-        "both tell everybody which numbers are gone. Who is here changes at two moments.",
+        "Who somebody is stays the same when the connection is another one: `client.user_id`. "
+        "`undo` looks for the last stroke that is signed so, `clear` takes all, and both tell "
+        "everybody which numbers are gone.",
         '`own = [one["id"] for one in strokes if one["by"] == client.user_id]`, and its last one '
-        'goes: out of the list, and to everybody by `board.emit("gone", own[-1:])`. In `connect`: '
-        '`client.name = client.query.get("name", "")[:24]`. There and in `disconnect`: '
-        '`board.emit("people", [{"id": c.user_id, "name": c.name} for c in '
-        "board.clients.values()])`.",
+        'goes: out of the list, and to everybody by `board.emit("gone", own[-1:])`.',
     ),
     solution=SOLUTION,
 )
 def step_4(whiteboard: Any) -> str:
-    """Undo and clear, across cuts, and look who is here after each of them."""
-    with _party(whiteboard) as party:
-        long = "n" * 200  # more than the board shows, and less than a Hub refuses
+    """Undo and clear, across cuts."""
+    with open_party(whiteboard) as party:
         ann, ben, cat = (party.enter(name) for name in ("ann", "ben", "cat"))
-        dora = party.enter("dora", called=long)
-        here = {ann: "ann", ben: "ben", cat: "cat", dora: long[:MAX_NAME]}
-        _are_here(here, "when four have come")
         kept = [ann.draw(_UNDO)]
         second = ann.draw(_UNDO)
         bens = ben.draw(_UNDO)
         party.all_see([*kept, second, bens], "before the undo", _UNDO)
-
         cable = ann.cable
         cable.cut()  # the board believes that she is still there when she enters again
         ann.enter()
-        _are_here(here, "when ann has come back, whose old connection is still half open")
         cable.reset()
         _ask(ann, "undo")
         party.all_see([*kept, bens], "when ann has come back and undone", _UNDO)
         _undo_twice(party, ann, ben, kept)
-        cat.cable.cut()
         gone = cat.cable
+        gone.cut()
         more = [ann.draw(_CLEAR)]
-        for guest in (ann, ben, dora):
+        for guest in (ann, ben):
             guest.expect([*kept, *more], "when ann has drawn once more", _UNDO)
         _ask(ben, "clear")
         gone.reset()
         cat.enter()
         party.all_see([], "when ben has cleared, while cat was away", _CLEAR)
         _ask(ann, "undo")  # there is nothing left
-        last = [dora.draw(_CLEAR)]
-        eve = party.enter("eve")
+        last = [ben.draw(_CLEAR)]
+        party.enter("dora")
         party.all_see(last, "when there is something new", _CLEAR)
-        _are_here(here | {eve: "eve"}, "when eve has come")
-        cat.client.cut()
-        dora.client.close()
-        party.guests = [ann, ben, eve]
-        _are_here({ann: "ann", ben: "ben", eve: "eve"}, "when two have left")
-        party.is_sound()
+        party.is_sound(_REFUSE)
         return (
             "undo took the last stroke of who asked, also after a cut, and once where it was said "
-            "twice; nothing that was cleared came back; and at each moment everybody had the list "
-            "of who is here"
+            "twice; and nothing that was cleared came back"
         )
 
 
@@ -496,7 +402,7 @@ def _ask(guest: Guest, event: str) -> None:
         raise guest.miss(f"{guest.name}'s `{event}` to be taken", seen, hint)
 
 
-def _undo_twice(party: _Party, ann: Guest, ben: Guest, kept: list[Stroke]) -> None:
+def _undo_twice(party: Party, ann: Guest, ben: Guest, kept: list[Stroke]) -> None:
     """Let ben lie about whose stroke it is, break off, and say the same again."""
     number = ben.shown[kept[0]].get("id")
     ben.say("undo", {"by": ann.user, "id": number})
@@ -507,6 +413,46 @@ def _undo_twice(party: _Party, ann: Guest, ben: Guest, kept: list[Stroke]) -> No
     party.all_see(kept, "when ben has said it twice", _SESSION)
     _ask(ben, "undo")  # he has nothing left
     party.all_see(kept, "when ben has undone once more, with no stroke of his left", _UNDO)
+
+
+# --- more: who is here -------------------------------------------------------------------------
+
+
+@exercise(
+    "16 people",
+    hints=(
+        "Who is here changes at two moments: when somebody comes, and when somebody leaves. "
+        "`board.clients` knows who is here (lesson 05).",
+        'In `connect`: `client.name = client.query.get("name", "")[:24]`. There and in '
+        '`@board.on("disconnect")`, above `async def disconnect(client, why):`: '
+        '`board.emit("people", [{"id": c.user_id, "name": c.name} for c in '
+        "board.clients.values()])`.",
+    ),
+    solution=SOLUTION,
+)
+def people(whiteboard: Any) -> str:
+    """Come, come back and leave, and look who is here after each of these."""
+    with open_party(whiteboard) as party:
+        long = "n" * 200  # more than the board shows, and less than a Hub refuses
+        ann, ben, cat = (party.enter(name) for name in ("ann", "ben", "cat"))
+        dora = party.enter("dora", called=long)
+        here = {ann: "ann", ben: "ben", cat: "cat", dora: long[:MAX_NAME]}
+        _are_here(here, "when four have come")
+        cable = ann.cable
+        cable.cut()
+        ann.enter()
+        _are_here(here, "when ann has come back, whose old connection is still half open")
+        cable.reset()
+        eve = party.enter("eve")
+        _are_here(here | {eve: "eve"}, "when eve has come")
+        cat.client.cut()
+        dora.client.close()
+        _are_here({ann: "ann", ben: "ben", eve: "eve"}, "when two have left")
+        party.is_sound(_REFUSE)
+        return (
+            "at each moment everybody had the list of who is here, nobody was there twice, and "
+            "long names were short"
+        )
 
 
 def _are_here(here: dict[Guest, str], when: str) -> None:
