@@ -18,7 +18,7 @@ import wslab
 from tests.learn.rig import cells, solution
 from wslab.learn import NotYet, check, hint
 from wslab.learn.lessons import lesson_14
-from wslab.learn.lessons.lesson_14 import asks, foreign_page, overheard
+from wslab.learn.lessons.lesson_14 import foreign_page, get, overheard
 
 LESSON = "14_safety"
 CHECK = "14 guard"
@@ -439,12 +439,12 @@ def test_hints_end_with_the_solution():
 
 
 def test_requests_as_a_browser_sends_them():
-    page = asks("Origin: https://evil.example", path="/diary", host="evil.example:1")
+    page = get("/diary", "Origin: https://evil.example", host="evil.example:1")
     assert page == (
         b"GET /diary HTTP/1.1\r\nHost: evil.example:1\r\nOrigin: https://evil.example\r\n\r\n"
     )
-    assert b"Upgrade: websocket\r\n" in asks(socket=True)
-    assert asks(socket=True) != asks(socket=True)  # a key for each (RFC 6455 section 4.1)
+    assert b"Upgrade: websocket\r\n" in get("/", socket=True)
+    assert get("/", socket=True) != get("/", socket=True)  # a key for each (RFC 6455 section 4.1)
 
 
 def test_a_page_that_is_in_its_own_address():
@@ -457,7 +457,7 @@ def test_what_a_router_overhears():
         b ^ k for b, k in zip(b"hello", b"\x01\x02\x03\x04\x01", strict=True)
     )
     switched = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
-    request = asks("Authorization: Bearer 5EC<RET", socket=True)
+    request = get("/", "Authorization: Bearer 5EC<RET", socket=True)
     heard = overheard(
         [("client", request), ("server", switched + b"\x81\x02hi"), ("client", masked)]
     )

@@ -32,7 +32,7 @@ from ..forgotten_await import ForgottenAwait
 from ..page_look import PAGE_LOOK
 from ..testbench import nonce
 
-__all__ = ["DIARY_PAGE", "asks", "foreign_page", "overheard"]
+__all__ = ["DIARY_PAGE", "foreign_page", "get", "overheard"]
 
 WAIT_S = 2.0  # for one answer, and for a flood to be ended
 A_SECOND = 1.0
@@ -85,12 +85,12 @@ def foreign_page(url: str) -> str:
     return "data:text/html;charset=utf-8," + quote(_FOREIGN.replace("{URL}", url))
 
 
-def asks(*headers: str, path: str = "/", host: str = "127.0.0.1", socket: bool = False) -> bytes:
+def get(path: str, *headers: str, host: str = "127.0.0.1", socket: bool = False) -> bytes:
     """Return a request as a browser sends it, for a page or for a socket.
 
     Args:
-        headers: further lines, such as ``"Origin: https://evil.example"``.
         path: what is asked for.
+        headers: further lines, such as ``"Origin: https://evil.example"``.
         host: the name in the page's address.
         socket: ask for a WebSocket (RFC 6455 §4.1).
     """
@@ -269,7 +269,7 @@ def _started(guarded: Any, tokens: dict[str, tuple[str, float]]) -> Server:
 
 
 def _answer(server: Server, *headers: str) -> Answer:
-    request = asks(*headers, host=f"127.0.0.1:{server.port}", socket=True)
+    request = get("/", *headers, host=f"127.0.0.1:{server.port}", socket=True)
     try:
         answer: Answer = lab().call(
             lambda: ask(server.port, request, wait_s=WAIT_S), timeout=3 * WAIT_S
