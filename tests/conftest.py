@@ -17,7 +17,8 @@ from tests.browser import NAMES, Chromium, Sync, find_chromium
 from tests.leaks import Snapshot, wait_for_nothing
 from wslab.network.memory import MemoryNetwork
 
-COURSE = "tests/test_course.py::"
+# Files of long tests that need nothing of one another, each of which is a worker's for itself.
+ONE_BY_ONE = ("tests/test_course.py::", "tests/network/reality/test_conditions_are_real.py::")
 pytest_plugins = ["pytester"]  # runs of pytest inside a test, for our own plugin
 
 REQUIRE_BROWSER = os.environ.get("REQUIRE_BROWSER", "") not in ("", "0")
@@ -57,12 +58,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Hand out whole files with `--dist loadfile`, but the runs of the course one by one."""
+    """Hand out whole files with `--dist loadfile`, but of some files one test after the other."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return nodeid if nodeid.startswith(COURSE) else super()._split_scope(nodeid)
+            return nodeid if nodeid.startswith(ONE_BY_ONE) else super()._split_scope(nodeid)
 
     return Scheduling(config, log) if config.option.dist == "loadfile" else None
 
