@@ -13,7 +13,7 @@ from wslab.hub import Hub
 from wslab.hub.backplane.redis.keys import Keys
 from wslab.hub.backplane.redis.link import RedisLink
 
-BEAT_S, DEADLINE_S = 0.05, 0.5  # a link notices soon, in tests
+BEAT_S, DEADLINE_S = 0.05, 1.5  # a link notices soon, in tests; also on a busy machine
 
 
 def fresh_name() -> str:
@@ -47,7 +47,7 @@ def fast(hub: Hub, **timing: float) -> Hub:
     timing = {"beat_s": BEAT_S, "deadline_s": DEADLINE_S} | timing
     backplane: Any = hub._context.backplane
     backplane._timing = timing
-    backplane.link._beat_s, backplane.link._deadline_s = timing["beat_s"], timing["deadline_s"]
+    backplane.link._beat_s, backplane.link.deadline_s = timing["beat_s"], timing["deadline_s"]
     return hub
 
 

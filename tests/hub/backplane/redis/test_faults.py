@@ -90,6 +90,22 @@ async def test_scripts_are_flushed_or_connections_killed(tmp_path: Path, what: s
 
 
 @aio
+async def test_a_line_that_is_back_at_once_has_cost_nothing_but_time(tmp_path: Path) -> None:
+    with redis_of_its_own(tmp_path) as server:
+        async with two(server) as (one, other, alice, bob):
+            for hub in (one, other):
+                hub._context.backplane.link.deadline_s = 20.0  # on a busy machine, too
+            await _kill("commands", server)()
+            for n in range(20):
+                _ = (one, other)[n % 2].emit("tick", n, to="lobby")
+                await asyncio.sleep(0.005)
+            await until(lambda: one.backplane.reconnects == other.backplane.reconnects == 1)
+            got = [[await client.read() for _ in range(20)] for client in (alice, bob)]
+            assert [each["offset"] for each in got[0]] == [each["offset"] for each in got[1]]
+            assert sorted(each["data"] for each in got[0]) == list(range(20))
+
+
+@aio
 async def test_redis_is_started_again_with_its_data(tmp_path: Path) -> None:
     with redis_of_its_own(tmp_path) as server:
         async with two(server) as (one, other, alice, bob):

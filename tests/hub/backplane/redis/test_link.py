@@ -134,6 +134,25 @@ async def test_an_error_of_a_listener_is_seen_and_it_comes_up_again(redis_url: s
 
 
 @aio
+async def test_who_was_told_that_it_is_up_hears_of_each_fall(redis_url: str) -> None:
+    told: list[str] = []
+    async with linked(redis_url) as link:
+        link.down_listeners.append(lambda: told.append(f"down: {link.status}"))
+
+        async def up() -> None:
+            told.append("up")
+
+        async def fail_once() -> None:
+            if told.count("up") == 1:
+                raise OSError("in the middle of it")
+
+        link.up_listeners += [up, fail_once]
+        link.fail("for a test")
+        await until(lambda: link.reconnects == 1)
+        assert told == ["down: down", "up", "down: down", "up"]
+
+
+@aio
 async def test_an_answer_that_takes_too_long(redis_url: str) -> None:
     async with linked(redis_url) as link:
         with pytest.raises(BackplaneDown, match=r"did not answer within 0\.05 s"):

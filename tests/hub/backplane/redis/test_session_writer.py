@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.hub.backplane.redis.rig import fresh_name
 from tests.hub.backplane.redis.session_rig import TOKEN, eventually, node
 from tests.hub.rig import aio, until
@@ -127,3 +129,32 @@ async def test_who_was_told_nothing_more_is_not_behind(redis_url: str) -> None:
         assert here.writer.of(session).is_ahead is False
         here.link.status = "up"
         await here.written(session)
+
+
+@aio
+@pytest.mark.parametrize("is_back", [True, False])
+async def test_who_waits_for_a_write_waits_a_while_where_redis_may_be_back_soon(
+    redis_url: str, is_back: bool
+) -> None:
+    async with node(redis_url, fresh_name()) as here:
+        session = here.open()
+        await here.written(session)
+        await here.writer.is_up()
+        here.link.status = "down"
+        told: list[int] = []
+        for n in (1, 2):
+            _receive(session, n)
+            here.writer.record(session, lambda: told.append(session.receipt))
+        assert told == []
+        if is_back:
+            here.link.status = "up"
+            await here.writer.renew()
+            await until(lambda: told == [2, 2])
+            assert (await here.stored())[b"received"] == b"2"
+        else:
+            here.writer.gone()
+            assert told == [2, 2]
+        assert here.writer.of(session).is_ahead is not is_back
+        here.link.status = "up"
+        await here.written(session)
+        assert here.writer.of(session).is_ahead is False

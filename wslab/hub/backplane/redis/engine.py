@@ -95,6 +95,7 @@ class RedisBackplane(MemoryBackplane):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._background = Background(failed)
         self._began: asyncio.Future[None] | None = None
+        self._going: asyncio.TimerHandle | None = None  # until Redis is taken for gone
         self._settling: list[tuple[int, int, asyncio.Future[None]]] = []
         self._hooks: SessionHooks | None = None
         self._answer: AnswerHere | None = None
@@ -155,6 +156,7 @@ class RedisBackplane(MemoryBackplane):
             if self._loop is not None:  # of a loop that was closed under it, or closed itself
                 self.link = RedisLink(self._url, Keys(self._hub), self._failed, **self._timing)
                 self._status.node_id = self.link.node_id
+                self._going = None
                 self._build()
                 self._background = Background(self._failed)
             self._loop = loop
@@ -217,6 +219,7 @@ class RedisBackplane(MemoryBackplane):
 
     async def _up(self) -> None:
         await self.rooms.read_all(await self._look())
+        self._stay()
         self.publisher.up()
 
     async def _beat(self) -> None:
@@ -253,7 +256,24 @@ class RedisBackplane(MemoryBackplane):
             self.publisher.up()
 
     def _down(self) -> None:
+        if self._refuses:
+            self.publisher.down()
+        if self._began is None:  # it is being closed
+            self._gone()
+        elif self._going is None:  # back at once, it has missed nothing: all goes in order
+            later = asyncio.get_running_loop().call_later
+            self._going = later(self.link.deadline_s / 2, self._gone)
+
+    def _gone(self) -> None:
+        self._stay()
         self.publisher.down()
+        if self.redis_sessions is not None:
+            self.redis_sessions.writer.gone()
+
+    def _stay(self) -> None:
+        if self._going is not None:
+            self._going.cancel()
+            self._going = None
 
     @property
     def _base(self) -> int:

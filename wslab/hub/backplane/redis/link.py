@@ -57,7 +57,8 @@ class RedisLink:
         why: why it is not up, in words.
         up_listeners: awaited, in order, each time that Redis is there (again), before it is "up".
         beat_listeners: awaited each time that Redis has shown that it is there.
-        down_listeners: called when it is "up" no more.
+        down_listeners: called when it falls, after some who listen for "up" have done their part.
+        deadline_s: as above.
         reconnects: how often it came up again.
 
     Raises:
@@ -76,7 +77,7 @@ class RedisLink:
         self._connect = dict(parse_url(url))
         self._shown_url = without_password(url)
         self._failed = failed
-        self._beat_s, self._deadline_s = beat_s, deadline_s
+        self._beat_s, self.deadline_s = beat_s, deadline_s
         self.node_id = secrets.token_hex(6)
         self.keys = keys
         self.status: Status = "connecting"
@@ -85,7 +86,7 @@ class RedisLink:
         self.beat_listeners: list[Callable[[], Awaitable[None]]] = []
         self.down_listeners: list[Callable[[], None]] = []
         self.reconnects = 0
-        self._was_up = False
+        self._was_up = self._has_told = False
         self._heard: dict[bytes, Heard] = {}
         self._confirmed: dict[str, asyncio.Future[None]] = {}
         self._commands: Commands | None = None
@@ -245,12 +246,13 @@ class RedisLink:
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
     def _fall(self, why: str) -> None:
-        was_up, self.status, self.why = self.status == "up", "down", why
+        has_told, self._has_told = self._has_told, False
+        self.status, self.why = "down", why
         self._up.clear()
         if self._commands is not None:
             self._commands.fail(self._down(why))
         self._commands = self._subscriptions = self._canary = None
-        if was_up:
+        if has_told:
             for tell in tuple(self.down_listeners):
                 tell()
 
@@ -259,7 +261,7 @@ class RedisLink:
         connections = [self._connection("commands"), self._connection("listens")]
         tasks: list[asyncio.Task[None]] = []
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(self.deadline_s):
                 for connection in connections:
                     await connection.connect()  # type: ignore[no-untyped-call]
             self._commands = commands = Commands(connections[0])
@@ -290,7 +292,7 @@ class RedisLink:
             "decode_responses": False,
             "protocol": 2,  # one shape of what is published, whatever Redis's version
             "socket_timeout": None,  # our own deadlines
-            "socket_connect_timeout": self._deadline_s,
+            "socket_connect_timeout": self.deadline_s,
             "retry": Retry(NoBackoff(), 0),
             "health_check_interval": 0,
             "client_name": f"wslab:{self.node_id}:{what}",
@@ -300,6 +302,7 @@ class RedisLink:
 
     async def _stay_up(self) -> None:
         await self._listen_again()
+        self._has_told = True
         for listener in tuple(self.up_listeners):
             async with asyncio.timeout(LISTENER_S):
                 await listener()
@@ -325,14 +328,14 @@ class RedisLink:
         self._canary_id = b"%d" % next(self._canaries)
         sent = self._commands.command("PUBLISH", self._canary_channel, self._canary_id)
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(self.deadline_s):
                 await sent
                 await self._subscriptions.ping()
                 await self._canary
         except TimeoutError:
             what = "answered" if not sent.done() else "let us hear what is published"
             raise TimeoutError(
-                f"Redis has not {what} within {self._deadline_s:g} s, with its connections open"
+                f"Redis has not {what} within {self.deadline_s:g} s, with its connections open"
             ) from None
 
     @property

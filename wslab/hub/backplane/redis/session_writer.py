@@ -10,12 +10,10 @@ again lives on in Redis for the time that its client may come back, and a little
 from __future__ import annotations
 
 import asyncio
-import collections
 import functools
 import itertools
-import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from ....errors import BackplaneDown
 from ...protocol.life import LifeState
@@ -25,51 +23,16 @@ from .answers import Answer, packed
 from .commands import Word
 from .keys import token_hash
 from .link import RedisLink
+from .renewals import Renewals
 from .script import Script
 from .unwritten import Unwritten
+from .written import Then, Written
 
-__all__ = ["SessionWriter", "Written"]
+__all__ = ["SessionWriter"]
 
-LONGEST_RENEW_S: Final = 30.0  # between two signs that a connected client's session lives
-RENEWED_AT_ONCE = 200  # sessions that one script renews
 MAX_LEFT_BEHIND = 100  # names of what is said once that it is left behind
-_WRITE, _RENEW = Script("session_write"), Script("session_renew")
-_END = Script("session_end")
+_WRITE, _END = Script("session_write"), Script("session_end")
 _FENCED, _DONE, _WHOLE = 0, 1, 2  # what they answer
-Then = Callable[[], object]
-
-
-class Written:
-    """What is known to be written down of one session.
-
-    Args:
-        session: it.
-        name: what stands for its token in Redis.
-        claim: by which Redis knows that this node has it.
-        how: of the next write: "open", "whole" or "part".
-
-    Attributes:
-        handled, state: as they were written last.
-        is_ahead: whether its client may have been told of more than that, since Redis was away.
-    """
-
-    __slots__ = (
-        "answers", "claim", "handled", "how", "is_ahead", "is_dirty", "is_writing", "name",
-        "session", "state", "waiting", "written_s",
-    )  # fmt: skip
-
-    def __init__(self, session: Session, name: str, claim: str, how: str) -> None:
-        self.session, self.name, self.claim, self.how = session, name, claim, how
-        self.state, self.handled = "", session.handled
-        self.answers: collections.deque[int] = collections.deque()  # numbers of packets
-        self.is_ahead = self.is_dirty = self.is_writing = False
-        self.waiting: list[Then] = []
-        self.written_s = 0.0
-
-    def must_be_whole(self) -> None:
-        """Note that Redis has nothing of it any more."""
-        self.how, self.state = "whole", ""
-        self.answers.clear()
 
 
 class _Whole(NamedTuple):
@@ -113,12 +76,12 @@ class SessionWriter:
         self._most_bytes = most_bytes
         self._fenced, self._left_behind, self._failed = fenced, left_behind, failed
         self._dropped = dropped
-        self._renew_s = min(LONGEST_RENEW_S, max(session_s / 2, 0.1))
+        self._renewals = Renewals(link, session_s, self._renewed)
         self._said: set[str] = set()
         self.by_name: dict[str, Written] = {}
         self._again: dict[Written, None] = {}  # what could not be written
+        self._is_gone = True  # Redis has been away for so long that nobody waits for it
         self.unwritten = Unwritten(link, failed)
-        self._by_age: collections.OrderedDict[Written, None] = collections.OrderedDict()
         self._channel = tuple(link.keys.channel("\0", "sessions").split("\0"))
 
     def of(self, session: Session) -> Written | None:
@@ -141,24 +104,22 @@ class SessionWriter:
         session.recorded = session.handled
         if how == "part":
             written.answers.extend(n for n, _, _ in session.answers.items())
-            self._seen(written)
+            self._renewals.seen(written)
         return written
 
     def record(self, session: Session, then: Then | None = None) -> None:
-        """Write a session down; call a function once that is done, at once while Redis is away."""
+        """Write a session down; call a function once that is done, or Redis is known to be away."""
         written = self.of(session)
         if written is None:
             if then is not None and not session.is_gone:
                 then()
             return
         written.is_dirty = True
-        if not self._is_there:
-            self._tell_unwritten(written)
-            if then is not None:
-                then()
-            return
         if then is not None:
             written.waiting.append(then)
+        if not self._is_there:
+            self._put_off(written)
+            return
         if not written.is_writing:
             _ = self._begin_write(written)
 
@@ -167,7 +128,7 @@ class SessionWriter:
         written = self.of(session)
         if written is not None:
             del self.by_name[written.name]
-            self._by_age.pop(written, None)
+            self._renewals.forget(written)
             self._again.pop(written, None)
             written.waiting.clear()
         return written
@@ -226,9 +187,22 @@ class SessionWriter:
         gone = list(itertools.takewhile(lambda n: first is None or n < first, written.answers))
         return _Whole(session.handled, state, gone, session.answers.after(last))
 
+    def gone(self) -> None:
+        """Have nobody wait any longer: Redis has been away for a while."""
+        self._is_gone = True
+        for written in tuple(self._again):
+            self._tell_unwritten(written)
+
+    def _put_off(self, written: Written) -> None:
+        """Write a session when Redis is back; who waits for that waits if it may be back soon."""
+        if self._is_gone:
+            self._tell_unwritten(written)
+        else:
+            self._again[written] = None
+
     def _tell_unwritten(self, written: Written) -> None:
         """Have a session's client told what is not written yet: once Redis is back, it will be."""
-        self._again[written] = None
+        self._again[written], written.is_dirty = None, False
         session = written.session
         session.recorded = session.handled
         if not written.is_ahead:
@@ -236,6 +210,9 @@ class SessionWriter:
             written.is_ahead = whole.handled != written.handled or not (
                 written.state and is_same(whole.state, written.state)
             )
+        waiting, written.waiting = written.waiting, []
+        for then in waiting:
+            then()
 
     def _words(self, written: Written, whole: _Whole, *, owner: str) -> list[Word]:
         handled, state, gone, answers = whole
@@ -254,7 +231,7 @@ class SessionWriter:
 
     def _live_ms(self, session: Session) -> int:
         is_away = session.state is LifeState.AWAY
-        return max(1, int(1000 * (self._session_s + (0.0 if is_away else 3 * self._renew_s))))
+        return max(1, int(1000 * self._session_s)) if is_away else self._renewals.live_ms
 
     def _leave_behind(self, name: str) -> None:
         if name not in self._said and len(self._said) < MAX_LEFT_BEHIND:
@@ -285,19 +262,20 @@ class SessionWriter:
                 written.answers.popleft()
             written.answers.extend(n for n, _ in whole.answers)
             session.recorded = whole.handled
-            self._seen(written)
+            self._renewals.seen(written)
         elif outcome == _WHOLE:
             written.must_be_whole()
             written.is_dirty = True
             written.waiting[:0] = waiting
             waiting = []
-        else:  # it is written when Redis is back, and nobody waits for that
-            if exc is not None and not isinstance(exc, BackplaneDown):
+        else:
+            written.waiting[:0] = waiting
+            if exc is None or isinstance(exc, BackplaneDown):
+                self._put_off(written)
+            else:
                 self._failed(exc)
-            self._tell_unwritten(written)
-            written.is_dirty = False
-            waiting += written.waiting
-            written.waiting = []
+                self._tell_unwritten(written)
+            return
         for then in waiting:
             then()
         if (written.is_dirty or written.waiting) and not written.is_writing:
@@ -318,8 +296,9 @@ class SessionWriter:
 
     async def is_up(self) -> None:
         """Write what could not be written; awaited each time that Redis is there again."""
+        self._is_gone = False
         await asyncio.gather(*self._write_again(), return_exceptions=True)
-        self._renew_some(tuple(self.by_name.values()))  # Redis may have lost them
+        self._renewals.renew(tuple(self.by_name.values()))  # Redis may have lost them
 
     def _write_again(self) -> list[asyncio.Future[Any]]:
         again, self._again = self._again, {}
@@ -329,39 +308,14 @@ class SessionWriter:
         """Have the sessions live on whose clients are connected; awaited again and again."""
         _ = self._write_again()
         self.unwritten.tell()
-        oldest_s = time.monotonic() - self._renew_s
-        due: list[Written] = []
-        while self._by_age and (written := next(iter(self._by_age))).written_s <= oldest_s:
-            del self._by_age[written]  # who is away has been given its time when it went
-            if written.session.state is not LifeState.AWAY:
-                due.append(written)
-        self._renew_some(due)
+        self._renewals.renew_due()
 
-    def _seen(self, written: Written) -> None:
-        written.written_s = time.monotonic()
-        self._by_age[written] = None
-        self._by_age.move_to_end(written)
-
-    def _renew_some(self, due: Sequence[Written]) -> None:
-        for first in range(0, len(due), RENEWED_AT_ONCE):
-            some = list(due[first : first + RENEWED_AT_ONCE])
-            keys = [self._link.keys.session(each.name) for each in some]
-            live_ms = int(1000 * (self._session_s + 3 * self._renew_s))
-            args: list[Word] = [live_ms, *(each.claim for each in some)]
-            done = self._link.post(_RENEW, keys, args)
-            done.add_done_callback(functools.partial(self._has_renewed, some))
-            for each in some:
-                self._seen(each)
-
-    def _has_renewed(self, some: list[Written], done: asyncio.Future[Any]) -> None:
-        if done.cancelled() or done.exception() is not None:
+    def _renewed(self, written: Written, outcome: int) -> None:
+        if self.of(written.session) is not written:
             return
-        for written, outcome in zip(some, done.result(), strict=True):
-            if self.of(written.session) is not written:
-                continue
-            if outcome == _FENCED:
-                self.lose(written.session)
-                self._fenced(written.session)
-            elif outcome == _WHOLE and not written.is_writing:  # else that write learns it, too
-                written.must_be_whole()
-                self.record(written.session)
+        if outcome == _FENCED:
+            self.lose(written.session)
+            self._fenced(written.session)
+        elif outcome == _WHOLE and not written.is_writing:  # else that write learns it, too
+            written.must_be_whole()
+            self.record(written.session)

@@ -32,7 +32,8 @@ from .commands import Word
 from .keys import token_hash
 from .link import RedisLink
 from .script import Script
-from .session_writer import SessionWriter, Written
+from .session_writer import SessionWriter
+from .written import Written
 
 __all__ = ["RedisSessions", "Rooms"]
 
