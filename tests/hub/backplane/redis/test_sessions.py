@@ -76,6 +76,40 @@ async def test_a_session_is_handed_over_with_all_that_belongs_to_it(redis_url: s
 
 
 @aio
+async def test_who_has_come_back_is_not_handed_over_to_whom_it_left(redis_url: str) -> None:
+    name = fresh_name()
+    async with node(redis_url, name) as here, node(redis_url, name) as there:
+        session = here.open()
+        await here.written(session)
+        first_visit = here.writer.of(session).claim
+        assert await here.sessions.fetch(TOKEN, None, "1.2.3.4") is Fetched.KNOWN
+        told = there.sessions._expect(f"released {NAME}")
+        channel = here.link.keys.channel(here.link.node_id, "sessions")
+        late = f"release {NAME} {there.link.node_id} {first_visit}"
+        await there.link.command("PUBLISH", channel, late)
+        await told  # whoever waits there asks again
+        assert (here.made_way, here.local.get(TOKEN)) == ([], session)
+        assert await there.sessions.fetch(TOKEN, None, "1.2.3.4") is Fetched.KNOWN
+        assert (here.made_way, session.is_gone) == ([session], True)
+
+
+@aio
+async def test_where_redis_has_lost_when_its_client_came_it_is_handed_over_all_the_same(
+    redis_url: str,
+) -> None:
+    name = fresh_name()
+    async with node(redis_url, name) as here, node(redis_url, name) as there:
+        session = here.open()
+        await here.written(session)
+        assert await here.sessions.fetch(TOKEN, None, "1.2.3.4") is Fetched.KNOWN
+        await here.link.command("DEL", here.link.keys.session(NAME))
+        session.receive(Packet("e", n=1))
+        await here.written(session)
+        assert await there.sessions.fetch(TOKEN, None, "1.2.3.4") is Fetched.KNOWN
+        assert (here.made_way, there.sessions.taken) == ([session], 1)
+
+
+@aio
 async def test_a_node_that_is_not_there_any_more_is_passed_over(redis_url: str) -> None:
     name = fresh_name()
     async with node(redis_url, name) as there:

@@ -202,7 +202,11 @@ class RedisSessions:
             released = self._expect(f"released {name}")
             while True:
                 here = self.writer.by_name.get(name)
+                if here is not None:
+                    here.visits = (*here.visits[:1], claim)
                 answer = await self._ask(name, claim, here, user_id, passed_over)
+                if here is not None:
+                    here.visits = here.visits[answer[0] == b"mine" :][:1]
                 if answer[0] != b"unheard":
                     break
                 await asyncio.sleep(AGAIN_S)
@@ -295,22 +299,18 @@ class RedisSessions:
         if expected is not None and not expected.done():
             expected.set_result(told.encode())
         elif word == "release":
-            self._background.start(self._hand_over(name, told))
+            self._background.start(self._hand_over(name, *told.split(" ")))
         elif word == "fenced":
             written = self.writer.by_name.get(name)
             if written is not None and written.claim == told:
                 self._lose(written.session)
-        elif word == "behind":
-            self._learn_behind(name)
-
-    def _learn_behind(self, name: str) -> None:
-        """Know that a client was told more, by a node that could not write it down."""
-        written = self.writer.by_name.get(name)
-        if written is None:
-            self.writer.unwritten.note(name)  # it has gone on meanwhile, or comes this very moment
-            return
-        self._rooms.doubt(written.session)
-        self.writer.record(written.session)
+        elif word == "behind":  # its client was told more, where that could not be written down
+            written = self.writer.by_name.get(name)
+            if written is not None:
+                self._rooms.doubt(written.session)
+                self.writer.record(written.session)
+            else:  # it has gone on meanwhile, or comes this very moment
+                self.writer.unwritten.note(name)
 
     def _expect(self, what: str) -> asyncio.Future[bytes]:
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -328,10 +328,11 @@ class RedisSessions:
 
     # Handing over.
 
-    async def _hand_over(self, name: str, asker: str) -> None:
+    async def _hand_over(self, name: str, asker: str, visit: str) -> None:
         written = self.writer.by_name.get(name)
         with contextlib.suppress(BackplaneDown, ResponseError):
-            if written is not None:
+            # Its client may have come here again since it was asked for: this may be heard late.
+            if written is not None and visit in written.visits:
                 session = written.session
                 if self.hooks is not None:
                     await self.hooks.make_way(session)

@@ -26,6 +26,7 @@ class Written:
         how: of the next write: "open", "whole" or "part".
 
     Attributes:
+        visits: by which Redis knows when its client came here last; two while that is written.
         handled, state: as they were written last.
         answers: the numbers of the packets whose answers Redis has.
         waiting: called when all of it is written.
@@ -35,11 +36,12 @@ class Written:
 
     __slots__ = (
         "answers", "claim", "handled", "how", "is_ahead", "is_dirty", "is_writing", "name",
-        "session", "state", "waiting", "written_s",
+        "session", "state", "visits", "waiting", "written_s",
     )  # fmt: skip
 
     def __init__(self, session: Session, name: str, claim: str, how: str) -> None:
         self.session, self.name, self.claim, self.how = session, name, claim, how
+        self.visits: tuple[str, ...] = (claim,)
         self.state, self.handled = "", session.handled
         self.answers: collections.deque[int] = collections.deque()
         self.is_ahead = self.is_dirty = self.is_writing = False
@@ -48,5 +50,5 @@ class Written:
 
     def must_be_whole(self) -> None:
         """Note that Redis has nothing of it any more."""
-        self.how, self.state = "whole", ""
+        self.how, self.state, self.visits = "whole", "", (self.claim,)
         self.answers.clear()
