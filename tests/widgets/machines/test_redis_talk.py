@@ -60,6 +60,23 @@ def test_a_command_that_waits_is_there_when_it_has_brought_something():
     assert one.answer == "chat 1-0 t hi"
 
 
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"*4\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\nb\r\n$1\r\n2\r\n", "2 fields"),
+        (b"%1\r\n$1\r\na\r\n$1\r\n1\r\n", "1 field"),
+        (b"*0\r\n", "0 fields"),
+        (b"-WRONGTYPE no\r\n", "error WRONGTYPE no"),
+    ],
+)
+def test_of_a_whole_table_it_is_said_how_much_it_holds(answer, words):
+    talk = Talk()
+    line = talk.open()
+    line.client(command("HGETALL", "members"))
+    line.server(answer)
+    assert shown(RedisTalk(talk.tape).look()) == [("node one", "HGETALL members", words)]
+
+
 def test_a_script_is_called_what_it_says_also_by_its_digest():
     text = "-- Say it: and number it.\nreturn 1"
     digest = hashlib.sha1(text.encode()).hexdigest()

@@ -136,7 +136,7 @@ class RedisTalk:
                     side.pending.popleft().answer = "subscribed"
             elif side.pending:
                 one = side.pending.popleft()
-                one.answer, one.size_bytes = in_words(value), one.size_bytes + size_bytes
+                one.answer, one.size_bytes = _answer(one, value), one.size_bytes + size_bytes
                 if isinstance(value, RespFailure) and value.startswith("NOSCRIPT"):
                     one.is_quiet = True  # it is sent as a text next
                 if one.waits:
@@ -170,6 +170,14 @@ class RedisTalk:
             side.pending.popleft()
         if not one.waits:
             yield one
+
+
+def _answer(one: Exchange, value: Any) -> str:
+    """Return the answer to a command as a short text: of a whole table, how much it holds."""
+    if one.verb != "HGETALL" or not isinstance(value, list):
+        return in_words(value)
+    count = len(value) if any(isinstance(each, tuple) for each in value) else len(value) // 2
+    return "1 field" if count == 1 else f"{count:,} fields"
 
 
 def _leaves(value: Any) -> Iterator[str]:
