@@ -207,6 +207,7 @@ TESTED_IN = {
     "examples/echo": "cli/test_serve",
     "hub/backplane/backplane": "hub/backplane/test_memory",
     "hub/backplane/member": "hub/backplane/test_memory",
+    "hub/backplane/redis/arrivals": "hub/backplane/redis/test_engine",
     "hub/backplane/redis/publisher": "hub/backplane/redis/test_engine",
     "hub/backplane/redis/renewals": "hub/backplane/redis/test_sessions",
     "hub/backplane/redis/rooms": "hub/backplane/redis/test_engine",

@@ -13,8 +13,7 @@ import collections
 import contextlib
 import itertools
 import secrets
-import weakref
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal
 
 from redis.exceptions import RedisError
@@ -22,17 +21,17 @@ from redis.exceptions import RedisError
 from ....errors import BackplaneDown, ClientGone
 from ...dialects.dialect import Said
 from ...protocol.limits import Limits
-from ...protocol.room_log import Past
 from ..backplane import AnswerHere, Fetched, Local, Publication, Session, SessionHooks
 from ..member import Member
 from ..memory import MemoryBackplane
 from ..status import BackplaneStatus, without_password
+from .arrivals import Arrivals
 from .background import Background
 from .closings import Closings
 from .commands import Word
 from .keys import Keys, token_hash
 from .link import RedisLink
-from .message import Message, Numbered, closing, decode
+from .message import Message, closing
 from .presence import Presence
 from .publisher import Item, Publisher
 from .questions import NodeQuestions
@@ -50,7 +49,6 @@ START_S = 5.0  # to wait for Redis at the start
 CLOSE_S = 2.5  # to hand over what the other nodes go on with
 LEAST_KEPT = 100  # events of a room that Redis keeps, for nodes that have not heard them
 LEAST_ID_S = 600.0
-RECENT_IDS = 10_000  # of messages that came, which do not come twice
 
 
 class RedisBackplane(MemoryBackplane):
@@ -82,27 +80,23 @@ class RedisBackplane(MemoryBackplane):
         failed: Callable[[BaseException], object],
         **timing: float,
     ) -> None:
-        self._by_key: weakref.WeakValueDictionary[str, Session] = weakref.WeakValueDictionary()
         super().__init__(history, session_s, limits(), limited, read, STEP)
         self._url, self._hub, self._failed, self._timing = url, hub, failed, timing
         self._limits = limits
         self._kept = max(history, LEAST_KEPT)
         self._kept_s = int(max(session_s, LEAST_ID_S)) + 60
         self._numbers = itertools.count(1)
-        self._recent: collections.OrderedDict[str, None] = collections.OrderedDict()
         self._waiting_rooms: set[str] = set()  # filled before the start
         self._epoch = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._background = Background(failed)
         self._began: asyncio.Future[None] | None = None
         self._going: asyncio.TimerHandle | None = None  # until Redis is taken for gone
-        self._settling: list[tuple[int, int, asyncio.Future[None]]] = []
         self._hooks: SessionHooks | None = None
         self._answer: AnswerHere | None = None
         self._lost_member: Callable[[Member], None] = lambda _member: None
         self.link = RedisLink(url, Keys(hub), failed, **timing)
         self._status = BackplaneStatus(self.link.node_id, without_password(url), "connecting")
-        self._build()
         self.publisher = Publisher(
             self._post,
             tell_here=self._tell_here,
@@ -120,12 +114,27 @@ class RedisBackplane(MemoryBackplane):
             lambda room, leaving, local: self._empty_room(room, leaving, local),
             self.record,
         )
+        self.arrivals = Arrivals(
+            self.sessions,
+            self.keeps_sessions,
+            self.publisher,
+            self.closings,
+            keep=self._keep,
+            deliver=lambda said, publication, local: self._deliver(said, publication, local),
+            tell_gap=lambda rooms, sessions=(): self._tell_gap(rooms, sessions),
+            read=self._read,
+            run=lambda coroutine: self._background.start(coroutine),
+            failed=failed,
+            status=self._status,
+        )
         self._refuses = when_down == "refuse"
+        self._build()
 
     def _build(self) -> None:
         """Make the parts that live as long as a link."""
         link = self.link
-        self.rooms = Rooms(link, self.sessions.history, self, self._status)
+        self.rooms = Rooms(link, self.sessions.history, self.arrivals, self._status)
+        self.arrivals.rooms = self.rooms
         self.presence = Presence(link, lambda member: self._lost_member(member))
         self.questions = NodeQuestions(link, self._answer_here, self._failed)
         link.up_listeners += [self.presence.up, self._up]
@@ -161,8 +170,9 @@ class RedisBackplane(MemoryBackplane):
                 self._background = Background(self._failed)
             self._loop = loop
             if self.keeps_sessions:
+                come = self.arrivals
                 heard = Heard(
-                    self.follow, self.settle, self.past_of, lambda: self._base, self._doubt
+                    come.follow, come.settle, come.past_of, lambda: self._base, come.doubt
                 )
                 self.redis_sessions = RedisSessions(
                     self.link, self.sessions, heard, self._limits, self._failed
@@ -179,7 +189,7 @@ class RedisBackplane(MemoryBackplane):
             for room in self._waiting_rooms:
                 self.rooms.fill(room)
             self._waiting_rooms.clear()
-            for key in tuple(self._by_key):
+            for key in tuple(self.arrivals.by_key):
                 self.rooms.follow_own(self.link.keys.own(key), self.sessions.history.offset)
             self._background.start(self._begin(self._began))
         await asyncio.shield(self._began)
@@ -211,10 +221,6 @@ class RedisBackplane(MemoryBackplane):
         self.rooms.close()
         await self._background.close()
 
-    def start_task(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run something beside whatever runs; what it lets through is recorded."""
-        self._background.start(coroutine)
-
     # Redis's comings and goings.
 
     async def _up(self) -> None:
@@ -239,7 +245,7 @@ class RedisBackplane(MemoryBackplane):
         if before and before != epoch:
             if self.redis_sessions is not None:
                 self.redis_sessions.writer.forget_all()
-            self.lost(None)
+            self.arrivals.lost(None)
             if self.redis_sessions is not None:
                 self.redis_sessions.writer.write_all()
         return Now(counter, int(answer[2]), asyncio.get_running_loop().time())
@@ -318,10 +324,6 @@ class RedisBackplane(MemoryBackplane):
     def _is_running(self) -> bool:
         return self._began is not None and self._loop is not None and self._loop.is_running()
 
-    def is_needed(self, room: str) -> bool:
-        """Whether a session may still come back that is in a room."""
-        return self.sessions.history.is_inside(room)
-
     # Who may come back.
 
     def attach_sessions(self, hooks: SessionHooks) -> None:
@@ -360,39 +362,14 @@ class RedisBackplane(MemoryBackplane):
 
     def _session_begun(self, session: Session) -> None:
         key = token_hash(session.token)
-        self._by_key[key] = session
+        self.arrivals.by_key[key] = session
         if self._is_running:
             self.rooms.follow_own(self.link.keys.own(key), self.rooms.latest)
 
-    async def follow(self, rooms: Iterable[str]) -> None:
-        """Have rooms come here from now on, for a while also where nobody is in them."""
-        await asyncio.gather(*map(self.rooms.follow, rooms))
-
-    async def settle(self, offset: int) -> None:
-        """Wait until all has been told here that has come by now, up to an offset."""
-        feed, number = self.rooms.feed, self.rooms.feed.number
-        if not feed.is_settled(offset, number):
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._settling.append((offset, number, future))
-            await future
-
-    def past_of(self, payload: bytes, key: str) -> Past[Any] | None:
-        """Return what is kept of a message; None where that session, or any, does not get it."""
-        event = self.decoded(payload)
-        if event is None:
-            return None
-        message, said = event.message, event.message.said
-        if message.raw is not None or message.closes or key in message.skip:
-            return None
-        return Past(
-            event.offset, event.at_us / 1e6, said.event, said, said.size_bytes, frozenset(),
-            self._read,
-        )  # fmt: skip
-
     def _session_ended(self, session: Session) -> None:
         key = token_hash(session.token)
-        if self._by_key.get(key) is session:
-            del self._by_key[key]
+        if self.arrivals.by_key.get(key) is session:
+            del self.arrivals.by_key[key]
             self.rooms.unfollow_own(self.link.keys.own(key))
         if self.redis_sessions is not None:
             self.redis_sessions.ended(session)
@@ -457,107 +434,8 @@ class RedisBackplane(MemoryBackplane):
                 self.record(session)
 
     def _comes_back(self, message: Message) -> bool:
-        own = any(key in self._by_key for key in message.own)
+        own = any(key in self.arrivals.by_key for key in message.own)
         return own or any(room in self.rooms for room in message.rooms)
-
-    # What comes.
-
-    def decoded(self, payload: bytes) -> Numbered | None:
-        """Return a message as Redis has it; what is none of ours is recorded, and passed over."""
-        try:
-            return decode(payload)
-        except (ValueError, TypeError, LookupError) as exc:
-            self._failed(exc)
-            return None
-
-    def pump(self) -> None:
-        """Deliver what the feed has next."""
-        while (event := self.rooms.feed.next()) is not None:
-            self.came(event)
-        settling, self._settling = self._settling, []
-        for offset, number, future in settling:
-            if not self.rooms.feed.is_settled(offset, number):
-                self._settling.append((offset, number, future))
-            elif not future.done():
-                future.set_result(None)
-
-    def came(self, event: Numbered) -> None:
-        message = event.message
-        item = self.publisher.came(message.id)
-        local: Local | None = item.local if item is not None else None
-        if message.id in self._recent:
-            if item is not None:
-                item.settle()
-            return
-        self._recent[message.id] = None
-        if len(self._recent) > RECENT_IDS:
-            self._recent.popitem(last=False)
-        self._status.received += 1
-        if message.closes:
-            self._closed(event, item)
-            return
-        by_key = self._by_key
-        sessions = [
-            session
-            for key in message.own
-            # What it has fetched already when it came from another node, it has.
-            if (session := by_key.get(key)) is not None and session.fetched_to < event.offset
-        ]
-        skip = frozenset(by_key[key].token for key in message.skip if key in by_key)
-        rooms = [room for room in message.rooms if room in self.rooms]
-        publication = Publication(
-            message.said, rooms, sessions, skip, message.owner, message.key, message.raw
-        )
-        if item is not None:
-            told = frozenset(local.told_tokens()) if local is not None and item.is_told else skip
-            publication = item.publication._replace(
-                rooms=rooms, sessions=sessions, skip=item.publication.skip | skip | told
-            )
-        said, history = message.said, self.sessions.history
-        if message.raw is None and self.keeps_sessions:
-            if event.offset > history.offset:
-                said = self._keep(publication._replace(said=said), event.offset)
-            else:  # behind what clients have seen, or have fetched
-                late = (each.token for each in self.sessions if each.fetched_to >= event.offset)
-                publication = publication._replace(skip=publication.skip.union(late))
-                for room in rooms:
-                    history.lose(room, history.offset)
-        self._deliver(said, publication, local)
-        if item is not None:
-            item.settle(is_queued=item.is_told)
-
-    def _closed(self, event: Numbered, item: Item | None) -> None:
-        if self.keeps_sessions:
-            history = self.sessions.history
-            history.offset = max(history.offset, event.offset)
-        for room in event.message.rooms:
-            assert room is not None
-            self.closings.came(room, event.offset, item)
-        if item is not None:
-            item.settle(is_queued=item.is_told)
-
-    def lost(self, streams: Mapping[str, int] | None) -> None:
-        """Tell that what was said in streams (None: all) can't be had any more, up to offsets."""
-        self._status.lost += 1
-        if streams is None:
-            for session in self.sessions:
-                session.doubt()
-            self._tell_gap(None)
-            return
-        rooms: list[str | None] = []
-        told: list[Session] = []
-        for stream, offset in streams.items():
-            if self.rooms.is_room(stream):
-                rooms.append(room := self.rooms.room_of(stream))
-                self.sessions.history.lose(room, offset)
-            elif (owner := self._by_key.get(stream.rpartition(":")[2])) is not None:
-                owner.doubt(offset + 1)
-                told.append(owner)
-        self._tell_gap(rooms, told)
-
-    def _doubt(self, session: Session) -> None:
-        session.doubt()
-        self._tell_gap([], [session])
 
 
 def _hashed(local: Local) -> frozenset[str]:
