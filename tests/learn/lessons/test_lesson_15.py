@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import linecache
+import shutil
 
 import pytest
 
 import wslab
 from tests.learn.rig import cells, solution
 from tests.redis_server import need
-from wslab.learn import NotYet, check, hint
+from wslab.learn import NotYet, check, hint, predict
 from wslab.learn.lessons import lesson_15
 from wslab.learn.lessons.lesson_15 import ONCE
 
@@ -198,11 +199,16 @@ SEND = "await websocket.send(f\"{at} {entry['said']}\")"
 
 def function_of(text, name="node"):
     """Return a function of a text, whose source Python knows as a notebook's kernel does."""
+    namespace = {"asyncio": asyncio, "ONCE": ONCE, "NotYet": NotYet}
+    run_cell(text, namespace)
+    return namespace[name]
+
+
+def run_cell(text, namespace):
+    """Run a cell's text, which Python knows then as a notebook's kernel does."""
     file = f"<cell {hash(text)}>"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
-    namespace = {"asyncio": asyncio, "ONCE": ONCE, "NotYet": NotYet}
     exec(compile(text, file, "exec"), namespace)
-    return namespace[name]
 
 
 def mutant(*changes):
@@ -337,6 +343,38 @@ def test_without_a_redis_server_it_says_how_to_get_one(monkeypatch):
     verdict = check("15 once", solution(LESSON).node)
     assert verdict.passed is False
     assert "apt install redis-server" in verdict.hint
+
+
+# More: Redis restarts.
+
+
+@pytest.mark.parametrize(
+    ("keeps_data", "said", "because"),
+    [
+        (True, "yes, when Redis is back", "is bounded"),
+        (False, "no, and she is told so", "came back without its data"),  # as the stand-in does
+    ],
+)
+def test_what_a_restart_is_said_to_do_is_what_it_does(monkeypatch, keeps_data, said, because):
+    source, lesson = cells(LESSON), {"predict": predict}
+    say = source["hears"].partition("heard.clear()")[0]
+    for cell in (source["setup"], source["come"], say, source["whole"]):
+        run_cell(cell, lesson)
+    store = lesson["store"] = lesson["start_redis"]()
+    start = store.start
+
+    def start_again():
+        if not keeps_data:
+            shutil.rmtree(store.folder / "appendonlydir")
+        start()
+
+    monkeypatch.setattr(store, "start", start_again)
+    for name in ("restart-predict", "restart", "restart-compare"):
+        run_cell(source[name], lesson)
+    assert lesson["restart"].actual == said
+    assert because in lesson["restart"].because
+    lesson["restart"].close()
+    wslab.shutdown()
 
 
 def test_hints_end_with_the_solution():

@@ -227,6 +227,48 @@ def test_a_board_that_does_no_more_than_the_first_step_passes_it():
     assert check("16 step 2", whiteboard).passed is False
 
 
+def up_to_step_2():
+    board = wslab.Hub(history=200)
+    strokes = []
+
+    @board.on("stroke")
+    async def stroke(client, said):
+        strokes.append(said)
+        board.emit("stroke", said, skip=client)
+
+    @board.on("connect")
+    async def connect(client):
+        client.emit("picture", strokes)
+
+    return board
+
+
+def up_to_step_3():
+    board = wslab.Hub(history=200, rate=50)
+    strokes, numbers = [], itertools.count(1)
+
+    @board.on("stroke")
+    async def stroke(client, said):
+        drawn = {"id": next(numbers), "by": client.user_id, **checked(said)}
+        strokes.append(drawn)
+        del strokes[:-200]
+        board.emit("stroke", drawn, skip=client)
+        return drawn["id"]
+
+    @board.on("connect")
+    async def connect(client):
+        client.emit("picture", strokes)
+
+    return board
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(("whiteboard", "done"), [(up_to_step_2, 2), (up_to_step_3, 3)])
+def test_a_board_that_grows_passes_as_many_steps_as_it_has(whiteboard, done):
+    verdicts = [check(f"16 {step}", whiteboard) for step in STEPS[: done + 1]]
+    assert [verdict.passed for verdict in verdicts] == [True] * done + [False], verdicts
+
+
 # Stubs.
 
 
