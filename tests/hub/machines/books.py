@@ -203,6 +203,12 @@ class Books:
         stay.leaving = self.tick()
         return stay
 
+    def leaving_any(self, member: Member, room: str) -> None:
+        """Note that a member asks to leave a room, whether it is in it or not."""
+        now = self.tick()
+        for stay in member.stays.get(room, ()):
+            stay.leaving = min(stay.leaving, now)
+
     def left(self, stay: Stay) -> None:
         stay.left = self.tick()
 

@@ -58,6 +58,7 @@ class Person:
         self._nth = 0
         self._over = ""
         self._saying: Said | None = None
+        self._joining = ""  # the room that it asks to join
         self._rooms: frozenset[str] | None = None  # that it was in when it was told of a gap
 
     # What its client is told.
@@ -93,6 +94,8 @@ class Person:
         self._begin(is_lost=True)
         assert self.member is not None
         self.world.books.arrived(self.member)
+        if self._joining:  # by whom it is asked again
+            self.world.books.joining(self.member, self._joining)
 
     def ended(self, why: str) -> None:
         self.steps.append(f"ended: {why}")
@@ -215,7 +218,7 @@ class Person:
                 return
             stay = self.world.books.joining(member, room)
             self.steps.append(f"joins {room}")
-            user_id = await self._until_sure("join", {"room": room})
+            user_id = await self._ask_to_join(room)
             if user_id is None:
                 self._rooms = member.rooms  # it may be in it: to be set right
                 return
@@ -223,9 +226,6 @@ class Person:
                 self.user_id = user_id
                 self.world.books.joined(stay)
                 return
-            # It has become somebody new meanwhile, who may be in it, too.
-            assert self.member is not None
-            self.world.books.joining(self.member, room)
 
     async def _set_right(self) -> None:
         """Join its rooms again, and leave all others, since the hub may have it in others."""
@@ -234,13 +234,15 @@ class Person:
         self._rooms = None
         assert member is not None
         for room in ROOMS:
-            stay = books.joining(member, room) if room in rooms else None
-            event = "leave" if stay is None else "join"
-            is_sure = await self._until_sure(event, {"room": room}) is not None
-            if self.member is not member:  # somebody new, by whom it may have been asked again
+            stay = None
+            if room in rooms:
+                stay = books.joining(member, room)
+                is_sure = await self._ask_to_join(room) is not None
+            else:
+                books.leaving_any(member, room)
+                is_sure = await self._until_sure("leave", {"room": room}) is not None
+            if self.member is not member:  # somebody new, who may be in it, too
                 assert self.member is not None
-                if stay is not None:
-                    books.joining(self.member, room)
                 self._rooms = self.member.rooms
                 return
             if self._rooms is not None or not is_sure:
@@ -265,6 +267,13 @@ class Person:
             self.world.books.left(stay)
         elif self.member is member:
             self._rooms = member.rooms
+
+    async def _ask_to_join(self, room: str) -> Any:
+        self._joining = room
+        try:
+            return await self._until_sure("join", {"room": room})
+        finally:
+            self._joining = ""
 
     async def _until_sure(self, event: str, data: Any) -> Any:
         """Ask until there is an answer, since asking twice does no harm; None: there was none."""
