@@ -226,6 +226,27 @@ async def test_what_redis_no_longer_keeps_is_told(tmp_path: Path) -> None:
 
 
 @aio
+async def test_a_node_that_was_cut_off_for_longer_than_streams_are_kept_says_so(
+    tmp_path: Path,
+) -> None:
+    with redis_of_its_own(tmp_path) as server:
+        async with two(server) as (one, other, _alice, bob):
+            backplanes: Any = [hub._context.backplane for hub in (one, other)]
+            keys, link = backplanes[0].link.keys, backplanes[1].link
+            port, link._connect["port"] = link._connect["port"], 1
+            link.fail("a test cuts it")
+            await until(lambda: other.backplane.status == "down")
+            for each in backplanes:
+                each._kept_s = 1
+            await one.emit("tick", 1, to="lobby")
+            with server.client() as client:
+                await until(lambda: not client.exists(keys.room("lobby")))
+            link._connect["port"] = port
+            assert (await bob.closed())[0] == 1012
+            assert other.backplane.lost >= 1
+
+
+@aio
 async def test_who_cannot_come_back_is_told_by_an_error(tmp_path: Path) -> None:
     with redis_of_its_own(tmp_path) as server:
         async with (

@@ -13,6 +13,7 @@ import collections
 import contextlib
 import itertools
 import secrets
+import time
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -133,6 +134,7 @@ class RedisBackplane(MemoryBackplane):
     def _build(self) -> None:
         """Make the parts that live as long as a link."""
         link = self.link
+        self._looked_s: float | None = None  # when it was heard last how far Redis is
         self.rooms = Rooms(link, self.sessions.history, self.arrivals, self._status)
         self.arrivals.rooms = self.rooms
         self.presence = Presence(link, lambda member: self._lost_member(member))
@@ -242,8 +244,11 @@ class RedisBackplane(MemoryBackplane):
         epoch, counter = answer[0].decode(), int(answer[1])
         self.rooms.counter = max(self.rooms.counter, counter)
         before, self._epoch = self._epoch, epoch
-        if before and before != epoch:
-            if self.redis_sessions is not None:
+        looked_s, self._looked_s = self._looked_s, time.monotonic()
+        # What was said in a room that has been silent since is not kept any more, nor that it was.
+        is_long_ago = looked_s is not None and self._looked_s - looked_s > 0.9 * self._kept_s
+        if (before and before != epoch) or is_long_ago:
+            if self.redis_sessions is not None and before != epoch:
                 self.redis_sessions.writer.forget_all()
             self.arrivals.lost(None)
             if self.redis_sessions is not None:
