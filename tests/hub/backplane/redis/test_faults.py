@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.exceptions import ResponseError
 
 from tests.hub.backplane.redis.rig import nodes, redis_of_its_own
 from tests.hub.rig import TOKEN, aio, listening, speaking, until
@@ -103,6 +104,25 @@ async def test_a_line_that_is_back_at_once_has_cost_nothing_but_time(tmp_path: P
             got = [[await client.read() for _ in range(20)] for client in (alice, bob)]
             assert [each["offset"] for each in got[0]] == [each["offset"] for each in got[1]]
             assert sorted(each["data"] for each in got[0]) == list(range(20))
+
+
+@aio
+async def test_what_redis_refuses_to_have_read_is_read_again(tmp_path: Path) -> None:
+    with redis_of_its_own(tmp_path) as server:
+        async with two(server) as (one, other, alice, _bob):
+            rooms: Any = one._context.backplane.rooms
+            fill = rooms._fill
+
+            async def refuse_once(some: Any) -> Any:
+                rooms._fill = fill
+                raise ResponseError("BUSY Redis is busy running a script")
+
+            rooms._fill = refuse_once
+            await alice.call("join", "attic")
+            await until(lambda: one.backplane.reconnects == 1)
+            await other.emit("tick", 1, to="attic")
+            assert await ticks(alice, 1) == [1]
+            assert one.errors_seen == 0
 
 
 @aio

@@ -13,6 +13,8 @@ import itertools
 from collections.abc import Awaitable, Coroutine, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from redis.exceptions import RedisError
+
 from ....errors import BackplaneDown
 from ...protocol.history import History
 from ...protocol.room_log import Begin
@@ -176,6 +178,8 @@ class Rooms:
             await self.read(hold, now)
         except BackplaneDown:
             return  # all is read when the link is back
+        except RedisError as exc:
+            self._link.fail(f"it refused to be read: {exc}")  # else nothing more would be told
         except asyncio.CancelledError:
             self.feed.end(hold)  # nobody is there any more
             self._told.pump()
@@ -211,7 +215,7 @@ class Rooms:
     async def _read_gap(self, hold: Hold) -> None:
         try:
             await self.read(hold)
-        except BackplaneDown as exc:
+        except (BackplaneDown, RedisError) as exc:
             self._link.fail(str(exc))  # if it is up at all
 
     def _streams(self, event: Numbered) -> dict[str, int]:
