@@ -52,7 +52,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 # What JupyterLab itself says in the console of an empty notebook: (part of the text, why).
-HARMLESS: tuple[tuple[str, str], ...] = ()
+HARMLESS: tuple[tuple[str, str], ...] = (
+    (
+        "Could not restore the debugger state: Canceled future",
+        "its debugger asks a new kernel, and the notebook is closed before that has answered",
+    ),
+)
 
 READY = """async timeout_ms => {
   const late = new Promise((_, no) => setTimeout(() => no(new Error("too late")), timeout_ms));
