@@ -10,7 +10,7 @@ have heard by then and has not is *told* where it was told of a gap after that w
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 __all__ = ["EVERYBODY", "Books", "Member", "Page", "Said"]
@@ -197,20 +197,17 @@ class Books:
     def joined(self, stay: Stay) -> None:
         stay.joined = self.tick()
 
-    def leaving(self, member: Member, room: str) -> Stay:
-        """Note that a member asks to leave a room that it is in."""
-        stay = member.stays[room][-1]
-        stay.leaving = self.tick()
-        return stay
-
-    def leaving_any(self, member: Member, room: str) -> None:
-        """Note that a member asks to leave a room, whether it is in it or not."""
-        now = self.tick()
-        for stay in member.stays.get(room, ()):
+    def leaving(self, member: Member, room: str) -> list[Stay]:
+        """Note that a member asks to leave a room, by whatever stays it is in it."""
+        stays, now = list(member.stays.get(room, ())), self.tick()
+        for stay in stays:
             stay.leaving = min(stay.leaving, now)
+        return stays
 
-    def left(self, stay: Stay) -> None:
-        stay.left = self.tick()
+    def left(self, stays: Iterable[Stay]) -> None:
+        now = self.tick()
+        for stay in stays:
+            stay.left = min(stay.left, now)
 
     # What is said and heard.
 

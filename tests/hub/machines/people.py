@@ -234,12 +234,12 @@ class Person:
         self._rooms = None
         assert member is not None
         for room in ROOMS:
-            stay = None
+            stay, stays = None, []
             if room in rooms:
                 stay = books.joining(member, room)
                 is_sure = await self._ask_to_join(room) is not None
             else:
-                books.leaving_any(member, room)
+                stays = books.leaving(member, room)
                 is_sure = await self._until_sure("leave", {"room": room}) is not None
             if self.member is not member:  # somebody new, who may be in it, too
                 assert self.member is not None
@@ -250,9 +250,8 @@ class Person:
                 return
             if stay is not None:
                 books.joined(stay)
-                continue
-            for each in member.stays.get(room, ()):
-                books.left(each)
+            else:
+                books.left(stays)
 
     async def _leave(self) -> None:
         member = self.member
@@ -261,10 +260,10 @@ class Person:
         if len(rooms) < 2:
             return
         room = self.random.choice(rooms)
-        stay = self.world.books.leaving(member, room)
+        stays = self.world.books.leaving(member, room)
         self.steps.append(f"leaves {room}")
         if await self._until_sure("leave", {"room": room}) is not None:
-            self.world.books.left(stay)
+            self.world.books.left(stays)
         elif self.member is member:
             self._rooms = member.rooms
 
