@@ -92,6 +92,15 @@ def test_the_timeline_the_microscope_and_the_handshake(notebook: Notebook, expec
     assert notebook.console == []
 
 
+def test_a_row_that_has_moved_on_while_it_was_pressed_is_chosen(notebook: Notebook, expect):
+    pressed = row(notebook, "alice to echo, text, “Hello”")
+    pressed.dispatch_event("pointerdown")
+    # New rows have come below the pointer, which is let go of above another one.
+    notebook.page.locator(".wi-canvas").dispatch_event("click", {"detail": 1})
+    expect(notebook.page.locator(".wi-detail h3")).to_contain_text("alice to echo")
+    assert notebook.console == []
+
+
 def test_it_is_worked_with_the_keyboard(notebook: Notebook, expect):
     page = notebook.page
     row(notebook, "alice to echo, text, “Hello”").click()

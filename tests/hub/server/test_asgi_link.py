@@ -196,6 +196,8 @@ async def test_writing_that_fails_waits_for_the_word_how_it_ended():
         with pytest.raises(AsgiClosed):
             await link.receive()
         assert link.said_goodbye
+        assert link._last_word is not None
+        assert link._last_word.cancelled()  # it would keep the client in memory until then
 
 
 @aio

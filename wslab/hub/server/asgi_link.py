@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextvars
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
@@ -123,6 +124,7 @@ class AsgiLink:
         self._close: tuple[int, str] | None = None
         self._reader: asyncio.Task[None] | None = None
         self._writer: asyncio.Task[None] | None = None
+        self._last_word: asyncio.TimerHandle | None = None
 
     async def run(self, serve: Callable[[AsgiLink], Awaitable[None]]) -> None:
         """Have it served until it ends, in this task; then nothing of it is left."""
@@ -223,6 +225,8 @@ class AsgiLink:
             self.closed = Closed(code, reason or "", True)
 
     def _end(self) -> None:
+        if self._last_word is not None:
+            self._last_word.cancel()
         self._is_open, self._is_ended = False, True
         self._going.clear()
         self._going_bytes = 0
@@ -280,7 +284,9 @@ class AsgiLink:
             self._is_open = False
             self._has_room.set()
             self._may_read.set()
-            asyncio.get_running_loop().call_later(LAST_WORD_S, self._end)
+            later = asyncio.get_running_loop().call_later
+            bare = contextvars.Context()  # ours would keep the client until then
+            self._last_word = later(LAST_WORD_S, self._end, context=bare)
         elif self._going or self._close is not None:
             self._begin_writing()
 

@@ -1,5 +1,7 @@
 // The timeline: lanes across, time down. Only the rows that can be seen are in the page.
 
+const rowAt = (event) => event.target.closest(".wi-row")?.line.row;
+
 class Timeline {
   // tell: changed() to be drawn soon, select(row), unselect(), read() what is chosen, followed()
   // when it begins or ends to keep the latest row in sight, showAll() whatever the filter.
@@ -11,7 +13,7 @@ class Timeline {
     this.pool = new Map();
     this.follow = true;
     this.isCentred = false; // the chosen row stays in the middle until somebody scrolls or chooses
-    this.selected = null;
+    this.selected = this.pressed = null;
     this.top = this.scrolledTo = 0; // where it should be scrolled to, and where it is
     this.viewWidth = this.viewHeight = 0;
     const free = () => { this.isCentred = false; };
@@ -25,7 +27,10 @@ class Timeline {
       onkeydown: (event) => this.key(event),
       onscroll: () => this.scrolled(),
       onwheel: free,
-      onpointerdown: free,
+      onpointerdown: (event) => {
+        free();
+        this.pressed = rowAt(event);
+      },
       ontouchstart: free,
       onclick: (event) => this.clicked(event),
     }, this.canvas);
@@ -174,8 +179,9 @@ class Timeline {
     this.drawRows();
   }
 
+  // While new rows come, the pressed one may have moved on before it is let go of.
   clicked(event) {
-    const row = event.target.closest(".wi-row")?.line.row;
+    const row = (event.detail ? this.pressed : null) ?? rowAt(event);
     if (!row) return;
     this.isCentred = false;
     if (row.what === "keepalive") this.unfold(row);
