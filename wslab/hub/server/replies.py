@@ -96,7 +96,7 @@ class Replies:
             size_bytes = len(kept[0]) + sum(map(len, binary))
             speaker.context.backplane.keep_answer(session, kept, size_bytes)
             speaker.context.backplane.record(session, lambda: self._send_kept(kept))
-        elif session is not None and session.recorded is not None:
+        elif session is not None and session.recorded is not None and not session.is_gone:
             speaker.context.backplane.record(session, lambda: self._send_if_open(payloads))
         else:
             self._send_if_open(payloads)

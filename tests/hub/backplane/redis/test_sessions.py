@@ -94,6 +94,27 @@ async def test_who_has_come_back_is_not_handed_over_to_whom_it_left(redis_url: s
 
 
 @aio
+async def test_who_comes_back_while_its_handler_ends_is_not_handed_over(redis_url: str) -> None:
+    name = fresh_name()
+    async with node(redis_url, name) as here, node(redis_url, name) as there:
+        session = here.open()
+        await here.written(session)
+        here.may_go.clear()
+        waits = [True]
+        asking = there.sessions.fetch(TOKEN, None, "5.6.7.8", None, lambda: waits[0])
+        fetching = asyncio.ensure_future(asking)
+        await until(lambda: here.made_way == [session])
+        waits[0] = False  # its client has left there, and is here again
+        assert await here.sessions.fetch(TOKEN, None, "1.2.3.4") is Fetched.KNOWN
+        assert here.local.continued(TOKEN, 0.0, "1.2.3.4") is session
+        here.may_go.set()
+        assert await fetching is Fetched.MOVED_ON
+        assert not session.is_gone
+        await here.written(session)
+        assert (await here.stored())[b"owner"] == here.link.node_id.encode()
+
+
+@aio
 async def test_where_redis_has_lost_when_its_client_came_it_is_handed_over_all_the_same(
     redis_url: str,
 ) -> None:

@@ -336,7 +336,8 @@ class RedisSessions:
                 session = written.session
                 if self.hooks is not None:
                     await self.hooks.make_way(session)
-                if self.writer.let_go(session) is written:
+                has_come_back = visit not in written.visits  # while its handler came to an end
+                if not has_come_back and self.writer.let_go(session) is written:
                     session.handled = session.received
                     self._elsewhere.add(session)
                     try:
