@@ -86,6 +86,14 @@ async def is_written(hub: Hub) -> None:
             await done.wait()
 
 
+async def alice_in_the_lobby(stack: contextlib.AsyncExitStack, hub: Hub, at: str) -> Any:
+    """Return a client with the session, in a room, of which all is written down."""
+    alice = await stack.enter_async_context(speaking(at + MINE))
+    await alice.call("join", "lobby", id=1, n=1)
+    await is_written(hub)
+    return alice
+
+
 async def next_of(wire: Any, event: str) -> Any:
     """Return the next packet of an event."""
     while (packet := await wire.read()).get("event") != event:
@@ -389,9 +397,7 @@ async def test_who_says_nothing_learns_what_its_process_could_not_write_down(
 ) -> None:
     stack = contextlib.AsyncExitStack()
     async with one_behind_a_wire(redis_url) as (one, other, at_one, at_other, wire), stack:
-        alice = await stack.enter_async_context(speaking(at_one + MINE))
-        await alice.call("join", "lobby", id=1, n=1)
-        await is_written(one)
+        alice = await alice_in_the_lobby(stack, one, at_one)
         async with parted(one, wire):
             await alice.emit("join", "attic", n=2)
             while (await alice.read()).get("received") != 2:
@@ -420,9 +426,7 @@ async def test_who_was_told_nothing_while_its_process_was_cut_off_hears_of_no_ga
 ) -> None:
     stack = contextlib.AsyncExitStack()
     async with one_behind_a_wire(redis_url) as (one, other, at_one, at_other, wire), stack:
-        alice = await stack.enter_async_context(speaking(at_one + MINE))
-        await alice.call("join", "lobby", id=1, n=1)
-        await is_written(one)
+        alice = await alice_in_the_lobby(stack, one, at_one)
         session = inside(one).backplane.session(TOKEN)
         async with parted(one, wire):
             await alice.abort()
@@ -439,9 +443,7 @@ async def test_who_comes_back_to_the_process_that_was_cut_off_hears_of_the_gap(
 ) -> None:
     stack = contextlib.AsyncExitStack()
     async with one_behind_a_wire(redis_url) as (one, _other, at_one, at_other, wire), stack:
-        alice = await stack.enter_async_context(speaking(at_one + MINE))
-        await alice.call("join", "lobby", id=1, n=1)
-        await is_written(one)
+        alice = await alice_in_the_lobby(stack, one, at_one)
         async with parted(one, wire):
             await alice.call("join", "attic", id=2, n=2)
             await alice.abort()

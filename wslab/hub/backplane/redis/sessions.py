@@ -203,10 +203,10 @@ class RedisSessions:
             while True:
                 here = self.writer.by_name.get(name)
                 if here is not None:
-                    here.visits = (*here.visits[:1], claim)
+                    here.comes(claim)
                 answer = await self._ask(name, claim, here, user_id, passed_over)
                 if here is not None:
-                    here.visits = here.visits[answer[0] == b"mine" :][:1]
+                    here.came(is_noted=answer[0] == b"mine")
                 if answer[0] != b"unheard":
                     break
                 await asyncio.sleep(AGAIN_S)

@@ -48,6 +48,14 @@ class Written:
         self.waiting: list[Then] = []
         self.written_s = 0.0
 
+    def comes(self, visit: str) -> None:
+        """Note that its client comes, which Redis is being told by that word."""
+        self.visits = (*self.visits[:1], visit)
+
+    def came(self, *, is_noted: bool) -> None:
+        """Keep the word by which Redis knows it: the new one, if Redis has noted that."""
+        self.visits = self.visits[-1:] if is_noted else self.visits[:1]
+
     def must_be_whole(self) -> None:
         """Note that Redis has nothing of it any more."""
         self.how, self.state, self.visits = "whole", "", (self.claim,)
