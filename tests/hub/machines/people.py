@@ -50,7 +50,8 @@ class Person:
     def __init__(self, world: World, make: Any, name: str, seed: int) -> None:
         self.world, self.make, self.name = world, make, name
         self.random = random.Random(seed)
-        self.steps: collections.deque[str] = collections.deque(maxlen=30)
+        self.steps: collections.deque[str] = collections.deque(maxlen=60)
+        self._step, self._times = "", 0  # the last of them, and how often it came
         self.is_idle = False
         self.user_id = ""
         self.member: Member | None = None
@@ -70,24 +71,30 @@ class Person:
 
     def _trail(self) -> str:
         came = list(getattr(self.client, "came", ()))
-        return f"; its last steps: {list(self.steps)[-8:]}; what came: {came}"
+        return f"; its last steps: {list(self.steps)[-16:]}; what came: {came}"
 
     def noted(self, what: str) -> None:
-        self.steps.append(what)
+        """Keep it for a failure's trail; what happens again and again, once with its number."""
+        if what == self._step:
+            self._times += 1
+            self.steps[-1] = f"{what} ({self._times} times)"
+        else:
+            self._step, self._times = what, 1
+            self.steps.append(what)
 
     def told(self, why: str) -> None:
-        self.steps.append(f"told {why}")
+        self.noted(f"told {why}")
         if self.member is not None:
             self.world.books.tell(self.member)
 
     def shaken(self, why: str) -> None:
-        self.steps.append(f"told of a gap: {why}")
+        self.noted(f"told of a gap: {why}")
         if self.member is not None:
             self._rooms = self.member.rooms
             self.world.books.shake(self.member)
 
     def forgotten(self, why: str) -> None:
-        self.steps.append(f"forgotten: {why}")
+        self.noted(f"forgotten: {why}")
         self.user_id, self._rooms = "", None
         if self._saying is not None:
             self._saying.is_repeated = True
@@ -98,7 +105,7 @@ class Person:
             self.world.books.joining(self.member, self._joining)
 
     def ended(self, why: str) -> None:
-        self.steps.append(f"ended: {why}")
+        self.noted(f"ended: {why}")
         self._over = why
 
     def _begin(self, *, is_lost: bool) -> None:
@@ -151,7 +158,7 @@ class Person:
                     self.world.books.arrived(member)
                 break
             except Exception as exc:  # while no node is there
-                self.steps.append(f"could not come: {exc!r}")
+                self.noted(f"could not come: {exc!r}")
                 await asyncio.sleep(0.3)
         else:
             self.world.fail(f"{self.name} cannot connect: {list(self.steps)}")
@@ -177,10 +184,10 @@ class Person:
         elif dice < 0.88:
             await self._ask()
         elif dice < 0.98:
-            self.steps.append("cuts")
+            self.noted("cuts")
             self.client.cut()
         else:
-            self.steps.append("anew")
+            self.noted("anew")
             await self._anew()
 
     async def _say(self) -> None:
@@ -190,14 +197,14 @@ class Person:
         room = self.random.choice([*rooms, *rooms, EVERYBODY, member.own_room])
         is_skipping = room not in (member.own_room,) and self.random.random() < 0.15
         said = books.say(member, room, is_skipping=is_skipping)
-        self.steps.append(f"says {said.uid} to {room}")
+        self.noted(f"says {said.uid} to {room}")
         pad = "x" * self.random.choice(PADS)
         data = {"uid": said.uid, "room": room, "pad": pad, "skip": is_skipping}
         self._saying = said
         try:
             answer = await self.client.ask("say", data)
         except Doubt as exc:
-            self.steps.append(f"in doubt of {said.uid}: {exc}")
+            self.noted(f"in doubt of {said.uid}: {exc}")
             books.doubt(said)
             return
         finally:
@@ -217,7 +224,7 @@ class Person:
             if room in member.rooms:
                 return
             stay = self.world.books.joining(member, room)
-            self.steps.append(f"joins {room}")
+            self.noted(f"joins {room}")
             user_id = await self._ask_to_join(room)
             if user_id is None:
                 self._rooms = member.rooms  # it may be in it: to be set right
@@ -261,7 +268,7 @@ class Person:
             return
         room = self.random.choice(rooms)
         stays = self.world.books.leaving(member, room)
-        self.steps.append(f"leaves {room}")
+        self.noted(f"leaves {room}")
         if await self._until_sure("leave", {"room": room}) is not None:
             self.world.books.left(stays)
         elif self.member is member:
@@ -280,7 +287,7 @@ class Person:
             try:
                 answer = await self.client.ask(event, data)
             except Doubt as exc:
-                self.steps.append(f"in doubt of {event}: {exc}")
+                self.noted(f"in doubt of {event} {data['room']}: {exc}")
                 if self._over or self.world.is_closing:
                     return None
                 await asyncio.sleep(0.1)
@@ -288,6 +295,7 @@ class Person:
             if not isinstance(answer, str):
                 self.world.fail(f"{self.name} asked for {event}, was answered {answer!r:.300}")
                 return None
+            self.noted(f"was answered: {event} {data['room']}")
             return answer
         return None
 
@@ -297,7 +305,7 @@ class Person:
         if not other.user_id:
             return
         number = self.random.randrange(10**6)
-        self.steps.append(f"asks {other.name}")
+        self.noted(f"asks {other.name}")
         try:
             answer = await self.client.ask("ask", {"uid": number, "user": other.user_id})
         except Doubt:
@@ -309,6 +317,6 @@ class Person:
             self.world.answers["right"] += 1
         elif isinstance(answer, dict) and len(answer) <= 3:
             self.world.answers["an error in its place"] += 1
-            self.steps.append(f"was answered {answer!r:.200}")
+            self.noted(f"was answered {answer!r:.200}")
         else:
             self.world.fail(f"{self.name} asked {number}, was answered {answer!r:.300}")
