@@ -26,6 +26,12 @@ async def _told_while_away(here: Any, session: Any) -> None:
     here.link.status = "up"
 
 
+async def _is_deaf(there: Any) -> bool:
+    """Return whether Redis knows that a node does not hear the others."""
+    found = await there.link.command("PUBSUB", "NUMSUB", there.sessions._channel)
+    return bool(found[1] == 0)
+
+
 @aio
 @pytest.mark.parametrize("where", ["nowhere", "at a node", "at a node that does not hear"])
 async def test_whoever_has_a_session_learns_that_its_client_was_told_more(
@@ -57,6 +63,42 @@ async def test_whoever_has_a_session_learns_that_its_client_was_told_more(
             assert not await here.has_stored(b"behind")
             assert there.doubted == []
         await until(lambda: len(here.writer.unwritten) == 0)
+
+
+@aio
+async def test_a_node_tells_of_them_as_soon_as_redis_is_back(redis_url: str) -> None:
+    name = fresh_name()
+    async with node(redis_url, name) as here, node(redis_url, name) as there:
+        session = here.open()
+        await here.written(session)
+        await here.link.command("HSET", here.link.keys.session(NAME), "owner", "gone")
+        assert await there.sessions.fetch(TOKEN, None, "1.2.3.4") is Fetched.KNOWN
+        await _told_while_away(here, session)
+        here.link.beat_listeners.remove(here.writer.renew)  # which would tell, a second later
+        await here.writer.is_up()
+        await until(lambda: there.doubted == [there.local.get(TOKEN)])
+
+
+@aio
+@pytest.mark.parametrize("when", ["Redis is there for it again", "the client comes again"])
+async def test_a_node_that_did_not_hear_it_learns_it_when(redis_url: str, when: str) -> None:
+    name = fresh_name()
+    async with node(redis_url, name) as here, node(redis_url, name) as there:
+        session = here.open()
+        await here.written(session)
+        await here.link.command("HSET", here.link.keys.session(NAME), "owner", "gone")
+        assert await there.sessions.fetch(TOKEN, None, "1.2.3.4") is Fetched.KNOWN
+        there.link.unlisten(there.sessions._channel)
+        await eventually(lambda: _is_deaf(there))
+        await _told_while_away(here, session)
+        await here.writer.is_up()
+        await eventually(lambda: here.has_stored(b"behind"))
+        if when == "the client comes again":
+            assert await there.sessions.fetch(TOKEN, None, "1.2.3.4") is Fetched.KNOWN
+        else:
+            await there.writer.is_up()
+        await until(lambda: there.doubted == [there.local.get(TOKEN)])
+        assert not await here.has_stored(b"behind")
 
 
 @aio

@@ -14,7 +14,7 @@ end
 if claim == ARGV[3] then
     redis.call('HSET', KEYS[1], 'visit', ARGV[2])
     redis.call('PEXPIRE', KEYS[1], ARGV[5])
-    return {'mine'}
+    return {'mine', redis.call('HDEL', KEYS[1], 'behind')}
 end
 local owner = redis.call('HGET', KEYS[1], 'owner') or ''
 local is_anothers = owner ~= '' and owner ~= ARGV[1]

@@ -32,7 +32,7 @@ __all__ = ["SessionWriter"]
 
 MAX_LEFT_BEHIND = 100  # names of what is said once that it is left behind
 _WRITE, _END = Script("session_write"), Script("session_end")
-_FENCED, _DONE, _WHOLE = 0, 1, 2  # what they answer
+_FENCED, _DONE, _WHOLE, _BEHIND = 0, 1, 2, 3  # what they answer
 
 
 class _Whole(NamedTuple):
@@ -51,6 +51,7 @@ class SessionWriter:
         session_s: seconds that a session outlives its connection.
         most_bytes: of a client's ``data`` that is written down.
         fenced: called with a session that another node has.
+        behind: called with one whose client was told more than this node knows.
         left_behind: called, once for each name, with what of ``data`` cannot be written down.
         failed: called with an error of Redis's.
         dropped: returns the offsets that a session's connection has dropped, and not told of.
@@ -67,6 +68,7 @@ class SessionWriter:
         most_bytes: Callable[[], int],
         *,
         fenced: Callable[[Session], object],
+        behind: Callable[[Session], object],
         left_behind: Callable[[str], object],
         failed: Callable[[BaseException], object],
         dropped: Callable[[Session], Iterable[int]] = lambda _session: (),
@@ -74,7 +76,8 @@ class SessionWriter:
         self._link = link
         self._session_s = session_s
         self._most_bytes = most_bytes
-        self._fenced, self._left_behind, self._failed = fenced, left_behind, failed
+        self._fenced, self._behind = fenced, behind
+        self._left_behind, self._failed = left_behind, failed
         self._dropped = dropped
         self._renewals = Renewals(link, session_s, self._renewed)
         self._said: set[str] = set()
@@ -145,6 +148,11 @@ class SessionWriter:
         self.lose(session)
         if written is not None and self._is_there:
             _ = self._link.post(_END, [self._link.keys.session(written.name)], [written.claim])
+
+    def is_behind(self, written: Written) -> None:
+        """Have a client learn that another node has told it more than is known here."""
+        self._behind(written.session)
+        self.record(written.session)
 
     async def hand_over(self, written: Written) -> bool:
         """Write the last of a session that `let_go` has returned; whether it was this node's.
@@ -298,6 +306,7 @@ class SessionWriter:
         """Write what could not be written; awaited each time that Redis is there again."""
         self._is_gone = False
         await asyncio.gather(*self._write_again(), return_exceptions=True)
+        self.unwritten.tell()  # of which those may be that another node was found to have
         self._renewals.renew(tuple(self.by_name.values()))  # Redis may have lost them
 
     def _write_again(self) -> list[asyncio.Future[Any]]:
@@ -319,3 +328,5 @@ class SessionWriter:
         elif outcome == _WHOLE and not written.is_writing:  # else that write learns it, too
             written.must_be_whole()
             self.record(written.session)
+        elif outcome == _BEHIND:
+            self.is_behind(written)

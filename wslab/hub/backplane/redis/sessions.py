@@ -100,7 +100,8 @@ class RedisSessions:
             sessions.session_s,
             lambda: limits().data_bytes,
             fenced=self._lose,
-            left_behind=self._tell_left_behind,
+            behind=rooms.doubt,
+            left_behind=lambda name: failed(_left_behind(name)),
             failed=failed,
             dropped=self._dropped,
         )
@@ -215,6 +216,8 @@ class RedisSessions:
             if not await self._is_in_time(released):
                 passed_over = answer[1]
         self._heard.pop(f"released {name}", None)
+        if answer[0] == b"mine" and answer[1] and here is not None:
+            self.writer.is_behind(here)
         if answer[0] == b"anothers":
             return Fetched.ANOTHERS
         if answer[0] != b"taken":
@@ -307,8 +310,7 @@ class RedisSessions:
         elif word == "behind":  # its client was told more, where that could not be written down
             written = self.writer.by_name.get(name)
             if written is not None:
-                self._rooms.doubt(written.session)
-                self.writer.record(written.session)
+                self.writer.is_behind(written)
             else:  # it has gone on meanwhile, or comes this very moment
                 self.writer.unwritten.note(name)
 
@@ -359,18 +361,16 @@ class RedisSessions:
     def _dropped(self, session: Session) -> Iterable[int]:
         return self.hooks.dropped(session) if self.hooks is not None else ()
 
-    def _tell_left_behind(self, name: str) -> None:
-        self._failed(
-            ValueError(
-                f"expected client.data of JSON, got {name!r}: it is not there when its client "
-                "comes back to another node (no JSON, no text as its name, or too large: "
-                "Limits(data_bytes=...))"
-            )
-        )
-
 
 def _always() -> bool:
     return True
+
+
+def _left_behind(name: str) -> ValueError:
+    return ValueError(
+        f"expected client.data of JSON, got {name!r}: it is not there when its client comes back "
+        "to another node (no JSON, no text as its name, or too large: Limits(data_bytes=...))"
+    )
 
 
 def _to_read(state: SessionState, since: int) -> tuple[list[_Span], bool]:

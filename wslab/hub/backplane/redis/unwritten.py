@@ -1,8 +1,9 @@
 """Sessions whose clients were told more than is written down, and are at other nodes by now.
 
 Its rule: whoever has such a session learns of it, once Redis is there: the node that has it, or the
-session itself in Redis, where no node has it or that one does not hear. Until then its name is kept
-here; of these there are at most `MAX_NAMES`.
+session itself in Redis, where no node has it or that one does not hear; it is read there when that
+node is back, or its client comes. Until then its name is kept here; of these there are at most
+`MAX_NAMES`.
 """
 
 from __future__ import annotations
