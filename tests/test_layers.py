@@ -392,12 +392,13 @@ def test_loops_are_nested_in_one_file():
     } <= {"loops.nesting"}
 
 
-def test_importing_wslab_loads_no_widget_and_starts_no_thread():
+def test_importing_wslab_loads_what_all_need_and_starts_no_thread():
     program = """
 import sys, threading
 import wslab
 heavy = {"ipywidgets", "anywidget", "IPython", "nest_asyncio2", "nest_asyncio", "uvloop",
-         "jupyter_client", "jupyter_server", "zmq", "tornado"}
+         "jupyter_client", "jupyter_server", "zmq", "tornado", "h11", "websockets.asyncio.server",
+         "websockets.asyncio.client"}
 print(sorted(heavy & set(sys.modules)), threading.active_count())
 """
     done = subprocess.run(

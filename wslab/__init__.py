@@ -5,17 +5,14 @@
     alice.send("hello")
     alice.recv(timeout=1)
 
-These are the public names and nothing else. Importing the package starts no thread and loads no
-widget.
+These are the public names and nothing else. Importing the package starts no thread, and loads no
+widget, server or client.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .client.backoff import Reconnect
-from .client.client import Client
-from .client.connect import connect
 from .errors import (
     BackplaneDown,
     BadPacket,
@@ -39,17 +36,20 @@ from .identity.identity import Identity
 from .loops.nesting import allow_nested_loops
 from .loops.run import run
 from .loops.shutdown import shutdown
-from .server.serve import serve
-from .server.server import Server
 from .started import running
 from .widgets.display import register as _register
 from .wire.tape.tape import Tape
 
 if TYPE_CHECKING:
     from .checkup.doctor import doctor
+    from .client.backoff import Reconnect
+    from .client.client import Client
+    from .client.connect import connect
     from .hub import Hub, Limits, SocketIO
     from .network.memory import MemoryNetwork
     from .replays.replay import Replay, replay
+    from .server.serve import serve
+    from .server.server import Server
     from .taps.start import tap
     from .taps.tap import Tap
     from .widgets.browser.browser import Browser
@@ -103,20 +103,25 @@ __all__ = [  # noqa: RUF022  in the order in which help() and the reference show
     "BackplaneDown",
 ]
 
-# Loaded by whoever asks for them: widgets, and what many notebooks do without.
+# Loaded by whoever asks for them: who only connects has no server, who only serves no client.
 _LATER = {
     "Browser": "wslab.widgets.browser.browser",
     "ChatPanel": "wslab.widgets.chat.panel",
+    "Client": "wslab.client.client",
     "Hub": "wslab.hub",
     "Inspector": "wslab.widgets.inspector.inspector",
     "Limits": "wslab.hub",
     "MemoryNetwork": "wslab.network.memory",
     "NetworkControls": "wslab.widgets.network_controls.controls",
+    "Reconnect": "wslab.client.backoff",
     "Replay": "wslab.replays.replay",
+    "Server": "wslab.server.server",
     "SocketIO": "wslab.hub",
     "Tap": "wslab.taps.tap",
+    "connect": "wslab.client.connect",
     "doctor": "wslab.checkup.doctor",
     "replay": "wslab.replays.replay",
+    "serve": "wslab.server.serve",
     "tap": "wslab.taps.start",
 }
 
