@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import random
+import time
 from typing import Any, Protocol
 
 from tests.hub.machines.books import EVERYBODY, Books, Member, Said
@@ -80,7 +81,7 @@ class Person:
             self.steps[-1] = f"{what} ({self._times} times)"
         else:
             self._step, self._times = what, 1
-            self.steps.append(what)
+            self.steps.append(f"{time.monotonic() % 1000:.2f} s: {what}")
 
     def told(self, why: str) -> None:
         self.noted(f"told {why}")
