@@ -278,7 +278,10 @@ class Histories:
         else:
             missing = [f"{member.name} {said.uid} to {said.room}, said in {said.fault or 'peace'}"
                        for said, member in self.books.missing()]  # fmt: skip
-            self.latest = f"{len(missing)} have not come: {missing[:5]}"
+            nodes = [(await node.ask("state"))["backplane"] for node in self.nodes]
+            steps = [list(each.steps)[-12:] for each in self.people
+                     if any(who is each.member for _, who in self.books.missing())][:2]  # fmt: skip
+            self.latest = f"{len(missing)} have not come: {missing[:5]}; {nodes}; {steps}"
             return False
         if not await self._is_known_who_is_there():
             return False
