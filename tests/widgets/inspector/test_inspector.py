@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Iterator
 
@@ -9,6 +10,8 @@ import pytest
 
 from tests.widgets.inspector.tapes import (
     HELLO,
+    REQUEST,
+    SERVER,
     opened,
 )
 from wslab.widgets import live
@@ -61,6 +64,60 @@ def test_a_page_gets_all_rows_first_and_then_the_new_ones(shown):
     assert [row["label"] for row in batch["rows"]] == ["Hello"]
     assert buffers == [HELLO]
     assert batch["numbers"]["client"]["frames"] == 1
+
+
+def test_a_connection_without_a_row_is_told_of_with_its_first(shown):
+    inspector, sent, _ = shown
+    [tape] = inspector._sources.tapes
+    silent = tape.open("7f3a22", side="server", label="bob", server_address=SERVER)
+    ready(inspector)
+    inspector.refresh()
+    assert "bob" not in {lane["name"] for lane in sent.pop()[0]["lanes"].values()}
+    silent.client(REQUEST)
+    inspector.refresh()
+    batch, _ = sent.pop()
+    assert "reset" not in batch
+    assert {row["lane"] for row in batch["rows"]} <= set(batch["lanes"])
+
+
+@pytest.mark.browser
+def test_a_page_draws_nothing_of_what_was_on_its_way_before_it_has_come(shown, page, expect):
+    inspector, sent, track = shown
+    ready(inspector)
+    inspector.refresh()
+    track.client(HELLO)
+    inspector.refresh()
+    batches = [[content, base64.b64encode(buffers[0]).decode()] for content, buffers in sent]
+    names = ("title", "height", "max_rows", "paused", "state", "failure", "folds_keepalive")
+    state = {name: getattr(inspector, name) for name in names}
+    console: list[str] = []
+    page.on("console", lambda message: console.append(message.text))
+    page.set_content("<div></div>")
+    page.evaluate(
+        """async ([script, state, batches]) => {
+          const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+          const view = (await import(url)).default(), handlers = [];
+          const model = {
+            get: (name) => state[name],
+            on: (name, handler) => name === "msg:custom" && handlers.push(handler),
+            off() {}, send() {}, set() {}, save_changes() {},
+          };
+          view.initialize({ model });
+          view.render({ model, el: document.querySelector("div") });
+          window.hear = (nth) => {
+            const [content, data] = batches[nth];
+            const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+            for (const handler of handlers) handler(content, [new DataView(bytes.buffer)]);
+          };
+        }""",
+        [inspector._esm, state, batches],
+    )
+    rows = page.locator(".wi-row")
+    for nth, count in ((1, 0), (0, 2), (1, 3)):
+        page.evaluate("nth => window.hear(nth)", nth)
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+        expect(rows).to_have_count(count)
+    assert console == []
 
 
 def test_a_batch_is_bounded_and_the_rest_follows(shown):

@@ -117,9 +117,9 @@ class Lanes:
 
     def used_by(self, rows_lanes: Iterable[int]) -> dict[int, Json]:
         """Return the lanes that some rows are on, with their servers'; none of them is new then."""
-        self._new.clear()
         used = set(rows_lanes)
         used |= {self.by_number[lane]["server"] for lane in used}
+        self._new -= used  # those without a row are: it may come next
         return {lane: self.by_number[lane] for lane in sorted(used)}
 
     def take_new(self) -> dict[int, Json]:
