@@ -65,4 +65,5 @@ def test_its_beginning_leads_to_the_list_of_all_lessons(lab: Lab, expect):
         page.wait_for_function(
             "() => window.jupyterapp.shell.currentWidget?.title.label === '01_handshake.ipynb'"
         )
+        notebook.wait_ready()  # else it is closed while its kernel connects, which JupyterLab tells
         assert complaints(notebook) == []
