@@ -107,6 +107,31 @@ async def test_a_line_that_is_back_at_once_has_cost_nothing_but_time(tmp_path: P
 
 
 @aio
+async def test_what_is_heard_first_behind_a_break_waits_for_what_was_said_in_it(
+    tmp_path: Path,
+) -> None:
+    with redis_of_its_own(tmp_path) as server:
+        async with two(server) as (one, other, alice, _bob):
+            await alice.call("join", "attic")
+            backplane: Any = one._context.backplane
+            link, feed = backplane.link, backplane.rooms.feed
+            listen_again, lobby = link._listen_again, link.keys.room("lobby")
+
+            async def listen_while_others_speak() -> None:
+                await other.emit("tick", 1, to="attic")  # which this node does not hear
+                await listen_again()
+                seen = feed.seen[lobby]
+                await other.emit("tick", 2, to="lobby")
+                await until(lambda: feed.seen[lobby] > seen)  # before it has read anything
+
+            link._listen_again = listen_while_others_speak
+            await _kill("listens", server)()
+            # Who had seen the later one first, and came again then, would never get the earlier.
+            assert await ticks(alice, 2) == [1, 2]
+            assert feed.late == 0
+
+
+@aio
 async def test_what_redis_refuses_to_have_read_is_read_again(tmp_path: Path) -> None:
     with redis_of_its_own(tmp_path) as server:
         async with two(server) as (one, other, alice, _bob):

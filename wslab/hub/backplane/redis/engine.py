@@ -267,6 +267,7 @@ class RedisBackplane(MemoryBackplane):
             self.publisher.up()
 
     def _down(self) -> None:
+        self.rooms.feed.hold_all()  # what is heard first behind a break is not told before the rest
         if self._refuses:
             self.publisher.down()
         if self._began is None:  # it is being closed
