@@ -17,6 +17,8 @@ class Answering:
     def __init__(self) -> None:
         self.asked: list[HttpRequest] = []
         self.held, self.let_go = threading.Event(), threading.Event()
+        self.may_go = threading.Event()  # the first that is asked
+        self.may_go.set()
 
     async def __call__(self, websocket: Any) -> None:
         async for message in websocket:
@@ -24,6 +26,8 @@ class Answering:
 
     async def http(self, request: HttpRequest) -> HttpResponse | None:
         self.asked.append(request)
+        if not self.may_go.is_set():
+            await asyncio.to_thread(self.may_go.wait, 10)
         if request.path in ("/none", "/"):
             return HttpResponse(200, (), request.body[::-1]) if request.path == "/" else None
         if request.path == "/held":

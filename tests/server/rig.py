@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 from typing import Any
 
+from websockets.asyncio.client import connect
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
-from websockets.sync.client import connect as sync_connect
 
 from tests import peers
 from wslab.server.http_page import Page, respond
@@ -26,11 +28,20 @@ async def on_loop(coroutine_or_value):
 
 
 def says(server, *messages, **kwargs):
-    """Send messages with a client that is not wslab's own; return the answers."""
-    with sync_connect(server.url, proxy=None, **kwargs) as client:
-        for message in messages:
-            client.send(message)
-        return [client.recv(timeout=5) for _ in messages]
+    """Send messages with a client that is not wslab's own; return the answers.
+
+    It is the asyncio one, on a thread: that of `websockets.sync` reads and writes on two threads,
+    and over TLS one connection of some hundred then waits for its answer for ever.
+    """
+
+    async def talk():
+        async with connect(server.url, proxy=None, **kwargs) as client, asyncio.timeout(10):
+            for message in messages:
+                await client.send(message)
+            return [await client.recv() for _ in messages]
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(talk())).result()
 
 
 def failing(exc):

@@ -184,9 +184,11 @@ def test_the_server_stops_with_a_get_that_is_held(handler):
 def flooded(server, handler, flood):
     """Send a flood and, when its first request is there, one by itself; tell who came when."""
     with peers.dial(server.port) as first, peers.dial(server.port) as second:
+        handler.may_go.clear()
         first.sendall(flood)
         peers.until(lambda: handler.asked)
         second.sendall(b"GET /alone HTTP/1.1\r\n" + HOST + b"\r\n")
+        handler.may_go.set()
         assert read_answer(second)[0] == 200
         return [request.path for request in handler.asked]
 

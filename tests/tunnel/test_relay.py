@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 
 import wslab
 from tests import inside, peers
@@ -438,11 +438,18 @@ def test_jupyter_with_tls(
         with wslab.serve(handler, max_size=None) as server:
             url = f"wss://localhost:{jupyter.port}{BASE_URL}wslab/{server.tunnel_id}/"
             headers = {"Authorization": f"token {TOKEN}"}
-            with connect(
-                url, ssl=peers.client_tls(), additional_headers=headers, proxy=None, max_size=None
-            ) as client:
-                client.send(b"x" * 5 * MIB)
-                assert len(client.recv(timeout=10)) == 5 * MIB
-                assert closed(client) == (4001, "because", 4001)
+            keywords = {"ssl": peers.client_tls(), "additional_headers": headers}
+
+            async def talk() -> Any:  # see `says` of tests/server/rig.py for why it is not sync
+                async with (
+                    asyncio.timeout(20),
+                    connect(url, proxy=None, max_size=None, **keywords) as client,
+                ):
+                    await client.send(b"x" * 5 * MIB)
+                    size = len(await client.recv())
+                    await client.wait_closed()
+                    return size, client.close_code, client.close_reason
+
+            assert asyncio.run(talk()) == (5 * MIB, 4001, "because")
     finally:
         jupyter.close()
