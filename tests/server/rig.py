@@ -35,13 +35,13 @@ def says(server, *messages, **kwargs):
     """
 
     async def talk():
-        async with connect(server.url, proxy=None, **kwargs) as client, asyncio.timeout(10):
+        async with connect(server.url, proxy=None, **kwargs) as client:
             for message in messages:
                 await client.send(message)
-            return [await client.recv() for _ in messages]
+            return [await asyncio.wait_for(client.recv(), 5) for _ in messages]
 
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        return pool.submit(lambda: asyncio.run(talk())).result()
+        return pool.submit(asyncio.run, talk()).result()
 
 
 def failing(exc):

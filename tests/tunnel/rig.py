@@ -125,7 +125,11 @@ def closed(client: Any) -> tuple[int | None, str, int | None]:
     with pytest.raises(ConnectionClosed) as failed:
         while True:
             client.recv(timeout=10)
-    exc = failed.value
+    return codes_of(failed.value)
+
+
+def codes_of(exc: ConnectionClosed) -> tuple[int | None, str, int | None]:
+    """Return the code and reason that came, and the code that was sent."""
     rcvd = exc.rcvd
     return (
         rcvd.code if rcvd else None,

@@ -31,7 +31,18 @@ from tests.jupyters import (
     read_to_end,
     settled,
 )
-from tests.tunnel.rig import KEY, MIB, Ended, Route, both, closed, echo, tunnel_to, until
+from tests.tunnel.rig import (
+    KEY,
+    MIB,
+    Ended,
+    Route,
+    both,
+    closed,
+    codes_of,
+    echo,
+    tunnel_to,
+    until,
+)
 from wslab.wire.frames.layout import encode_frame
 
 pytestmark = pytest.mark.usefixtures("kernel")
@@ -440,16 +451,14 @@ def test_jupyter_with_tls(
             headers = {"Authorization": f"token {TOKEN}"}
             keywords = {"ssl": peers.client_tls(), "additional_headers": headers}
 
-            async def talk() -> Any:  # see `says` of tests/server/rig.py for why it is not sync
-                async with (
-                    asyncio.timeout(20),
-                    connect(url, proxy=None, max_size=None, **keywords) as client,
-                ):
+            async def talk() -> None:  # see `says` of tests/server/rig.py for why it is not sync
+                async with connect(url, proxy=None, max_size=None, **keywords) as client:
                     await client.send(b"x" * 5 * MIB)
-                    size = len(await client.recv())
-                    await client.wait_closed()
-                    return size, client.close_code, client.close_reason
+                    assert len(await asyncio.wait_for(client.recv(), 10)) == 5 * MIB
+                    with pytest.raises(ConnectionClosed) as failed:
+                        await asyncio.wait_for(client.recv(), 10)
+                    assert codes_of(failed.value) == (4001, "because", 4001)
 
-            assert asyncio.run(talk()) == (5 * MIB, 4001, "because")
+            asyncio.run(talk())
     finally:
         jupyter.close()

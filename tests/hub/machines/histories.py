@@ -276,11 +276,12 @@ class Histories:
                 break
             await asyncio.sleep(0.1)
         else:
+            late = list(self.books.missing())
             missing = [f"{member.name} {said.uid} to {said.room}, said in {said.fault or 'peace'}"
-                       for said, member in self.books.missing()]  # fmt: skip
+                       for said, member in late]  # fmt: skip
+            theirs = {member for _, member in late}
             nodes = [(await node.ask("state"))["backplane"] for node in self.nodes]
-            steps = [list(each.steps)[-12:] for each in self.people
-                     if any(who is each.member for _, who in self.books.missing())][:2]  # fmt: skip
+            steps = [list(each.steps)[-12:] for each in self.people if each.member in theirs][:2]
             self.latest = f"{len(missing)} have not come: {missing[:5]}; {nodes}; {steps}"
             return False
         if not await self._is_known_who_is_there():

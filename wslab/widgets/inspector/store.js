@@ -15,7 +15,6 @@ class Store {
   }
 
   reset() {
-    this.isWhole = false; // whether all that was there before has come
     this.rows = [];
     this.lanes = new Map();
     this.texts = [];
@@ -57,11 +56,8 @@ class Store {
   }
 
   take(batch, buffer) {
-    if (batch.reset) {
-      this.reset();
-      this.isWhole = true;
-    }
-    if (!this.isWhole) return; // it was on its way when this page came, and all comes once more
+    if (batch.reset) this.reset();
+    else if (!this.numbers) return; // it was on its way when this page came: all comes once more
     if (batch.base && Object.keys(batch.base).length) this.base = batch.base;
     if (batch.texts) batch.texts[1].forEach((text, i) => (this.texts[batch.texts[0] + i] = text));
     for (const [id, lane] of Object.entries(batch.lanes ?? {})) this.lanes.set(Number(id), lane);

@@ -26,6 +26,12 @@ async def _told_while_away(here: Any, session: Any) -> None:
     here.link.status = "up"
 
 
+async def _take_over(here: Any, there: Any) -> None:
+    """Have one node take over the session of the other, as if that would not answer."""
+    await here.link.command("HSET", here.link.keys.session(NAME), "owner", "gone")
+    assert await there.sessions.fetch(TOKEN, None, "1.2.3.4") is Fetched.KNOWN
+
+
 async def _is_deaf(there: Any) -> bool:
     """Return whether Redis knows that a node does not hear the others."""
     found = await there.link.command("PUBSUB", "NUMSUB", there.sessions._channel)
@@ -45,8 +51,7 @@ async def test_whoever_has_a_session_learns_that_its_client_was_told_more(
         if where == "nowhere":
             await here.link.command("HSET", key, "owner", "", "claim", "another's")
         else:
-            await here.link.command("HSET", key, "owner", "gone")  # which will not answer
-            assert await there.sessions.fetch(TOKEN, None, "1.2.3.4") is Fetched.KNOWN
+            await _take_over(here, there)
         if where == "at a node that does not hear":
             await here.link.command("HSET", key, "owner", "deaf", "claim", "its own")
         await _told_while_away(here, session)
@@ -71,8 +76,7 @@ async def test_a_node_tells_of_them_as_soon_as_redis_is_back(redis_url: str) -> 
     async with node(redis_url, name) as here, node(redis_url, name) as there:
         session = here.open()
         await here.written(session)
-        await here.link.command("HSET", here.link.keys.session(NAME), "owner", "gone")
-        assert await there.sessions.fetch(TOKEN, None, "1.2.3.4") is Fetched.KNOWN
+        await _take_over(here, there)
         await _told_while_away(here, session)
         here.link.beat_listeners.remove(here.writer.renew)  # which would tell, a second later
         await here.writer.is_up()
@@ -86,8 +90,7 @@ async def test_a_node_that_did_not_hear_it_learns_it_when(redis_url: str, when: 
     async with node(redis_url, name) as here, node(redis_url, name) as there:
         session = here.open()
         await here.written(session)
-        await here.link.command("HSET", here.link.keys.session(NAME), "owner", "gone")
-        assert await there.sessions.fetch(TOKEN, None, "1.2.3.4") is Fetched.KNOWN
+        await _take_over(here, there)
         there.link.unlisten(there.sessions._channel)
         await eventually(lambda: _is_deaf(there))
         await _told_while_away(here, session)

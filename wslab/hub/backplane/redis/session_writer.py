@@ -149,7 +149,7 @@ class SessionWriter:
         if written is not None and self._is_there:
             _ = self._link.post(_END, [self._link.keys.session(written.name)], [written.claim])
 
-    def is_behind(self, written: Written) -> None:
+    def tell_behind(self, written: Written) -> None:
         """Have a client learn that another node has told it more than is known here."""
         self._behind(written.session)
         self.record(written.session)
@@ -329,4 +329,4 @@ class SessionWriter:
             written.must_be_whole()
             self.record(written.session)
         elif outcome == _BEHIND:
-            self.is_behind(written)
+            self.tell_behind(written)

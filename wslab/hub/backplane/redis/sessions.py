@@ -217,7 +217,7 @@ class RedisSessions:
                 passed_over = answer[1]
         self._heard.pop(f"released {name}", None)
         if answer[0] == b"mine" and answer[1] and here is not None:
-            self.writer.is_behind(here)
+            self.writer.tell_behind(here)
         if answer[0] == b"anothers":
             return Fetched.ANOTHERS
         if answer[0] != b"taken":
@@ -310,7 +310,7 @@ class RedisSessions:
         elif word == "behind":  # its client was told more, where that could not be written down
             written = self.writer.by_name.get(name)
             if written is not None:
-                self.writer.is_behind(written)
+                self.writer.tell_behind(written)
             else:  # it has gone on meanwhile, or comes this very moment
                 self.writer.unwritten.note(name)
 
