@@ -79,7 +79,9 @@ def test_a_session_gets_what_it_missed_until_it_ends():
     backplane.close_room("red")
     assert not session.rooms
     session.receive(Packet("e", id=1, n=1))
-    backplane.keep_answer(session, "the answer", 10)
+    told = []
+    backplane.keep_answer(session, "the answer", 10, lambda: told.append("kept"))
+    assert told == ["kept"]
     assert session.receive(Packet("e", id=1, n=1)).answer == "the answer"
     backplane.end_session(session)
     assert backplane.session("a" * 16) is None

@@ -22,6 +22,7 @@ from wslab.errors import Refused
 from wslab.hub import Args, Hub, Limits
 from wslab.hub.protocol.packets import RESERVED
 from wslab.hub.protocol.reserved_events import OF_SOCKET_IO
+from wslab.hub.server.delivery import Delivery
 
 pytestmark = pytest.mark.usefixtures("memory_network")
 
@@ -446,6 +447,31 @@ async def test_handlers_at_once_are_bounded_and_every_turn_comes():
         assert done >= 30
         assert inside(hub).handlers.running == 0
         assert not inside(hub).handlers.waiting
+
+
+@aio
+async def test_what_a_handler_returned_is_handed_on_once_its_turn_is_over():
+    hub, seen = Hub(), []
+    handlers = inside(hub).handlers
+
+    @hub.on("x")
+    async def x(client, data):
+        if data is None:
+            raise ValueError("none")
+        return data
+
+    async def run(data):
+        return await handlers.run(handlers.by_event["x"], None, data, then=then)
+
+    def then(result):
+        seen.append((result, handlers.running))
+
+    assert await run(1) == 1
+    await run(Delivery("said", (), None, sent=2, queued=1))
+    with pytest.raises(ValueError, match="none"):
+        await run(None)
+    assert seen == [(1, 0), (3, 0)]
+    assert handlers.running == 0
 
 
 @aio

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,7 @@ from tests.hub.rig import (
 )
 from wslab.errors import Refused
 from wslab.hub import Hub, Limits
+from wslab.hub.server.send_queue import SendQueue
 
 pytestmark = pytest.mark.usefixtures("memory_network")
 
@@ -381,3 +384,34 @@ async def test_a_flawed_packet_with_an_id_is_answered():
             await wire.send(flawed % n)
             answer = await wire.read()
             assert (answer["answer"], answer["error"]["code"]) == (n, "bad-packet")
+
+
+@pytest.mark.parametrize("is_plain", [False, True])
+@pytest.mark.parametrize("numbers", [{}, {"n": 1}], ids=["once", "kept"])
+@aio
+async def test_an_answer_comes_back_to_no_file_on_its_way_out(numbers, is_plain, monkeypatch):
+    # So that whoever reads how a packet is answered turns no page twice.
+    ways, put = [], SendQueue.put
+
+    def noting(*args, **options):
+        frame, files = sys._getframe(), []
+        while frame := frame.f_back:
+            path = Path(frame.f_code.co_filename)
+            if "hub" in path.parts and "wslab" in path.parts and files[-1:] != [path.stem]:
+                files.append(path.stem)
+        ways.append(files[::-1])
+        return put(*args, **options)
+
+    hub = Hub(history=10 if numbers else 0)
+    hub.on("double", (lambda client, n: 2 * n) if is_plain else _double)
+    async with listening(hub) as url, speaking(_url(url)) as wire:
+        monkeypatch.setattr(SendQueue, "put", noting)
+        assert await wire.call("double", 2, **numbers) == 4
+    kept = ["memory", "holder"] if numbers else []
+    answered = ["packet_handler", "handlers", "replies", *kept]
+    assert [way[way.index("packet_handler") :] for way in ways[:1]] == [answered]
+    assert len(set(ways[0])) == len(ways[0])
+
+
+async def _double(client, n):
+    return 2 * n

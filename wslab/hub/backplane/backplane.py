@@ -275,5 +275,7 @@ class Backplane(Protocol):
     def end_session(self, session: Session) -> None:
         """Forget a session: its client will not come back."""
 
-    def keep_answer(self, session: Session, answer: Any, size_bytes: int) -> None:
-        """Keep the answer to a session's latest packet, should its client ask again."""
+    def keep_answer(
+        self, session: Session, answer: Any, size_bytes: int, then: Callable[[], object]
+    ) -> None:
+        """Keep the answer to a session's latest packet, should its client ask again; `record`."""

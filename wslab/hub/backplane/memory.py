@@ -182,8 +182,11 @@ class MemoryBackplane:
     def end_session(self, session: Session) -> None:
         self.sessions.end(session)
 
-    def keep_answer(self, session: Session, answer: Any, size_bytes: int) -> None:
+    def keep_answer(
+        self, session: Session, answer: Any, size_bytes: int, then: Callable[[], object]
+    ) -> None:
         self.sessions.keep_answer(session, answer, size_bytes)
+        self.record(session, then)
 
 
 def _to_nobody(said: Said, publication: Publication, local: Any) -> None:

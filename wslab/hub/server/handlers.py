@@ -20,6 +20,7 @@ from ...calls.calling import called, check_takes, function_name, is_async, tell_
 from ...calls.waiting import finite
 from ..protocol import packets
 from ..protocol.reserved_events import for_hubs
+from .delivery import Delivery
 from .fair_turns import FairTurns
 from .settings import HubSettings
 
@@ -136,13 +137,21 @@ class Handlers:
 
     # How they run.
 
-    async def run(self, handler: Handler, *args: Any, address: str = "") -> Any:
+    async def run(
+        self,
+        handler: Handler,
+        *args: Any,
+        address: str = "",
+        then: Callable[[Any], object] | None = None,
+    ) -> Any:
         """Run a handler, when it is its turn, and return what it returned.
 
         Args:
             handler: the handler.
             args: what it is called with.
             address: for whom it works, who wait for their turns by address.
+            then: called with what it returned, once its turn is over; of an emit, with how many
+                that has reached.
 
         Raises:
             TimeoutError: it took longer than `Limits.handler_s`.
@@ -153,10 +162,14 @@ class Handlers:
             await self._turns.wait(address)
         try:
             if limits.handler_s is not None:
-                return await self._run_in_time(handler, limits.handler_s, address, *args)
-            return await self._call(handler, address, *args)
+                result = await self._run_in_time(handler, limits.handler_s, address, *args)
+            else:
+                result = await self._call(handler, address, *args)
         finally:
             self._turns.end()
+        if then is not None:
+            then((await result).reached if isinstance(result, Delivery) else result)
+        return result
 
     async def _run_in_time(
         self, handler: Handler, handler_s: float, address: str, *args: Any

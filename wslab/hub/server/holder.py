@@ -8,11 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from typing import Generic, TypeVar
+from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
+
+from .prepared_message import PreparedMessage
+from .send_queue import SendQueue
 
 __all__ = ["Holder"]
 
-C = TypeVar("C")
+
+class Connected(Protocol):
+    """Who may have a session: a connection."""
+
+    send_queue: SendQueue
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything can still be said."""
+
+
+C = TypeVar("C", bound=Connected)
 
 
 class Holder(Generic[C]):
@@ -36,3 +51,13 @@ class Holder(Generic[C]):
     @client.setter
     def client(self, client: C | None) -> None:
         self._client = weakref.ref(client) if client is not None else None
+
+    def send(self, answer: tuple[bytes, Sequence[bytes]]) -> None:
+        """Send an answer that the session keeps, where its connection now is open.
+
+        Args:
+            answer: the payloads of its frames: one of text, as UTF-8, and those behind it.
+        """
+        client = self.client
+        if client is not None and client.is_open:
+            client.send_queue.put(PreparedMessage(*answer), is_essential=True)

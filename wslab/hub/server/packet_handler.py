@@ -7,6 +7,7 @@ told. Reading is `packet_reader`'s affair, how a handler runs is `handlers`'.
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from typing import Any, Protocol
 
@@ -20,7 +21,6 @@ from ..protocol.arguments import arguments_for
 from ..protocol.packets import Packet
 from ..protocol.server_session import Deliver, OutOfOrder, RepeatAnswer
 from .authentication import Identified, renew
-from .delivery import Delivery
 from .handlers import Handler
 from .message_ids import saying_once
 
@@ -177,13 +177,13 @@ class PacketHandler:
             self._listener.replies.complain("bad-packet", _miscounted(handler, args), packet)
             return
         self._listener.reader.read_ahead()
+        listener = self._listener
+        asks = packet.id is not None
+        answer = functools.partial(listener.replies.answer, packet) if asks else None
         try:
-            listener = self._listener
-            result = await handlers.run(handler, listener.client, *args, address=listener.address)
-            if packet.id is not None:
-                if isinstance(result, Delivery):  # of a handler that is one emit
-                    result = (await result).reached
-                self._listener.replies.answer(packet, result)
+            await handlers.run(
+                handler, listener.client, *args, address=listener.address, then=answer
+            )
         except BaseException as exc:
             if is_cancelled(exc) and packet.id is not None:  # it may come back and ask again
                 self._listener.replies.complain("failed", "its handler was cancelled", packet)

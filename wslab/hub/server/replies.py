@@ -8,6 +8,7 @@ processes of the hub must know before the client does is recorded first.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -36,9 +37,6 @@ class Speaker(Protocol):
     @property
     def is_open(self) -> bool:
         """Whether anything can still be said."""
-
-    def current(self) -> Speaker:
-        """Return the connection that has the session now, or else this one."""
 
     def send_away(
         self, code: int, reason: str, *, ends_session: bool, word: PreparedMessage | None = None
@@ -87,17 +85,17 @@ class Replies:
         self._answer(packet, self._dialect.answer(packet.id, data, dumps))
 
     def _answer(self, packet: Packet, payloads: Payloads) -> None:
-        speaker = self._speaker
-        session = speaker.session_part.session
-        if session is not None and session.awaits_answer(packet):
+        backplane, part = self._speaker.context.backplane, self._speaker.session_part
+        session, holder = part.session, part.holder
+        if session is not None and holder is not None and session.awaits_answer(packet):
             text, binary = payloads
             assert isinstance(text, str)  # of a dialect whose packets have numbers
             kept = text.encode(), binary
             size_bytes = len(kept[0]) + sum(map(len, binary))
-            speaker.context.backplane.keep_answer(session, kept, size_bytes)
-            speaker.context.backplane.record(session, lambda: self._send_kept(kept))
+            then = functools.partial(holder.send, kept)
+            backplane.keep_answer(session, kept, size_bytes, then)
         elif session is not None and session.recorded is not None and not session.is_gone:
-            speaker.context.backplane.record(session, lambda: self._send_if_open(payloads))
+            backplane.record(session, functools.partial(self._send_if_open, payloads))
         else:
             self._send_if_open(payloads)
 
@@ -105,16 +103,12 @@ class Replies:
         if self._speaker.is_open:
             self.send(payloads)
 
-    def _send_kept(self, kept: tuple[bytes, Sequence[bytes]]) -> None:
-        here = self._speaker.current()
-        if here.is_open:
-            here.send_queue.put(PreparedMessage(*kept), is_essential=True)
-
     def answer_again(self, packet: Packet, kept: tuple[bytes, Sequence[bytes]] | None) -> None:
         """Answer a packet that came before, as it was answered then."""
-        session = self._speaker.session_part.session
-        if kept is not None and session is not None:
-            self._speaker.context.backplane.record(session, lambda: self._send_kept(kept))
+        part = self._speaker.session_part
+        if kept is not None and part.session is not None and part.holder is not None:
+            record = self._speaker.context.backplane.record
+            record(part.session, functools.partial(part.holder.send, kept))
         else:
             self.complain(
                 "failed", "it was answered before, and the answer is no longer kept", packet
