@@ -134,12 +134,19 @@ class Attacker:
             await reader.read(1)
 
     async def room_namer(self) -> None:
-        async with self.connected() as (_, writer):
+        async with self.connected() as (reader, writer):
             for _ in range(20):  # more than the soak's hubs let one client join
                 room = f"{self.random.getrandbits(32):x}"
                 writer.write(packet("join", room) + packet("say", room))
                 writer.write(packet("say", room + "-empty"))
                 await writer.drain()
+            # Its answer says that all was taken; some hubs have had enough before that.
+            writer.write(packet("echo", None, id=1))
+            latest = b""
+            while not (b'"answer"' in latest or b"too slow" in latest):
+                if not (more := await reader.read(2**16)):
+                    break
+                latest = latest[-8:] + more
 
     async def ping_flood(self) -> None:
         async with self.connected(small=True) as (_, writer):

@@ -89,6 +89,14 @@ OPEN = """async path => {
   while (shell.currentWidget !== opened) await new Promise(go => setTimeout(go, 20));
 }"""
 
+LAID_OUT = """([width, height]) => {
+  const box = document.querySelector("#jp-main-content-panel").getBoundingClientRect();
+  const below = height - box.bottom;  // the status bar
+  return Math.abs(box.right - width) < 1 && below >= 0 && below < 40;
+}"""
+TWO_FRAMES = """() => new Promise(
+  drawn => requestAnimationFrame(() => requestAnimationFrame(() => drawn())))"""
+
 LEAVE = """async () => {
   const panel = window.jupyterapp.shell.currentWidget;
   await panel.context.sessionContext.shutdown();
@@ -202,7 +210,7 @@ class Pages:
         if self._idle and not alone:
             context, page = self._idle.pop()
             opened = Notebook(self, context, path, page)
-            page.set_viewport_size(dict(viewport or VIEWPORT))
+            opened.resize(**(viewport or VIEWPORT))
             page.evaluate(OPEN, path)
         else:
             self._opened += 1
@@ -615,6 +623,16 @@ class Notebook:
                  && !document.getElementById("jupyterlab-splash")""",
             arg=theme,
         )
+
+    def resize(self, width: int, height: int = 900) -> None:
+        """Give the page another size, in CSS pixels, and wait until it is laid out anew.
+
+        JupyterLab does so when it hears of it, and a widget in it a frame later: what is measured
+        before that is of the size before.
+        """
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.wait_for_function(LAID_OUT, arg=[width, height])
+        self.page.evaluate(TWO_FRAMES)
 
     def screenshot(self, path: Path | str, *, index: int | None = None) -> None:
         """Save a PNG of the page, or of one cell."""

@@ -724,7 +724,7 @@ def test_looks(lab: Lab, house: House, expect):
         notebook.run_cell(index["plain"])
         for theme, width in ((LIGHT, 1280), (DARK, 1280), (LIGHT, 640), (DARK, 640)):
             notebook.set_theme(theme)
-            notebook.page.set_viewport_size({"width": width, "height": 900})
+            notebook.resize(width)
             contrasts = notebook.page.evaluate(CONTRASTS.replace(".ws-panel", ".ws-browser"))
             assert len(contrasts) > 100
             assert [pair for pair in contrasts if pair[0] < 4.5] == []
@@ -788,7 +788,7 @@ def test_the_state_machine_keeps_its_places(lab: Lab, house: House, expect):
         def look() -> list[dict[str, object]]:
             found = []
             for width, is_left_open, rows in widths:
-                notebook.page.set_viewport_size({"width": width, "height": 900})
+                notebook.resize(width)
                 collapsed = "() => window.jupyterapp.shell.leftCollapsed"
                 if notebook.page.evaluate(collapsed) == is_left_open:
                     notebook.command("application:toggle-left-area")

@@ -203,7 +203,7 @@ def test_dark_and_narrow(lab: Lab, expect):
         for theme in (LIGHT, DARK):
             notebook.set_theme(theme)
             for width in (1400, 760):
-                notebook.page.set_viewport_size({"width": width, "height": 1200})
+                notebook.resize(width, 1200)
                 over = editor.root.evaluate(
                     """root => [...root.querySelectorAll("*")].filter(e =>
                          e.getBoundingClientRect().right > root.getBoundingClientRect().right + 1

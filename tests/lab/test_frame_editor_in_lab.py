@@ -70,6 +70,6 @@ def test_bits_fields_and_the_servers_answer(lab: Lab, expect):
             for theme in (DARK, LIGHT):
                 notebook.set_theme(theme)
                 notebook.screenshot(folder / f"frames-{theme.split()[-1].lower()}.png", index=0)
-            page.set_viewport_size({"width": 640, "height": 900})
+            notebook.resize(640)
             notebook.screenshot(folder / "frames-640.png", index=0)
         assert notebook.console == []

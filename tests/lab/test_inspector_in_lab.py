@@ -129,7 +129,7 @@ def test_where_it_is_narrow_the_legend_lies_below_until_an_arrow_is_chosen(
     notebook: Notebook, expect
 ):
     page = notebook.page
-    page.set_viewport_size({"width": 1280, "height": 900})  # with the file browser beside it
+    notebook.resize(1280)  # with the file browser beside it
     label = row(notebook, "alice to echo, text, “Hello”").locator(".wi-label")
     label.wait_for()
 
@@ -167,7 +167,7 @@ def test_where_it_is_narrow_the_legend_lies_below_until_an_arrow_is_chosen(
     if folder := keep_screenshots():
         notebook.command("application:toggle-left-area")
         for width in (930, 640):
-            page.set_viewport_size({"width": width, "height": 900})
+            notebook.resize(width)
             for theme in (DARK, LIGHT):
                 notebook.set_theme(theme)
                 name = f"inspector-legend-{width}-{theme.split()[-1].lower()}.png"
@@ -345,7 +345,7 @@ def test_the_end_of_a_capture_says_who_was_silent_and_which_limit_fits(lab: Lab,
         if folder := keep_screenshots():
             notebook.command("application:toggle-left-area")
             for width in (1280, 640):
-                notebook.page.set_viewport_size({"width": width, "height": 900})
+                notebook.resize(width)
                 for theme in (DARK, LIGHT):
                     notebook.set_theme(theme)
                     name = f"inspector-ended-{width}-{theme.split()[-1].lower()}.png"

@@ -105,7 +105,7 @@ def test_a_stock_client_is_peeled(notebook: Notebook, expect):
     for theme in (DARK, LIGHT):
         notebook.set_theme(theme)
         for width in (1280, 640):
-            page.set_viewport_size({"width": width, "height": 900})
+            notebook.resize(width)
             if folder:
                 name = f"layers-{theme.split()[-1].lower()}-{width}.png"
                 notebook.screenshot(folder / name, index=1)

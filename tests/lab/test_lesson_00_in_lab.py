@@ -33,7 +33,7 @@ SCROLLS = """() => [document.documentElement, document.body, document.getElement
 def test_the_page_in_a_frame_takes_the_theme_and_scrolls_in_one_place(lab: Lab, expect, width):
     with lab.open(lab.write("page.ipynb", [CELLS]), alone=True) as notebook:
         page = notebook.page
-        page.set_viewport_size({"width": width, "height": 900})
+        notebook.resize(width)
         notebook.run_cell(0)
         frame = page.frame_locator(".jp-RenderedHTMLCommon iframe")
         frame.get_by_role("button", name="Connect", exact=True).click()
@@ -59,7 +59,7 @@ def test_its_beginning_leads_to_the_list_of_all_lessons(lab: Lab, expect):
         assert cut_off(page) == []
         lesson = Lesson(notebook)
         take_pictures(lesson, ("course",), 640, "00")
-        page.set_viewport_size({"width": 1280, "height": 900})
+        notebook.resize(1280)
         take_pictures(lesson, ("title", "course"), 1280, "00")
         rows.nth(1).get_by_role("link").click()
         page.wait_for_function(

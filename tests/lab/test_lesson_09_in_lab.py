@@ -60,7 +60,7 @@ def test_a_learner_works_through_it(lab: Lab):
         lesson.run_to("transfer-compare")
         assert lesson.outcomes("transfer-compare")[0] == "the two whose answers come to an end"
         take_pictures(lesson, OF_INTEREST, 1280, "09")
-        page.page.set_viewport_size({"width": 640, "height": 900})
+        page.resize(640)
         page.page.evaluate(WITHOUT_FILES)
         race = lesson.cell("race").locator(".ws-race")
         page.page.wait_for_function("() => document.querySelector('.ws-race').clientWidth < 560")

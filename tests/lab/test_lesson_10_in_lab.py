@@ -72,7 +72,7 @@ def test_a_learner_works_through_it(lab: Lab, expect):
             "1, 4",
         ]
         take_pictures(lesson, OF_INTEREST, 1280, "10")
-        page.page.set_viewport_size({"width": 640, "height": 900})
+        page.resize(640)
         for name in ("cable", "asking", "crowd"):
             output = lesson.cell(name).locator(".jp-OutputArea-output").last
             assert output.evaluate("e => e.scrollWidth <= e.clientWidth"), f"{name}: no bar"

@@ -88,7 +88,7 @@ def test_a_learner_works_through_it(lab: Lab, expect):
         lesson.run_to("drain")
         assert "1012" in lesson.text("drain")
         take_pictures(lesson, OF_INTEREST, 1280, "15")
-        notebook.page.set_viewport_size({"width": 640, "height": 900})
+        notebook.resize(640)
         assert cut_off(notebook.page) == []
         take_pictures(lesson, OF_INTEREST, 640, "15")
         lesson.run_to("the-end")

@@ -108,7 +108,7 @@ def test_it_looks_right(lab: Lab):
         assert notebook.errors() == []
         notebook.cell(3).locator("summary", has_text="Network").click()
         for width, theme in itertools.product((1280, 640), (LIGHT, DARK)):
-            notebook.page.set_viewport_size({"width": width, "height": 900})
+            notebook.resize(width)
             notebook.set_theme(theme)
             assert [pair for pair in notebook.page.evaluate(CONTRASTS) if pair[0] < 4.5] == []
             assert notebook.page.evaluate(STICKING_OUT) == 0

@@ -309,7 +309,7 @@ def test_looks(lab: Lab, expect):
         expect(Shown(notebook, 3).rows).to_have_count(12)
         for theme, width in ((LIGHT, 1280), (DARK, 1280), (LIGHT, 640)):
             notebook.set_theme(theme)
-            notebook.page.set_viewport_size({"width": width, "height": 900})
+            notebook.resize(width)
             if width == 640:
                 notebook.command("application:toggle-left-area")
                 expect(Shown(notebook, 2).root.locator("thead")).to_be_hidden()

@@ -269,7 +269,7 @@ def test_looks(lab: Lab, expect):
         expect(crowd.messages.last.locator(".ws-rest")).to_contain_text(" sent")
         for theme, width in ((LIGHT, 1280), (DARK, 1280), (LIGHT, 640)):
             notebook.set_theme(theme)
-            notebook.page.set_viewport_size({"width": width, "height": 1400})
+            notebook.resize(width, 1400)
             if width == 640:
                 notebook.command("application:toggle-left-area")
                 expect(Map(notebook, 2).root.locator(".ws-who thead")).to_be_hidden()
