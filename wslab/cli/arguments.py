@@ -8,6 +8,7 @@ import re
 import sys
 
 from ..errors import WslabError
+from .lines import say
 
 __all__ = ["UserError", "cannot_listen", "complain", "port", "seconds", "workers"]
 
@@ -18,7 +19,7 @@ class UserError(Exception):
 
 def complain(text: str) -> None:
     """Say something in one line on stderr."""
-    print(f"wslab: {' '.join(text.split())}", file=sys.stderr, flush=True)
+    say(f"wslab: {' '.join(text.split())}", sys.stderr)
 
 
 def port(text: str) -> int:

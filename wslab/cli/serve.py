@@ -16,6 +16,7 @@ from ..server.listening import inherited_socket, listening_socket
 from ..server.serve import serve
 from ..server.server import Server
 from .arguments import cannot_listen, complain, port, seconds, workers
+from .lines import say
 from .serve_log import ServeLog
 from .served import handler_of, hub_of, page_of, share
 from .signals import ended_by, interrupt_at_once
@@ -121,12 +122,11 @@ def run(args: argparse.Namespace) -> int:
                 lambda failure: log.put(sys.stderr, failure.traceback.rstrip()), kept=True
             )
             if place is not None:
-                print(f"wslab: worker {place.nth} (pid {os.getpid()}) serves", flush=True)
+                say(f"wslab: worker {place.nth} (pid {os.getpid()}) serves")
             else:
-                print(
+                say(
                     f"wslab: {server.name} at {server.url}\n"
-                    f"       page at {server.page_url} (Ctrl-C stops)",
-                    flush=True,
+                    f"       page at {server.page_url} (Ctrl-C stops)"
                 )
             number = log.print_until_end(lambda: place is not None and place.is_orphan)
             if number in (0, signal.SIGTERM):
@@ -138,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
                 complain(str(exc))
                 return 1
             log.print_the_rest()
-            print(f"wslab: {f'worker {place.nth} ' if place else ''}stopped", flush=True)
+            say(f"wslab: {f'worker {place.nth} ' if place else ''}stopped")
             return 0
         finally:
             if server is not None and server.is_serving:
@@ -155,10 +155,9 @@ def _run_workers(args: argparse.Namespace, handler: Handler | Application) -> in
         address.arguments()
         address.port = port_of([sock])
         name = args.name or handler_name(handler)
-        print(
+        say(
             f"wslab: {name} at {address.url}, {args.workers} workers\n"
-            f"       pid {os.getpid()} (Ctrl-C stops)",
-            flush=True,
+            f"       pid {os.getpid()} (Ctrl-C stops)"
         )
         arguments = ["serve", args.handler, "--host", args.host, "--name", name]
         arguments += ["--drain", f"{args.drain:g}"]
@@ -174,7 +173,7 @@ def _run_workers(args: argparse.Namespace, handler: Handler | Application) -> in
 
 
 def _say(text: str) -> None:
-    print(f"wslab: {text}", flush=True)
+    say(f"wslab: {text}")
 
 
 def _drain(server: Server, over_s: float, log: ServeLog) -> None:
@@ -184,7 +183,7 @@ def _drain(server: Server, over_s: float, log: ServeLog) -> None:
         return
     count = len(server.connections)
     people = "1 client is" if count == 1 else f"{count} clients are"
-    print(f"wslab: {people} told to come back; a second signal ends at once", flush=True)
+    _say(f"{people} told to come back; a second signal ends at once")
     draining = server.runner.submit(hub.drain, over_s)
     draining.add_done_callback(lambda _: log.end(0, None))
     log.print_until_end()

@@ -23,6 +23,7 @@ from ..calls.waiting import pause
 from ..server.handler import Handler, awaited, handler_name
 from ..server.refusals import Refusal
 from ..wire.frames.close_codes import close_code_meaning
+from .lines import say
 
 __all__ = ["ServeLog", "printable"]
 
@@ -73,16 +74,16 @@ class ServeLog:
                 continue
             if isinstance(line, int):
                 return line
-            print(line[1], file=line[0], flush=True)
+            say(line[1], line[0])
 
     def print_the_rest(self) -> None:
         """Print what came while the server stopped."""
         while not self._lines.empty():
             line = self._lines.get()
             if not isinstance(line, int):
-                print(line[1], file=line[0], flush=True)
+                say(line[1], line[0])
         if self._left_out:
-            print(f"wslab: {self._left_out} lines were left out: nobody read them", flush=True)
+            say(f"wslab: {self._left_out} lines were left out: nobody read them")
 
     # Around each connection; these run on the server's loop.
 
