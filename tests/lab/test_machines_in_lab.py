@@ -69,7 +69,6 @@ def test_a_learner_follows_a_message_and_kills_a_node(lab: Lab, expect):
             assert [pair for pair in contrasts if pair[0] < 4.5] == []
             for width in (1280, 640):
                 notebook.resize(width, 1000)
-                notebook.page.wait_for_timeout(300)
                 if folder is not None:
                     name = f"machines-{theme.split()[-1].lower()}-{width}.png"
                     notebook.screenshot(folder / name, index=0)

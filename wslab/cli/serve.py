@@ -122,10 +122,10 @@ def run(args: argparse.Namespace) -> int:
                 lambda failure: log.put(sys.stderr, failure.traceback.rstrip()), kept=True
             )
             if place is not None:
-                say(f"wslab: worker {place.nth} (pid {os.getpid()}) serves")
+                _say(f"worker {place.nth} (pid {os.getpid()}) serves")
             else:
-                say(
-                    f"wslab: {server.name} at {server.url}\n"
+                _say(
+                    f"{server.name} at {server.url}\n"
                     f"       page at {server.page_url} (Ctrl-C stops)"
                 )
             number = log.print_until_end(lambda: place is not None and place.is_orphan)
@@ -138,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
                 complain(str(exc))
                 return 1
             log.print_the_rest()
-            say(f"wslab: {f'worker {place.nth} ' if place else ''}stopped")
+            _say(f"{f'worker {place.nth} ' if place else ''}stopped")
             return 0
         finally:
             if server is not None and server.is_serving:
@@ -155,8 +155,8 @@ def _run_workers(args: argparse.Namespace, handler: Handler | Application) -> in
         address.arguments()
         address.port = port_of([sock])
         name = args.name or handler_name(handler)
-        say(
-            f"wslab: {name} at {address.url}, {args.workers} workers\n"
+        _say(
+            f"{name} at {address.url}, {args.workers} workers\n"
             f"       pid {os.getpid()} (Ctrl-C stops)"
         )
         arguments = ["serve", args.handler, "--host", args.host, "--name", name]

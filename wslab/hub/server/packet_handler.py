@@ -178,8 +178,9 @@ class PacketHandler:
             return
         self._listener.reader.read_ahead()
         listener = self._listener
-        asks = packet.id is not None
-        answer = functools.partial(listener.replies.answer, packet) if asks else None
+        answer = None
+        if packet.id is not None:
+            answer = functools.partial(listener.replies.answer, packet)
         try:
             await handlers.run(
                 handler, listener.client, *args, address=listener.address, then=answer
