@@ -419,7 +419,10 @@ class Notebook:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._is_spent |= exc is not None
+        if exc is not None:
+            self._is_spent = True
+            said = "\n".join(self._console) or "nothing"
+            exc.add_note(f"the page's console: {said}\nthe server: {self.lab.log[-2000:]}")
         self.close()
 
     def close(self) -> None:

@@ -21,8 +21,10 @@ async def echo(websocket):
 
 PAGE = '''<p id="said">not yet</p><script>
 const socket = new WebSocket(location.href.replace(/^http/, "ws"));
-socket.onopen = () => socket.send("from a page");
-socket.onmessage = event => { document.getElementById("said").textContent = event.data; };
+const say = text => { document.getElementById("said").textContent = text; };
+socket.onopen = () => { say("open"); socket.send("from a page"); };
+socket.onclose = ({ code }) => say(`ended with ${code}`);
+socket.onmessage = ({ data }) => say(data);
 </script>'''
 server = wslab.serve(echo, page=PAGE, tls=True)
 server
