@@ -788,11 +788,10 @@ def test_the_state_machine_keeps_its_places(lab: Lab, house: House, expect):
         def look() -> list[dict[str, object]]:
             found = []
             for width, is_left_open, rows in widths:
-                notebook.resize(width)
                 collapsed = "() => window.jupyterapp.shell.leftCollapsed"
                 if notebook.page.evaluate(collapsed) == is_left_open:
                     notebook.command("application:toggle-left-area")
-                notebook.page.wait_for_timeout(200)
+                notebook.resize(width)
                 seen = notebook.page.evaluate(MACHINE)
                 assert seen["wrapped"] == [], (width, seen)
                 assert (seen["touching"], seen["outside"], seen["rows"]) == (0, 0, rows), seen
