@@ -270,6 +270,11 @@ class Kernel:
         self._sent_s[identity] = time.monotonic()
         return cell
 
+    def say(self, comm_id: str, data: Mapping[str, Any]) -> None:
+        """Send what a widget's page says to its comm; nothing comes back for it."""
+        content = {"comm_id": comm_id, "data": dict(data)}
+        self._session.send(self._sockets["shell"], "comm_msg", content)
+
     def collect(
         self,
         cells: Sequence[Cell],
