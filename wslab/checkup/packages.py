@@ -19,14 +19,6 @@ _OPTIONAL = {
     "jupyter-server-proxy": "needed where the browser is on another machine (Binder, a Hub)",
     "uvloop": "the stock event loop does the same, more slowly",
 }
-# Versions that do harm, what they do, and what to ask for.
-_HARMFUL = {
-    ("ipykernel", "7.4.0"): (
-        "a widget's message at the end of a cell that awaits takes the next cell's end away: that "
-        "one stays [*]",
-        "ipykernel!=7.4.0",
-    ),
-}
 _NEEDED = ("websockets", "anywidget", "ipywidgets", "nest_asyncio2")
 
 
@@ -67,10 +59,6 @@ def judged(
             seen = f"not installed; {_OPTIONAL.get(name, 'needed')}"
             advice = "" if name in _OPTIONAL else "Install wslab again: `pip install -U wslab`"
             findings.append(Finding(name, name in _OPTIONAL, seen, advice))
-        elif (name, version) in _HARMFUL:
-            harm, wanted = _HARMFUL[name, version]
-            advice = f"`pip install -U '{wanted}'`, then restart the kernel"
-            findings.append(Finding(name, False, f"{version}; {harm}", advice))
         elif minimum and not at_least(version, minimum):
             seen = f"{version}; {minimum} or newer is needed"
             if name == "nest_asyncio2" and kernel is not None and at_least(kernel, "7"):

@@ -14,11 +14,17 @@ from typing import Any
 
 import anywidget
 
+from ..notebook.kernel_parent import keep_parent
+
 __all__ = ["Widget", "read_static", "with_code"]
 
 
 class Widget(anywidget.AnyWidget):
     """A widget that also shows itself as text and as HTML that needs no script."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        keep_parent()  # from now on a page may speak at any moment
+        super().__init__(*args, **kwargs)
 
     def forms(self) -> dict[str, str]:
         """Return it as ``text/plain`` and ``text/html``, as it is at this moment."""
