@@ -22,12 +22,12 @@ PAGE = """<!doctype html>
 import { connect } from "./wslab/hub.js";
 const asked = new URLSearchParams(location.search);
 const store = asked.has("store") ? sessionStorage : undefined;
+const times = { firstDelayMs: 10, maxDelayMs: 100 };
 // A busy machine is silent for longer now and then: short only where silence is what is tried.
-const silenceMs = asked.has("silence") ? 300 : undefined;
-const times = { firstDelayMs: 10, maxDelayMs: 100, ...(silenceMs && { silenceMs }) };
+if (asked.has("silence")) times.silenceMs = 300;
 const hub = window.hub = connect(undefined, { ...times, store });
-Object.assign(window, { heard: [], states: [], changes: [], welcomes: [] });
-Object.assign(window, { uttered: 0, answers: [] });
+Object.assign(window, { heard: [], states: [], changes: [], welcomes: [], answers: [] });
+window.uttered = 0;
 hub.on("news", (data) => heard.push(data));
 hub.on("connection", (change) => { states.push(change.state); changes.push(change); });
 hub.on("welcome", (welcome) => welcomes.push(welcome));

@@ -28,11 +28,11 @@ def keep_parent(kernel: Any = None) -> None:
     """
     kernel = getattr(running_shell(), "kernel", None) if kernel is None else kernel
     dispatch = getattr(kernel, "dispatch_shell", None)
-    if dispatch is None or "concurrent" not in inspect.signature(dispatch).parameters:
+    if dispatch is None or getattr(kernel.set_parent, "keeps", False):
+        return
+    if "concurrent" not in inspect.signature(dispatch).parameters:
         return
     set_parent = kernel.set_parent
-    if getattr(set_parent, "keeps", False):
-        return
     seen: deque[str] = deque(maxlen=_KEPT)
     # A kernel has one context for its main shell and one for each subshell.
     standing: ContextVar[tuple[Any, dict[str, Any]]] = ContextVar("standing")
@@ -42,7 +42,7 @@ def keep_parent(kernel: Any = None) -> None:
         if channel == "shell" and msg_id:
             if msg_id in seen:
                 ident, parent = standing.get((ident, parent))
-            seen.append(msg_id)
+            seen.append(msg_id)  # again, too: more messages than are kept may come beside a cell
             standing.set((ident, parent))
         set_parent(ident, parent, channel)
 
