@@ -466,15 +466,18 @@ class Notebook:
         """The same without pages of servers that had ended when the page asked for them.
 
         In a lesson that is run in one go the last cell ends all servers, and a busy browser may get
-        round to an iframe, or to the socket of its page, only then: it gets our 404, which says
-        that the server has gone, or 502 where it goes just then. A Socket.IO client that had come
-        before tries again and again. And lesson 13's page loads that client from the internet,
+        round to an iframe, to the socket of its page, or to `Browser`'s question which route leads
+        to the server, only then: it gets our 404, which says that the server has gone, or 502 where
+        it goes just then, or nothing where it asks the server itself. A Socket.IO client that had
+        come before tries again and again. And lesson 13's page loads that client from the internet,
         where there is one; lesson 16's loads hub.js.
         """
         late = re.compile(
             r"status of (404 \(Not Found\)|502 \(Bad Gateway\)) "
             r"\[[^\]]*/wslab/[0-9a-f]{32}/(\?name=\w+|wslab/hub\.js)?\]$"
             r"|WebSocket connection to '[^']*/wslab/[0-9a-f]{32}/.* response code: (404|502) "
+            r"|status of 404 \(Not Found\) \[[^\]]*/wslab/\?server=[0-9a-f]{32}\]$"
+            r"|net::ERR_CONNECTION_REFUSED \[http://127\.0\.0\.1:\d+/\]$"
             r"|/wslab/[0-9a-f]{32}/socket\.io/|Failed to load resource: .* \[https://cdn\."
         )
         return [line for line in self.console if not late.search(line)]
