@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import hashlib
 import logging
 import os
+import random
 import socket
 import ssl
 import struct
@@ -68,25 +70,28 @@ def client_tls() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(PEM))
 
 
+# None of those that a system gives to whoever asks for any, in an order of this process's own.
+_PORTS = iter(random.SystemRandom().sample(range(20_000, 32_768), 12_768))
+
+
 def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port on which nothing listens."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as sock:
-        sock.bind((host, 0))
-        return sock.getsockname()[1]
+    """Return a port on which nothing listens, and that nobody gets who asks for any port.
 
-
-@contextlib.contextmanager
-def held(port: int) -> Iterator[None]:
-    """Keep a port from everybody else while nobody listens there; who reuses it may, meanwhile.
-
-    Between a test's server that stops and the one that follows it, another process that asks for
-    any free port would get this one now and then.
+    For what is told its port, for where nobody is to listen, and for a server that ends while the
+    test goes on: another test's server would get the port of one that had asked for any.
     """
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(("127.0.0.1", port))
-        yield
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for port in _PORTS:
+        with socket.socket(family) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind((host, port))
+            except OSError as exc:
+                if exc.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return port
+    raise OSError("expected a free port below 32768, and found none")
 
 
 def assert_free(port: int, host: str = "127.0.0.1") -> None:

@@ -79,7 +79,7 @@ def test_run_all_runs_all_twice_and_gives_no_answer_away(lesson: Path, tmp_path:
             assert told(rig.document(lesson.stem), outcomes) == []
         with held_to("twice", lesson):
             assert failed(run_all(kernel, lesson)) == []
-        assert kernel.shutdown() < 5
+        kernel.shutdown()
 
 
 # --- as people take it ---------------------------------------------------------------------

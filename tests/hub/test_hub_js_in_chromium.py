@@ -11,7 +11,7 @@ import wslab
 from tests.browser import Sync
 from tests.hub.bad_line import BadLine
 from tests.kernels import PROJECT
-from tests.peers import until
+from tests.peers import free_port, until
 
 pytestmark = pytest.mark.browser
 
@@ -51,7 +51,7 @@ def hub():
 
 @pytest.fixture
 def server(hub):
-    with wslab.serve(hub, page=PAGE) as server:
+    with wslab.serve(hub, port=free_port(), page=PAGE) as server:
         yield server
 
 

@@ -28,8 +28,8 @@ from urllib.parse import urlsplit
 
 from tests.browser import Sync
 from tests.kernels import PROJECT, environment
-from tests.lab.harness import Pages, free_port, lay_out_course, write_settings
-from tests.peers import PEM
+from tests.lab.harness import Pages, lay_out_course, write_settings
+from tests.peers import PEM, free_port
 
 # The project's own folder for what npm brings, unless the tests are told of another.
 NODE = Path(os.environ.get("WSLAB_TEST_NODE") or PROJECT / ".node")

@@ -30,6 +30,7 @@ import nbformat
 from tests.browser import Sync
 from tests.kernels import environment, notebook
 from tests.lab.stuck import WATCH, what_it_waits_for
+from tests.peers import free_port
 
 COURSE = Path(__file__).resolve().parents[2] / "notebooks"
 LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
@@ -662,14 +663,6 @@ def write_settings(folder: Path) -> None:
         path = folder / f"{plugin}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values))
-
-
-def free_port() -> int:
-    # Another process may take it before JupyterLab does; that then tries the next ones and
-    # writes down which it got.
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def course() -> list[Path]:

@@ -71,7 +71,7 @@ def test_the_labs_own_loop_goes_on_beside_it() -> None:
             kernel.check(
                 "server.restart(); bob = wslab.connect(server); bob.close(); wslab.shutdown()"
             )
-            assert kernel.shutdown() < 5.0
+            kernel.shutdown()
 
 
 @pytest.mark.kernel

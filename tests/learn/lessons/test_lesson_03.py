@@ -894,4 +894,4 @@ def test_the_lesson_says_the_same_when_its_cells_run_again():
             assert "close code: 1011" in text["transfer-run"]
             assert "the wire says  the server closes with another code" in text["transfer-compare"]
         assert ran[-1].text == "open connections: 0, servers: 0, tasks: 0"
-        assert kernel.shutdown() < 5
+        kernel.shutdown()

@@ -611,7 +611,7 @@ def test_it_runs_again_in_the_same_kernel():
             assert "erin is OPEN" in by_id["transfer-run"]
             assert "the wire says  yes, and her name is still known" in by_id["away-compare"]
             assert by_id["the-end"] == "open connections: 0, servers: 0, tasks: 0"
-        assert kernel.shutdown() < 5
+        kernel.shutdown()
 
 
 @pytest.mark.kernel
@@ -642,7 +642,7 @@ def test_its_cells_run_again_say_the_same():
         assert "fay: psst" in again["who-is-here"].text
         assert "the wire says  nobody: this registry is a new one" in again["ghost-compare"].text
         assert [cell.error for cell in ran if cell.error] == []
-        assert kernel.shutdown() < 5
+        kernel.shutdown()
 
 
 def test_the_figure_of_a_clients_life_is_drawn_from_the_table():

@@ -562,7 +562,7 @@ def test_it_runs_twice_without_a_page():
             by_id = dict(zip(sources, ran, strict=True))
             assert "not yet" in by_id["exercise-check"].text
             assert by_id["the-end"].text == "open connections: 0, servers: 0, tasks: 0"
-        assert kernel.shutdown() < 5
+        kernel.shutdown()
 
 
 AGAIN = (

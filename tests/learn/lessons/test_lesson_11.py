@@ -511,4 +511,4 @@ def test_its_cells_run_again_say_the_same():
             if id == "crime-run":
                 *_, known, secret = cell.text.split("\n")[:9]
                 assert secret == f"the secret: {known}"
-        assert kernel.shutdown() < 5
+        kernel.shutdown()
