@@ -37,7 +37,7 @@ class Node:
 
     def __init__(self, link: RedisLink, session_s: float, limits: Limits) -> None:
         self.link = link
-        self.trimmed = 0
+        self.base = 0
         self.failures: list[BaseException] = []
         self.fenced: list[Any] = []
         self.doubted: list[Any] = []
@@ -46,9 +46,7 @@ class Node:
         self.may_go.set()
         history: History[Any] = History(20, limits)
         self.local: Sessions[Any] = Sessions(history, session_s, self._ended)
-        rooms = Rooms(
-            self.follow, self.settle, self.past_of, lambda: self.trimmed, self.doubted.append
-        )
+        rooms = Rooms(self.follow, self.settle, self.past_of, self.reach, self.doubted.append)
         self.sessions = RedisSessions(link, self.local, rooms, lambda: limits, self.failures.append)
         self.sessions.hooks = SessionHooks(self.make_way, self.fenced.append, lambda _session: ())
 
@@ -72,6 +70,9 @@ class Node:
 
     async def settle(self, offset: int) -> None:
         pass
+
+    async def reach(self, epoch: str) -> int:
+        return self.base
 
     def past_of(self, message: bytes, name: str) -> Past[Any] | None:
         offset, _, text = message.decode().partition(" ")

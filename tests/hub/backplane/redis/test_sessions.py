@@ -311,7 +311,7 @@ async def test_what_cannot_be_read_any_more_is_a_gap(redis_url: str, why: str) -
                 "HSET", here.link.keys.meta(here.link.keys.room("red")), "trimmed", "2"
             )
         elif why.startswith("of"):
-            there.trimmed = 2
+            there.base = 2
         await here.written(session)
         assert await there.sessions.fetch(TOKEN, 1, "5.6.7.8") is Fetched.KNOWN
         session = there.local.continued(TOKEN, 0.0, "5.6.7.8")

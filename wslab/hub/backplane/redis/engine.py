@@ -173,9 +173,7 @@ class RedisBackplane(MemoryBackplane):
             self._loop = loop
             if self.keeps_sessions:
                 come = self.arrivals
-                heard = Heard(
-                    come.follow, come.settle, come.past_of, lambda: self._base, come.doubt
-                )
+                heard = Heard(come.follow, come.settle, come.past_of, self._reach, come.doubt)
                 self.redis_sessions = RedisSessions(
                     self.link, self.sessions, heard, self._limits, self._failed
                 )
@@ -255,6 +253,11 @@ class RedisBackplane(MemoryBackplane):
                 self.redis_sessions.writer.write_all()
         return Now(counter, int(answer[2]), asyncio.get_running_loop().time())
 
+    async def _reach(self, epoch: str) -> int:
+        if epoch != self._epoch:
+            await self._look()
+        return int(self._epoch.rpartition(":")[2] or 0)
+
     def _renew_soon(self) -> None:
         self._background.start(self._renew())
 
@@ -286,11 +289,6 @@ class RedisBackplane(MemoryBackplane):
         if self._going is not None:
             self._going.cancel()
             self._going = None
-
-    @property
-    def _base(self) -> int:
-        """The offset before which nothing is in Redis, in this life of its data."""
-        return int(self._epoch.rpartition(":")[2] or 0)
 
     # Who is here, and elsewhere.
 

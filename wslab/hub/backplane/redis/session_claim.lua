@@ -1,6 +1,6 @@
 -- Make a node the one that has a session; or ask the one that has it to hand it over, which it does
 -- unless its client has come there again since ('visit').
--- KEYS: session. ARGV: node, its new claim, the claim that it has ('' for none), the node that
+-- KEYS: session, epoch. ARGV: node, its new claim, the claim that it has ('' for none), the node that
 -- it is taken from without asking ('' for none), milliseconds to live, the beginning and the end of a node's channel, the
 -- session's name there, whose it has to be ('' for anybody's), '1' where a node that does not hear
 -- may hear soon.
@@ -34,4 +34,4 @@ redis.call('PEXPIRE', KEYS[1], ARGV[5])
 if is_anothers then
     redis.call('PUBLISH', channel, 'fenced ' .. ARGV[8] .. ' ' .. claim)
 end
-return {'taken', owner, fields}
+return {'taken', owner, fields, redis.call('GET', KEYS[2]) or ''}

@@ -56,14 +56,15 @@ class Rooms(NamedTuple):
         settle: returns once all has been told here that was heard, up to an offset.
         past_of: makes what is kept of a message, as Redis has it; None where a session of that
             name (in Redis) is left out.
-        trimmed: returns the offset before which nothing is in Redis, in this life of its data.
+        reach: has this node know of that life of Redis's data (an epoch), and its clients of what
+            was lost; returns the offset before which nothing is in it.
         doubt: has a session's client learn that something may be missing.
     """
 
     follow: Callable[[Iterable[str]], Awaitable[None]]
     settle: Callable[[int], Awaitable[None]]
     past_of: Callable[[bytes, str], Past[Any] | None]
-    trimmed: Callable[[], int]
+    reach: Callable[[str], Awaitable[int]]
     doubt: Callable[[Session], object]
 
 
@@ -225,14 +226,16 @@ class RedisSessions:
         before = self._sessions.get(token)
         if before is not None:
             self._lose(before)  # it went elsewhere, and comes back from there
-        owner, words = answer[1], answer[2]
+        _, owner, words, epoch = answer
+        # First, or its client would be sent away as one of those that were here when it was lost.
+        base = await self._rooms.reach(epoch.decode())
         fields = dict(zip(words[::2], words[1::2], strict=True))
         is_behind = owner not in (b"", self._link.node_id.encode())
         session, state = _restored(self._sessions, token, fields, address, is_behind)
         _ = self.writer.begin(session, claim, "part")
         self.taken += 1
         is_doubtful = self.writer.unwritten.take(name) or b"behind" in fields
-        await self._catch_up(session, state, name, offset)
+        await self._catch_up(session, state, name, offset, base)
         if is_doubtful:
             session.doubt()
         return Fetched.MOVED_ON if session in self._elsewhere else Fetched.KNOWN
@@ -244,21 +247,25 @@ class RedisSessions:
         live_ms = max(1, int(1000 * self._sessions.session_s))
         return await self._link.run(
             _CLAIM,
-            [self._link.keys.session(name)],
+            [self._link.keys.session(name), self._link.keys.epoch],
             [self._link.node_id, claim, here.claim if here is not None else "", passed_over,
              live_ms, before, after, name, user_id,
              int(self._is_patient)],
         )  # fmt: skip
 
     async def _catch_up(
-        self, session: Session, state: SessionState, name: str, offset: int | None
+        self, session: Session, state: SessionState, name: str, offset: int | None, base: int
     ) -> None:
-        """Have it hold what its client has missed; from then on this node hears it itself."""
+        """Have it hold what its client has missed; from then on this node hears it itself.
+
+        Args:
+            base: the offset before which nothing is in Redis.
+        """
         since = state.began_offset if offset is None else offset
         history, link = self._sessions.history, self._link
         found: dict[int, Past[Any]] = {}
         spans, is_known = _to_read(state, since)
-        is_whole = is_known and since >= self._rooms.trimmed()
+        is_whole = is_known and since >= base
         to = since
         try:
             async with asyncio.timeout(READ_S):
