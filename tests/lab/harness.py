@@ -9,6 +9,7 @@ Left out: asserting anything. Tests do that, with `console`, `outputs` and `stat
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -26,6 +27,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import nbformat
+from playwright.async_api import Error
 
 from tests.browser import Sync
 from tests.kernels import environment, notebook
@@ -437,6 +439,12 @@ class Notebook:
         for event, listener in self._listeners.items():
             self.page.remove_listener(event, listener)
         self.lab.take_back(self._context, self.page)
+
+    def crash(self) -> None:
+        """End the page's process, so that nothing of the page can say a last word."""
+        self._is_spent = True
+        with contextlib.suppress(Error):  # for the page that was to be shown never is
+            self.page.goto("chrome://crash")
 
     # --- what it says ----------------------------------------------------------------------
 

@@ -7,6 +7,16 @@ from wslab.widgets import Browser
 from wslab.widgets.browser import pages
 
 
+def later(browser: Browser, seconds: float) -> None:
+    """Let time pass for its pages, then a tick."""
+    of = browser.view.pages
+    of._heard_s -= seconds
+    of._asked_s -= seconds
+    of._asked_all_s -= seconds
+    of._candidate_s -= seconds
+    browser.view.refresh()
+
+
 def test_the_first_page_has_the_sockets_and_the_next_looks_on():
     browser = Browser(URL)
     page = Page(browser)
@@ -15,10 +25,10 @@ def test_the_first_page_has_the_sockets_and_the_next_looks_on():
     assert (own["reopen"], own["made"], own["history"]) == ([], [0], [])
     page.batch(OPENED, says=[{"socket": 0, "ready_state": 1}])
     other = Page(browser, "page2")
-    assert [said["to"] for said, _ in browser.view.told if said["type"] == "roll"] == ["page1"]
+    assert len(page.told("roll")) == len(other.told("roll")) == 1
+    other.say("here")
     page.say("here")
-    browser.view.pages._asked_s -= 10
-    browser.view.refresh()
+    later(browser, pages.ROLL_CALL_S)
     assert browser.view.pages.owner == "page1"
     assert other.told("own") == []
     [look] = other.told("look on")
@@ -33,14 +43,65 @@ def test_a_page_that_does_not_answer_loses_them():
     browser.view.refresh()
     page.batch(OPENED, says=[{"socket": 0, "ready_state": 1}], done=[1])
     other = Page(browser, "page2")
-    browser.view.pages._asked_s -= 10
-    browser.view.refresh()
+    other.say("here")
+    later(browser, pages.ROLL_CALL_S)
     assert browser.view.pages.owner == "page2"
     [own] = other.told("own")
     assert own["reopen"] == [0]
     assert own["made"] == [1]
     assert browser.events[-1].type == "note"
     assert "was left or loaded again" in browser.events[-1].text
+    # Should it be there after all, it does not keep its sockets beside those.
+    assert [said["type"] for said, _ in browser.view.told if said.get("to") == "page1"][-2:] == [
+        "let go",
+        "look on",
+    ]
+
+
+def test_a_page_that_goes_without_a_word_loses_them_to_one_that_looks_on():
+    browser = Browser(URL)
+    page, other = Page(browser), Page(browser, "page2")
+    page.say("here")
+    asked = len(page.told("roll"))
+    later(browser, pages.SILENCE_S)
+    assert (len(page.told("roll")), len(other.told("roll"))) == (asked + 1, 1)
+    page.say("here")
+    for _ in range(3):  # each time it answers in its turn
+        later(browser, pages.SILENCE_S)
+        page.say("here")
+    assert len(other.told("roll")) == 1  # nobody else is troubled
+    later(browser, pages.SILENCE_S)
+    later(browser, pages.SILENCE_S)
+    assert len(other.told("roll")) == 2
+    other.say("here")
+    assert browser.view.pages.owner == "page1"
+    later(browser, pages.ROLL_CALL_S)
+    assert browser.view.pages.owner == "page2"
+    assert len(other.told("own")) == 1
+
+
+def test_a_kernel_that_hears_nobody_takes_no_page_for_gone():
+    browser = Browser(URL)
+    page, other = Page(browser), Page(browser, "page2")
+    for _ in range(20):  # a cell blocks the kernel, and its ticks go on
+        later(browser, pages.SILENCE_S)
+    assert browser.view.pages.owner == "page1"
+    other.say("here")  # then what waited is heard, in whatever order
+    page.say("here")
+    later(browser, pages.ROLL_CALL_S)
+    assert browser.view.pages.owner == "page1"
+
+
+def test_a_page_that_looked_on_and_went_gets_nothing():
+    browser = Browser(URL)
+    page, other = Page(browser), Page(browser, "page2")
+    other.say("here")
+    other.say("gone", for_good=True)
+    later(browser, pages.ROLL_CALL_S)
+    other.say("here")  # overtaken by its own last word
+    later(browser, pages.ROLL_CALL_S)
+    assert browser.view.pages.owner == "page1"
+    assert page.told("let go") == []
 
 
 def test_a_page_takes_over_and_the_other_lets_go():

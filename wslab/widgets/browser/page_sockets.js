@@ -99,7 +99,7 @@ class PageSockets {
     } else if (said.type === "do") {
       this.do(said, buffers);
     } else if (said.type === "roll") {
-      if (this.status === "here") this.tell({ type: "here" });
+      if (["here", "elsewhere"].includes(this.status)) this.tell({ type: "here" });
     } else if (said.type === "look on") {
       this.status = "elsewhere";
       this.remember(said.history);

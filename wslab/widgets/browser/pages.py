@@ -1,8 +1,11 @@
 """Pages: which page of the notebook has a Browser's sockets, and what the others are told.
 
 Its rule: one page has the sockets, the first that showed the Browser; the others look on. It keeps
-them until it lets go, or takes its last view away, or does not answer when another page asks; what
-became of its sockets is said, and what was open is opened again by the page that is next. A batch
+them until it lets go, or takes its last view away, or is silent while another page shows that it is
+there; what became of its sockets is said, and what was open is opened again by the page that is
+next. A page that crashes, or is closed while it is busy, says no last word, so the page that has
+the sockets is asked now and then while others look on; and it is not taken for gone before another
+one has answered, since a kernel that is busy with a cell hears none of them. A batch
 of what it tells is taken once, in its turn, and answered; those that overtook others on the
 kernel's threads wait, as many as a page of ours can be ahead, and no more.
 """
@@ -20,7 +23,8 @@ from .record import STATES, bytes_of, to_page
 __all__ = ["Batches", "Pages"]
 
 RETURN_S = 0.8  # for a page that takes its last view away only to draw it again
-ROLL_CALL_S = 2.0  # for the page that has the sockets to answer another one
+SILENCE_S = 3.0  # of the page that has the sockets, until it is asked; as long again until all are
+ROLL_CALL_S = 2.0  # for it to answer once another page has
 MAX_PAGES = 64
 HISTORY = 100  # events that a page gets when it is loaded again
 MAX_EARLY = 8  # batches that overtook others, and at most so many bytes of them:
@@ -51,8 +55,11 @@ class Pages:
         self.under_way = CommandsUnderWay()
         self._page_sockets, self._send, self._on_owner = page_sockets, send, on_owner
         self._left_s: float | None = None  # when the owner took its last view away
-        self._candidate: str | None = None  # a page that asks whether the owner still lives
-        self._asked_s = 0.0
+        self._heard_s = 0.0  # when the owner last spoke
+        self._asked_s = 0.0  # when it was last asked whether it is there
+        self._asked_all_s = 0.0  # when the others were, too
+        self._candidate: str | None = None  # a page that has answered, and the owner has not,
+        self._candidate_s = 0.0  # and since when
         self._reopen: list[int] = []
 
     @property
@@ -80,22 +87,26 @@ class Pages:
         elif self.owner is None or self.owner == page or self.is_expected:
             self._give_to(page, holds=holds)
         else:
-            self._candidate, self._asked_s = page, time.monotonic()
-            self._send({"type": "roll", "to": self.owner})
             self._send({"type": "look on", "to": page, "history": self._history()})
+            self._ask(everybody=True)
 
-    def answer(self) -> None:
-        """The owner lives."""
-        self._candidate = None
+    def hear(self, page: str) -> None:
+        """The owner has spoken, or another page has answered: it is there."""
+        if page == self.owner:
+            self._heard_s, self._candidate = time.monotonic(), None
+        elif self._candidate is None and page in self.shown and self._heard_s < self._asked_all_s:
+            self._candidate, self._candidate_s = page, time.monotonic()
 
     def leave(self, page: str) -> None:
         """A page has taken its last view away."""
         self.shown.discard(page)
+        if page == self._candidate:
+            self._candidate = None
         if page == self.owner:
             self._left_s = time.monotonic()
 
     def take_over(self, page: str) -> None:
-        """A page wants the sockets for itself."""
+        """A page gets the sockets for itself; one that had them, and is there, lets go."""
         other = self.owner
         if other is not None:
             self._send({"type": "let go", "to": other})
@@ -104,7 +115,7 @@ class Pages:
             self._send({"type": "look on", "to": other, "history": []})
 
     def tick(self) -> None:
-        """See whether an owner that left has come back, and whether one that was asked answered."""
+        """See whether an owner that left has come back, and whether one that is silent is there."""
         now_s = time.monotonic()
         if self._left_s is not None and now_s - self._left_s >= RETURN_S:
             self._lose("its last view was closed, or its page left, and the sockets with it")
@@ -112,8 +123,21 @@ class Pages:
             heir = next(iter(self.shown), None)  # one that looked on
             if heir is not None:
                 self._give_to(heir, holds=False)
-        if self._candidate is not None and now_s - self._asked_s >= ROLL_CALL_S:
-            self._give_to(self._candidate, holds=False)
+        if self._candidate is not None and now_s - self._candidate_s >= ROLL_CALL_S:
+            self.take_over(self._candidate)
+        if self.active is not None and len(self.shown) > 1:
+            silent_s = now_s - self._heard_s
+            if silent_s >= SILENCE_S and now_s - self._asked_s >= SILENCE_S:
+                self._ask(everybody=silent_s >= 2 * SILENCE_S)
+
+    def _ask(self, *, everybody: bool) -> None:
+        """Ask the owner whether it is there, and then perhaps those that look on."""
+        self._asked_s = time.monotonic()
+        self._send({"type": "roll", "to": self.owner})
+        if everybody:
+            self._asked_all_s = self._asked_s
+            for page in self.shown - {self.owner}:
+                self._send({"type": "roll", "to": page})
 
     def _give_to(self, page: str, *, holds: bool) -> None:
         is_back = page == self.owner and holds
@@ -162,7 +186,7 @@ class Pages:
             )
 
     def _own(self, page: str | None) -> None:
-        self.owner = page
+        self.owner, self._heard_s = page, time.monotonic()
         self._page_sockets.is_shown = page is not None
         self._on_owner()
 

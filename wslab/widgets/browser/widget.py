@@ -232,6 +232,8 @@ class BrowserView(Widget):
 
     def _hear(self, said: Json, buffers: list[Any], now_s: float) -> None:
         kind, page = said["type"], str(said["page"])
+        if kind == "here" or page == self.pages.owner:
+            self.pages.hear(page)
         if kind == "ready":
             self._ready(page, said)
         elif kind == "gone":
@@ -243,8 +245,6 @@ class BrowserView(Widget):
             return
         elif kind == "batch":
             self._batch(said, buffers, now_s)
-        elif kind == "here":
-            self.pages.answer()
         elif kind == "route":
             self._note(self.page_sockets.routes.take(said))
         elif kind == "asks":
