@@ -96,6 +96,21 @@ async def test_a_post_is_answered_when_there_is_room_for_more():
         assert got == ["x" * 200]
 
 
+async def test_what_serves_a_session_that_ended_by_itself_ends_with_the_server():
+    async def stuck(session):
+        served.append(session)
+        await asyncio.Event().wait()
+
+    served = []
+    async with engine(stuck, ping_interval_s=0.01, ping_timeout_s=0.02) as rig:
+        _, session = await started(rig)
+        ended = asyncio.Event()
+        session.when_lost(ended.set)
+        async with asyncio.timeout(10.0):
+            await ended.wait()
+        assert served == [session]
+
+
 async def test_a_client_that_does_not_poll_fills_its_bound_and_no_more():
     async with engine(silent, Limits(poll_bytes=10_000)) as rig:
         sid, session = await started(rig)

@@ -76,6 +76,7 @@ class EngineServer:
         self.sessions: dict[str, EngineSession] = {}
         self._polling: dict[str, Polling] = {}  # those that began so
         self._unpolled: dict[str, float] = {}  # since when nobody polls, the longest first
+        self._serving: dict[asyncio.Task[None], EngineSession] = {}  # what serves those
         self._tasks: set[asyncio.Task[None]] = set()
 
     # Who comes.
@@ -170,6 +171,8 @@ class EngineServer:
         session.put(self._prepare(self._open_packet(session)))
         response = await polling.poll()
         polling.task = self.start(self._run(session))
+        self._serving[polling.task] = session
+        polling.task.add_done_callback(self._serving.pop)
         return response
 
     def _open_packet(self, session: EngineSession) -> str:
@@ -275,12 +278,11 @@ class EngineServer:
 
         A WebSocket ends with its server, which says why.
         """
-        tasks = []
         for polling in tuple(self._polling.values()):
             if polling.session.link is None:
                 polling.session.end(None)
-                if polling.task is not None:
-                    tasks.append(polling.task)
+        # Also where the session has ended before, by a ping that nobody answered, say.
+        tasks = [task for task, session in self._serving.items() if session.link is None]
         if tasks:
             await asyncio.wait(tasks, timeout=END_GRACE_S)
         for task in tasks:
