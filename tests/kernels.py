@@ -28,6 +28,8 @@ import zmq.asyncio
 from jupyter_client.connect import write_connection_file
 from jupyter_client.session import Session
 
+from tests.peers import free_port
+
 PROJECT = Path(__file__).resolve().parent.parent
 CHANNELS = {"shell": zmq.DEALER, "control": zmq.DEALER, "iopub": zmq.SUB}
 LINGER_S = 0.5  # after a kernel's death: what it had sent may still be on its way
@@ -129,7 +131,7 @@ class Kernel:
         return self._process.poll() is None
 
     def _start(self) -> None:
-        # Its ports are chosen here and bound there: in between another test's kernel may take one.
+        # Its ports are chosen here and bound there: in between somebody else may take one.
         try:
             for _ in range(3):
                 try:
@@ -147,7 +149,13 @@ class Kernel:
     def _start_once(self) -> None:
         self._log = Path(self._folder.name) / f"kernel-{uuid.uuid4().hex[:6]}.log"
         key = uuid.uuid4().hex.encode()
-        file, info = write_connection_file(f"{self._folder.name}/{uuid.uuid4().hex}.json", key=key)
+        # No port of those that any test's server may get meanwhile: a ZeroMQ socket that has once
+        # met an echo of what it sent never connects again, so a kernel would be waited for in vain.
+        file, info = write_connection_file(
+            f"{self._folder.name}/{uuid.uuid4().hex}.json",
+            key=key,
+            **{f"{name}_port": free_port() for name in (*CHANNELS, "stdin", "hb")},
+        )
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "ipykernel_launcher", "-f", file],
@@ -183,8 +191,9 @@ class Kernel:
                 heard.update(channel for channel, _ in self._receive(0.1))
             if not self.is_alive or time.monotonic() > deadline:
                 raise RuntimeError(
-                    f"expected the kernel to answer within {timeout:g} s; its exit code is "
-                    f"{self._process.poll()} and it wrote:\n{self.log}"
+                    f"expected the kernel to answer within {timeout:g} s; heard on "
+                    f"{sorted(heard) or 'no channel'}, its exit code is {self._process.poll()} "
+                    f"and it wrote:\n{self.log}"
                 )
         while self._receive(0.1):  # the answers to the other requests
             pass
